@@ -1,0 +1,86 @@
+import type { FileChange, Snapshot, SnapshotBackendName } from './snapshot.ts'
+
+/**
+ * One way of capturing a directory. Opened for one directory; holds no lock between calls.
+ *
+ * What every backend guarantees:
+ * - Capturing writes nothing inside the workspace, and nothing in the user's repository.
+ * - A capture is complete or it rejects; what it leaves out is counted in `coverage`.
+ * - Equal states give equal refs; a changed file (also one of equal size and modification time) gives another ref.
+ * - All backends report the same list of changes for the same edits, apart from what their coverage leaves out.
+ * - No command, hook, filter or pager of the workspace's own configuration runs.
+ */
+export interface SnapshotBackend {
+  readonly name: SnapshotBackendName
+  readonly capabilities: SnapshotCapabilities
+
+  /** @throws `BUSY` when another process captures the same directory and does not finish in time. */
+  capture(options: CaptureOptions): Promise<Snapshot>
+
+  /**
+   * Every path that differs, sorted by path bytes, without line counts where there is no content.
+   * @throws `INVALID_INPUT` for snapshots of another directory or backend, `NOT_FOUND` when one's data is gone.
+   */
+  changes(
+    from: Snapshot,
+    to: Snapshot,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<readonly FileChange[]>
+
+  /** The patch as a stream of bytes; empty when nothing differs. @throws `UNSUPPORTED` without `capabilities.patch`. */
+  patch(
+    from: Snapshot,
+    to: Snapshot,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<Uint8Array>
+
+  /**
+   * Puts the directory back to the state of `target`: exactly what that snapshot captured, and nothing else touched.
+   * See {@link RollbackOptions} and {@link RollbackResult} for what is refused, kept and proven.
+   * @throws `UNSUPPORTED` without `capabilities.rollback`, `CONFLICT` on foreign edits, `NOT_FOUND` when data is gone.
+   */
+  rollback(target: Snapshot, options?: RollbackOptions): Promise<RollbackResult>
+}
+
+export interface SnapshotCapabilities {
+  readonly patch: boolean
+  readonly rollback: boolean
+}
+
+export interface CaptureOptions {
+  readonly label: string
+  readonly signal?: AbortSignal | undefined
+  /** The snapshot taken before this one in the same run: what it captured stays in view even if ignore rules changed. */
+  readonly previous?: Snapshot | undefined
+}
+
+export interface RollbackOptions {
+  /** Report what would happen and change nothing. @default false */
+  readonly dryRun?: boolean | undefined
+  /** Only these files, or everything below these directories. @default the whole workspace */
+  readonly paths?: readonly string[] | undefined
+  /** The state that the caller believes to be there now. Paths that differ from it are foreign edits. @default whatever is there */
+  readonly expected?: Snapshot | undefined
+  /**
+   * `refuse`: reject with `CONFLICT`, details name the paths, nothing is touched. `keep`: leave those paths as they are
+   * and roll back the others. `overwrite`: roll them back too. @default 'refuse'
+   */
+  readonly onForeignEdits?: 'refuse' | 'keep' | 'overwrite' | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** JSON-safe. */
+export interface RollbackResult {
+  readonly dryRun: boolean
+  readonly targetRef: string
+  /** Paths written or changed back (or, in a dry run, that would be). */
+  readonly restored: readonly string[]
+  /** Paths removed because the target did not have them. */
+  readonly deleted: readonly string[]
+  /** Foreign edits that were left alone on request. */
+  readonly kept: readonly string[]
+  /** State just before the rollback; rolling back to it undoes the rollback. `null` in a dry run. */
+  readonly guard: Snapshot | null
+  /** True when a capture made afterwards equals the target (outside `kept` and within `paths`). False only in a dry run. */
+  readonly verified: boolean
+}

@@ -1,0 +1,138 @@
+/**
+ * Where bytes live. A storage adapter implements this interface and nothing else; bundles, artifacts and
+ * everything above them are core code over it. The same guarantees are runnable checks in `@ws/conformance`.
+ *
+ * What every store guarantees:
+ * - **Atomic put.** A key shows its old content or the whole new content, never a part, also when the source
+ *   stream fails, the call is aborted, or the process is killed midway. A put that rejects with a
+ *   `CONFLICT`, `INVALID_INPUT` or an abort reason has stored nothing. (A put that rejects with `UNAVAILABLE`
+ *   or `TIMEOUT` may or may not have been applied: read before you repeat it.)
+ * - **Read after write.** Once a put or delete has resolved, `get` and `head` show it.
+ * - **Absence is certain.** `null` means that the store answered "no such key". Missing buckets, denied access,
+ *   outages and timeouts reject.
+ * - **Keys** follow the grammar of `assertObjectKey`; a call with another key rejects with `INVALID_INPUT`
+ *   before anything is sent. No key can reach outside the store's root or prefix.
+ * - **Errors** are `WorkspaceError`s. A call whose `signal` aborts rejects with the signal's reason.
+ *
+ * Callers may repeat `get`, `head`, `delete` and `list` freely, and `put` when it carries no condition.
+ */
+export interface ObjectStore {
+  /** What messages call this store: `memory`, `local`, `s3`. */
+  readonly name: string
+  readonly capabilities: StoreCapabilities
+
+  /**
+   * Reads one object, or `null` when there is none. The body must be read to its end or be discarded.
+   * @throws `INVALID_INPUT` for a range that starts at or past the end of the object.
+   */
+  get(key: string, options?: GetOptions): Promise<StoredObject | null>
+
+  /** What `get` would say about the object, without its bytes; `null` when there is none. */
+  head(key: string, options?: CallOptions): Promise<ObjectInfo | null>
+
+  /**
+   * Stores the whole body under the key, replacing what was there, unless a condition forbids it.
+   * The body is read once. A source that throws makes the put reject with that same error.
+   * @throws `CONFLICT` when `ifAbsent` or `ifMatch` does not hold; details hold `key` and `condition`.
+   * @throws `UNSUPPORTED` for a condition that the store cannot honour at all. It never ignores one.
+   * @throws `INVALID_INPUT` when `size` is given and the body is longer or shorter.
+   */
+  put(key: string, body: ObjectBody, options?: PutOptions): Promise<ObjectInfo>
+
+  /** Removes the object. Removing an absent key succeeds. */
+  delete(key: string, options?: CallOptions): Promise<void>
+
+  /**
+   * Every object whose key starts with `prefix` (a plain string prefix, not a folder; `''` lists all), in
+   * ascending order of the keys' UTF-8 bytes. Objects that are put or deleted meanwhile may or may not show;
+   * every other object shows exactly once.
+   */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>
+
+  /** A URL that allows one kind of call on one key for a while. Present if and only if `capabilities.signedUrls`. */
+  signedUrl?(key: string, options: SignedUrlOptions): Promise<URL>
+}
+
+/** What a store can do, as a public claim. A claim is only as strong as what the service really enforces. */
+export interface StoreCapabilities {
+  /**
+   * `'atomic'`: of any number of racing `ifAbsent` puts exactly one succeeds.
+   * `'checked'`: the condition is tested first, but racing writers may all succeed.
+   * `false`: `ifAbsent` rejects with `UNSUPPORTED`.
+   */
+  readonly createIfAbsent: 'atomic' | 'checked' | false
+  /** The same for `ifMatch`. */
+  readonly replaceIfMatch: 'atomic' | 'checked' | false
+  /** Whether `get` honours `range`; else it rejects with `UNSUPPORTED`. */
+  readonly rangeReads: boolean
+  /** Whether `contentType` and `metadata` come back from `get` and `head`. */
+  readonly metadata: boolean
+  readonly signedUrls: boolean
+}
+
+/** One chunk, or a stream of chunks. A stream is read once, with no more than a few chunks in memory. */
+export type ObjectBody = Uint8Array | AsyncIterable<Uint8Array>
+
+export interface ObjectInfo {
+  readonly key: string
+  /** In bytes. */
+  readonly size: number
+  /** Opaque; changes whenever the content may have changed. Compare it for equality only. */
+  readonly etag: string
+  readonly modifiedAt: Date
+  readonly contentType?: string
+  /** What the writer gave; `list` may leave it empty. */
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+export interface StoredObject {
+  /** About the whole object, also when only a range of it is read. */
+  readonly info: ObjectInfo
+  /** The bytes asked for. Can be read once. Rejects when the stored bytes turn out to be short or damaged. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Frees what the body holds open, for a caller that does not read it to its end. Never rejects. */
+  discard(): Promise<void>
+}
+
+export interface CallOptions {
+  /** Cancels the call. @default never */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Bytes from `start` up to, not including, `end`; an `end` past the object's end is cut to it. */
+export interface ByteRange {
+  readonly start: number
+  /** @default the end of the object */
+  readonly end?: number | undefined
+}
+
+export interface GetOptions extends CallOptions {
+  /** @default the whole object */
+  readonly range?: ByteRange | undefined
+}
+
+export interface PutOptions extends CallOptions {
+  /** Store only if the key has no object. @default false */
+  readonly ifAbsent?: boolean | undefined
+  /** Store only if the object's etag is still this one. Not together with `ifAbsent`. @default no condition */
+  readonly ifMatch?: string | undefined
+  /** Length of the body in bytes, when it is known: enforced, and lets some stores stream better. @default unknown */
+  readonly size?: number | undefined
+  /** @default application/octet-stream */
+  readonly contentType?: string | undefined
+  /** Small text pairs; names are lower-case letters, digits and `-`, values printable ASCII, 2 KiB in all. @default none */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** Called as the body is sent, with the bytes so far. @default nobody */
+  readonly onProgress?: ((bytes: number) => void) | undefined
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys after this one, in byte order. @default from the beginning */
+  readonly startAfter?: string | undefined
+}
+
+export interface SignedUrlOptions extends CallOptions {
+  readonly method: 'GET' | 'PUT'
+  /** How long the URL works, in milliseconds. @default 900_000 */
+  readonly expiresInMs?: number | undefined
+}
