@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, readFile, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { WorkspaceError } from '../errors.ts'
+import {
+  currentProcessIdentity,
+  parseProcessIdentity,
+  processState,
+  type ProcessIdentity,
+} from './process-identity.ts'
+
+export interface ProcessLockOptions {
+  /** What to do while somebody else holds the lock: wait for it, or reject with `BUSY` at once. @default 'wait' */
+  readonly onBusy?: 'wait' | 'refuse' | undefined
+  /** How long to wait before rejecting with `BUSY`. @default no limit */
+  readonly waitTimeoutMs?: number | undefined
+  /** @default never */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ProcessLock {
+  /** Process id of an owner that died without releasing the lock, when this call healed that. */
+  readonly recoveredFrom: number | null
+  /** Frees the lock. Calling it again does nothing. */
+  release(): Promise<void>
+}
+
+const HEARTBEAT_MS = 10_000
+/** How long an owner that cannot be looked at (another host or container) may be silent before it counts as dead. */
+const SILENCE_LIMIT_MS = 90_000
+const FIRST_POLL_MS = 5
+const SLOWEST_POLL_MS = 100
+
+/**
+ * Excludes everybody else, in this process and in others that share the directory, until it is released. A killed
+ * owner blocks nobody: the next caller sees that it is dead and takes over.
+ *
+ * The lock is a log of numbered files. The highest number is the state: held by a living process, or free. Taking a
+ * free lock means creating the next number, which `link` lets exactly one process do. Numbers never go down, so a
+ * slow process that acts on an old listing loses: its number exists, or is not the highest any more.
+ *
+ * @throws `BUSY` when refused or when the waiting time is over; details hold `pid` and `host` of the owner.
+ */
+export async function acquireProcessLock(
+  directory: string,
+  name: string,
+  options: ProcessLockOptions = {},
+): Promise<ProcessLock> {
+  const { onBusy = 'wait', waitTimeoutMs = Number.POSITIVE_INFINITY, signal } = options
+  const startedAt = performance.now()
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  let pollMs = FIRST_POLL_MS
+  for (;;) {
+    signal?.throwIfAborted()
+    const state = await readState(directory, name)
+    if (state.holder === null) {
+      const number = state.number + 1
+      if (await createNumber(directory, name, number)) return hold(directory, name, number, state.deadPid)
+      continue
+    }
+    if (onBusy === 'refuse' || performance.now() - startedAt >= waitTimeoutMs) throw busy(name, state.holder)
+    await sleep(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted())
+    pollMs = Math.min(pollMs * 2, SLOWEST_POLL_MS)
+  }
+}
+
+interface LockState {
+  readonly number: number
+  /** The living owner, or null when the lock is free. */
+  readonly holder: ProcessIdentity | null
+  readonly deadPid: number | null
+}
+
+async function readState(directory: string, name: string): Promise<LockState> {
+  for (;;) {
+    const number = (await listNumbers(directory, name)).at(-1) ?? 0
+    if (number === 0) return { number, holder: null, deadPid: null }
+    const path = numberPath(directory, name, number)
+    const text = await readFile(path, 'utf8').catch(ignoreAbsence)
+    if (text === undefined) continue
+    const owner = parseOwner(text)
+    if (owner === null) return { number, holder: null, deadPid: null }
+    const state = processState(owner)
+    const isHeld = state === 'alive' || (state === 'unknown' && !(await isSilent(path)))
+    return isHeld ? { number, holder: owner, deadPid: null } : { number, holder: null, deadPid: owner.pid }
+  }
+}
+
+/** True when this call created the number and it is the highest one. */
+async function createNumber(directory: string, name: string, number: number): Promise<boolean> {
+  const path = numberPath(directory, name, number)
+  const temporary = join(directory, `.${name}.${randomUUID()}`)
+  await writeFile(temporary, JSON.stringify(currentProcessIdentity()), { flag: 'wx', mode: 0o600 })
+  try {
+    await link(temporary, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  } finally {
+    await unlink(temporary)
+  }
+  const numbers = await listNumbers(directory, name)
+  const isHighest = numbers.at(-1) === number
+  const outdated = isHighest ? numbers.slice(0, -1) : [number]
+  for (const each of outdated) await unlink(numberPath(directory, name, each)).catch(ignoreAbsence)
+  return isHighest
+}
+
+function hold(directory: string, name: string, number: number, recoveredFrom: number | null): ProcessLock {
+  const path = numberPath(directory, name, number)
+  const heartbeat = setInterval(() => {
+    const now = new Date()
+    utimes(path, now, now).catch(() => undefined)
+  }, HEARTBEAT_MS)
+  heartbeat.unref()
+  let isReleased = false
+  return {
+    recoveredFrom,
+    async release() {
+      if (isReleased) return
+      isReleased = true
+      clearInterval(heartbeat)
+      // The number stays, as a free one: were it removed, a slow process could create it a second time.
+      const temporary = join(directory, `.${name}.${randomUUID()}`)
+      await writeFile(temporary, 'free', { flag: 'wx', mode: 0o600 })
+      await rename(temporary, path)
+    },
+  }
+}
+
+async function listNumbers(directory: string, name: string): Promise<number[]> {
+  const numbers: number[] = []
+  for (const entry of await readdir(directory)) {
+    const digits = entry.startsWith(`${name}.`) ? entry.slice(name.length + 1) : ''
+    if (/^[1-9][0-9]{0,14}$/.test(digits)) numbers.push(Number(digits))
+  }
+  return numbers.sort((left, right) => left - right)
+}
+
+function parseOwner(text: string): ProcessIdentity | null {
+  try {
+    return parseProcessIdentity(JSON.parse(text))
+  } catch {
+    return null
+  }
+}
+
+async function isSilent(path: string): Promise<boolean> {
+  const info = await stat(path).catch(ignoreAbsence)
+  return info === undefined || Date.now() - info.mtimeMs > SILENCE_LIMIT_MS
+}
+
+function numberPath(directory: string, name: string, number: number): string {
+  return join(directory, `${name}.${number}`)
+}
+
+function busy(name: string, owner: ProcessIdentity): WorkspaceError {
+  const who = `process ${owner.pid} on ${owner.host}`
+  return new WorkspaceError(
+    'BUSY',
+    `The lock "${name}" is held by ${who}. Wait until it is done, then try again.`,
+    {
+      details: { lock: name, pid: owner.pid, host: owner.host },
+    },
+  )
+}
+
+function ignoreAbsence(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto'
+import { mkdir, realpath } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import { WorkspaceError } from '../errors.ts'
+import { isInside } from './workspace-root.ts'
+
+/**
+ * Where a workspace's private state lives (snapshot objects, manifests, locks), created with mode 0700 if it is not there.
+ * One directory for each workspace directory, by the hash of its real path.
+ * @param root real path of the workspace
+ * @param stateDir the base directory; default `$XDG_STATE_HOME/ws`, else `~/.local/state/ws`, on Windows `%LOCALAPPDATA%\ws`
+ * @throws `INVALID_INPUT` when the state would lie inside the workspace, where it would capture itself.
+ */
+export async function prepareStateDirectory(
+  root: string,
+  stateDir: string = defaultStateDirectory(),
+): Promise<string> {
+  if (stateDir === '')
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'The state directory is an empty string; leave it out or name one.',
+    )
+  const wanted = resolve(stateDir)
+  refuseInside(root, wanted)
+  try {
+    await mkdir(wanted, { recursive: true, mode: 0o700 })
+    const base = await realpath(wanted)
+    refuseInside(root, base)
+    const directory = join(base, createHash('sha256').update(root).digest('hex').slice(0, 32))
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    return directory
+  } catch (error) {
+    if (WorkspaceError.is(error)) throw error
+    const code = (error as NodeJS.ErrnoException).code
+    const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'QUOTA_EXCEEDED' : 'ACCESS_DENIED'
+    throw new WorkspaceError(
+      kind,
+      `The state directory ${wanted} cannot be used (${code}). Pass another one as stateDir.`,
+      {
+        cause: error,
+        details: { path: wanted },
+      },
+    )
+  }
+}
+
+function defaultStateDirectory(): string {
+  const { XDG_STATE_HOME, LOCALAPPDATA } = process.env
+  if (XDG_STATE_HOME !== undefined && isAbsolute(XDG_STATE_HOME)) return join(XDG_STATE_HOME, 'ws')
+  if (process.platform === 'win32' && LOCALAPPDATA !== undefined) return join(LOCALAPPDATA, 'ws')
+  return join(homedir(), '.local', 'state', 'ws')
+}
+
+function refuseInside(root: string, directory: string): void {
+  if (!isInside(root, directory)) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `The state directory ${directory} lies inside the workspace ${root} and would be captured with it. Choose one outside.`,
+    { details: { path: directory } },
+  )
+}

@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFile, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { acquireProcessLock } from '../../src/filesystem/process-lock.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'ws-lock-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const moduleUrl = new URL('../../src/filesystem/process-lock.ts', import.meta.url).href
+
+/** Starts a process that takes the lock, says so, and then follows `body`. */
+async function startHolder(body: string): Promise<ReturnType<typeof spawn>> {
+  const script = `
+    const { acquireProcessLock } = await import(${JSON.stringify(moduleUrl)})
+    const { appendFileSync } = await import('node:fs')
+    const directory = ${JSON.stringify(directory)}
+    ${body}
+  `
+  return spawn(process.execPath, ['--conditions=@ws/source', '--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
+it('refuses with BUSY and names the owner while another holder lives', async () => {
+  const lock = await acquireProcessLock(directory, 'run')
+  await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
+    code: 'BUSY',
+    retryable: true,
+    details: { pid: process.pid },
+  })
+  await lock.release()
+  const next = await acquireProcessLock(directory, 'run', { onBusy: 'refuse' })
+  await next.release()
+})
+
+it('keeps locks of different names apart', async () => {
+  const one = await acquireProcessLock(directory, 'one')
+  const other = await acquireProcessLock(directory, 'other', { onBusy: 'refuse' })
+  await one.release()
+  await other.release()
+})
+
+it('ends waiting with BUSY when its time is over and with the reason when its signal aborts', async () => {
+  const lock = await acquireProcessLock(directory, 'run')
+  await expect(acquireProcessLock(directory, 'run', { waitTimeoutMs: 20 })).rejects.toMatchObject({
+    code: 'BUSY',
+  })
+  const controller = new AbortController()
+  const waiting = acquireProcessLock(directory, 'run', { signal: controller.signal })
+  controller.abort(new Error('enough'))
+  await expect(waiting).rejects.toThrow('enough')
+  await lock.release()
+})
+
+it('lets callers of one process in one after the other', async () => {
+  let inside = 0
+  let most = 0
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const lock = await acquireProcessLock(directory, 'run')
+      inside += 1
+      most = Math.max(most, inside)
+      await appendFile(join(directory, 'log'), 'x')
+      inside -= 1
+      await lock.release()
+    }),
+  )
+  expect(most).toBe(1)
+  expect(await readFile(join(directory, 'log'), 'utf8')).toHaveLength(20)
+})
+
+it('takes over from an owner that was killed, and says so', async () => {
+  const holder = await startHolder(`
+    await acquireProcessLock(directory, 'run')
+    process.stdout.write('held')
+    setInterval(() => {}, 1000)
+  `)
+  await once(holder.stdout!, 'data')
+  await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
+    code: 'BUSY',
+  })
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  const lock = await acquireProcessLock(directory, 'run', { onBusy: 'refuse' })
+  expect(lock.recoveredFrom).toBe(holder.pid)
+  await lock.release()
+})
+
+it('does not take a reused process id for the old owner', async () => {
+  const lock = await acquireProcessLock(directory, 'run')
+  const [name] = await readdir(directory)
+  const owner = JSON.parse(await readFile(join(directory, name!), 'utf8')) as Record<string, unknown>
+  await lock.release()
+  await writeFile(join(directory, 'run.2'), JSON.stringify({ ...owner, startTicks: '1' }))
+  const next = await acquireProcessLock(directory, 'run', { onBusy: 'refuse' })
+  expect(next.recoveredFrom).toBe(process.pid)
+  await next.release()
+})
+
+it('never lets two processes in at once, also while some of them are killed inside', async () => {
+  // Each process writes "in" and "out" around its critical section; a killed one leaves an "in" without an "out".
+  const log = join(directory, 'log')
+  const workers = await Promise.all(
+    Array.from({ length: 6 }, (_, index) =>
+      startHolder(`
+        for (let turn = 0; turn < 12; turn += 1) {
+          const lock = await acquireProcessLock(directory + '/lock', 'run')
+          appendFileSync(${JSON.stringify(log)}, 'in ${index} ' + turn + '\\n')
+          if (${index} < 2 && turn === 5) process.kill(process.pid, 'SIGKILL')
+          await new Promise((resolve) => setImmediate(resolve))
+          appendFileSync(${JSON.stringify(log)}, 'out ${index} ' + turn + '\\n')
+          await lock.release()
+        }
+      `),
+    ),
+  )
+  await Promise.all(workers.map((worker) => once(worker, 'exit')))
+  const lines = (await readFile(log, 'utf8')).trim().split('\n')
+  let inside: string | null = null
+  for (const line of lines) {
+    const [word, worker, turn] = line.split(' ')
+    const isKilledInside = inside !== null && /^[01] 5$/.test(inside)
+    if (word === 'in') {
+      expect(inside === null || isKilledInside, `${line} while ${inside} is inside`).toBe(true)
+      inside = `${worker} ${turn}`
+    } else {
+      expect(inside).toBe(`${worker} ${turn}`)
+      inside = null
+    }
+  }
+  expect(lines.filter((line) => line.startsWith('in'))).toHaveLength(4 * 12 + 2 * 6)
+  expect((await readdir(join(directory, 'lock'))).length).toBeLessThanOrEqual(2)
+})
