@@ -13,6 +13,24 @@ export type {
   StoredObject,
 } from './store/object-store.ts'
 export { MAX_KEY_BYTES, assertKeyPrefix, assertObjectKey, compareKeys } from './store/object-key.ts'
+export {
+  assertByteRange,
+  assertPutOptions,
+  conditionFailed,
+  resolveByteRange,
+  sizeMismatch,
+} from './store/object-options.ts'
+export { readBody } from './store/read-body.ts'
+export { readOnly } from './store/read-only.ts'
+export { withPrefix } from './store/with-prefix.ts'
+export { withRetry, type RetryNotice, type RetryOptions } from './store/with-retry.ts'
+export { openStore, type OpenStoreOptions } from './store/open-store.ts'
+export {
+  currentProcessIdentity,
+  parseProcessIdentity,
+  processState,
+  type ProcessIdentity,
+} from './filesystem/process-identity.ts'
 export type { ArtifactInfo, ArtifactPutOptions, ArtifactStore } from './artifact/artifact-store.ts'
 export { decodePath, encodePath } from './filesystem/path-text.ts'
 export {

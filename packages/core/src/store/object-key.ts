@@ -33,7 +33,19 @@ export function assertKeyPrefix(prefix: string): void {
 
 /** The order in which every store lists: by UTF-8 bytes. JavaScript's own order differs above U+FFFF. */
 export function compareKeys(left: string, right: string): number {
-  return left === right ? 0 : Buffer.compare(Buffer.from(left), Buffer.from(right))
+  const length = Math.min(left.length, right.length)
+  for (let index = 0; index < length; index += 1) {
+    const leftUnit = left.charCodeAt(index)
+    const rightUnit = right.charCodeAt(index)
+    if (leftUnit !== rightUnit) return codePointRank(leftUnit) - codePointRank(rightUnit)
+  }
+  return left.length - right.length
+}
+
+/** UTF-16 orders surrogates (code points from U+10000) below U+E000..U+FFFF; UTF-8 and code points, above. */
+function codePointRank(unit: number): number {
+  if (unit < 0xd800) return unit
+  return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000
 }
 
 function assertCharacters(key: string): void {

@@ -32,8 +32,10 @@ export interface ObjectStore {
 
   /**
    * Stores the whole body under the key, replacing what was there, unless a condition forbids it.
-   * The body is read once. A source that throws makes the put reject with that same error.
-   * @throws `CONFLICT` when `ifAbsent` or `ifMatch` does not hold; details hold `key` and `condition`.
+   * The body is read once, and stopped (its iterator's `return`) when the put fails midway. A source that throws makes
+   * the put reject with that same error. A put whose signal is aborted before it is done stores nothing.
+   * @throws `CONFLICT` when `ifAbsent` or `ifMatch` does not hold (`ifMatch` on an absent key does not); details hold
+   * `key` and `condition`. Both conditions together are `INVALID_INPUT`.
    * @throws `UNSUPPORTED` for a condition that the store cannot honour at all. It never ignores one.
    * @throws `INVALID_INPUT` when `size` is given and the body is longer or shorter.
    */
@@ -68,6 +70,8 @@ export interface StoreCapabilities {
   /** Whether `contentType` and `metadata` come back from `get` and `head`. */
   readonly metadata: boolean
   readonly signedUrls: boolean
+  /** The longest key in UTF-8 bytes. Less than the default under a prefix. @default 900 */
+  readonly maxKeyBytes?: number | undefined
 }
 
 /** One chunk, or a stream of chunks. A stream is read once, with no more than a few chunks in memory. */
@@ -127,7 +131,7 @@ export interface PutOptions extends CallOptions {
 }
 
 export interface ListOptions extends CallOptions {
-  /** Only keys after this one, in byte order. @default from the beginning */
+  /** Only keys after this position in byte order; it need not be the key of an object. @default from the beginning */
   readonly startAfter?: string | undefined
 }
 

@@ -1,0 +1,40 @@
+import { WorkspaceError } from '../errors.ts'
+import { assertObjectKey } from './object-key.ts'
+import type { ObjectStore } from './object-store.ts'
+import { innerSignedUrl, wrapStore } from './wrap-store.ts'
+
+/**
+ * The same store without the power to change it: `put`, `delete` and a `signedUrl` for `PUT` reject with
+ * `ACCESS_DENIED`, and no body is read. Everything else passes through.
+ */
+export function readOnly(store: ObjectStore): ObjectStore {
+  return wrapStore(store, {
+    name: store.name,
+    capabilities: store.capabilities,
+    get: (key, options) => store.get(key, options),
+    head: (key, options) => store.head(key, options),
+    list: (prefix, options) => store.list(prefix, options),
+    async put(key, _body, options) {
+      options?.signal?.throwIfAborted()
+      throw refused('put', key)
+    },
+    async delete(key, options) {
+      options?.signal?.throwIfAborted()
+      throw refused('delete', key)
+    },
+    async signedUrl(key, options) {
+      options.signal?.throwIfAborted()
+      if (options.method !== 'GET') throw refused(`sign a ${options.method} URL for`, key)
+      return innerSignedUrl(store)(key, options)
+    },
+  })
+}
+
+function refused(action: string, key: string): WorkspaceError {
+  assertObjectKey(key)
+  return new WorkspaceError(
+    'ACCESS_DENIED',
+    `Cannot ${action} ${JSON.stringify(key)}: the store was opened read-only.`,
+    { details: { key } },
+  )
+}

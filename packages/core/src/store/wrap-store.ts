@@ -1,0 +1,17 @@
+import type { ObjectStore } from './object-store.ts'
+
+/**
+ * Makes a store out of a layer around another store. A layer must name every method of the contract, so that a
+ * forgotten one does not compile; `signedUrl` is left off where the inner store has none.
+ */
+export function wrapStore(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
+  if (inner.signedUrl !== undefined) return layer
+  const { signedUrl: _, ...withoutSignedUrl } = layer
+  return withoutSignedUrl
+}
+
+/** The inner store's `signedUrl`. Only reached from a layer's own `signedUrl`, which exists only when this does. */
+export function innerSignedUrl(inner: ObjectStore): NonNullable<ObjectStore['signedUrl']> {
+  if (inner.signedUrl === undefined) throw new TypeError(`The store ${inner.name} signs no URLs.`)
+  return inner.signedUrl.bind(inner)
+}
