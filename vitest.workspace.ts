@@ -8,13 +8,13 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    projects: readdirSync('packages')
-      .filter((name) => existsSync(`packages/${name}/test`))
-      .map((name) => ({
+    projects: [...readdirSync('packages').map((name) => `packages/${name}`), 'examples']
+      .filter((folder) => existsSync(`${folder}/test`))
+      .map((folder) => ({
         extends: true as const,
         test: {
-          name,
-          root: `packages/${name}`,
+          name: folder.replace('packages/', ''),
+          root: folder,
           include: ['test/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -1,0 +1,72 @@
+/**
+ * Looks at the packages as a user gets them: packs each, lints the tarball and its types, then installs all tarballs
+ * into an empty folder with npm and runs a program there. Needs a build.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const binaries = join(root, 'node_modules', '.bin')
+const folder = mkdtempSync(join(tmpdir(), 'ws-packages-'))
+
+const program = `
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createArtifactStore, createBundle, executeRun, extractBundle, openStore, Workspace } from '@ws/core'
+import { runChecks } from '@ws/conformance'
+import { localStore } from '@ws/store-local'
+import { memoryStore } from '@ws/store-memory'
+
+const same = (left, right) => {
+  if (left !== right) throw new Error(JSON.stringify(left) + ' is not ' + JSON.stringify(right))
+}
+await mkdir('work/deep', { recursive: true })
+for (let index = 0; index < 5000; index += 1) await writeFile('work/deep/' + index, 'file ' + index)
+const store = localStore({ root: 'store' })
+const workspace = new Workspace({ id: 'w', path: 'work', store, stateDir: 'state' })
+const result = await executeRun(workspace, ({ path }) => writeFile(path + '/new.txt', 'x'), { strategy: 'hash', save: 'first' })
+same(result.workspace.error, undefined)
+same(result.workspace.diff.changedPaths.join(), 'new.txt')
+const copy = new Workspace({ id: 'w', path: 'copy', store: await openStore('file:store'), stateDir: 'state' })
+same((await copy.load()).version.version, 1)
+same(await readFile('copy/deep/4999', 'utf8'), 'file 4999')
+await extractBundle(createBundle('work'), 'extracted')
+same(await readFile('extracted/new.txt', 'utf8'), 'x')
+await createArtifactStore(memoryStore()).put('a', 'b')
+same((await runChecks(() => memoryStore())).failed.length, 0)
+console.log('the packed packages work')
+`
+
+try {
+  const tarballs = []
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const directory = join(root, 'packages', name)
+    const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
+    if (manifest.private === true) continue
+    const destination = join(folder, 'tarballs', name)
+    mkdirSync(destination, { recursive: true })
+    run('npx', ['--yes', 'pnpm@12.21.0', 'pack', '--pack-destination', destination], directory)
+    const tarball = join(destination, readdirSync(destination)[0])
+    tarballs.push(tarball)
+    run(join(binaries, 'publint'), ['run', tarball, '--strict'], directory)
+    run(join(binaries, 'attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], directory)
+    console.log(`ok   ${manifest.name}: tarball and types`)
+  }
+  const project = join(folder, 'project')
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
+  writeFileSync(join(project, 'main.js'), program)
+  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs], project)
+  console.log(`ok   ${run(process.execPath, ['main.js'], project).trim()}`)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function run(command, arguments_, cwd) {
+  const result = spawnSync(command, arguments_, { cwd, encoding: 'utf8', shell: process.platform === 'win32' })
+  if (result.status === 0) return result.stdout
+  console.error(`FAIL ${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`)
+  process.exit(1)
+}
