@@ -1,0 +1,48 @@
+import { decodePath, encodePath } from '../../filesystem/path-text.ts'
+
+/**
+ * A path relative to the workspace, one character (U+0000 to U+00FF) for each byte. Any name fits, comparing two
+ * with `<` compares their bytes, and it works as a map key. Public paths are made with {@link fromBytePath}.
+ */
+export type BytePath = string
+
+// eslint-disable-next-line no-control-regex
+const beyondAscii = /[^\u0000-\u007f]/
+
+export function toBytePath(path: string): BytePath {
+  return beyondAscii.test(path) ? encodePath(path).toString('latin1') : path
+}
+
+export function fromBytePath(path: BytePath): string {
+  return beyondAscii.test(path) ? decodePath(Buffer.from(path, 'latin1')) : path
+}
+
+/** Turns paths below a directory into what `node:fs` takes; plain strings where possible, as they are faster. */
+export function pathResolver(root: string): (path: BytePath) => string | Buffer {
+  const start = `${toBytePath(root)}/`
+  return (path) => {
+    const whole = path === '' ? start.slice(0, -1) : start + path
+    return beyondAscii.test(whole) ? Buffer.from(whole, 'latin1') : whole
+  }
+}
+
+/** The directory that holds a path; the workspace itself is the empty path. */
+export function parentOf(path: BytePath): BytePath {
+  const end = path.lastIndexOf('/')
+  return end === -1 ? '' : path.slice(0, end)
+}
+
+export function joinPath(directory: BytePath, name: BytePath): BytePath {
+  return directory === '' ? name : `${directory}/${name}`
+}
+
+export function compareBytes(left: BytePath, right: BytePath): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+/** Splits what git prints with `-z`. */
+export function splitRecords(output: Buffer): string[] {
+  const records = output.toString('latin1').split('\0')
+  if (records.at(-1) === '') records.pop()
+  return records
+}

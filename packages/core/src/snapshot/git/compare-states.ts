@@ -1,0 +1,265 @@
+import { WorkspaceError } from '../../errors.ts'
+import type { EntryType, FileChange, Snapshot } from '../snapshot.ts'
+import { compareBytes, fromBytePath, splitRecords, type BytePath } from './byte-path.ts'
+import { runGit, streamGit } from './git-command.ts'
+import { objectSizes, privateCall, type PrivateRepository } from './private-repository.ts'
+import { parseRef, readSidecar, type Sidecar } from './sidecar.ts'
+
+/** One side of a path that differs. */
+export interface EntrySide {
+  readonly type: EntryType
+  /** Permission bits. */
+  readonly mode: number
+  /** Blob id; empty for a directory. */
+  readonly id: string
+}
+
+export interface Delta {
+  readonly path: BytePath
+  readonly before: EntrySide | null
+  readonly after: EntrySide | null
+}
+
+/** A captured state, as its ref names it. */
+export interface StoredState {
+  readonly tree: string
+  readonly sidecar: string | null
+}
+
+/** @throws `INVALID_INPUT` when the snapshot is not of this workspace and backend */
+export function stateOf(snapshot: Snapshot, path: string): StoredState {
+  const state = parseRef(snapshot.ref)
+  if (snapshot.backend === 'git' && snapshot.path === path && state !== null) return state
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `Snapshot ${snapshot.id} is of ${snapshot.path} by the ${snapshot.backend} backend, not of ${path} by git. Use snapshots of one workspace and backend.`,
+    { details: { path: snapshot.path, backend: snapshot.backend } },
+  )
+}
+
+/** Every path that differs, sorted. Directories show only where they hold nothing captured. */
+export async function compareStates(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): Promise<Delta[]> {
+  const before = readSidecar(own, from.sidecar)
+  const after = readSidecar(own, to.sidecar)
+  const deltas = new Map<BytePath, Delta>()
+  if (from.tree !== to.tree) {
+    for (const delta of await compareTrees(own, from, to, [before, after], signal))
+      deltas.set(delta.path, delta)
+  }
+  if (from.sidecar !== to.sidecar) {
+    for (const delta of await compareModes(own, to, [before, after], deltas, signal))
+      deltas.set(delta.path, delta)
+    for (const delta of compareDirectories(before, after)) {
+      const other = deltas.get(delta.path)
+      // A file where an empty directory was, or the other way round, is one change.
+      const merged = { ...delta, before: other?.before ?? delta.before, after: other?.after ?? delta.after }
+      deltas.set(delta.path, merged)
+    }
+  }
+  return [...deltas.values()].toSorted((a, b) => compareBytes(a.path, b.path))
+}
+
+async function compareTrees(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  [before, after]: readonly [Sidecar, Sidecar],
+  signal?: AbortSignal,
+): Promise<Delta[]> {
+  const call = privateCall(own, ['diff-tree', '-r', '-z', '--raw', '--no-renames', from.tree, to.tree], {
+    signal,
+  })
+  const records = splitRecords(await withData(own, [from, to], () => runGit(call)))
+  const deltas: Delta[] = []
+  for (let at = 0; at + 1 < records.length; at += 2) {
+    const [oldMode = '', newMode = '', oldId = '', newId = ''] = (records[at] ?? '').slice(1).split(' ')
+    const path = records[at + 1] ?? ''
+    deltas.push({
+      path,
+      before: toSide(path, oldMode, oldId, before),
+      after: toSide(path, newMode, newId, after),
+    })
+  }
+  return deltas
+}
+
+function toSide(path: BytePath, treeMode: string, id: string, sidecar: Sidecar): EntrySide | null {
+  if (treeMode === '000000') return null
+  if (treeMode === '120000') return { type: 'symlink', mode: 0o777, id }
+  return { type: 'file', mode: sidecar.modes.get(path) ?? (treeMode === '100755' ? 0o755 : 0o644), id }
+}
+
+/** Files whose permission bits differ in a way that git does not see. */
+async function compareModes(
+  own: PrivateRepository,
+  to: StoredState,
+  [before, after]: readonly [Sidecar, Sidecar],
+  known: ReadonlyMap<BytePath, Delta>,
+  signal?: AbortSignal,
+): Promise<Delta[]> {
+  const paths = new Set<BytePath>()
+  for (const path of [...before.modes.keys(), ...after.modes.keys()]) {
+    if (before.modes.get(path) !== after.modes.get(path) && !known.has(path)) paths.add(path)
+  }
+  if (paths.size === 0) return []
+  const call = privateCall(own, ['ls-tree', '-r', '-z', to.tree], { signal })
+  const deltas: Delta[] = []
+  for (const record of splitRecords(await withData(own, [to], () => runGit(call)))) {
+    const end = record.indexOf('\t')
+    const path = record.slice(end + 1)
+    if (!paths.has(path)) continue
+    const [treeMode = '', , id = ''] = record.slice(0, end).split(' ')
+    deltas.push({
+      path,
+      before: toSide(path, treeMode, id, before),
+      after: toSide(path, treeMode, id, after),
+    })
+  }
+  return deltas
+}
+
+function compareDirectories(before: Sidecar, after: Sidecar): Delta[] {
+  const side = (mode: number | undefined): EntrySide | null =>
+    mode === undefined ? null : { type: 'directory', mode, id: '' }
+  return [...new Set([...before.directories.keys(), ...after.directories.keys()])]
+    .filter((path) => before.directories.get(path) !== after.directories.get(path))
+    .map((path) => ({
+      path,
+      before: side(before.directories.get(path)),
+      after: side(after.directories.get(path)),
+    }))
+}
+
+/** The public list: with sizes, line counts and renames. */
+export async function describeChanges(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): Promise<FileChange[]> {
+  const numbers = privateCall(
+    own,
+    [
+      'diff-tree',
+      '-r',
+      '-z',
+      '--numstat',
+      '--no-renames',
+      '--no-ext-diff',
+      '--no-textconv',
+      from.tree,
+      to.tree,
+    ],
+    { signal },
+  )
+  const [deltas, counts] = await Promise.all([
+    compareStates(own, from, to, signal),
+    from.tree === to.tree ? null : withData(own, [from, to], () => runGit(numbers)),
+  ])
+  const lines = parseLineCounts(counts ?? Buffer.alloc(0))
+  const ids = new Set(deltas.flatMap(({ before, after }) => [before?.id ?? '', after?.id ?? '']))
+  ids.delete('')
+  const sizes = await objectSizes(own, ids, { signal })
+  const sources = renameSources(deltas)
+  return deltas.map((delta) => {
+    const side = (state: EntrySide | null) =>
+      state && { type: state.type, mode: state.mode, size: sizes.get(state.id) ?? 0, content: state.id }
+    const source =
+      delta.before === null && delta.after?.type === 'file' ? sources.get(delta.after.id) : undefined
+    const count = lines.get(delta.path) ?? { insertions: 0, deletions: 0 }
+    return {
+      path: fromBytePath(delta.path),
+      status: statusOf(delta),
+      before: side(delta.before),
+      after: side(delta.after),
+      insertions: count.insertions,
+      deletions: count.deletions,
+      binary: count.insertions === null,
+      ...(source === undefined || source === null ? {} : { renamedFrom: fromBytePath(source) }),
+    }
+  })
+}
+
+export async function* streamPatch(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (from.tree === to.tree) return
+  const shape = ['--binary', '--full-index', '--no-renames', '--no-ext-diff', '--no-textconv', '--no-color']
+  const call = privateCall(
+    own,
+    ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree],
+    { signal },
+  )
+  await assertPresent(own, [from, to])
+  yield* streamGit(call)
+}
+
+function statusOf({ before, after }: Delta): FileChange['status'] {
+  if (before === null) return 'added'
+  if (after === null) return 'deleted'
+  if (before.type !== after.type) return 'type-changed'
+  return before.id === after.id ? 'mode-changed' : 'modified'
+}
+
+/** Content of deleted files that one file alone had; `null` for content that several had. */
+function renameSources(deltas: readonly Delta[]): Map<string, BytePath | null> {
+  const sources = new Map<string, BytePath | null>()
+  for (const { path, before, after } of deltas) {
+    if (after === null && before?.type === 'file')
+      sources.set(before.id, sources.has(before.id) ? null : path)
+  }
+  return sources
+}
+
+function parseLineCounts(
+  output: Buffer,
+): Map<BytePath, { insertions: number | null; deletions: number | null }> {
+  const counts = new Map<BytePath, { insertions: number | null; deletions: number | null }>()
+  for (const record of splitRecords(output)) {
+    const parts = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(record)
+    if (parts === null) continue
+    const [, insertions, deletions, path = ''] = parts
+    const count = (text: string | undefined) => (text === '-' ? null : Number(text))
+    counts.set(path, { insertions: count(insertions), deletions: count(deletions) })
+  }
+  return counts
+}
+
+async function withData<T>(
+  own: PrivateRepository,
+  states: readonly StoredState[],
+  run: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, states)
+    throw error
+  }
+}
+
+/** @throws `NOT_FOUND` when a state's tree is not in the private repository any more */
+export async function assertPresent(own: PrivateRepository, states: readonly StoredState[]): Promise<void> {
+  const sizes = await objectSizes(
+    own,
+    states.map(({ tree }) => tree),
+  )
+  for (const { tree } of states) {
+    if (sizes.has(tree)) continue
+    throw new WorkspaceError(
+      'NOT_FOUND',
+      `The data of snapshot state ${tree} is gone from the state directory. Take a new snapshot.`,
+      {
+        details: { tree },
+      },
+    )
+  }
+}

@@ -1,0 +1,54 @@
+import { splitRecords, type BytePath } from './byte-path.ts'
+import type { CapturedEntry, CaptureState } from './capture-state.ts'
+import { runGit } from './git-command.ts'
+import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
+import { readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
+import type { HeadState, UserRepository } from './user-repository.ts'
+
+interface Comparison {
+  readonly head: HeadState
+  readonly tree: string
+  readonly indexStamp: string
+  readonly entries: ReadonlyMap<BytePath, CapturedEntry>
+}
+
+interface Source {
+  readonly user: UserRepository
+  readonly own: PrivateRepository
+  readonly last: CaptureState | null
+  readonly tracked: TrackedFiles | null
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Whether the captured content differs from HEAD's. What git itself would not call a change does not count: other
+ * repositories, files left out of a sparse checkout, and files that only differ by a conversion on check-in.
+ */
+export async function isDirty(
+  source: Source,
+  comparison: Comparison,
+): Promise<{ key: string; value: boolean }> {
+  const { head, tree, indexStamp, entries } = comparison
+  const key = `${head.tree ?? ''} ${tree} ${indexStamp}`
+  if (head.tree === null) return { key, value: entries.size > 0 }
+  if (head.tree === tree) return { key, value: false }
+  if (indexStamp !== '' && source.last?.dirty?.key === key) return source.last.dirty
+  const output = await runGit(
+    privateCall(source.own, ['diff-tree', '-r', '-z', '--raw', '--no-renames', head.tree, tree], {
+      environment: alternateEnvironment(source.user.objectsDirectory),
+      signal: source.signal,
+    }),
+  )
+  const tracked = source.tracked ?? (await readTrackedFiles(source.user, source.signal))
+  const records = splitRecords(output)
+  const isChange = (record: string, path: BytePath): boolean => {
+    const [oldMode, , oldId, , status] = record.slice(1).split(' ')
+    const inIndex = tracked.entries.get(path)
+    const entry = entries.get(path)
+    if (oldMode === '160000') return false
+    if (inIndex === undefined || inIndex.id !== oldId) return true
+    if (status === 'D') return !inIndex.skipWorktree
+    return status !== 'M' || entry === undefined || !tracked.isUntouched(inIndex, entry)
+  }
+  return { key, value: records.some((record, at) => at % 2 === 0 && isChange(record, records[at + 1] ?? '')) }
+}

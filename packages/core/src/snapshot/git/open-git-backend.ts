@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
+import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import type { SnapshotBackend } from '../snapshot-backend.ts'
+import { sweepInterruptedRollback } from './apply-rollback.ts'
+import { captureStateFile } from './capture-state.ts'
+import { captureWorkspace, type GitWorkspace } from './capture.ts'
+import { describeChanges, stateOf, streamPatch } from './compare-states.ts'
+import { openPrivateRepository } from './private-repository.ts'
+import { rollbackWorkspace } from './rollback.ts'
+import { findUserRepository } from './user-repository.ts'
+
+export interface OpenGitBackendOptions {
+  /** Real path of the workspace: the top of a work tree, or a directory in one. */
+  readonly path: string
+  /** Absolute path of the workspace's private state directory. */
+  readonly stateDirectory: string
+}
+
+const LOCK_WAIT_MS = 5 * 60_000
+
+/**
+ * Snapshots of a directory in a git work tree, kept in a private repository below the state directory. The user's
+ * repository is only read: its ignore rules decide what counts, its index and objects save work.
+ *
+ * @returns `null` when the directory is in no work tree
+ * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without git 2.31
+ */
+export async function openGitBackend(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
+  const { path, stateDirectory } = options
+  const user = await findUserRepository(path)
+  if (user === null) return null
+  const own = await openPrivateRepository(stateDirectory, user.format)
+  const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own) }
+  const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+    const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture', {
+      waitTimeoutMs: LOCK_WAIT_MS,
+      signal,
+    })
+    try {
+      return await work()
+    } catch (error) {
+      throw explain(error, path)
+    } finally {
+      await lock.release()
+    }
+  }
+  return {
+    name: 'git',
+    capabilities: { patch: true, rollback: true },
+    capture: ({ label, previous, signal }) =>
+      exclusively(signal, async () => {
+        const keepInView = previous === undefined ? [] : [stateOf(previous, path).tree]
+        sweepInterruptedRollback(workspace)
+        return (await captureWorkspace(workspace, { label, keepInView, signal })).snapshot
+      }),
+    changes: async (from, to, { signal } = {}) =>
+      describeChanges(own, stateOf(from, path), stateOf(to, path), signal),
+    patch: (from, to, { signal } = {}) => streamPatch(own, stateOf(from, path), stateOf(to, path), signal),
+    rollback: (target, rollbackOptions = {}) =>
+      exclusively(rollbackOptions.signal, () => rollbackWorkspace(workspace, target, rollbackOptions)),
+  }
+}
+
+/** What the file system says becomes one of this library's errors; an abort stays what it is. */
+function explain(error: unknown, path: string): unknown {
+  const failure = error as NodeJS.ErrnoException
+  if (WorkspaceError.is(error) || typeof failure.code !== 'string' || typeof failure.syscall !== 'string')
+    return error
+  const code = failure.code === 'ENOSPC' || failure.code === 'EDQUOT' ? 'QUOTA_EXCEEDED' : 'ACCESS_DENIED'
+  const advice = code === 'QUOTA_EXCEEDED' ? 'Free some space' : 'Correct the permissions'
+  return new WorkspaceError(
+    code,
+    `The snapshot of ${path} failed (${failure.message}). ${advice}, then try again.`,
+    {
+      cause: error,
+      details: { path },
+    },
+  )
+}

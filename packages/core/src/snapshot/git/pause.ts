@@ -1,0 +1,21 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+/** Await it in every round of a long synchronous loop: it lets other work run when this has held the thread too long. */
+export type Pause = () => Promise<void> | undefined
+
+const SLICE_MS = 12
+const ROUNDS_PER_LOOK = 32
+
+/** Also where an abort takes effect. */
+export function pauser(signal?: AbortSignal): Pause {
+  let rounds = 0
+  let since = performance.now()
+  return () => {
+    rounds += 1
+    if (rounds % ROUNDS_PER_LOOK !== 0 || performance.now() - since < SLICE_MS) return undefined
+    signal?.throwIfAborted()
+    return nextTurn().then(() => {
+      since = performance.now()
+    })
+  }
+}

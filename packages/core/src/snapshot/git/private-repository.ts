@@ -1,0 +1,299 @@
+import { createHash, hash as hashOnce, randomBytes } from 'node:crypto'
+import {
+  constants,
+  existsSync,
+  linkSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import { createDeflate, deflateSync } from 'node:zlib'
+import { runGit, streamGit, type GitCall } from './git-command.ts'
+
+/** A bare repository of our own that holds all that snapshots need; nothing in the user's is needed to read them. */
+export interface PrivateRepository {
+  readonly directory: string
+  readonly format: 'sha1' | 'sha256'
+}
+
+export type ObjectType = 'blob' | 'tree'
+
+const COMPRESSION_LEVEL = 1
+
+export async function openPrivateRepository(
+  stateDirectory: string,
+  format: 'sha1' | 'sha256',
+): Promise<PrivateRepository> {
+  const directory = join(stateDirectory, 'git', format)
+  for (const part of ['objects/pack', 'objects/info', 'refs', 'info', 'sidecars', 'temporary']) {
+    await mkdir(join(directory, part), { recursive: true, mode: 0o700 })
+  }
+  if (!existsSync(join(directory, 'HEAD'))) {
+    const version = format === 'sha1' ? '0' : '1\n[extensions]\n\tobjectFormat = sha256'
+    await writeFile(
+      join(directory, 'config'),
+      `[core]\n\tbare = true\n\trepositoryFormatVersion = ${version}\n`,
+    )
+    await writeFile(join(directory, 'HEAD'), 'ref: refs/heads/none\n')
+  }
+  return { directory, format }
+}
+
+/** Removes what a killed capture left behind. Call it only under the workspace's lock. */
+export function sweepTemporaries(repository: PrivateRepository): void {
+  const packs = join(repository.directory, 'objects', 'pack')
+  for (const name of readdirSync(packs))
+    if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
+  const temporary = join(repository.directory, 'temporary')
+  for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
+}
+
+/** A call on the private repository, outside the workspace. */
+export function privateCall(
+  repository: PrivateRepository,
+  args: readonly string[],
+  rest: Partial<GitCall> = {},
+): GitCall {
+  return {
+    cwd: repository.directory,
+    configuration: 'private',
+    args,
+    ...rest,
+    environment: { GIT_DIR: repository.directory, ...rest.environment },
+  }
+}
+
+export function objectId(repository: PrivateRepository, type: ObjectType, content: Uint8Array): string {
+  const header = `${type} ${content.length}\0`
+  if (content.length === 0) return hashOnce(repository.format, header)
+  return createHash(repository.format).update(header).update(content).digest('hex')
+}
+
+/** Stores an object in git's loose format, unless it is there. */
+export function writeObject(
+  repository: PrivateRepository,
+  type: ObjectType,
+  id: string,
+  content: Uint8Array,
+): void {
+  const path = loosePath(repository, id)
+  if (existsSync(path)) return
+  const temporary = temporaryPath(repository)
+  const whole = Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content])
+  writeFileSync(temporary, deflateSync(whole, { level: COMPRESSION_LEVEL }), { mode: 0o400, flag: 'wx' })
+  mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+  renameSync(temporary, path)
+}
+
+/**
+ * Stores a file of any size without holding it in memory.
+ * @returns the blob's id, or `null` when the file did not have `size` bytes
+ */
+export async function writeLargeBlob(
+  repository: PrivateRepository,
+  file: FileHandle,
+  size: number,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const temporary = temporaryPath(repository)
+  const output = await open(temporary, 'wx', 0o400)
+  const deflate = createDeflate({ level: COMPRESSION_LEVEL })
+  const written = (async () => {
+    for await (const chunk of deflate) await output.writeFile(chunk as Buffer)
+  })()
+  written.catch(() => {})
+  try {
+    const hash = createHash(repository.format)
+    const feed = async (chunk: Uint8Array) => {
+      hash.update(chunk)
+      if (!deflate.write(chunk)) await Promise.race([once(deflate, 'drain'), written])
+    }
+    await feed(Buffer.from(`blob ${size}\0`))
+    let total = 0
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(1 << 20), 0, 1 << 20, total)
+      if (bytesRead === 0) break
+      total += bytesRead
+      if (total > size) break
+      await feed(buffer.subarray(0, bytesRead))
+    }
+    deflate.end()
+    await written
+    if (total !== size) return null
+    const id = hash.digest('hex')
+    const path = loosePath(repository, id)
+    await mkdir(join(path, '..'), { recursive: true, mode: 0o700 })
+    await rename(temporary, path)
+    return id
+  } finally {
+    deflate.destroy()
+    await output.close()
+    await rm(temporary, { force: true })
+  }
+}
+
+/** Sizes of the objects that the private repository holds itself. */
+export async function objectSizes(
+  repository: PrivateRepository,
+  ids: Iterable<string>,
+  options: { readonly alternate?: string; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Map<string, number>> {
+  const input = [...ids].join('\n')
+  const sizes = new Map<string, number>()
+  if (input === '') return sizes
+  const output = await runGit(
+    privateCall(repository, ['cat-file', '--batch-check=%(objectname) %(objectsize)', '--buffer'], {
+      input: Buffer.from(`${input}\n`),
+      signal: options.signal,
+      environment: alternateEnvironment(options.alternate),
+    }),
+  )
+  for (const line of output.toString('latin1').split('\n')) {
+    const [id = '', size = ''] = line.split(' ')
+    if (/^\d+$/.test(size)) sizes.set(id, Number(size))
+  }
+  return sizes
+}
+
+/**
+ * Makes objects of the user's repository our own, so that its gc, a rewrite of its history or its removal cannot take
+ * them: packs and loose objects are cloned or hard-linked, which costs no space; on another file system the wanted
+ * objects are packed anew.
+ * @returns the sizes of those that could be had
+ */
+export async function adoptObjects(
+  repository: PrivateRepository,
+  userObjects: string,
+  wanted: ReadonlySet<string>,
+  signal?: AbortSignal,
+): Promise<Map<string, number>> {
+  const objects = join(repository.directory, 'objects')
+  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'))) linkLoose(userObjects, repository, wanted)
+  const own = await objectSizes(repository, wanted, { signal })
+  const missing = [...wanted].filter((id) => !own.has(id))
+  if (missing.length === 0) return own
+  const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
+  if (available.size === 0) return own
+  await runGit(
+    privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
+      input: Buffer.from(`${[...available.keys()].join('\n')}\n`),
+      environment: alternateEnvironment(userObjects),
+      signal,
+    }),
+  )
+  for (const [id, size] of available) own.set(id, size)
+  return own
+}
+
+/** Passes the content of blobs on, one after the other, in the given order. */
+export async function readBlobs(
+  repository: PrivateRepository,
+  ids: readonly string[],
+  receive: (index: number, size: number, content: AsyncIterable<Uint8Array>) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (ids.length === 0) return
+  const input = Buffer.from(`${ids.join('\n')}\n`)
+  const source = streamGit(privateCall(repository, ['cat-file', '--batch'], { input, signal }))
+  let rest: Uint8Array = new Uint8Array()
+  const more = async () => {
+    const next = await source.next()
+    if (next.done === true) throw new Error('git cat-file ended before its last object.')
+    rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
+  }
+  async function* content(size: number): AsyncGenerator<Uint8Array> {
+    let left = size
+    while (left > 0) {
+      if (rest.length === 0) await more()
+      const chunk = rest.subarray(0, left)
+      rest = rest.subarray(chunk.length)
+      left -= chunk.length
+      yield chunk
+    }
+  }
+  try {
+    for (const [index, id] of ids.entries()) {
+      while (!rest.includes(10)) await more()
+      const end = rest.indexOf(10)
+      const header = Buffer.from(rest.subarray(0, end)).toString('latin1')
+      rest = rest.subarray(end + 1)
+      const [, type, size] = header.split(' ')
+      if (type !== 'blob' || size === undefined) throw new Error(`git cat-file says "${header}" about ${id}.`)
+      await receive(index, Number(size), content(Number(size)))
+      while (rest.length === 0) await more()
+      rest = rest.subarray(1)
+    }
+  } finally {
+    await source.return()
+  }
+}
+
+export function alternateEnvironment(objects: string | undefined): Record<string, string> {
+  if (objects === undefined) return {}
+  return { GIT_ALTERNATE_OBJECT_DIRECTORIES: `"${objects.replace(/["\\]/g, '\\$&').replace(/\n/g, '\\n')}"` }
+}
+
+function loosePath(repository: PrivateRepository, id: string): string {
+  return `${repository.directory}/objects/${id.slice(0, 2)}/${id.slice(2)}`
+}
+
+export function temporaryPath(repository: PrivateRepository): string {
+  return `${repository.directory}/temporary/${randomBytes(8).toString('hex')}`
+}
+
+/** @returns false when the two directories cannot share files */
+function linkPacks(from: string, to: string): boolean {
+  const present = new Set(readdirSync(to))
+  const names = listNames(from).filter(
+    (name) => /^pack-[0-9a-f]+\.(pack|idx)$/.test(name) && !present.has(name),
+  )
+  // A pack must be there before its index makes git look for it.
+  for (const name of names.toSorted(
+    (a, b) => (a.endsWith('.pack') ? 0 : 1) - (b.endsWith('.pack') ? 0 : 1),
+  )) {
+    if (!share(join(from, name), join(to, name))) return false
+  }
+  return true
+}
+
+function linkLoose(userObjects: string, repository: PrivateRepository, wanted: ReadonlySet<string>): void {
+  for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
+    for (const name of listNames(join(userObjects, fan))) {
+      const id = fan + name
+      const to = loosePath(repository, id)
+      if (!wanted.has(id) || existsSync(to)) continue
+      mkdirSync(join(to, '..'), { recursive: true, mode: 0o700 })
+      if (!share(join(userObjects, fan, name), to)) return
+    }
+  }
+}
+
+function share(from: string, to: string): boolean {
+  try {
+    copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+    return true
+  } catch {
+    rmSync(to, { force: true })
+  }
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+  }
+}
+
+function listNames(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}

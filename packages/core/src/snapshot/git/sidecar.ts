@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
+import { isLink } from './build-trees.ts'
+import { compareBytes, fromBytePath, toBytePath, type BytePath } from './byte-path.ts'
+import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+
+/** What a git tree cannot hold. */
+export interface Sidecar {
+  /** Permission bits of files that are neither 0644 nor 0755. */
+  readonly modes: ReadonlyMap<BytePath, number>
+  /** Directories without captured content, with their permission bits. */
+  readonly directories: ReadonlyMap<BytePath, number>
+}
+
+export function permissionsOf(mode: number): number {
+  return isLink(mode) ? 0o777 : mode & 0o7777
+}
+
+export function unusualModes(
+  entries: ReadonlyMap<BytePath, { readonly mode: number }>,
+): Map<BytePath, number> {
+  const modes = new Map<BytePath, number>()
+  for (const [path, { mode }] of entries) {
+    const permissions = mode & 0o7777
+    if (permissions !== 0o644 && permissions !== 0o755 && !isLink(mode)) modes.set(path, permissions)
+  }
+  return modes
+}
+
+/** Stored under the hash of its content. @returns that hash, or `null` when there is nothing to store */
+export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): string | null {
+  if (sidecar.modes.size === 0 && sidecar.directories.size === 0) return null
+  const list = (map: ReadonlyMap<BytePath, number>) =>
+    [...map].toSorted(([a], [b]) => compareBytes(a, b)).map(([path, mode]) => [fromBytePath(path), mode])
+  const text = JSON.stringify({ modes: list(sidecar.modes), directories: list(sidecar.directories) })
+  const id = createHash('sha256').update(text).digest('hex')
+  const path = join(repository.directory, 'sidecars', id)
+  if (existsSync(path)) return id
+  const temporary = temporaryPath(repository)
+  writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' })
+  renameSync(temporary, path)
+  return id
+}
+
+/** @throws `NOT_FOUND` when it is gone, `CORRUPT` when it is not what was written */
+export function readSidecar(repository: PrivateRepository, id: string | null): Sidecar {
+  if (id === null) return { modes: new Map(), directories: new Map() }
+  let text: string
+  try {
+    text = readFileSync(join(repository.directory, 'sidecars', id), 'utf8')
+  } catch (error) {
+    throw new WorkspaceError('NOT_FOUND', `The data of snapshot state ${id} is gone. Take a new snapshot.`, {
+      cause: error,
+    })
+  }
+  if (createHash('sha256').update(text).digest('hex') !== id) {
+    throw new WorkspaceError(
+      'CORRUPT',
+      `The stored modes of snapshot state ${id} are damaged. Take a new snapshot.`,
+    )
+  }
+  const stored = JSON.parse(text) as { modes: [string, number][]; directories: [string, number][] }
+  const map = (list: [string, number][]) => new Map(list.map(([path, mode]) => [toBytePath(path), mode]))
+  return { modes: map(stored.modes), directories: map(stored.directories) }
+}
+
+/** A snapshot's ref: the tree's id, and the sidecar's where there is one. Equal exactly for equal states. */
+export function formatRef(tree: string, sidecar: string | null): string {
+  return sidecar === null ? tree : `${tree}.${sidecar}`
+}
+
+export function parseRef(ref: string): { readonly tree: string; readonly sidecar: string | null } | null {
+  const parts = /^([0-9a-f]{40}|[0-9a-f]{64})(?:\.([0-9a-f]{64}))?$/.exec(ref)
+  return parts === null ? null : { tree: parts[1] ?? '', sidecar: parts[2] ?? null }
+}
