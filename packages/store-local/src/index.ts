@@ -1,1 +1,1 @@
-export {}
+export { localStore, type LocalStoreOptions } from './local-store.ts'

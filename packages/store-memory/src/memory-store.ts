@@ -133,7 +133,7 @@ async function collect(key: string, body: ObjectBody, options: PutOptions): Prom
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of readBody(key, body, options)) {
-    chunks.push(Uint8Array.from(chunk))
+    chunks.push(new Uint8Array(chunk))
     length += chunk.length
   }
   if (chunks.length === 1 && chunks[0] !== undefined) return chunks[0]

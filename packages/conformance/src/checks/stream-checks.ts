@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import type { StoreCheck } from '../store-check.ts'
+import {
+  MIB,
+  assertObject,
+  inChunks,
+  readObject,
+  rejectionOf,
+  sampleBytes,
+  textBytes,
+} from '../check-bodies.ts'
+
+/** No more than this may be read from a source ahead of what `onProgress` reports. */
+const MAX_AHEAD_BYTES = 32 * MIB
+/** No chunk of a body may be larger. */
+const MAX_CHUNK_BYTES = 16 * MIB
+
+export const streamChecks: readonly StoreCheck[] = [
+  {
+    name: 'a stream of 64 MiB goes in and out in pieces, read only a little ahead',
+    async run({ store, key }) {
+      const piece = sampleBytes(MIB)
+      const sent = createHash('sha256')
+      let pulled = 0
+      let reported = 0
+      let ahead = 0
+      async function* source(): AsyncGenerator<Uint8Array> {
+        for (let count = 0; count < 64; count += 1) {
+          piece[0] = count
+          sent.update(piece)
+          pulled += piece.length
+          ahead = Math.max(ahead, pulled - reported)
+          yield Uint8Array.from(piece)
+        }
+      }
+      const info = await store.put(key('large'), source(), { onProgress: (bytes) => (reported = bytes) })
+      assert.equal(info.size, 64 * MIB)
+      assert.ok(ahead <= MAX_AHEAD_BYTES, `the source was read ${ahead} bytes ahead`)
+      const received = createHash('sha256')
+      const found = await store.get(key('large'))
+      for await (const chunk of found?.body ?? []) {
+        assert.ok(chunk.length <= MAX_CHUNK_BYTES, `a chunk has ${chunk.length} bytes`)
+        received.update(chunk)
+      }
+      assert.equal(received.digest('hex'), sent.digest('hex'))
+    },
+  },
+  {
+    name: 'onProgress reports rising numbers that end at the size',
+    async run({ store, key }) {
+      for (const body of [sampleBytes(100_000), inChunks(sampleBytes(100_000), 9_999)]) {
+        const reports: number[] = []
+        await store.put(key('a'), body, { onProgress: (bytes) => reports.push(bytes) })
+        assert.equal(reports.at(-1), 100_000)
+        assert.deepEqual(
+          reports,
+          [...new Set(reports)].sort((left, right) => left - right),
+        )
+      }
+    },
+  },
+  {
+    name: 'puts at the same time on one key leave one whole body',
+    async run({ store, key }) {
+      const bodies = Array.from({ length: 8 }, (_, index) => sampleBytes(400_000 + index, index + 1))
+      const infos = await Promise.all(bodies.map((body) => store.put(key('a'), inChunks(body, 50_000))))
+      const stored = await readObject(store, key('a'))
+      const winner = bodies.findIndex((body) => stored.equals(body))
+      assert.ok(winner >= 0, 'what is stored is none of the bodies')
+      assert.equal((await store.head(key('a')))?.etag, infos[winner]?.etag)
+    },
+  },
+  {
+    name: 'puts and deletes at the same time in one folder lose no other object',
+    async run({ store, key }) {
+      await Promise.all(
+        Array.from({ length: 8 }, async (_, index) => {
+          for (let round = 0; round < 8; round += 1) {
+            await store.put(key(`folder/${index}/a`), textBytes(`${round}`))
+            await assertObject(store, key(`folder/${index}/a`), textBytes(`${round}`))
+            await store.delete(key(`folder/${index}/a`))
+          }
+          await store.put(key(`folder/${index}/a`), textBytes('last'))
+        }),
+      )
+      for (let index = 0; index < 8; index += 1)
+        await assertObject(store, key(`folder/${index}/a`), textBytes('last'))
+    },
+  },
+  {
+    name: 'signedUrl is there exactly when it is claimed, and makes a URL that expires',
+    async run({ store, key }) {
+      assert.equal(store.signedUrl !== undefined, store.capabilities.signedUrls)
+      if (store.signedUrl === undefined) return
+      const sign = store.signedUrl.bind(store)
+      await store.put(key('a'), textBytes('x'))
+      const url = await sign(key('a'), { method: 'GET', expiresInMs: 60_000 })
+      assert.ok(url instanceof URL)
+      const reason = new Error('the caller had enough')
+      const aborted = (): Promise<unknown> =>
+        sign(key('a'), { method: 'GET', signal: AbortSignal.abort(reason) })
+      assert.equal(await rejectionOf(aborted, 'an aborted signedUrl'), reason)
+    },
+  },
+]

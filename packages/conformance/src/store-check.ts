@@ -1,0 +1,64 @@
+import { Buffer } from 'node:buffer'
+import { MAX_KEY_BYTES, type ObjectStore, type StoreCapabilities } from '@ws/core'
+
+/** One clause of the `ObjectStore` contract as something that can be run. It needs no test runner. */
+export interface StoreCheck {
+  /** A sentence about behaviour; unique. */
+  readonly name: string
+  /** The claim without which the clause does not apply. @default none: it applies to every store */
+  readonly needs?: StoreNeed
+  /** Rejects (with an `AssertionError` of `node:assert`, or the store's own error) when the store breaks the clause. */
+  readonly run: (context: CheckContext) => Promise<void>
+}
+
+/** What a store must claim in its `capabilities`; nothing else can make a check skip. */
+export type StoreNeed =
+  | 'createIfAbsent'
+  | 'createIfAbsent: atomic'
+  | 'replaceIfMatch'
+  | 'replaceIfMatch: atomic'
+  | 'rangeReads'
+  | 'metadata'
+  | 'signedUrls'
+
+export interface CheckContext {
+  readonly store: ObjectStore
+  /** What all keys of this check start with: nobody else's keys do. Ends with `/`. */
+  readonly prefix: string
+  /** A key below the prefix. */
+  readonly key: (name: string) => string
+  /** The longest key that the store claims to take, in bytes. */
+  readonly maxKeyBytes: number
+}
+
+export function createCheckContext(store: ObjectStore, prefix: string): CheckContext {
+  return {
+    store,
+    prefix,
+    key: (name) => prefix + name,
+    maxKeyBytes: store.capabilities.maxKeyBytes ?? MAX_KEY_BYTES,
+  }
+}
+
+/** A legal key of exactly this many bytes. */
+export function keyOfLength(start: string, bytes: number): string {
+  return start + 'k'.repeat(bytes - Buffer.byteLength(start))
+}
+
+export function meetsNeed(capabilities: StoreCapabilities, need: StoreNeed | undefined): boolean {
+  switch (need) {
+    case undefined:
+      return true
+    case 'createIfAbsent':
+    case 'replaceIfMatch':
+      return capabilities[need] !== false
+    case 'createIfAbsent: atomic':
+      return capabilities.createIfAbsent === 'atomic'
+    case 'replaceIfMatch: atomic':
+      return capabilities.replaceIfMatch === 'atomic'
+    case 'rangeReads':
+    case 'metadata':
+    case 'signedUrls':
+      return capabilities[need]
+  }
+}

@@ -1,0 +1,50 @@
+import { WorkspaceError, type ErrorCode } from '@ws/core'
+
+const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  EACCES: ['ACCESS_DENIED', 'the file permissions do not allow it'],
+  EPERM: ['ACCESS_DENIED', 'the system does not allow it'],
+  EROFS: ['ACCESS_DENIED', 'the file system is read-only'],
+  ENOSPC: ['QUOTA_EXCEEDED', 'the disk is full'],
+  EDQUOT: ['QUOTA_EXCEEDED', "the user's disk quota is used up"],
+  EFBIG: ['QUOTA_EXCEEDED', 'the file would be larger than the system allows'],
+  EMFILE: ['UNAVAILABLE', 'too many files are open in this process'],
+  ENFILE: ['UNAVAILABLE', 'too many files are open on this machine'],
+  EIO: ['UNAVAILABLE', 'the device failed'],
+  ENOENT: ['UNAVAILABLE', 'somebody removed a file or folder of the store meanwhile'],
+  EBUSY: ['UNAVAILABLE', 'another program holds the file'],
+  ESTALE: ['UNAVAILABLE', 'the network file system lost the file'],
+  ETIMEDOUT: ['TIMEOUT', 'the file system did not answer'],
+  ELOOP: ['UNSAFE_PATH', 'a symbolic link is in its place'],
+  ENOTDIR: ['UNSAFE_PATH', 'a file is in the place of a folder'],
+  ENAMETOOLONG: ['UNSUPPORTED', 'the path is longer than the file system allows; use a shorter root or key'],
+  ENOTSUP: ['UNSUPPORTED', 'the file system lacks hard links, which safe writing needs'],
+  ENOSYS: ['UNSUPPORTED', 'the file system lacks what safe writing needs'],
+  EMLINK: ['UNAVAILABLE', 'too many writers hold locks'],
+}
+
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/** Puts what `node:fs` throws into the error table. Errors that are not the file system's come back as they are. */
+export function toStoreError(error: unknown, action: string, subject: string): unknown {
+  const errno = errnoOf(error)
+  if (errno === undefined || WorkspaceError.is(error) || !(error instanceof Error && 'syscall' in error))
+    return error
+  const [code, reason] = codes[errno] ?? ['INTERNAL', 'the system refused']
+  return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(subject)}: ${reason} (${errno}).`, {
+    cause: error,
+    details: { key: subject, errno },
+  })
+}
+
+export function unsafePath(path: string): WorkspaceError {
+  const message = `${JSON.stringify(path)} is not a folder of this store, so nothing below it is touched. Remove what was put there.`
+  return new WorkspaceError('UNSAFE_PATH', message, { details: { path } })
+}
+
+export function corrupt(key: string, reason: string): WorkspaceError {
+  return new WorkspaceError('CORRUPT', `The object ${JSON.stringify(key)} is damaged: ${reason}.`, {
+    details: { key },
+  })
+}
