@@ -1,0 +1,114 @@
+import { hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { decodePath, encodePath } from '../../filesystem/path-text.ts'
+import type { ScanEntry } from '../../filesystem/scan-entry.ts'
+import { replaceFile } from './replace-file.ts'
+
+const MAGIC = 'ws stat cache 1\n'
+const DIGEST_BYTES = 32
+/** Big endian: dev, ino, mtime, ctime, size in 8 bytes each, mode and path length in 4 each, and the content's SHA-256. */
+const FIXED_BYTES = 5 * 8 + 2 * 4 + DIGEST_BYTES
+const REMEMBERED_DIRECTORIES = 16
+
+/** What the last capture of a directory found. */
+export interface CaptureMemory {
+  readonly entries: readonly ScanEntry[]
+  /** The manifest that came of them; null when only the files are known, from the file. */
+  readonly manifest: { readonly ref: string; readonly rules: string } | null
+}
+
+/** Memories of this thread, the one used last at the end. */
+const memories = new Map<string, CaptureMemory>()
+
+/**
+ * What this thread remembers, else what the file holds. A file that is missing, damaged or of another format counts as
+ * empty, which costs time and nothing else.
+ */
+export function recallCapture(directory: string, root: string): CaptureMemory {
+  const path = cachePath(directory, root)
+  return memories.get(path) ?? { entries: readEntries(path), manifest: null }
+}
+
+/** Failing to write the file (when `changed`) loses speed only, so it does not fail the capture. */
+export function rememberCapture(
+  directory: string,
+  root: string,
+  memory: CaptureMemory,
+  changed: boolean,
+): void {
+  const path = cachePath(directory, root)
+  memories.delete(path)
+  memories.set(path, memory)
+  if (memories.size > REMEMBERED_DIRECTORIES) {
+    const oldest = memories.keys().next()
+    if (!oldest.done) memories.delete(oldest.value)
+  }
+  if (!changed) return
+  try {
+    replaceFile(path, encodeEntries(memory.entries))
+  } catch {
+    // The next process hashes again.
+  }
+}
+
+function cachePath(directory: string, root: string): string {
+  return join(directory, `stat-cache-${hash('sha256', encodePath(root), 'hex').slice(0, 16)}`)
+}
+
+function readEntries(path: string): ScanEntry[] {
+  try {
+    return decodeEntries(readFileSync(path))
+  } catch {
+    return []
+  }
+}
+
+function encodeEntries(entries: readonly ScanEntry[]): Buffer {
+  const settled = entries.filter((entry) => entry.settled)
+  const paths = settled.map((entry) => encodePath(entry.path))
+  const total = paths.reduce((sum, path) => sum + path.length + FIXED_BYTES, MAGIC.length + DIGEST_BYTES)
+  const buffer = Buffer.allocUnsafeSlow(total)
+  const view = new DataView(buffer.buffer)
+  let at = buffer.write(MAGIC)
+  for (const [index, entry] of settled.entries()) {
+    const path = paths[index] ?? Buffer.alloc(0)
+    view.setBigUint64(at, BigInt(entry.dev))
+    view.setBigUint64(at + 8, entry.ino)
+    view.setBigInt64(at + 16, entry.mtimeNs)
+    view.setBigInt64(at + 24, entry.ctimeNs)
+    view.setFloat64(at + 32, entry.size)
+    view.setUint32(at + 40, entry.mode)
+    view.setUint32(at + 44, path.length)
+    buffer.write(entry.content, at + 48, 'hex')
+    at += FIXED_BYTES + path.copy(buffer, at + FIXED_BYTES)
+  }
+  hash('sha256', buffer.subarray(0, at), 'buffer').copy(buffer, at)
+  return buffer
+}
+
+function decodeEntries(buffer: Buffer): ScanEntry[] {
+  const end = buffer.length - DIGEST_BYTES
+  if (end < MAGIC.length || buffer.toString('latin1', 0, MAGIC.length) !== MAGIC) return []
+  if (!hash('sha256', buffer.subarray(0, end), 'buffer').equals(buffer.subarray(end))) return []
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+  const entries: ScanEntry[] = []
+  for (let at = MAGIC.length; at < end;) {
+    const pathStart = at + FIXED_BYTES
+    const pathEnd = pathStart + view.getUint32(at + 44)
+    entries.push({
+      path: decodePath(buffer.subarray(pathStart, pathEnd)),
+      type: 'file',
+      mode: view.getUint32(at + 40),
+      size: view.getFloat64(at + 32),
+      content: buffer.toString('hex', at + 48, pathStart),
+      dev: Number(view.getBigUint64(at)),
+      ino: view.getBigUint64(at + 8),
+      mtimeNs: view.getBigInt64(at + 16),
+      ctimeNs: view.getBigInt64(at + 24),
+      settled: true,
+    })
+    at = pathEnd
+  }
+  return entries
+}
