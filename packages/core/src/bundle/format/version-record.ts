@@ -17,6 +17,8 @@ export interface VersionRecord {
   readonly tags: readonly string[]
   /** ISO 8601, UTC. */
   readonly createdAt: string
+  /** The workspace is to be forked from; nothing is saved on top of this version. */
+  readonly template: boolean
   readonly root: VersionRoot
   /** Every pack that holds something of this version. */
   readonly packs: readonly PackReference[]
