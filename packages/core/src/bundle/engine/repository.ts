@@ -1,6 +1,16 @@
+import { WorkspaceError } from '../../errors.ts'
+import { assertObjectKey } from '../../store/object-key.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
-import type { FormatMarker } from '../format/format-marker.ts'
+import {
+  createFormatMarker,
+  decodeFormatMarker,
+  encodeFormatMarker,
+  openFormatMarker,
+  type FormatMarker,
+} from '../format/format-marker.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
+import { readObject } from './read-object.ts'
+import { invertVersion } from './version-number.ts'
 
 /** Everything under one prefix of a store: the scope of one format marker and one set of keys. */
 export interface Repository {
@@ -16,9 +26,11 @@ export interface Repository {
   /** Ends with `/`. The newest version of the workspace lists first. */
   versionsPrefix(workspaceId: string): string
   versionKey(workspaceId: string, version: number): string
-  /** Ends with `/`. */
+  /** Ends with `/`. In the order of the versions. */
   tagsPrefix(workspaceId: string): string
-  tagKey(workspaceId: string, tag: string): string
+  tagKey(workspaceId: string, version: number, tag: string): string
+  /** Ends with `/`. Used on stores that do not create atomically. */
+  claimsPrefix(workspaceId: string, version: number): string
 }
 
 /** Who can read a repository besides the store's own access rules. The cipher is AES-256-GCM. */
@@ -37,15 +49,109 @@ export interface OpenRepositoryOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const MAX_MARKER_BYTES = 16_384
+
 /**
- * Opens the repository of a store, and makes it when there is none. Two processes that make it at once agree on one.
- * @throws `UNSUPPORTED` when it was written by a newer version of this library
+ * Opens the repository of a store, and makes it when there is none. Two processes that make it at once agree on one
+ * (on a store whose `createIfAbsent` is only `checked`: as long as they do not do so within the same moment).
+ * @throws `UNSUPPORTED` when it was written by a newer version of this library, or the store cannot create an object only
+ * if it is absent
  * @throws `ACCESS_DENIED` when the key or passphrase is not the repository's, before anything else is read or written
  * @throws `INVALID_INPUT` when it is encrypted and no key was given, or the other way round
  */
 export async function openRepository(
-  _store: ObjectStore,
-  _options: OpenRepositoryOptions = {},
+  store: ObjectStore,
+  options: OpenRepositoryOptions = {},
 ): Promise<Repository> {
-  throw new Error('being written')
+  const { encryption = null, signal } = options
+  const prefix = normalizePrefix(options.prefix)
+  const markerKey = `${prefix}format`
+  let marker = await readMarker(store, markerKey, signal)
+  if (marker === null) {
+    if (store.capabilities.createIfAbsent === false) throw cannotCreate(store)
+    const created = await createFormatMarker(encryption)
+    marker = await putMarker(store, markerKey, created.marker, signal)
+  }
+  const keys = await openFormatMarker(marker, encryption)
+  return describeRepository(store, prefix, marker, keys)
+}
+
+/**
+ * The repository of a store, or `null` when there is none. Writes nothing.
+ * @throws as {@link openRepository}
+ */
+export async function findRepository(
+  store: ObjectStore,
+  options: OpenRepositoryOptions = {},
+): Promise<Repository | null> {
+  const prefix = normalizePrefix(options.prefix)
+  const marker = await readMarker(store, `${prefix}format`, options.signal)
+  if (marker === null) return null
+  return describeRepository(store, prefix, marker, await openFormatMarker(marker, options.encryption ?? null))
+}
+
+function describeRepository(
+  store: ObjectStore,
+  prefix: string,
+  marker: FormatMarker,
+  keys: RepositoryKeys | null,
+): Repository {
+  const workspace = (id: string): string => `${prefix}workspaces/${id}/`
+  return {
+    store,
+    prefix,
+    marker,
+    keys,
+    packKey: (packId) => `${prefix}packs/${packId}`,
+    condemnedKey: (packId) => `${prefix}condemned/${packId}`,
+    versionsPrefix: (id) => `${workspace(id)}versions/`,
+    versionKey: (id, version) => `${workspace(id)}versions/${invertVersion(version)}`,
+    tagsPrefix: (id) => `${workspace(id)}tags/`,
+    tagKey: (id, version, tag) => `${workspace(id)}tags/${invertVersion(version)}/${tag}`,
+    claimsPrefix: (id, version) => `${workspace(id)}claims/${invertVersion(version)}/`,
+  }
+}
+
+async function readMarker(
+  store: ObjectStore,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<FormatMarker | null> {
+  const found = await readObject(store, key, MAX_MARKER_BYTES, signal)
+  return found === null ? null : decodeFormatMarker(found.bytes)
+}
+
+/** Whoever was first: what is read back afterwards is the repository's marker. */
+async function putMarker(
+  store: ObjectStore,
+  key: string,
+  marker: FormatMarker,
+  signal: AbortSignal | undefined,
+): Promise<FormatMarker> {
+  try {
+    await store.put(key, encodeFormatMarker(marker), { ifAbsent: true, contentType: 'application/json', signal })
+    if (store.capabilities.createIfAbsent === 'atomic') return marker
+  } catch (error) {
+    const isUnclear = WorkspaceError.is(error) && (error.code === 'CONFLICT' || error.retryable)
+    if (!isUnclear) throw error
+    const stored = await readMarker(store, key, signal)
+    if (stored === null) throw error
+    return stored
+  }
+  return (await readMarker(store, key, signal)) ?? marker
+}
+
+function normalizePrefix(prefix = ''): string {
+  if (prefix === '') return ''
+  const folder = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+  assertObjectKey(folder)
+  return `${folder}/`
+}
+
+function cannotCreate(store: ObjectStore): WorkspaceError {
+  return new WorkspaceError(
+    'UNSUPPORTED',
+    `The store ${store.name} cannot keep versions: it cannot create an object only if it is absent. Use another store.`,
+    { details: { store: store.name } },
+  )
 }
