@@ -131,10 +131,10 @@ function visibleToBoth(left: IgnoreRules, right: IgnoreRules): (path: string) =>
 
 function listChanges(before: Map<string, ManifestEntry>, after: Map<string, ManifestEntry>): FileChange[] {
   const paths = new Set([...before.keys(), ...after.keys()])
-  const origins = findOrigins(before, after)
+  const sources = findSources(before, after)
   return [...paths].toSorted(comparePaths).map((path) => {
     const [old, now] = [before.get(path), after.get(path)]
-    const origin = origins.get(path)
+    const source = old === undefined && now?.type === 'file' ? sources.get(now.content) : null
     return {
       path,
       status: statusOf(old, now),
@@ -143,7 +143,7 @@ function listChanges(before: Map<string, ManifestEntry>, after: Map<string, Mani
       insertions: null,
       deletions: null,
       binary: null,
-      ...(origin === undefined ? {} : { renamedFrom: origin }),
+      ...(typeof source === 'string' ? { renamedFrom: source } : {}),
     }
   })
 }
@@ -161,34 +161,14 @@ function stateOf(entry: ManifestEntry | undefined): EntryState | null {
   return { type, mode, size, content }
 }
 
-/** For each added file the deleted one that it came from: same content, not empty, and only one of them on each side. */
-function findOrigins(
-  before: Map<string, ManifestEntry>,
-  after: Map<string, ManifestEntry>,
-): Map<string, string> {
-  const deleted = groupByContent(before, after)
-  const origins = new Map<string, string>()
-  for (const [content, paths] of groupByContent(after, before)) {
-    const sources = deleted.get(content)
-    const [path, source] = [paths[0], sources?.[0]]
-    if (path !== undefined && source !== undefined && paths.length === 1 && sources?.length === 1) {
-      origins.set(path, source)
-    }
+/** Deleted files by content; null where several had the same. */
+function findSources(
+  before: ReadonlyMap<string, ManifestEntry>,
+  after: ReadonlyMap<string, ManifestEntry>,
+): Map<string, string | null> {
+  const sources = new Map<string, string | null>()
+  for (const { path, type, content } of before.values()) {
+    if (type === 'file' && !after.has(path)) sources.set(content, sources.has(content) ? null : path)
   }
-  return origins
-}
-
-/** Paths of the files, by content, that only the one side has. */
-function groupByContent(
-  side: ReadonlyMap<string, ManifestEntry>,
-  other: ReadonlyMap<string, ManifestEntry>,
-): Map<string, string[]> {
-  const groups = new Map<string, string[]>()
-  for (const { path, type, size, content } of side.values()) {
-    if (type !== 'file' || size === 0 || other.has(path)) continue
-    const group = groups.get(content)
-    if (group === undefined) groups.set(content, [path])
-    else group.push(path)
-  }
-  return groups
+  return sources
 }

@@ -106,14 +106,18 @@ test('every kind of edit shows with its status, and nothing else does', async ()
   expect((await backend.changes(after, before)).length).toBe(13)
 })
 
-test('a rename is told only when one file on each side has the content, and it is not empty', async () => {
+test('an added file names the one deleted file with its content, and none when there were several', async () => {
   const { path, capture, changes } = await openWorkspace()
-  writeFiles(path, { 'twin-1': 'twin', 'twin-2': 'twin', single: 'single', blank: '' })
+  writeFiles(path, { 'twin-1': 'twin', 'twin-2': 'twin', single: 'single', kept: 'kept' })
   const before = await capture()
-  for (const name of ['twin-1', 'twin-2', 'single', 'blank']) rmSync(join(path, name))
-  writeFiles(path, { 'twin-3': 'twin', 'single-1': 'single', 'single-2': 'single', blank2: '' })
+  for (const name of ['twin-1', 'twin-2', 'single']) rmSync(join(path, name))
+  writeFiles(path, { 'twin-3': 'twin', 'single-1': 'single', 'kept-2': 'kept' })
   const found = await changes(before, await capture())
-  expect(found.filter((line) => line.includes('<-'))).toEqual([])
+  expect(found.filter((line) => line.startsWith('added'))).toEqual([
+    'added kept-2',
+    'added single-1 <- single',
+    'added twin-3',
+  ])
 })
 
 test('200 edits of equal size with the modification time set back are all seen right after a capture', async () => {
