@@ -1,7 +1,11 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', 'capture-worker': 'src/snapshot/hash/capture-worker.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'capture-worker': 'src/snapshot/hash/capture-worker.ts',
+    'bundle-worker': 'src/bundle/bundle-worker.ts',
+  },
   format: 'esm',
   dts: { entry: 'src/index.ts' },
   sourcemap: true,

@@ -53,3 +53,29 @@ export type {
   SnapshotBackend,
   SnapshotCapabilities,
 } from './snapshot/snapshot-backend.ts'
+export { createBundle } from './bundle/create-bundle.ts'
+export { checkBundle, extractBundle } from './bundle/extract-bundle.ts'
+export { createBundleStore, type BundleStoreOptions } from './bundle/create-bundle-store.ts'
+export { assertWorkspaceId } from './bundle/workspace-id.ts'
+export type {
+  Bundle,
+  BundleFormat,
+  BundleProgress,
+  BundleReport,
+  BundleSkip,
+  CreateBundleOptions,
+  ExtractBundleOptions,
+  ExtractLimits,
+  ExtractReport,
+} from './bundle/bundle.ts'
+export type {
+  BundleDownload,
+  BundleStore,
+  DownloadOptions,
+  LoadOptions,
+  SaveOptions,
+  WorkspaceLoadResult,
+  WorkspaceSaveResult,
+  WorkspaceSummary,
+  WorkspaceVersion,
+} from './bundle/bundle-store.ts'

@@ -61,7 +61,10 @@ export interface ExtractLimits {
   readonly maxFileBytes?: number | undefined
   /** Files, directories and links. @default 5_000_000 */
   readonly maxEntries?: number | undefined
-  /** Content to compressed input, looked at from the first MiB of content on. @default 2_000 */
+  /**
+   * Content to compressed input, looked at from the first MiB of content on: a guard against archives made to explode.
+   * @default 2_000 for the untrusted profile; none for the trusted one, where a file of zeros is legal content
+   */
   readonly maxRatio?: number | undefined
   /** Levels of directories. @default 4_096 */
   readonly maxDepth?: number | undefined
@@ -79,6 +82,12 @@ export interface ExtractBundleOptions {
    * @default 'trusted'
    */
   readonly profile?: 'trusted' | 'untrusted' | undefined
+  /**
+   * With `exact`: keep the directory itself and exchange what it holds, so that shells inside it and containers that
+   * have it mounted see the new content. Costs the one-step replacement (see `extractBundle`).
+   * @default false
+   */
+  readonly keepDirectory?: boolean | undefined
   /** @default the limits above */
   readonly limits?: ExtractLimits | undefined
   readonly onProgress?: ((progress: BundleProgress) => void) | undefined

@@ -1,0 +1,128 @@
+import { Buffer } from 'node:buffer'
+import { pipeline, type Transform } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { WorkspaceError } from '../errors.ts'
+import { errnoOf } from '../filesystem/filesystem-error.ts'
+import { corrupt } from './archive-error.ts'
+import type { BundleFormat } from './bundle.ts'
+import { splitZstdFrames } from './zstd-frames.ts'
+
+const STREAM_CHUNK_BYTES = 512 * 1024
+
+export interface Decompressed {
+  readonly format: BundleFormat
+  readonly content: AsyncGenerator<Buffer, void, void>
+}
+
+/**
+ * Tells the format by its first bytes and decompresses it. Accepts what the command line tools write: many frames or
+ * members after each other, zstd's skippable frames. Refuses input that is cut off or followed by anything else.
+ * @throws `INVALID_INPUT` when it is neither zstd nor gzip.
+ */
+export async function decompress(input: AsyncIterator<Uint8Array>): Promise<Decompressed> {
+  const { head, rest } = await peek(input, 4)
+  if (head.length === 0) throw unknownFormat('It is empty')
+  if (head[0] === 0x1f && head[1] === 0x8b) return { format: 'tar.gz', content: gunzip(rest) }
+  const magic = head.length === 4 ? head.readUInt32LE(0) : 0
+  if (magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50) {
+    return { format: 'tar.zst', content: decompressZstd(rest) }
+  }
+  if (head.readUInt16LE(0) === 0x4b50) throw unknownFormat('It looks like a zip file')
+  throw unknownFormat('Its first bytes are those of something else; a tar must be compressed')
+}
+
+async function peek(
+  input: AsyncIterator<Uint8Array>,
+  length: number,
+): Promise<{ head: Buffer; rest: AsyncGenerator<Uint8Array, void, void> }> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  while (bytes < length) {
+    const next = await input.next()
+    if (next.done === true) break
+    if (!(next.value instanceof Uint8Array)) {
+      throw new WorkspaceError('INVALID_INPUT', 'A bundle must be made of Uint8Array chunks.')
+    }
+    chunks.push(next.value)
+    bytes += next.value.length
+  }
+  const start = Buffer.concat(chunks)
+  async function* rest(): AsyncGenerator<Uint8Array, void, void> {
+    if (start.length > 0) yield start
+    for (;;) {
+      const next = await input.next()
+      if (next.done === true) return
+      yield next.value
+    }
+  }
+  const head = start.subarray(0, length)
+  return { head: head.length === 1 ? Buffer.concat([head, Buffer.alloc(1)]) : head, rest: rest() }
+}
+
+function unknownFormat(finding: string): WorkspaceError {
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `This is not a bundle. ${finding}. A tar.zst or tar.gz is needed.`,
+    { details: { input: 'archive' } },
+  )
+}
+
+async function* gunzip(input: AsyncGenerator<Uint8Array, void, void>): AsyncGenerator<Buffer, void, void> {
+  let received = 0
+  const decoder = createGunzip({ chunkSize: STREAM_CHUNK_BYTES })
+  async function* counted(): AsyncGenerator<Uint8Array, void, void> {
+    for await (const chunk of input) {
+      received += chunk.length
+      yield chunk
+    }
+  }
+  yield* decode(counted(), decoder)
+  // The decoder takes a NUL after a member for padding and reads no further.
+  if (decoder.bytesWritten !== received) throw corrupt('bytes follow its end')
+}
+
+/**
+ * Node's decoder takes the rest of a write for garbage when a frame ends in it, and drops it without a word. Given
+ * writes that end where frames end, it goes on with the next frame.
+ */
+async function* decompressZstd(
+  input: AsyncGenerator<Uint8Array, void, void>,
+): AsyncGenerator<Buffer, void, void> {
+  yield* decode(wholeFrames(input), createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
+}
+
+async function* wholeFrames(
+  input: AsyncGenerator<Uint8Array, void, void>,
+): AsyncGenerator<Buffer, void, void> {
+  let collected: Buffer[] = []
+  let bytes = 0
+  for await (const piece of splitZstdFrames(input)) {
+    collected.push(piece.bytes)
+    bytes += piece.bytes.length
+    if (!piece.isEnd && bytes < STREAM_CHUNK_BYTES) continue
+    if (bytes > 0) yield Buffer.concat(collected)
+    collected = []
+    bytes = 0
+  }
+}
+
+async function* decode(
+  input: AsyncIterable<Uint8Array>,
+  decoder: Transform,
+): AsyncGenerator<Buffer, void, void> {
+  pipeline(input, decoder, () => undefined)
+  try {
+    for await (const chunk of decoder) yield chunk as Buffer
+  } catch (error) {
+    throw toCorrupt(error)
+  } finally {
+    decoder.destroy()
+  }
+}
+
+function toCorrupt(error: unknown): unknown {
+  const code = errnoOf(error) ?? ''
+  if (code === 'Z_BUF_ERROR') return corrupt('it is cut off', error)
+  if (/^(Z_|ZSTD_|ERR_BUFFER_TOO_LARGE)/.test(code)) return corrupt('it does not decompress', error)
+  return error
+}

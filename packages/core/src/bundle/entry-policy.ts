@@ -1,0 +1,233 @@
+import { WorkspaceError } from '../errors.ts'
+import type { ByteString } from '../filesystem/directory-handle.ts'
+import { refused } from './archive-error.ts'
+import type { ExtractLimits } from './bundle.ts'
+import { collisionKey, entryPath, isGitDirectory } from './entry-path.ts'
+import { pathText } from './exclude-filter.ts'
+import type { TarEntry } from './tar-reader.ts'
+
+export type ResolvedLimits = { readonly [Name in keyof ExtractLimits]-?: number }
+
+/** What is to be done for one entry; its paths are safe to append to a directory that holds no links. */
+export interface EntryStep {
+  readonly action: 'file' | 'directory' | 'symlink' | 'hard-link' | 'skip'
+  readonly path: ByteString
+  /** Of a hard link: the path of the file. Of a symlink: its text, which may be anything. */
+  readonly linkPath: ByteString
+  readonly mode: number
+  readonly mtime: number
+  readonly size: number
+  /** Directories that the archive does not mention, outermost first. */
+  readonly missingParents: readonly ByteString[]
+  /** What an earlier entry of the same path made, which this one replaces. */
+  readonly replaces: 'file' | 'symlink' | null
+}
+
+export interface EntryTotals {
+  files: number
+  directories: number
+  symlinks: number
+  hardLinks: number
+  contentBytes: number
+}
+
+export interface EntryPolicy {
+  readonly totals: EntryTotals
+  readonly skipped: { path: string; reason: string }[]
+  readonly changed: { path: string; reason: string }[]
+  /** @throws `UNSAFE_PATH`, `QUOTA_EXCEEDED` or `UNSUPPORTED` for an entry that refuses the whole archive. */
+  decide(entry: TarEntry): EntryStep
+  countHeader(): void
+}
+
+type Kind = 'file' | 'symlink' | 'directory' | 'implied' | 'skipped'
+
+/**
+ * Decides about entries one after the other, without looking at any file system: which paths are safe, what may replace
+ * what, which bits stay. A directory is never replaced by something else or the other way round, nothing is ever below
+ * a link, and a hard link names an earlier file of the same archive.
+ */
+export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: ResolvedLimits): EntryPolicy {
+  const kinds = new Map<ByteString, Kind>([['', 'implied']])
+  const symlinkTexts = new Map<ByteString, ByteString>()
+  const collisionKeys = new Set<string>()
+  const totals = { files: 0, directories: 0, symlinks: 0, hardLinks: 0, contentBytes: 0 }
+  const skipped: { path: string; reason: string }[] = []
+  const changed: { path: string; reason: string }[] = []
+  let headers = 0
+
+  function skip(path: ByteString, reason: string): EntryStep {
+    if (path !== '' && !kinds.has(path)) kinds.set(path, 'skipped')
+    skipped.push({ path: pathText(path), reason })
+    return {
+      action: 'skip',
+      path,
+      linkPath: '',
+      mode: 0,
+      mtime: 0,
+      size: 0,
+      missingParents: [],
+      replaces: null,
+    }
+  }
+
+  function addMissingParents(path: ByteString): ByteString[] {
+    const missing: ByteString[] = []
+    for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
+      const parent = path.slice(0, slash)
+      const kind = kinds.get(parent)
+      if (kind === 'directory' || kind === 'implied') break
+      if (kind !== undefined) throw refused('UNSAFE_PATH', path, `it lies below ${kindText(kind)}`)
+      checkCollision(parent)
+      kinds.set(parent, 'implied')
+      missing.unshift(parent)
+    }
+    return missing
+  }
+
+  function checkCollision(path: ByteString): void {
+    if (profile === 'trusted') return
+    const key = collisionKey(path)
+    if (collisionKeys.has(key)) {
+      throw refused('UNSAFE_PATH', path, 'some systems take its name for that of another entry')
+    }
+    collisionKeys.add(key)
+  }
+
+  function claim(path: ByteString, kind: 'file' | 'symlink' | 'directory'): EntryStep['replaces'] {
+    const present = kinds.get(path)
+    if (present === undefined) checkCollision(path)
+    if (kind === 'directory') {
+      if (present === 'file' || present === 'symlink') {
+        throw refused('UNSAFE_PATH', path, `an earlier entry makes it ${kindText(present)}`)
+      }
+      if (present === 'directory' && profile === 'untrusted' && path !== '') throw duplicate(path)
+      if (present !== 'directory') totals.directories += 1
+      kinds.set(path, kind)
+      return null
+    }
+    if (present === 'directory' || present === 'implied') {
+      throw refused('UNSAFE_PATH', path, 'an earlier entry makes it a directory')
+    }
+    if (present === undefined || present === 'skipped') {
+      kinds.set(path, kind)
+      return null
+    }
+    if (profile === 'untrusted') throw duplicate(path)
+    if (present === 'symlink') totals.symlinks -= 1
+    else totals.files -= 1
+    symlinkTexts.delete(path)
+    kinds.set(path, kind)
+    return present
+  }
+
+  function keepMode(entry: TarEntry, path: ByteString): number {
+    if ((entry.mode & 0o7000) !== 0) {
+      const names = [
+        (entry.mode & 0o4000) === 0 ? [] : ['set-uid'],
+        (entry.mode & 0o2000) === 0 ? [] : ['set-gid'],
+        (entry.mode & 0o1000) === 0 ? [] : ['sticky'],
+      ].flat()
+      changed.push({ path: pathText(path), reason: `${names.join(' and ')} bit dropped` })
+    }
+    return entry.mode & 0o777
+  }
+
+  function decideLink(
+    entry: TarEntry,
+    path: ByteString,
+  ): Pick<EntryStep, 'action' | 'linkPath' | 'replaces'> {
+    if (entry.type === 'symlink') {
+      const text = entry.linkPath
+      if (text === '' || text.includes('\0')) throw refused('UNSAFE_PATH', path, 'it is a link to nothing')
+      const replaces = claim(path, 'symlink')
+      symlinkTexts.set(path, text)
+      totals.symlinks += 1
+      return { action: 'symlink', linkPath: text, replaces }
+    }
+    const target = entryPath(entry.linkPath, profile, limits.maxDepth)
+    const text = symlinkTexts.get(target)
+    if (target !== path && text !== undefined) {
+      // GNU tar stores the second name of a symlink like this; a link with the same text is the same thing.
+      const replaces = claim(path, 'symlink')
+      symlinkTexts.set(path, text)
+      totals.symlinks += 1
+      return { action: 'symlink', linkPath: text, replaces }
+    }
+    if (target === path || kinds.get(target) !== 'file') {
+      throw refused(
+        'UNSAFE_PATH',
+        path,
+        'it is a hard link to something that is not an earlier file of the archive',
+      )
+    }
+    const replaces = claim(path, 'file')
+    totals.files -= 1
+    totals.hardLinks += 1
+    return { action: 'hard-link', linkPath: target, replaces }
+  }
+
+  function decide(entry: TarEntry): EntryStep {
+    const path = entryPath(entry.path, profile, limits.maxDepth)
+    if (path === '' && entry.type !== 'directory') {
+      throw refused('UNSAFE_PATH', entry.path, 'it would replace the directory itself')
+    }
+    if (entry.type === 'device') return skip(path, 'special-file')
+    if (profile === 'untrusted') {
+      if (path.split('/').some(isGitDirectory)) return skip(path, 'git-directory')
+      if (entry.type === 'symlink' || entry.type === 'hard-link') return skip(path, 'link')
+    }
+    if (entry.size > limits.maxFileBytes) {
+      throw refused(
+        'QUOTA_EXCEEDED',
+        path,
+        `it has ${entry.size} bytes; at most ${limits.maxFileBytes} are allowed`,
+      )
+    }
+    if (totals.contentBytes + entry.size > limits.maxContentBytes) {
+      throw tooMuch(`more than ${limits.maxContentBytes} bytes of content`)
+    }
+    const missingParents = addMissingParents(path)
+    const base = { path, mtime: entry.mtime, size: entry.size, missingParents }
+    if (entry.type === 'symlink' || entry.type === 'hard-link') {
+      return { ...base, ...decideLink(entry, path), mode: entry.mode & 0o777 }
+    }
+    const replaces = claim(path, entry.type)
+    if (entry.type === 'file') {
+      totals.files += 1
+      totals.contentBytes += entry.size
+    }
+    return { ...base, action: entry.type, linkPath: '', replaces, mode: keepMode(entry, path) }
+  }
+
+  return {
+    totals,
+    skipped,
+    changed,
+    decide,
+    countHeader() {
+      headers += 1
+      // A normal entry needs up to two headers that describe it.
+      const { files, directories, symlinks, hardLinks } = totals
+      const entries = files + directories + symlinks + hardLinks + skipped.length
+      if (entries >= limits.maxEntries || headers > 3 * limits.maxEntries + 3) {
+        throw tooMuch(`more than ${limits.maxEntries} entries`)
+      }
+    },
+  }
+}
+
+export function tooMuch(what: string): WorkspaceError {
+  return new WorkspaceError(
+    'QUOTA_EXCEEDED',
+    `The archive has ${what}. Nothing was changed; raise the limit if the archive is wanted.`,
+  )
+}
+
+function duplicate(path: ByteString): WorkspaceError {
+  return refused('UNSAFE_PATH', path, 'an earlier entry has the same name')
+}
+
+function kindText(kind: Kind): string {
+  return kind === 'symlink' ? 'a symlink' : kind === 'file' ? 'a file' : 'an entry that is left out'
+}

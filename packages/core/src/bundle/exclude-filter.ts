@@ -1,0 +1,28 @@
+import { Buffer } from 'node:buffer'
+import { Minimatch } from 'minimatch'
+import { WorkspaceError } from '../errors.ts'
+import type { ByteString } from '../filesystem/directory-handle.ts'
+import { decodePath } from '../filesystem/path-text.ts'
+
+/** Tests paths against anchored globs. @throws `INVALID_INPUT` for a pattern that cannot match anything. */
+export function excludeFilter(patterns: readonly string[]): (path: ByteString) => boolean {
+  const matchers = patterns.map((pattern) => {
+    if (typeof pattern !== 'string' || pattern.replace(/[/.]/g, '') === '' || pattern.includes('\0')) {
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        `The exclude pattern ${JSON.stringify(pattern)} is not usable: it must name something inside the directory.`,
+      )
+    }
+    const anchored = pattern.replace(/^(\.?\/)+/, '').replace(/\/+$/, '')
+    return new Minimatch(anchored, { dot: true, nocomment: true, nonegate: true, platform: 'linux' })
+  })
+  if (matchers.length === 0) return () => false
+  return (path) => {
+    const text = pathText(path)
+    return matchers.some((matcher) => matcher.match(text))
+  }
+}
+
+export function pathText(path: ByteString): string {
+  return decodePath(Buffer.from(path, 'latin1'))
+}

@@ -1,0 +1,278 @@
+import { chmodSync, existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { WorkspaceError } from '../errors.ts'
+import { closeDirectory, openRoot, toByteString } from '../filesystem/directory-handle.ts'
+import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
+import { mergeTree } from '../filesystem/merge-tree.ts'
+import { swapDirectory } from '../filesystem/swap-directory.ts'
+import {
+  createWorkDirectory,
+  recoverDirectory,
+  resolveTarget,
+  type WorkDirectory,
+} from '../filesystem/work-directory.ts'
+import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from './bundle.ts'
+import type { ResolvedLimits } from './entry-policy.ts'
+import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extract-archive.ts'
+import { runInWorker } from './run-in-worker.ts'
+import { fileTime } from './tree-writer.ts'
+
+/** An archive this small is done before a thread would have started. */
+const ARCHIVE_BYTES_WORTH_A_THREAD = 256 * 1024
+
+const GIBIBYTE = 1024 ** 3
+
+/**
+ * Puts an archive (tar.zst or tar.gz, made by `createBundle` or by GNU tar) into a directory, which is created when it
+ * is absent.
+ *
+ * - **Nothing outside the directory is written**, whatever the archive says: it is unpacked into a private directory
+ *   on the same file system by a strict reader, without ever following a link, and moved in only when all of it was
+ *   read and checked.
+ * - **All or nothing** with `mode: 'exact'`: any error, abort or limit leaves the directory as it was. A full directory
+ *   is replaced by two renames; a process killed exactly between them leaves nothing at the path until the next
+ *   `extractBundle` or `createBundle` of that path puts the old content back. A directory that cannot be renamed (a
+ *   mount point, the working directory of this process, a closed parent) or should not be (`keepDirectory`) has its
+ *   entries exchanged one by one instead; if that is cut short, the next call ends it. Power failures are not covered:
+ *   nothing is flushed to the disk.
+ * - `mode: 'merge'` checks the whole archive first too, then moves its entries in one at a time; a failure in between
+ *   leaves some of them moved. Links and files in the way are replaced, never followed.
+ * - Comes back: content, permission bits (whatever the umask), times to the microsecond, links as text, hard links,
+ *   empty directories, holes. Does not: owners; set-uid, set-gid and sticky bits (reported as `changed`); devices and
+ *   pipes (reported as `skipped`). A later entry of the same name replaces an earlier one, in the untrusted profile it
+ *   refuses the archive.
+ * - `untrusted` also refuses names that some system would take for something else (control characters, backslashes,
+ *   device names, names that differ in case or Unicode form only) and leaves out `.git`.
+ *
+ * @throws `INVALID_INPUT` when it is neither tar.zst nor tar.gz, or the path is not a directory
+ * @throws `CORRUPT` when it is damaged, cut off, or followed by something
+ * @throws `UNSAFE_PATH` when an entry would lead elsewhere; details hold `entry`
+ * @throws `QUOTA_EXCEEDED` for a limit or a full disk
+ * @throws `CONFLICT` when merging would have to remove a directory that is not empty
+ * @throws `ACCESS_DENIED` and `UNSUPPORTED` as the file system says
+ */
+export async function extractBundle(
+  bundle: AsyncIterable<Uint8Array> | Uint8Array,
+  directory: string,
+  options: ExtractBundleOptions = {},
+): Promise<ExtractReport> {
+  const { mode = 'exact', profile = 'trusted', keepDirectory = false, signal } = options
+  if (mode !== 'exact' && mode !== 'merge') throw invalid(`The mode ${JSON.stringify(mode)} is unknown.`)
+  if (profile !== 'trusted' && profile !== 'untrusted') {
+    throw invalid(`The profile ${JSON.stringify(profile)} is unknown.`)
+  }
+  const limits = resolveLimits(profile, options.limits)
+  signal?.throwIfAborted()
+  const input = abortable(toChunks(bundle), signal)
+  const given = resolve(directory)
+  try {
+    await recoverDirectory(given)
+    const target = resolveTarget(given)
+    const umask = process.umask()
+    return await withWorkDirectory(target, keepDirectory || isWorkingDirectory(target), async (work) => {
+      const root = toByteString(join(work.path, 'new'))
+      const archive = await unpack(input, { root, profile, limits, umask }, options)
+      signal?.throwIfAborted()
+      if (mode === 'merge' && existsSync(target)) return merge(work, archive, options)
+      return replace(work, archive, keepDirectory || isWorkingDirectory(target), umask)
+    })
+  } catch (error) {
+    throw toWorkspaceError(error, 'extract into', given)
+  } finally {
+    // A source that never answers must not hold up the answer to the caller.
+    void Promise.resolve(input.return?.()).catch(() => undefined)
+  }
+}
+
+/**
+ * Reads an archive to its end with all checks of `extractBundle`, without writing anything.
+ * @throws as `extractBundle` does
+ */
+export async function checkBundle(
+  bundle: AsyncIterable<Uint8Array> | Uint8Array,
+  options: ExtractBundleOptions = {},
+): Promise<ExtractReport> {
+  const { profile = 'trusted', signal } = options
+  const limits = resolveLimits(profile, options.limits)
+  const input = abortable(toChunks(bundle), signal)
+  try {
+    return (await unpack(input, { root: null, profile, limits, umask: 0 }, options)).report
+  } finally {
+    void Promise.resolve(input.return?.()).catch(() => undefined)
+  }
+}
+
+async function withWorkDirectory<T>(
+  target: string,
+  isInside: boolean,
+  use: (work: WorkDirectory) => Promise<T>,
+): Promise<T> {
+  const exists = existsSync(target)
+  if (exists && !statSync(target).isDirectory()) {
+    throw invalid(`Cannot extract into ${JSON.stringify(target)}: it is not a directory.`)
+  }
+  const firstMade = mkdirSync(dirname(target), { recursive: true })
+  let work: WorkDirectory | undefined
+  try {
+    work = createWorkDirectory(target, isInside && exists)
+    return await use(work)
+  } catch (error) {
+    await work?.remove()
+    work = undefined
+    if (firstMade !== undefined) removeEmptyDirectories(dirname(target), firstMade)
+    throw error
+  } finally {
+    await work?.remove()
+  }
+}
+
+async function unpack(
+  input: AsyncIterator<Uint8Array>,
+  plan: ExtractPlan,
+  options: ExtractBundleOptions,
+): Promise<ExtractedArchive> {
+  const { signal, onProgress } = options
+  const { chunks, isWhole } = await readAhead(input, ARCHIVE_BYTES_WORTH_A_THREAD)
+  if (isWhole) return extractArchive(chunks, plan, { signal, onProgress })
+  const work = runInWorker({ kind: 'extract', plan }, { input: chunks, onProgress, signal })
+  for (;;) {
+    const next = await work.next()
+    if (next.done === true) return next.value as ExtractedArchive
+  }
+}
+
+function replace(
+  work: WorkDirectory,
+  { report, root }: ExtractedArchive,
+  keepDirectory: boolean,
+  umask: number,
+): ExtractReport {
+  const { target } = work
+  const exists = existsSync(target)
+  const previousMode = exists ? statSync(target).mode & 0o777 : 0o777 & ~umask
+  const mode = root?.mode ?? previousMode
+  swapDirectory(work.path, target, exists && (keepDirectory || work.isInside))
+  // Somebody must be able to get in again, whatever the archive says.
+  chmodSync(target, mode | 0o700)
+  if (root !== null) utimesSync(target, fileTime(root.mtime), fileTime(root.mtime))
+  if ((mode | 0o700) === mode) return report
+  const changed = { path: '.', reason: "the owner's permissions are kept on the directory itself" }
+  return { ...report, changed: [...report.changed, changed] }
+}
+
+async function merge(
+  work: WorkDirectory,
+  { report, impliedDirectories }: ExtractedArchive,
+  { signal }: ExtractBundleOptions,
+): Promise<ExtractReport> {
+  const implied = new Set(impliedDirectories)
+  const source = openRoot(toByteString(join(work.path, 'new')))
+  try {
+    const destination = openRoot(toByteString(work.target))
+    try {
+      await mergeTree(source, destination, { isImplied: (path) => implied.has(path), signal })
+    } finally {
+      closeDirectory(destination)
+    }
+  } finally {
+    closeDirectory(source)
+  }
+  return report
+}
+
+async function readAhead(
+  input: AsyncIterator<Uint8Array>,
+  bytes: number,
+): Promise<{ chunks: AsyncGenerator<Uint8Array, void, void>; isWhole: boolean }> {
+  const ahead: Uint8Array[] = []
+  let isWhole = false
+  for (let total = 0; total < bytes && !isWhole;) {
+    const next = await input.next()
+    if (next.done === true) isWhole = true
+    else {
+      ahead.push(next.value)
+      total += next.value.length
+    }
+  }
+  async function* chunks(): AsyncGenerator<Uint8Array, void, void> {
+    yield* ahead.splice(0)
+    while (!isWhole) {
+      const next = await input.next()
+      if (next.done === true) return
+      yield next.value
+    }
+  }
+  return { chunks: chunks(), isWhole }
+}
+
+/** Lets an abort end the wait for a source that does not answer. */
+function abortable(
+  input: AsyncIterator<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncIterator<Uint8Array> {
+  if (signal === undefined) return input
+  return {
+    next: () =>
+      new Promise((resolvePromise, reject) => {
+        if (signal.aborted) {
+          reject(signal.reason)
+          return
+        }
+        const onAbort = (): void => reject(signal.reason)
+        signal.addEventListener('abort', onAbort, { once: true })
+        input
+          .next()
+          .then(resolvePromise, reject)
+          .finally(() => signal.removeEventListener('abort', onAbort))
+      }),
+    return: async () => (await input.return?.()) ?? { done: true, value: undefined },
+  }
+}
+
+async function* toChunks(
+  bundle: AsyncIterable<Uint8Array> | Uint8Array,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (!(bundle instanceof Uint8Array)) {
+    yield* bundle
+    return
+  }
+  for (let offset = 0; offset < bundle.length; offset += ARCHIVE_BYTES_WORTH_A_THREAD) {
+    yield bundle.subarray(offset, offset + ARCHIVE_BYTES_WORTH_A_THREAD)
+  }
+}
+
+function resolveLimits(profile: 'trusted' | 'untrusted', limits: ExtractLimits = {}): ResolvedLimits {
+  const resolved = {
+    maxArchiveBytes: limits.maxArchiveBytes ?? 64 * GIBIBYTE,
+    maxContentBytes: limits.maxContentBytes ?? 256 * GIBIBYTE,
+    maxFileBytes: limits.maxFileBytes ?? 256 * GIBIBYTE,
+    maxEntries: limits.maxEntries ?? 5_000_000,
+    maxRatio: limits.maxRatio ?? (profile === 'trusted' ? Number.POSITIVE_INFINITY : 2_000),
+    maxDepth: limits.maxDepth ?? 4_096,
+  }
+  for (const [name, value] of Object.entries(resolved)) {
+    if (typeof value !== 'number' || !(value >= 0))
+      throw invalid(`The limit ${name} must be a number from 0 on.`)
+  }
+  return resolved
+}
+
+function isWorkingDirectory(target: string): boolean {
+  return `${process.cwd()}/`.startsWith(target === '/' ? '/' : `${target}/`)
+}
+
+function removeEmptyDirectories(from: string, to: string): void {
+  for (let directory = from; ; directory = dirname(directory)) {
+    try {
+      rmdirSync(directory)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'ENOENT') return
+      throw error
+    }
+    if (directory === to) return
+  }
+}
+
+function invalid(message: string): WorkspaceError {
+  return new WorkspaceError('INVALID_INPUT', message)
+}

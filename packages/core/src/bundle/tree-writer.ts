@@ -1,0 +1,241 @@
+import { Buffer } from 'node:buffer'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  ftruncateSync,
+  futimesSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs'
+import {
+  childPath,
+  closeDirectory,
+  openChild,
+  openRoot,
+  toFilePath,
+  type ByteString,
+  type DirectoryHandle,
+} from '../filesystem/directory-handle.ts'
+import { errnoOf } from '../filesystem/filesystem-error.ts'
+import type { TimeSlice } from '../filesystem/time-slice.ts'
+import { refused } from './archive-error.ts'
+import type { EntryStep } from './entry-policy.ts'
+import type { SparseSegment } from './sparse-map.ts'
+
+/** Writes entries below a fresh, private directory that holds no links until the very end. */
+export interface TreeWriter {
+  begin(step: EntryStep, segments: readonly SparseSegment[] | null): void
+  write(bytes: Buffer): void
+  end(): void
+  /** Makes the links, then gives directories their modes and times, innermost first. */
+  finish(slice: TimeSlice): Promise<void>
+  /** Closes what is open. */
+  close(): void
+  /** What the archive says about the directory itself, for when it is in its place. */
+  root(): { readonly mode: number; readonly mtime: number } | null
+}
+
+const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+/** Longer paths go through an open directory: the system takes 4,096 bytes at once. */
+const MAX_PATH_BYTES = 3800
+const HOLE_BYTES = 64 * 1024
+const zeros = Buffer.alloc(HOLE_BYTES)
+const LATEST_TIME = 253_402_300_799
+const EARLIEST_TIME = -62_135_596_800
+
+export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
+  const directories = new Map<ByteString, { mode: number; mtime: number } | null>()
+  const symlinks = new Map<ByteString, EntryStep>()
+  let rootFields: { mode: number; mtime: number } | null = null
+  let open: OpenFile | null = null
+  let deep: { parent: ByteString; handle: DirectoryHandle } | null = null
+
+  function at(path: ByteString): string | Buffer {
+    if (root.length + path.length < MAX_PATH_BYTES) return toFilePath(`${root}/${path}`)
+    const slash = path.lastIndexOf('/')
+    const parent = path.slice(0, Math.max(slash, 0))
+    if (deep?.parent !== parent) {
+      closeDeep()
+      deep = { parent, handle: openDeep(root, parent) }
+    }
+    return childPath(deep.handle, path.slice(slash + 1))
+  }
+
+  function closeDeep(): void {
+    if (deep !== null) closeDirectory(deep.handle)
+    deep = null
+  }
+
+  function makeDirectory(path: ByteString, fields: { mode: number; mtime: number } | null): void {
+    if (!directories.has(path)) {
+      const mode = fields === null ? 0o777 : fields.mode | 0o700
+      exclusive(path, () => mkdirSync(at(path), { mode }))
+    }
+    directories.set(path, fields)
+  }
+
+  function beginFile(step: EntryStep, segments: readonly SparseSegment[] | null): void {
+    const fd = exclusive(step.path, () => openSync(at(step.path), CREATE_FLAGS, step.mode))
+    open = { fd, step, segments, segment: 0, inSegment: 0, position: 0 }
+    if ((step.mode & umask) !== 0) fchmodSync(fd, step.mode)
+  }
+
+  return {
+    begin(step, segments) {
+      for (const parent of step.missingParents) makeDirectory(parent, null)
+      if (step.replaces === 'symlink') symlinks.delete(step.path)
+      else if (step.replaces === 'file') unlinkSync(at(step.path))
+      if (step.action === 'file') beginFile(step, segments)
+      else if (step.action === 'symlink') symlinks.set(step.path, step)
+      else if (step.action === 'hard-link') link(step)
+      else if (step.action === 'directory') {
+        if (step.path === '') rootFields = { mode: step.mode, mtime: step.mtime }
+        else makeDirectory(step.path, { mode: step.mode, mtime: step.mtime })
+      }
+    },
+    write(bytes) {
+      if (open === null) return
+      if (open.segments === null) writeDense(open, bytes)
+      else writeSparse(open, bytes, open.segments)
+    },
+    end() {
+      if (open === null) return
+      const { fd, step, segments, position } = open
+      if (segments !== null || position !== step.size || step.size >= HOLE_BYTES) ftruncateSync(fd, step.size)
+      futimesSync(fd, fileTime(step.mtime), fileTime(step.mtime))
+      open = null
+      closeSync(fd)
+    },
+    async finish(slice) {
+      for (const step of symlinks.values()) {
+        exclusive(step.path, () => symlinkSync(toFilePath(step.linkPath), at(step.path)))
+        lutimesSync(at(step.path), fileTime(step.mtime), fileTime(step.mtime))
+        const pause = slice.pauseWhenDue()
+        if (pause !== undefined) await pause
+      }
+      const innermostFirst = [...directories].sort(([left], [right]) => (left < right ? 1 : -1))
+      for (const [path, fields] of innermostFirst) {
+        if (fields === null) continue
+        const kept = fields.mode | 0o700
+        if (kept !== fields.mode || (kept & umask) !== 0) chmodSync(at(path), fields.mode)
+        utimesSync(at(path), fileTime(fields.mtime), fileTime(fields.mtime))
+        const pause = slice.pauseWhenDue()
+        if (pause !== undefined) await pause
+      }
+      closeDeep()
+    },
+    close() {
+      if (open !== null) closeSync(open.fd)
+      open = null
+      closeDeep()
+    },
+    root: () => rootFields,
+  }
+
+  function link(step: EntryStep): void {
+    const from = at(step.linkPath)
+    // Two deep directories cannot be open at once through one handle, so the first one is kept aside.
+    const held = deep
+    deep = null
+    try {
+      exclusive(step.path, () => linkSync(from, at(step.path)))
+    } finally {
+      if (held !== null) closeDirectory(held.handle)
+    }
+  }
+}
+
+interface OpenFile {
+  readonly fd: number
+  readonly step: EntryStep
+  readonly segments: readonly SparseSegment[] | null
+  segment: number
+  inSegment: number
+  position: number
+}
+
+/** Long runs of zeros in a large file become holes. */
+function writeDense(file: OpenFile, bytes: Buffer): void {
+  if (file.step.size < 16 * HOLE_BYTES) {
+    writeAt(file.fd, bytes, file.position)
+    file.position += bytes.length
+    return
+  }
+  let start = 0
+  for (let offset = 0; offset < bytes.length;) {
+    const length = Math.min(HOLE_BYTES, bytes.length - offset)
+    const isHole =
+      length === HOLE_BYTES && bytes[offset] === 0 && zeros.equals(bytes.subarray(offset, offset + length))
+    if (isHole) {
+      if (offset > start) writeAt(file.fd, bytes.subarray(start, offset), file.position + start)
+      start = offset + length
+    }
+    offset += length
+  }
+  if (start < bytes.length) writeAt(file.fd, bytes.subarray(start), file.position + start)
+  file.position += bytes.length
+}
+
+function writeSparse(file: OpenFile, bytes: Buffer, segments: readonly SparseSegment[]): void {
+  let offset = 0
+  while (offset < bytes.length) {
+    const segment = segments[file.segment]
+    if (segment === undefined) return
+    const length = Math.min(segment.length - file.inSegment, bytes.length - offset)
+    if (length > 0) {
+      writeAt(file.fd, bytes.subarray(offset, offset + length), segment.offset + file.inSegment)
+    }
+    offset += length
+    file.inSegment += length
+    if (file.inSegment === segment.length) {
+      file.segment += 1
+      file.inSegment = 0
+    }
+  }
+}
+
+function writeAt(fd: number, bytes: Buffer, position: number): void {
+  let done = 0
+  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done)
+}
+
+/** `EEXIST` in a directory that only this writer knows: its names are not as different as the archive's. */
+function exclusive<T>(path: ByteString, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    throw refused('UNSAFE_PATH', path, 'this file system takes its name for that of another entry')
+  }
+}
+
+function openDeep(root: ByteString, path: ByteString): DirectoryHandle {
+  let handle = openRoot(root)
+  let rest = path
+  while (rest !== '') {
+    let cut = rest.length
+    if (cut > MAX_PATH_BYTES) cut = rest.lastIndexOf('/', MAX_PATH_BYTES)
+    const outer = handle
+    try {
+      handle = openChild(outer, rest.slice(0, cut))
+    } finally {
+      closeDirectory(outer)
+    }
+    rest = rest.slice(cut + 1)
+  }
+  return handle
+}
+
+/** A negative number means "now" to Node; only a Date can say a time before 1970. */
+export function fileTime(seconds: number): number | Date {
+  const clamped = Math.min(Math.max(seconds, EARLIEST_TIME), LATEST_TIME)
+  return clamped < 0 ? new Date(clamped * 1000) : clamped
+}

@@ -1,0 +1,79 @@
+import { Buffer } from 'node:buffer'
+import { closeSync, constants, lstatSync, openSync, readdirSync, statSync } from 'node:fs'
+import type { Dirent } from 'node:fs'
+
+/**
+ * Names and paths inside the archive code are byte strings: one character per byte (Latin-1). They compare in byte
+ * order, concatenate, and hold every name that a file can have.
+ */
+export type ByteString = string
+
+/**
+ * An open directory that names are looked up in. On Linux a lookup goes through `/proc/self/fd`, which stays with the
+ * directory that was opened, whatever is renamed or swapped for a link meanwhile, and keeps paths short at any depth.
+ * Elsewhere it goes by path: a concurrent swap of a parent is then found only by the identity check of `openChild`.
+ */
+export interface DirectoryHandle {
+  readonly base: ByteString
+  readonly fd: number
+}
+
+// eslint-disable-next-line no-control-regex -- tells bytes that need no conversion
+const ascii = /^[\u0000-\u007f]*$/
+const hasDescriptorPaths = process.platform === 'linux' && probe()
+
+export function toFilePath(path: ByteString): string | Buffer {
+  return ascii.test(path) ? path : Buffer.from(path, 'latin1')
+}
+
+export function toByteString(path: string): ByteString {
+  return ascii.test(path) ? path : Buffer.from(path, 'utf8').toString('latin1')
+}
+
+export function childPath(directory: DirectoryHandle, name: ByteString): string | Buffer {
+  return toFilePath(`${directory.base}/${name}`)
+}
+
+/** Opens a directory by path; links in the path count as part of the caller's own naming. */
+export function openRoot(path: ByteString): DirectoryHandle {
+  return open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+}
+
+/** Opens a directory by its name in another one; a link of that name is refused (`ENOTDIR` or `ELOOP`). */
+export function openChild(directory: DirectoryHandle, name: ByteString): DirectoryHandle {
+  return open(
+    `${directory.base}/${name}`,
+    constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  )
+}
+
+export function closeDirectory(directory: DirectoryHandle): void {
+  closeSync(directory.fd)
+}
+
+/** The names with their types, in byte order. */
+export function listDirectory(directory: DirectoryHandle): Dirent[] {
+  const entries = readdirSync(toFilePath(directory.base), { withFileTypes: true, encoding: 'latin1' })
+  return entries.sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0))
+}
+
+function open(path: ByteString, flags: number): DirectoryHandle {
+  const fd = openSync(toFilePath(path), flags)
+  if (hasDescriptorPaths) return { base: `/proc/self/fd/${fd}`, fd }
+  return { base: path, fd }
+}
+
+function probe(): boolean {
+  try {
+    const fd = openSync('/', constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      const through = statSync(`/proc/self/fd/${fd}/.`)
+      const direct = lstatSync('/')
+      return through.ino === direct.ino && through.dev === direct.dev
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,160 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
+import { errnoOf } from './filesystem-error.ts'
+import { currentProcessIdentity, parseProcessIdentity, processState } from './process-identity.ts'
+import { removeTree } from './remove-tree.ts'
+import { finishEntrySwap } from './swap-directory.ts'
+
+/**
+ * A private directory on the file system of `target`, in which its next content is prepared as `new` and its last one
+ * parked as `old`. It lies beside the target, or inside it where the target is a mount point or its parent is closed.
+ */
+export interface WorkDirectory {
+  readonly path: string
+  readonly target: string
+  readonly isInside: boolean
+  /** Removes it with all that it holds. */
+  remove(): Promise<void>
+}
+
+const PREFIX = '.ws-work-'
+/** How long one of an owner that cannot be looked at (another host or container) is left alone. */
+const UNKNOWN_OWNER_MS = 24 * 60 * 60 * 1000
+/** An owner writes its name right after it made the directory. */
+const NAMELESS_OWNER_MS = 60 * 1000
+
+/** The target must exist when `isInside` is asked for. */
+export function createWorkDirectory(target: string, isInside: boolean): WorkDirectory {
+  const mustBeInside = isInside || isMountPoint(target)
+  const name = `${PREFIX}${targetTag(target)}-${randomBytes(6).toString('hex')}`
+  const make = (inside: boolean): WorkDirectory => {
+    const path = join(inside ? target : dirname(target), name)
+    mkdirSync(path, { mode: 0o700 })
+    writeFileSync(join(path, 'owner'), JSON.stringify(currentProcessIdentity()), { flag: 'wx', mode: 0o600 })
+    mkdirSync(join(path, 'new'), { mode: 0o700 })
+    return { path, target, isInside: inside, remove: () => removeWorkDirectory(path) }
+  }
+  if (mustBeInside) return make(true)
+  try {
+    return make(false)
+  } catch (error) {
+    const errno = errnoOf(error)
+    const isClosed = errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS'
+    if (!isClosed || !existsSync(target)) throw error
+    return make(true)
+  }
+}
+
+/**
+ * Puts right what a killed process left behind: a target between its old and new content gets one of them as a whole,
+ * and work directories of dead owners go. Does nothing while their owner lives.
+ */
+export async function recoverDirectory(target: string): Promise<void> {
+  const path = resolveTarget(target)
+  const tag = targetTag(path)
+  const found = [...findWork(dirname(path), tag), ...findWork(path, tag)]
+  for (const work of found) {
+    if (!isAbandoned(work, path)) continue
+    // The rename claims it: of two processes that come to clean up, one finds it gone.
+    const claimed = join(dirname(work), `${PREFIX}${tag}-${randomBytes(6).toString('hex')}`)
+    try {
+      renameSync(work, claimed)
+      writeFileSync(join(claimed, 'owner'), JSON.stringify(currentProcessIdentity()), { mode: 0o600 })
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') continue
+      throw error
+    }
+    finishEntrySwap(claimed, path)
+    const old = join(claimed, 'old')
+    if (!existsSync(path) && existsSync(old)) renameSync(old, path)
+    await removeWorkDirectory(claimed)
+  }
+}
+
+/** The target by its real path: a link to the directory is the caller's own way of naming it. */
+export function resolveTarget(target: string): string {
+  try {
+    return realpathSync(target)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  try {
+    return join(realpathSync(dirname(target)), basename(target))
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return target
+  }
+}
+
+export function isWorkDirectoryName(name: string): boolean {
+  return name.startsWith(PREFIX)
+}
+
+function findWork(directory: string, tag: string): string[] {
+  try {
+    const names = readdirSync(directory).filter((name) => name.startsWith(`${PREFIX}${tag}-`))
+    return names.map((name) => join(directory, name))
+  } catch {
+    return []
+  }
+}
+
+function isAbandoned(work: string, target: string): boolean {
+  try {
+    const ageMs = Date.now() - lstatSync(work).mtimeMs
+    const owner = readOwner(work)
+    if (owner === null) return ageMs > NAMELESS_OWNER_MS
+    const state = processState(owner)
+    if (state === 'unknown') return ageMs > UNKNOWN_OWNER_MS || !existsSync(target)
+    return state === 'dead'
+  } catch {
+    return false
+  }
+}
+
+function readOwner(work: string): ReturnType<typeof parseProcessIdentity> {
+  try {
+    return parseProcessIdentity(JSON.parse(readFileSync(join(work, 'owner'), 'utf8')))
+  } catch {
+    return null
+  }
+}
+
+async function removeWorkDirectory(path: string): Promise<void> {
+  const parent = openRoot(toByteString(dirname(path)))
+  try {
+    await removeTree(parent, toByteString(basename(path)))
+  } finally {
+    closeDirectory(parent)
+  }
+}
+
+function targetTag(target: string): string {
+  return createHash('sha256').update(target).digest('hex').slice(0, 12)
+}
+
+/** A bind mount has the device of its parent, so on Linux the mount table is asked too. */
+function isMountPoint(target: string): boolean {
+  try {
+    if (statSync(target).dev !== statSync(dirname(target)).dev) return true
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    const escaped = target.replace(/[ \t\n\\]/g, (character) => {
+      return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`
+    })
+    return mounts.split('\n').some((line) => line.split(' ')[4] === escaped)
+  } catch {
+    return false
+  }
+}
