@@ -12,7 +12,13 @@ import {
 import { isSameStamp, type CapturedEntry, type CaptureState, type CaptureStateFile } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { runGit } from './git-command.ts'
-import { listWorkspace, lstatOrNull, stampOf, type WorkspaceListing } from './list-workspace.ts'
+import {
+  listWorkspace,
+  lstatIfAllowed,
+  lstatOrNull,
+  stampOf,
+  type WorkspaceListing,
+} from './list-workspace.ts'
 import { pauser, type Pause } from './pause.ts'
 import {
   adoptObjects,
@@ -54,7 +60,7 @@ interface Capture extends GitWorkspace {
 interface Contents {
   readonly entries: Map<BytePath, CapturedEntry>
   readonly omitted: { readonly path: BytePath; readonly reason: OmissionReason }[]
-  readonly unstable: BytePath[]
+  readonly unstable: Set<BytePath>
   /** Entries whose blobs are, so far, only in the user's repository. */
   readonly borrowed: Set<BytePath>
 }
@@ -143,7 +149,8 @@ async function chooseCandidates(capture: Capture, extra: readonly BytePath[]): P
     if (listing.directories.has(path)) return true
     let answer = real.get(path)
     if (answer === undefined) {
-      answer = isRealDirectory(parentOf(path)) && lstatOrNull(resolve(path))?.isDirectory() === true
+      const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null
+      answer = stats !== null && stats !== 'denied' && stats.isDirectory()
       real.set(path, answer)
     }
     return answer
@@ -161,14 +168,15 @@ async function chooseCandidates(capture: Capture, extra: readonly BytePath[]): P
 }
 
 async function readContents(capture: Capture, candidates: Iterable<BytePath>): Promise<Contents> {
-  const contents: Contents = { entries: new Map(), omitted: [], unstable: [], borrowed: new Set() }
+  const contents: Contents = { entries: new Map(), omitted: [], unstable: new Set(), borrowed: new Set() }
   const resolve = pathResolver(capture.path)
   const canSeed = createSeedRule(capture)
   const read: BytePath[] = []
   for (const path of candidates) {
     await capture.pause()
-    const stats = lstatOrNull(resolve(path))
-    if (stats === null) continue
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats === 'denied') contents.omitted.push({ path, reason: 'unreadable' })
+    if (stats === null || stats === 'denied') continue
     const stamp = stampOf(stats)
     const before = capture.last?.entries.get(path)
     if (before !== undefined && before.settled && isSameStamp(before, stamp)) {
@@ -190,7 +198,7 @@ async function readContents(capture: Capture, candidates: Iterable<BytePath>): P
     const stats = lstatOrNull(resolve(path))
     if (entry !== undefined && (stats === null || !isSameStamp(entry, stampOf(stats)))) {
       await readInto(capture, contents, path)
-      if (!contents.unstable.includes(path)) contents.unstable.push(path)
+      contents.unstable.add(path)
     }
   }
   return contents
@@ -202,7 +210,7 @@ async function readInto(capture: Capture, contents: Contents, path: BytePath): P
   const reading = await readEntry(capture, path, (id) => known.has(id) || id === tracked)
   if (reading.kind === 'read') {
     contents.entries.set(path, reading.entry)
-    if (!reading.isStable) contents.unstable.push(path)
+    if (!reading.isStable) contents.unstable.add(path)
     if (reading.entry.id === tracked && !known.has(tracked)) contents.borrowed.add(path)
     return
   }
@@ -295,10 +303,10 @@ function describeCoverage(listing: WorkspaceListing, contents: Contents): Snapsh
   for (const { reason } of all) omitted[reason] += 1
   const examples = all.toSorted((a, b) => compareBytes(a.path, b.path)).slice(0, 100)
   return {
-    complete: all.length === 0 && contents.unstable.length === 0,
+    complete: all.length === 0 && contents.unstable.size === 0,
     omitted,
     examples: examples.map(({ path, reason }): Omission => ({ path: fromBytePath(path), reason })),
-    unstable: contents.unstable.toSorted(compareBytes).map(fromBytePath),
+    unstable: [...contents.unstable].toSorted(compareBytes).map(fromBytePath),
   }
 }
 

@@ -48,7 +48,7 @@ export async function isDirty(
     if (oldMode === '160000') return false
     if (inIndex === undefined || inIndex.id !== oldId) return true
     if (status === 'D') return !inIndex.skipWorktree
-    return status !== 'M' || entry === undefined || !tracked.isUntouched(inIndex, entry)
+    return status !== 'M' || entry === undefined || !tracked.hasSameStamp(inIndex, entry)
   }
   return { key, value: records.some((record, at) => at % 2 === 0 && isChange(record, records[at + 1] ?? '')) }
 }

@@ -74,8 +74,9 @@ async function isListingValid(source: ListingSource, last: CaptureState): Promis
   const resolve = pathResolver(source.path)
   for (const [path, directory] of last.directories) {
     await source.pause()
-    const stats = lstatOrNull(resolve(path))
-    if (!directory.settled || stats === null || !isSameStamp(directory, stampOf(stats))) return false
+    const stats = lstatIfAllowed(resolve(path))
+    if (!directory.settled || stats === null || stats === 'denied') return false
+    if (!isSameStamp(directory, stampOf(stats))) return false
   }
   if (last.unreadableDirectories.length > 0) return false
   return last.ignoreStamp !== '' && last.ignoreStamp === ignoreStamp(source, last.directories)
@@ -93,8 +94,9 @@ async function walkDirectories(
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     await source.pause()
     const readAtNs = BigInt(Date.now()) * 1_000_000n
-    const stats = lstatOrNull(resolve(path))
-    if (stats === null || !stats.isDirectory()) continue
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats === 'denied') unreadableDirectories.push(path)
+    if (stats === 'denied' || stats === null || !stats.isDirectory()) continue
     const known = last?.directories.get(path)
     const stamp = stampOf(stats)
     let directory: CapturedDirectory | null = known ?? null
@@ -152,8 +154,9 @@ function ignoreStamp(source: ListingSource, directories: ReadonlyMap<BytePath, C
   }
   const stamps: string[] = []
   for (const file of files) {
-    const stats = lstatOrNull(file)
-    if (stats === null) stamps.push('-')
+    const stats = lstatIfAllowed(file)
+    // git too goes on without rules that it may not read.
+    if (stats === null || stats === 'denied') stamps.push('-')
     else if (!isSettled(stats, now)) return ''
     else stamps.push(`${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`)
   }
@@ -166,7 +169,8 @@ function copyExcludes(source: ListingSource): void {
   try {
     copyFileSync(source.user.excludeFile, copy)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)) throw error
     rmSync(copy, { force: true })
   }
 }
@@ -188,6 +192,15 @@ export function lstatOrNull(path: string | Buffer): BigIntStats | null {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOTDIR' || code === 'ELOOP') return null
+    throw error
+  }
+}
+
+export function lstatIfAllowed(path: string | Buffer): BigIntStats | null | 'denied' {
+  try {
+    return lstatOrNull(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return 'denied'
     throw error
   }
 }

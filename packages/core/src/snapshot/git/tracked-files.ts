@@ -11,7 +11,9 @@ import type { UserRepository } from './user-repository.ts'
 /** What the user's index knows about the workspace's files. */
 export interface TrackedFiles {
   readonly entries: ReadonlyMap<BytePath, IndexEntry>
-  /** Whether the content of a file is what the index says, as far as time stamps can tell. */
+  /** Whether the file is the one that the index was written for, by all that the index knows of it. */
+  hasSameStamp(entry: IndexEntry, stamp: FileStamp): boolean
+  /** The same, and it cannot have changed since without a new stamp. */
   isUntouched(entry: IndexEntry, stamp: FileStamp): boolean
 }
 
@@ -37,16 +39,17 @@ export async function readTrackedFiles(
     if (entry.mode === GITLINK || !entry.path.startsWith(repository.prefix)) continue
     entries.set(entry.path.slice(repository.prefix.length), entry)
   }
+  // git itself compares whole seconds and misses what changes within one (an edit that restores the old time, say).
+  const hasSameStamp: TrackedFiles['hasSameStamp'] = (entry, stamp) =>
+    entry.mtimeNs === stamp.mtimeNs &&
+    entry.ctimeNs === stamp.ctimeNs &&
+    entry.size === stamp.size % 2 ** 32 &&
+    entry.inode === Number(BigInt.asUintN(32, stamp.inode)) &&
+    (entry.mode === LINK) === isLink(stamp.mode)
   return {
     entries,
-    // git itself compares whole seconds and misses what changes within one (an edit that restores the old time, say).
-    isUntouched: (entry, stamp) =>
-      entry.mtimeNs === stamp.mtimeNs &&
-      entry.ctimeNs === stamp.ctimeNs &&
-      entry.size === stamp.size % 2 ** 32 &&
-      entry.inode === Number(BigInt.asUintN(32, stamp.inode)) &&
-      (entry.mode === LINK) === isLink(stamp.mode) &&
-      isSettled(stamp, writtenAtNs),
+    hasSameStamp,
+    isUntouched: (entry, stamp) => hasSameStamp(entry, stamp) && isSettled(stamp, writtenAtNs),
   }
 }
 

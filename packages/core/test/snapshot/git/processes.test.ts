@@ -1,0 +1,181 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createFixture, describeTree } from './git-fixture.ts'
+
+const backendFile = new URL('../../../src/snapshot/git/open-git-backend.ts', import.meta.url).href
+
+/** Runs a piece of a program in a process of its own, with `backend` open. */
+function startProcess(
+  fixture: { path: string; stateDirectory: string },
+  program: string,
+  identity: object = {},
+): ChildProcess {
+  const source = `
+    const { openGitBackend } = await import(${JSON.stringify(backendFile)})
+    const backend = await openGitBackend(${JSON.stringify({ path: fixture.path, stateDirectory: fixture.stateDirectory })})
+    ${program}`
+  return spawn(process.execPath, ['--conditions=@ws/source', '--input-type=module', '-e', source], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...identity,
+  })
+}
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  let text = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  await once(child, 'close')
+  return text
+}
+
+describe('several processes', () => {
+  it('capture one workspace at once, all of them the same state (case 75)', async () => {
+    const fixture = createFixture()
+    const program = `console.log((await backend.capture({ label: 'x' })).ref)`
+    const refs = await Promise.all(Array.from({ length: 8 }, () => outputOf(startProcess(fixture, program))))
+    expect(new Set(refs).size).toBe(1)
+    expect(refs[0]).toMatch(/^[0-9a-f]{40}\n$/)
+  })
+})
+
+describe('a process that is killed', () => {
+  it('in the middle of a capture leaves nothing that stops or swells the next one (cases 65, 75)', async () => {
+    const fixture = createFixture()
+    for (let number = 0; number < 400; number += 1) fixture.write(`n/${number}`, Buffer.alloc(20_000, number))
+    for (let round = 0; round < 4; round += 1) {
+      const child = startProcess(
+        fixture,
+        `console.log('go'); await backend.capture({ label: 'x' }); console.log('done')`,
+      )
+      await once(child.stdout ?? child, 'data')
+      // Let it come further each time: wait until it has stored so many objects.
+      const objects = join(fixture.stateDirectory, 'git/sha1/objects')
+      while (child.exitCode === null && countObjects(objects) < round * 100)
+        await new Promise((resolve) => setImmediate(resolve))
+      child.kill('SIGKILL')
+      await once(child, 'close')
+    }
+    const backend = await fixture.open()
+    const snapshot = await backend.capture({ label: 'x' })
+    expect(snapshot.metadata.entries).toBe(402)
+    expect(readdirSync(join(fixture.stateDirectory, 'git/sha1/temporary'))).toEqual([])
+    expect(snapshot.ref).toBe((await backend.capture({ label: 'x' })).ref)
+  })
+
+  it('in the middle of a rollback leaves a state from which the same rollback completes (case 56)', async () => {
+    const fixture = createFixture()
+    for (let number = 0; number < 300; number += 1) fixture.write(`n/${number}`, Buffer.alloc(30_000, number))
+    const backend = await fixture.open()
+    const before = await backend.capture({ label: 'before' })
+    const original = describeTree(fixture.path)
+    for (let round = 1; round <= 3; round += 1) {
+      for (let number = 0; number < 300; number += 1) fixture.write(`n/${number}`, 'spoilt')
+      const child = startProcess(
+        fixture,
+        `console.log('go'); await backend.rollback(${JSON.stringify(before)})`,
+      )
+      await once(child.stdout ?? child, 'data')
+      const restored = () => readFileSync(join(fixture.path, `n/${round * 9}`)).length > 6
+      while (child.exitCode === null && !restored()) await new Promise((resolve) => setImmediate(resolve))
+      child.kill('SIGKILL')
+      await once(child, 'close')
+      expect((await backend.rollback(before)).verified).toBe(true)
+      expect(describeTree(fixture.path)).toEqual(original)
+    }
+  })
+})
+
+describe('files that cannot be read', () => {
+  it('are counted, and the rest is captured and rolled back (case 21)', async () => {
+    const fixture = createFixture()
+    const { write, path, stateDirectory } = fixture
+    write('locked.txt', 'x', 0o000)
+    mkdirSync(join(path, 'closed'), { mode: 0o000 })
+    for (const name of ['', 'src', 'a.txt', 'src/b.txt']) chownSync(join(path, name), 65534, 65534)
+    chownSync(stateDirectory, 65534, 65534)
+    chownSync(join(path, '..'), 65534, 65534)
+    const program = `
+      const { writeFileSync } = await import('node:fs')
+      const before = await backend.capture({ label: 'before' })
+      writeFileSync(${JSON.stringify(join(path, 'a.txt'))}, 'changed')
+      const result = await backend.rollback(before)
+      console.log(JSON.stringify({ coverage: before.coverage, result }))`
+    const output = JSON.parse(await outputOf(startProcess(fixture, program, { uid: 65534, gid: 65534 })))
+    expect(output.coverage).toMatchObject({ complete: false, omitted: { unreadable: 2 } })
+    expect(output.coverage.examples).toEqual([
+      { path: 'closed', reason: 'unreadable' },
+      { path: 'locked.txt', reason: 'unreadable' },
+    ])
+    expect(output.result).toMatchObject({ restored: ['a.txt'], deleted: [], verified: true })
+  })
+})
+
+describe('a capture', () => {
+  it('can be aborted, rejects with the reason, and the next one works', async () => {
+    const { open, write } = createFixture()
+    for (let number = 0; number < 500; number += 1) write(`n/${number}`, Buffer.alloc(10_000, number))
+    const backend = await open()
+    const controller = new AbortController()
+    const capture = backend.capture({ label: 'x', signal: controller.signal })
+    setImmediate(() => controller.abort(new Error('stop')))
+    await expect(capture).rejects.toThrow('stop')
+    expect((await backend.capture({ label: 'x' })).metadata.entries).toBe(502)
+  })
+
+  it('reports files that are written while it reads them (cases 19, 20)', async () => {
+    const fixture = createFixture()
+    const target = join(fixture.path, 'busy.log')
+    writeFileSync(target, '')
+    const writer = spawn('sh', [
+      '-c',
+      `while :; do echo x >> "${target}"; : > "${target}"; echo yyy >> "${target}"; done`,
+    ])
+    try {
+      const backend = await fixture.open()
+      let unstable: readonly string[] = []
+      for (let round = 0; round < 50 && unstable.length === 0; round += 1) {
+        unstable = (await backend.capture({ label: 'x' })).coverage.unstable
+      }
+      expect(unstable).toEqual(['busy.log'])
+    } finally {
+      writer.kill('SIGKILL')
+      await once(writer, 'close')
+    }
+  })
+
+  it('streams large files, whose content survives a rollback', async () => {
+    const { open, write, path } = createFixture()
+    const content = Buffer.alloc(20 << 20, 'large ')
+    write('large.bin', content)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('large.bin', 'small')
+    await backend.rollback(before)
+    expect(readFileSync(join(path, 'large.bin')).equals(content)).toBe(true)
+  })
+
+  it('leaves the event loop responsive on thousands of files', async () => {
+    const { open, write } = createFixture()
+    for (let number = 0; number < 3000; number += 1) write(`n/${number % 50}/${number}`, `content ${number}`)
+    const backend = await open()
+    let turns = 0
+    const timer = setInterval(() => {
+      turns += 1
+    }, 5)
+    await backend.capture({ label: 'x' })
+    clearInterval(timer)
+    expect(turns).toBeGreaterThan(5)
+  })
+})
+
+function countObjects(directory: string): number {
+  try {
+    return readdirSync(directory, { recursive: true }).length
+  } catch {
+    return 0
+  }
+}

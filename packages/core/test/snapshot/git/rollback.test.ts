@@ -1,0 +1,319 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createFixture, describeTree, runUserGit } from './git-fixture.ts'
+
+/** A workspace with something of each kind, and an agent that spoils all of it. */
+function prepare() {
+  const fixture = createFixture()
+  const { write, path } = fixture
+  write('secret.env', 'KEY=1', 0o600)
+  write('run.sh', '#!/bin/sh\n', 0o755)
+  write('group.txt', 'group', 0o664)
+  write('dir/deep/file.bin', Buffer.from([0, 1, 2, 255, 13, 10]))
+  write('dos.txt', 'a\r\nb\r\n')
+  write('untracked.txt', 'precious')
+  write('.gitignore', 'build/\n')
+  write('build/out.o', 'ignored')
+  symlinkSync('a.txt', join(path, 'link'))
+  mkdirSync(join(path, 'empty/inner'), { recursive: true })
+  chmodSync(join(path, 'empty/inner'), 0o700)
+  const spoil = () => {
+    write('a.txt', 'spoilt\n')
+    chmodSync(join(path, 'secret.env'), 0o644)
+    unlinkSync(join(path, 'untracked.txt'))
+    rmSync(join(path, 'dir'), { recursive: true })
+    write('dir', 'now a file')
+    unlinkSync(join(path, 'link'))
+    mkdirSync(join(path, 'link'))
+    write('link/inside', 'x')
+    rmSync(join(path, 'empty'), { recursive: true })
+    write('new/deeply/made.txt', 'made')
+    mkdirSync(join(path, 'new-empty'))
+    chmodSync(join(path, 'run.sh'), 0o644)
+    write('dos.txt', 'a\nb\n')
+    unlinkSync(join(path, 'src/b.txt'))
+    symlinkSync('../a.txt', join(path, 'src/b.txt'))
+  }
+  return { ...fixture, spoil }
+}
+
+describe('a rollback', () => {
+  it('brings back content, names, types, modes and empty directories, and proves it (cases 24, 25, 52)', async () => {
+    const { open, path, spoil } = prepare()
+    const backend = await open()
+    const original = describeTree(path)
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const after = await backend.capture({ label: 'after', previous: before })
+    const result = await backend.rollback(before, { expected: after })
+    expect(describeTree(path)).toEqual(original)
+    expect(lstatSync(join(path, 'empty/inner')).mode & 0o777).toBe(0o700)
+    expect(result).toMatchObject({ verified: true, dryRun: false, kept: [], targetRef: before.ref })
+    expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
+  })
+
+  it('can be undone, and the undo too, by rolling back to the guard (case 60)', async () => {
+    const { open, path, spoil } = prepare()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    const original = describeTree(path)
+    spoil()
+    const spoilt = describeTree(path)
+    const first = await backend.rollback(before)
+    expect(describeTree(path)).toEqual(original)
+    const second = await backend.rollback(first.guard ?? before)
+    expect(describeTree(path)).toEqual(spoilt)
+    await backend.rollback(second.guard ?? before)
+    expect(describeTree(path)).toEqual(original)
+  })
+
+  it('says in a dry run exactly what it will do, and does nothing (case 98)', async () => {
+    const { open, path, spoil } = prepare()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const spoilt = describeTree(path)
+    const planned = await backend.rollback(before, { dryRun: true })
+    expect(describeTree(path)).toEqual(spoilt)
+    expect(planned).toMatchObject({ dryRun: true, guard: null, verified: false })
+    const done = await backend.rollback(before)
+    expect({ restored: planned.restored, deleted: planned.deleted }).toEqual({
+      restored: done.restored,
+      deleted: done.deleted,
+    })
+    expect(done.deleted).toEqual(['dir', 'link/inside', 'new-empty', 'new/deeply/made.txt'])
+  })
+
+  it('leaves unchanged files alone: same inode, same times (case 58)', async () => {
+    const { open, path, spoil } = prepare()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const stamp = () => {
+      const { ino, mtimeNs, ctimeNs } = lstatSync(join(path, 'group.txt'), { bigint: true })
+      return [ino, mtimeNs, ctimeNs]
+    }
+    const untouched = stamp()
+    await backend.rollback(before)
+    expect(stamp()).toEqual(untouched)
+  })
+
+  it('deletes nothing that was not captured, even when the ignore rules come back (cases 41, 42)', async () => {
+    const { open, path, write } = prepare()
+    write('.gitignore', 'build/\ndata/\n')
+    write('data/big.bin', 'precious')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('.gitignore', 'build/\ndata/\ncache/\n')
+    write('cache/agent.bin', 'ignored by the agent')
+    write('made.txt', 'made')
+    const result = await backend.rollback(before)
+    expect(result).toMatchObject({ deleted: ['made.txt'], restored: ['.gitignore'], verified: true })
+    for (const name of ['data/big.bin', 'build/out.o', 'cache/agent.bin'])
+      expect(existsSync(join(path, name)), name).toBe(true)
+    const undone = await backend.rollback(result.guard ?? before)
+    expect(undone.verified).toBe(true)
+    expect(readFileSync(join(path, '.gitignore'), 'utf8')).toContain('cache/')
+  })
+
+  it('restores only the named paths', async () => {
+    const { open, read, write, path } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'changed')
+    write('src/b.txt', 'changed')
+    write('src/new.txt', 'new')
+    write('srcs', 'new')
+    const result = await backend.rollback(before, { paths: ['./src/'] })
+    expect(result).toMatchObject({ restored: ['src/b.txt'], deleted: ['src/new.txt'], verified: true })
+    expect(read('a.txt')).toBe('changed')
+    expect(existsSync(join(path, 'srcs'))).toBe(true)
+    for (const bad of ['../x', '/etc', 'src/../../x']) {
+      await expect(backend.rollback(before, { paths: [bad] })).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+    }
+  })
+})
+
+describe('edits that somebody else made', () => {
+  async function withForeignEdit() {
+    const fixture = createFixture()
+    const backend = await fixture.open()
+    const before = await backend.capture({ label: 'before' })
+    fixture.write('a.txt', 'agent\n')
+    fixture.write('src/b.txt', 'agent\n')
+    const after = await backend.capture({ label: 'after', previous: before })
+    fixture.write('a.txt', 'user\n')
+    fixture.write('user.txt', 'user\n')
+    return { ...fixture, backend, before, after }
+  }
+
+  it('stop the rollback, with their names, and nothing is touched (case 55)', async () => {
+    const { backend, before, after, path } = await withForeignEdit()
+    const state = describeTree(path)
+    const failure = await backend.rollback(before, { expected: after }).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt', 'user.txt'] } })
+    expect(describeTree(path)).toEqual(state)
+  })
+
+  it('stay on request, and are listed', async () => {
+    const { backend, before, after, read } = await withForeignEdit()
+    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'keep' })
+    expect(result).toMatchObject({
+      kept: ['a.txt', 'user.txt'],
+      restored: ['src/b.txt'],
+      deleted: [],
+      verified: true,
+    })
+    expect([read('a.txt'), read('src/b.txt'), read('user.txt')]).toEqual(['user\n', 'three\n', 'user\n'])
+  })
+
+  it('go on request, and are in the guard', async () => {
+    const { backend, before, after, read } = await withForeignEdit()
+    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'overwrite' })
+    expect(result).toMatchObject({
+      restored: ['a.txt', 'src/b.txt'],
+      deleted: ['user.txt'],
+      kept: [],
+      verified: true,
+    })
+    await backend.rollback(result.guard ?? before)
+    expect([read('a.txt'), read('user.txt')]).toEqual(['user\n', 'user\n'])
+  })
+})
+
+describe('what is in the way', () => {
+  it('is never written through: a directory that became a link to another place (case 50)', async () => {
+    const { open, path, outside, write, read } = createFixture()
+    write('src/c.txt', 'c\n')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    for (const name of ['b.txt', 'c.txt', 'd.txt']) writeFileSync(join(outside, name), 'victim')
+    rmSync(join(path, 'src'), { recursive: true })
+    symlinkSync(outside, join(path, 'src'))
+    const result = await backend.rollback(before)
+    expect(result).toMatchObject({ restored: ['src/b.txt', 'src/c.txt'], deleted: ['src'], verified: true })
+    expect(lstatSync(join(path, 'src')).isDirectory()).toBe(true)
+    expect(read('src/b.txt')).toBe('three\n')
+    expect(describeTree(outside)).toEqual(
+      Object.fromEntries(['b.txt', 'c.txt', 'd.txt'].map((name) => [name, describeTree(outside)[name]])),
+    )
+    for (const name of ['b.txt', 'c.txt', 'd.txt'])
+      expect(readFileSync(join(outside, name), 'utf8')).toBe('victim')
+    await backend.rollback(result.guard ?? before)
+    expect(lstatSync(join(path, 'src')).isSymbolicLink()).toBe(true)
+    for (const name of ['b.txt', 'c.txt', 'd.txt'])
+      expect(readFileSync(join(outside, name), 'utf8')).toBe('victim')
+  })
+
+  it.each([
+    [
+      'an ignored file',
+      (path: string) => {
+        unlinkSync(join(path, 'a.txt'))
+        writeFileSync(join(path, '.git/info/exclude'), 'a.txt/\nprecious\n')
+        mkdirSync(join(path, 'a.txt'))
+        writeFileSync(join(path, 'a.txt/precious'), 'x')
+      },
+      'a.txt/precious',
+    ],
+    [
+      'an ignored link above',
+      (path: string) => {
+        rmSync(join(path, 'src'), { recursive: true })
+        writeFileSync(join(path, '.git/info/exclude'), 'src\n')
+        symlinkSync('/tmp', join(path, 'src'))
+      },
+      'src',
+    ],
+    [
+      'a FIFO',
+      (path: string) => {
+        unlinkSync(join(path, 'a.txt'))
+        execFileSync('mkfifo', [join(path, 'a.txt')])
+      },
+      'a.txt',
+    ],
+    [
+      'another repository',
+      (path: string) => {
+        unlinkSync(join(path, 'a.txt'))
+        runUserGit(path, 'init', '-q', 'a.txt')
+      },
+      'a.txt/',
+    ],
+  ])('stops the rollback before anything is touched: %s (case 53)', async (_name, obstruct, named) => {
+    const { open, path, write } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('zoo.txt', 'made')
+    obstruct(path)
+    const state = describeTree(path)
+    const failure = await backend.rollback(before).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'CONFLICT' })
+    expect(String((failure as { details: { paths: string[] } }).details.paths[0])).toContain(named)
+    expect(describeTree(path)).toEqual(state)
+    const dry = await backend.rollback(before, { dryRun: true }).catch((error: unknown) => error)
+    expect(dry).toMatchObject({ code: 'CONFLICT' })
+  })
+})
+
+describe('a rollback that fails on the way', () => {
+  it('brings the state before it back, and says why (case 56)', async () => {
+    const { open, path, write, stateDirectory } = createFixture()
+    write('big.bin', Buffer.alloc(100_000, 7))
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'agent')
+    write('new.txt', 'agent')
+    unlinkSync(join(path, 'big.bin'))
+    // The content that is to come back is damaged in the store, behind the back of everybody.
+    const blob =
+      (await backend.changes({ ...before, ref: '4b825dc642cb6eb9a060e54bf8d69288fbee4904' }, before)).find(
+        (change) => change.path === 'big.bin',
+      )?.after?.content ?? ''
+    const object = join(stateDirectory, 'git/sha1/objects', blob.slice(0, 2), blob.slice(2))
+    const kept = readFileSync(object)
+    rmSync(object)
+    const state = describeTree(path)
+    await expect(backend.rollback(before)).rejects.toThrow(/big\.bin|cat-file/)
+    expect(describeTree(path)).toEqual(state)
+    expect(readdirSync(path).filter((name) => name.startsWith('.ws-'))).toEqual([])
+    writeFileSync(object, kept)
+    await backend.rollback(before)
+    expect(readFileSync(join(path, 'big.bin'))).toEqual(Buffer.alloc(100_000, 7))
+  })
+
+  it('rejects with NOT_FOUND when the data of the target is gone, and INVALID_INPUT for a foreign snapshot', async () => {
+    const { open, path, stateDirectory } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    const gone = { ...before, ref: 'f'.repeat(40) }
+    await expect(backend.rollback(gone)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(backend.changes(gone, before)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(backend.changes(before, { ...before, path: '/elsewhere' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    await expect(backend.rollback({ ...before, backend: 'hash' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    await expect(backend.rollback({ ...before, ref: '--help' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    renameSync(stateDirectory, `${stateDirectory}-moved`)
+    expect(existsSync(path)).toBe(true)
+  })
+})
