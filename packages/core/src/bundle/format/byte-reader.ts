@@ -55,11 +55,11 @@ export function readBytes(source: Uint8Array, object: string): ByteReader {
     },
     byteString(length) {
       const start = take(length)
-      return buffer.latin1Slice(start, start + length)
+      return buffer.toString('latin1', start, start + length)
     },
     hex(length) {
       const start = take(length)
-      return buffer.hexSlice(start, start + length)
+      return buffer.toString('hex', start, start + length)
     },
     magic(expected) {
       if (!reader.bytes(expected.length).equals(expected)) fail('it does not begin as it should')

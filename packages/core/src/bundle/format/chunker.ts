@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer'
+import { createHmac, hash } from 'node:crypto'
+import type { RepositoryKeys } from './repository-keys.ts'
+import { chunkerModule } from './chunker-module.ts'
+
+export const MIN_CHUNK_BYTES = 64 * 1024
+export const NORMAL_CHUNK_BYTES = 256 * 1024
+export const MAX_CHUNK_BYTES = 1024 * 1024
+/** 20 high bits before the normal length, 16 after it: cuts gather around the normal length. */
+export const EARLY_MASK = 0xffff_f000 | 0
+export const LATE_MASK = 0xffff_0000 | 0
+
+/**
+ * Cuts content where its own bytes say so, so that a change moves only the cuts near it: a Gear rolling hash with two
+ * masks (Xia et al., "FastCDC", USENIX ATC 2016).
+ */
+export interface Chunker {
+  /** Put the content at the beginning of it; it may be written over at any time. */
+  readonly buffer: Buffer
+  /**
+   * The end of the chunk that begins at `start`: a cut, or `end` when the content ends there.
+   * `end - start` must be at least `MAX_CHUNK_BYTES` unless the content ends at `end`.
+   */
+  cut(start: number, end: number): number
+}
+
+const WASM_PAGE_BYTES = 64 * 1024
+const GEAR_BYTES = 1024
+
+/** @param bytes the size of its buffer */
+export function createChunker(keys: RepositoryKeys | null, bytes: number): Chunker {
+  const gear = gearTable(keys)
+  return createWasmChunker(gear, bytes) ?? createPlainChunker(gear, bytes)
+}
+
+/** The same cuts without WebAssembly, for hosts that forbid it. */
+export function createPlainChunker(gear: Int32Array, bytes: number): Chunker {
+  const buffer = Buffer.allocUnsafeSlow(bytes)
+  return {
+    buffer,
+    cut(start, end) {
+      const last = Math.min(end, start + MAX_CHUNK_BYTES)
+      const normal = Math.min(last, start + NORMAL_CHUNK_BYTES)
+      let rolling = 0
+      let position = start + MIN_CHUNK_BYTES
+      if (position >= last) return last
+      for (; position < normal; position += 1) {
+        rolling = ((rolling << 1) + (gear[buffer[position] as number] as number)) | 0
+        if ((rolling & EARLY_MASK) === 0) return position + 1
+      }
+      for (; position < last; position += 1) {
+        rolling = ((rolling << 1) + (gear[buffer[position] as number] as number)) | 0
+        if ((rolling & LATE_MASK) === 0) return position + 1
+      }
+      return last
+    },
+  }
+}
+
+/** `null` where WebAssembly is not allowed. */
+export function createWasmChunker(gear: Int32Array, bytes: number): Chunker | null {
+  try {
+    const pages = Math.ceil((GEAR_BYTES + bytes) / WASM_PAGE_BYTES)
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+    const module = new WebAssembly.Module(chunkerModule)
+    const { cut } = new WebAssembly.Instance(module, { host: { memory } }).exports
+    if (typeof cut !== 'function') return null
+    new Int32Array(memory.buffer, 0, gear.length).set(gear)
+    return {
+      buffer: Buffer.from(memory.buffer, GEAR_BYTES, bytes),
+      cut: (start, end) => (cut(GEAR_BYTES + start, GEAR_BYTES + end) as number) - GEAR_BYTES,
+    }
+  } catch {
+    return null
+  }
+}
+
+/** What each byte adds to the rolling hash. Keyed in an encrypted repository, where chunk lengths could tell of content. */
+export function gearTable(keys: RepositoryKeys | null): Int32Array {
+  const table = new Int32Array(256)
+  for (let byte = 0; byte < 256; byte += 1) {
+    const seed = Buffer.concat([Buffer.from('ws-gear-1'), Buffer.from([byte])])
+    const digest =
+      keys === null
+        ? hash('sha256', seed, 'buffer')
+        : createHmac('sha256', keys.chunker).update(seed).digest()
+    table[byte] = digest.readInt32LE()
+  }
+  return table
+}

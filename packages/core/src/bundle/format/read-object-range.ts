@@ -1,0 +1,54 @@
+import type { ObjectStore } from '../../store/object-store.ts'
+import { damagedObject } from './damaged-object.ts'
+
+/**
+ * Bytes `start` up to `end` of an object, also from a store that cannot read ranges.
+ * @throws `CORRUPT` when the object is not there or shorter
+ */
+export async function* readObjectRange(
+  store: ObjectStore,
+  key: string,
+  start: number,
+  end: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  const name = `object ${JSON.stringify(key)}`
+  const hasRanges = store.capabilities.rangeReads
+  const object = await getInRange(store, key, hasRanges ? { start, end } : undefined, signal)
+  if (object === null) throw damagedObject(name, 'it is not there')
+  try {
+    if (object.info.size < end)
+      throw damagedObject(name, `it has ${object.info.size} bytes instead of ${end} or more`)
+    let position = hasRanges ? start : 0
+    for await (const part of object.body) {
+      signal?.throwIfAborted()
+      const from = Math.max(0, start - position)
+      const to = Math.min(part.length, end - position)
+      position += part.length
+      if (to > from) yield part.subarray(from, to)
+      if (position >= end) break
+    }
+    if (position < end) throw damagedObject(name, 'it ended early')
+  } finally {
+    await object.discard()
+  }
+}
+
+async function getInRange(
+  store: ObjectStore,
+  key: string,
+  range: { readonly start: number; readonly end: number } | undefined,
+  signal: AbortSignal | undefined,
+) {
+  try {
+    return await store.get(key, { range, signal })
+  } catch (error) {
+    // A range past the end: the object is shorter than it was written.
+    if (range === undefined || !isPastEnd(error)) throw error
+    throw damagedObject(`object ${JSON.stringify(key)}`, 'it is shorter than it was written', error)
+  }
+}
+
+function isPastEnd(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'INVALID_INPUT'
+}
