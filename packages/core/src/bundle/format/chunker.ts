@@ -24,6 +24,15 @@ export interface Chunker {
   cut(start: number, end: number): number
 }
 
+/** Neither the DOM's types nor Node's declare as much of it as is used here. */
+const { WebAssembly: webAssembly } = globalThis as unknown as {
+  readonly WebAssembly: {
+    readonly Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
+    readonly Module: new (code: Uint8Array) => object
+    readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> }
+  }
+}
+
 const WASM_PAGE_BYTES = 64 * 1024
 const GEAR_BYTES = 1024
 
@@ -61,9 +70,9 @@ export function createPlainChunker(gear: Int32Array, bytes: number): Chunker {
 export function createWasmChunker(gear: Int32Array, bytes: number): Chunker | null {
   try {
     const pages = Math.ceil((GEAR_BYTES + bytes) / WASM_PAGE_BYTES)
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-    const module = new WebAssembly.Module(chunkerModule)
-    const { cut } = new WebAssembly.Instance(module, { host: { memory } }).exports
+    const memory = new webAssembly.Memory({ initial: pages, maximum: pages })
+    const module = new webAssembly.Module(chunkerModule)
+    const { cut } = new webAssembly.Instance(module, { host: { memory } }).exports
     if (typeof cut !== 'function') return null
     new Int32Array(memory.buffer, 0, gear.length).set(gear)
     return {
