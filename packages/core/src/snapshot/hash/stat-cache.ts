@@ -30,12 +30,15 @@ export function recallCapture(directory: string, root: string): CaptureMemory {
   return memories.get(path) ?? { entries: readEntries(path), manifest: null }
 }
 
-/** Failing to write the file (when `changed`) loses speed only, so it does not fail the capture. */
+/**
+ * The file is written when there is something new for a process to come: `hasNews`, a file that was read and is settled.
+ * Failing to write it loses speed only, so it does not fail the capture.
+ */
 export function rememberCapture(
   directory: string,
   root: string,
   memory: CaptureMemory,
-  changed: boolean,
+  hasNews: boolean,
 ): void {
   const path = cachePath(directory, root)
   memories.delete(path)
@@ -44,7 +47,7 @@ export function rememberCapture(
     const oldest = memories.keys().next()
     if (!oldest.done) memories.delete(oldest.value)
   }
-  if (!changed) return
+  if (!hasNews) return
   try {
     replaceFile(path, encodeEntries(memory.entries))
   } catch {
