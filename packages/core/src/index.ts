@@ -31,7 +31,14 @@ export {
   processState,
   type ProcessIdentity,
 } from './filesystem/process-identity.ts'
-export type { ArtifactInfo, ArtifactPutOptions, ArtifactStore } from './artifact/artifact-store.ts'
+export type {
+  ArtifactGetOptions,
+  ArtifactInfo,
+  ArtifactPutOptions,
+  ArtifactStore,
+  OpenArtifact,
+} from './artifact/artifact-store.ts'
+export { createArtifactStore, type ArtifactStoreOptions } from './artifact/create-artifact-store.ts'
 export { decodePath, encodePath } from './filesystem/path-text.ts'
 export {
   decodePatch,

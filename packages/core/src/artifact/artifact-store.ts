@@ -11,13 +11,10 @@ export interface ArtifactStore {
     body: Uint8Array | string | AsyncIterable<Uint8Array>,
     options?: ArtifactPutOptions,
   ): Promise<ArtifactInfo>
-  /** The whole artifact in memory. @throws `CORRUPT` */
-  get(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array | null>
+  /** The whole artifact in memory. @throws `CORRUPT`; `QUOTA_EXCEEDED` when it is larger than `maxBytes` */
+  get(key: string, options?: ArtifactGetOptions): Promise<Uint8Array | null>
   /** The artifact as a stream, verified at its end: the last step of the iteration throws `CORRUPT` on damage. */
-  open(
-    key: string,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<{ readonly info: ArtifactInfo; readonly body: AsyncIterable<Uint8Array> } | null>
+  open(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<OpenArtifact | null>
   delete(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /** In key order. */
   list(prefix?: string, options?: { readonly signal?: AbortSignal | undefined }): AsyncIterable<ArtifactInfo>
@@ -28,6 +25,21 @@ export interface ArtifactPutOptions {
   readonly contentType?: string | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
+}
+
+export interface ArtifactGetOptions {
+  /** Refuse to hold more than this in memory; `open` streams any size. @default 268_435_456 (256 MiB) */
+  readonly maxBytes?: number | undefined
+  /** @default never */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface OpenArtifact {
+  readonly info: ArtifactInfo
+  /** Can be read once. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** For a caller that does not read the body to its end. Never rejects. */
+  discard(): Promise<void>
 }
 
 export interface ArtifactInfo {
