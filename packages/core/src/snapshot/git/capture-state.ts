@@ -3,6 +3,7 @@ import { deserialize, serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
 import { join } from 'node:path'
 import type { BytePath } from './byte-path.ts'
+import type { HeadState } from './user-repository.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
 /** What the file system said about a path when its content was read. */
@@ -49,11 +50,12 @@ export interface CaptureState {
   readonly indexStamp: string
   /** Paths of the user's index that git did not list: absent, or tracked although ignored. */
   readonly trackedUnlisted: readonly BytePath[]
+  readonly head: HeadState
   /** Whether the tree differed from HEAD's, and for which pair that was found. */
   readonly dirty: { readonly key: string; readonly value: boolean } | null
 }
 
-const FORMAT = 1
+const FORMAT = 2
 const HEADER_BYTES = 8
 
 /**

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** Await it in every round of a long synchronous loop: it lets other work run when this has held the thread too long. */
+/** Call and await it in every round of a long synchronous loop: it lets other work run when this one has had its turn. */
 export type Pause = () => Promise<void> | undefined
 
 const SLICE_MS = 12

@@ -3,9 +3,10 @@ import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { applyRollback, sweepInterruptedRollback } from './apply-rollback.ts'
 import { compareBytes, fromBytePath, pathResolver, toBytePath, type BytePath } from './byte-path.ts'
-import { captureWorkspace, type GitWorkspace } from './capture.ts'
+import { captureWorkspace } from './capture.ts'
 import { assertPresent, compareStates, stateOf, type Delta, type StoredState } from './compare-states.ts'
 import { isEmptyDirectory, list, planRollback, preflight } from './plan-rollback.ts'
+import type { GitWorkspace } from './read-contents.ts'
 
 /**
  * Under the workspace's lock: capture (the guard), compare with what the caller expects, look at every place that

@@ -24,10 +24,10 @@ export interface Fixture {
   readonly stateDirectory: string
   /** A directory outside of both. */
   readonly outside: string
-  git(...args: string[]): string
-  write(path: string, content: string | Uint8Array, mode?: number): void
-  read(path: string): string
-  open(path?: string): Promise<SnapshotBackend>
+  readonly git: (...args: string[]) => string
+  readonly write: (path: string, content: string | Uint8Array, mode?: number) => void
+  readonly read: (path: string) => string
+  readonly open: (path?: string) => Promise<SnapshotBackend>
 }
 
 /** A new repository with one commit (`a.txt`, `src/b.txt`), gone after the test. */
