@@ -40,7 +40,7 @@ export interface EntryPolicy {
   countHeader(): void
 }
 
-type Kind = 'file' | 'symlink' | 'directory' | 'implied' | 'skipped'
+type Kind = 'file' | 'hard-link' | 'symlink' | 'directory' | 'implied' | 'skipped'
 
 /**
  * Decides about entries one after the other, without looking at any file system: which paths are safe, what may replace
@@ -94,11 +94,14 @@ export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: Reso
     collisionKeys.add(key)
   }
 
-  function claim(path: ByteString, kind: 'file' | 'symlink' | 'directory'): EntryStep['replaces'] {
+  function claim(
+    path: ByteString,
+    kind: 'file' | 'hard-link' | 'symlink' | 'directory',
+  ): EntryStep['replaces'] {
     const present = kinds.get(path)
     if (present === undefined) checkCollision(path)
     if (kind === 'directory') {
-      if (present === 'file' || present === 'symlink') {
+      if (present === 'file' || present === 'hard-link' || present === 'symlink') {
         throw refused('UNSAFE_PATH', path, `an earlier entry makes it ${kindText(present)}`)
       }
       if (present === 'directory' && profile === 'untrusted' && path !== '') throw duplicate(path)
@@ -115,10 +118,11 @@ export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: Reso
     }
     if (profile === 'untrusted') throw duplicate(path)
     if (present === 'symlink') totals.symlinks -= 1
+    else if (present === 'hard-link') totals.hardLinks -= 1
     else totals.files -= 1
     symlinkTexts.delete(path)
     kinds.set(path, kind)
-    return present
+    return present === 'symlink' ? 'symlink' : 'file'
   }
 
   function keepMode(entry: TarEntry, path: ByteString): number {
@@ -154,15 +158,15 @@ export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: Reso
       totals.symlinks += 1
       return { action: 'symlink', linkPath: text, replaces }
     }
-    if (target === path || kinds.get(target) !== 'file') {
+    const targetKind = kinds.get(target)
+    if (target === path || (targetKind !== 'file' && targetKind !== 'hard-link')) {
       throw refused(
         'UNSAFE_PATH',
         path,
         'it is a hard link to something that is not an earlier file of the archive',
       )
     }
-    const replaces = claim(path, 'file')
-    totals.files -= 1
+    const replaces = claim(path, 'hard-link')
     totals.hardLinks += 1
     return { action: 'hard-link', linkPath: target, replaces }
   }
@@ -229,5 +233,9 @@ function duplicate(path: ByteString): WorkspaceError {
 }
 
 function kindText(kind: Kind): string {
-  return kind === 'symlink' ? 'a symlink' : kind === 'file' ? 'a file' : 'an entry that is left out'
+  return kind === 'symlink'
+    ? 'a symlink'
+    : kind === 'file' || kind === 'hard-link'
+      ? 'a file'
+      : 'an entry that is left out'
 }

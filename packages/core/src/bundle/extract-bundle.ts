@@ -117,7 +117,8 @@ async function withWorkDirectory<T>(
     work = createWorkDirectory(target, isInside && exists)
     return await use(work)
   } catch (error) {
-    await work?.remove()
+    // Old content that could not be put back stays for the next call to recover.
+    if (work?.holdsOldContent() !== true) await work?.remove()
     work = undefined
     if (firstMade !== undefined) removeEmptyDirectories(dirname(target), firstMade)
     throw error

@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer'
 import type { ByteString } from '../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import type { SparseSegment } from './sparse-map.ts'
+import { parseSize } from './tar-fields.ts'
 
 /** What PAX records say about one entry; keys that do not change what is written are left out. */
 export interface PaxFields {
@@ -77,12 +78,6 @@ function textValue(values: Map<string, string>, key: string): string | undefined
   const value = values.get(key)
   if (value === undefined) return undefined
   if (value === '' || value.includes('\0')) throw corrupt(`a PAX ${key} is empty or holds a NUL`)
-  return value
-}
-
-export function parseSize(text: string): number {
-  const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw corrupt('a PAX header has a malformed size')
   return value
 }
 

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { Worker } from 'node:worker_threads'
 import { WorkspaceError } from '../errors.ts'
 import type { BundleProgress } from './bundle.ts'

@@ -1,7 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import { corrupt } from './archive-error.ts'
-import { parseSize } from './pax-records.ts'
-import { readNumber } from './tar-fields.ts'
+import { parseSize, readNumber } from './tar-fields.ts'
 
 /** A piece of a file that is there; the rest are holes. */
 export interface SparseSegment {

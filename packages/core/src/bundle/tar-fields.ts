@@ -49,6 +49,12 @@ function readBase256(
   return number
 }
 
+export function parseSize(text: string): number {
+  const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw corrupt('a decimal size is malformed')
+  return value
+}
+
 export function hasValidChecksum(block: Buffer): boolean {
   const written = readText(block, 148, 8).trim()
   if (!/^[0-7]{1,7}$/.test(written)) return false

@@ -46,7 +46,11 @@ function swapEntries(work: string, target: string): void {
     mark(work, 'moving-in')
     moveEntries(join(work, 'new'), target)
   } catch (error) {
-    if (existsSync(join(work, 'moving-in'))) moveEntries(target, join(work, 'new'))
+    try {
+      if (existsSync(join(work, 'moving-in'))) moveEntries(target, join(work, 'new'))
+    } catch {
+      // The old entries go back in any case; the first error is the one to report.
+    }
     moveEntries(join(work, 'old'), target)
     throw error
   }

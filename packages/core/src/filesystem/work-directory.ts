@@ -13,7 +13,12 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
-import { currentProcessIdentity, parseProcessIdentity, processState } from './process-identity.ts'
+import {
+  currentProcessIdentity,
+  parseProcessIdentity,
+  processState,
+  type ProcessIdentity,
+} from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap } from './swap-directory.ts'
 
@@ -27,24 +32,30 @@ export interface WorkDirectory {
   readonly isInside: boolean
   /** Removes it with all that it holds. */
   remove(): Promise<void>
+  /** Whether content of the target is still in it, because putting it back failed. */
+  holdsOldContent(): boolean
 }
 
 const PREFIX = '.ws-work-'
 /** How long one of an owner that cannot be looked at (another host or container) is left alone. */
 const UNKNOWN_OWNER_MS = 24 * 60 * 60 * 1000
-/** An owner writes its name right after it made the directory. */
-const NAMELESS_OWNER_MS = 60 * 1000
 
 /** The target must exist when `isInside` is asked for. */
 export function createWorkDirectory(target: string, isInside: boolean): WorkDirectory {
   const mustBeInside = isInside || isMountPoint(target)
-  const name = `${PREFIX}${targetTag(target)}-${randomBytes(6).toString('hex')}`
+  const name = workName(targetTag(target))
   const make = (inside: boolean): WorkDirectory => {
     const path = join(inside ? target : dirname(target), name)
     mkdirSync(path, { mode: 0o700 })
     writeFileSync(join(path, 'owner'), JSON.stringify(currentProcessIdentity()), { flag: 'wx', mode: 0o600 })
     mkdirSync(join(path, 'new'), { mode: 0o700 })
-    return { path, target, isInside: inside, remove: () => removeWorkDirectory(path) }
+    return {
+      path,
+      target,
+      isInside: inside,
+      remove: () => removeWorkDirectory(path),
+      holdsOldContent: () => findNames(join(path, 'old')).length > 0,
+    }
   }
   if (mustBeInside) return make(true)
   try {
@@ -68,7 +79,7 @@ export async function recoverDirectory(target: string): Promise<void> {
   for (const work of found) {
     if (!isAbandoned(work, path)) continue
     // The rename claims it: of two processes that come to clean up, one finds it gone.
-    const claimed = join(dirname(work), `${PREFIX}${tag}-${randomBytes(6).toString('hex')}`)
+    const claimed = join(dirname(work), workName(tag))
     try {
       renameSync(work, claimed)
       writeFileSync(join(claimed, 'owner'), JSON.stringify(currentProcessIdentity()), { mode: 0o600 })
@@ -98,14 +109,14 @@ export function resolveTarget(target: string): string {
   }
 }
 
-export function isWorkDirectoryName(name: string): boolean {
-  return name.startsWith(PREFIX)
+function findWork(directory: string, tag: string): string[] {
+  const names = findNames(directory).filter((name) => name.startsWith(`${PREFIX}${tag}-`))
+  return names.map((name) => join(directory, name))
 }
 
-function findWork(directory: string, tag: string): string[] {
+function findNames(directory: string): string[] {
   try {
-    const names = readdirSync(directory).filter((name) => name.startsWith(`${PREFIX}${tag}-`))
-    return names.map((name) => join(directory, name))
+    return readdirSync(directory)
   } catch {
     return []
   }
@@ -114,9 +125,7 @@ function findWork(directory: string, tag: string): string[] {
 function isAbandoned(work: string, target: string): boolean {
   try {
     const ageMs = Date.now() - lstatSync(work).mtimeMs
-    const owner = readOwner(work)
-    if (owner === null) return ageMs > NAMELESS_OWNER_MS
-    const state = processState(owner)
+    const state = processState(readOwner(work) ?? ownerByName(work))
     if (state === 'unknown') return ageMs > UNKNOWN_OWNER_MS || !existsSync(target)
     return state === 'dead'
   } catch {
@@ -130,6 +139,17 @@ function readOwner(work: string): ReturnType<typeof parseProcessIdentity> {
   } catch {
     return null
   }
+}
+
+/** The name tells the process for the moments in which the owner file is not there yet, or not any more. */
+function workName(tag: string): string {
+  const { pid, startTicks } = currentProcessIdentity()
+  return `${PREFIX}${tag}-${pid}-${startTicks ?? '0'}-${randomBytes(6).toString('hex')}`
+}
+
+function ownerByName(work: string): ProcessIdentity {
+  const [pid = '0', startTicks = '0'] = basename(work).slice(PREFIX.length).split('-').slice(1)
+  return { ...currentProcessIdentity(), pid: Number(pid), startTicks: startTicks === '0' ? null : startTicks }
 }
 
 async function removeWorkDirectory(path: string): Promise<void> {

@@ -1,0 +1,361 @@
+import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { memoryStore } from '@ws/store-memory'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { BundleStore } from '../../src/bundle/bundle-store.ts'
+import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
+import { WorkspaceError } from '../../src/errors.ts'
+import type { ObjectStore, PutOptions } from '../../src/store/object-store.ts'
+import { file, tarGz } from './tar-blocks.ts'
+
+let base = ''
+let source = ''
+let store: ObjectStore
+let bundles: BundleStore
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'ws-store-'))
+  source = join(base, 'source')
+  mkdirSync(source)
+  writeFileSync(join(source, 'f'), 'one')
+  store = memoryStore()
+  bundles = createBundleStore(store, { clock: () => new Date(0) })
+})
+
+afterEach(() => {
+  execFileSync('rm', ['-rf', base])
+})
+
+async function keys(): Promise<string[]> {
+  const found: string[] = []
+  for await (const { key } of store.list('')) found.push(key)
+  return found
+}
+
+async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const each of iterable) found.push(each)
+  return found
+}
+
+/** The store with some of its methods replaced. */
+const changed = (methods: Partial<ObjectStore>): ObjectStore => ({
+  name: store.name,
+  capabilities: store.capabilities,
+  get: (key, options) => store.get(key, options),
+  head: (key, options) => store.head(key, options),
+  put: (key, body, options) => store.put(key, body, options),
+  delete: (key, options) => store.delete(key, options),
+  list: (prefix, options) => store.list(prefix, options),
+  ...methods,
+})
+const isRecord = (key: string): boolean => key.startsWith('workspaces/')
+
+describe('versions', () => {
+  it('are saved, listed newest first and loaded by number', async () => {
+    const first = await bundles.save('w', source, { message: 'first', author: 'me', metadata: { run: '1' } })
+    writeFileSync(join(source, 'f'), 'two')
+    await bundles.save('w', source, { message: 'second' })
+    expect(first.version).toMatchObject({
+      version: 1,
+      parent: null,
+      message: 'first',
+      author: 'me',
+      metadata: { run: '1' },
+      createdAt: '1970-01-01T00:00:00.000Z',
+    })
+    expect((await all(bundles.history('w'))).map(({ version, parent }) => [version, parent])).toEqual([
+      [2, 1],
+      [1, null],
+    ])
+    const target = join(base, 'target')
+    expect((await bundles.load('w', target))?.version.version).toBe(2)
+    expect(readFileSync(join(target, 'f'), 'utf8')).toBe('two')
+    expect((await bundles.load('w', target, { version: 1 }))?.version.message).toBe('first')
+    expect(readFileSync(join(target, 'f'), 'utf8')).toBe('one')
+  })
+
+  it('are null or false where there are none', async () => {
+    expect(await bundles.load('w', join(base, 'target'))).toBeNull()
+    expect(await bundles.download('w')).toBeNull()
+    expect(await bundles.exists('w')).toBe(false)
+    await bundles.delete('w')
+    await bundles.save('w', source, { message: '' })
+    expect(await bundles.load('w', join(base, 'target'), { version: 2 })).toBeNull()
+    expect(await bundles.exists('w')).toBe(true)
+    expect(readdirSync(base)).toEqual(['source'])
+  })
+
+  it('of every workspace are listed by id in byte order', async () => {
+    for (const id of ['a-b', 'a', 'a.b', 'B', 'ab']) await bundles.save(id, source, { message: id })
+    expect((await all(bundles.list())).map((each) => each.workspaceId)).toEqual([
+      'B',
+      'a',
+      'a-b',
+      'a.b',
+      'ab',
+    ])
+    expect((await all(bundles.list({ prefix: 'a-' }))).map((each) => each.latest.message)).toEqual(['a-b'])
+  })
+
+  it('go with their workspace, and deleting again is success', async () => {
+    await bundles.save('w', source, { message: '' })
+    await bundles.save('w', source, { message: '' })
+    await bundles.save('w2', source, { message: '' })
+    await bundles.delete('w')
+    await bundles.delete('w')
+    expect(await keys()).toEqual([
+      expect.stringContaining('archives/w2/'),
+      expect.stringContaining('workspaces/w2/'),
+    ])
+  })
+
+  it.each(['', '..', 'a/b', '.hidden', 'x'.repeat(129), 'a b', 'a\0'])(
+    'refuse the id %j before anything is sent',
+    async (id) => {
+      const silent = createBundleStore(
+        changed({
+          get: () => Promise.reject(new Error('asked')),
+          put: () => Promise.reject(new Error('asked')),
+          delete: () => Promise.reject(new Error('asked')),
+          list: () => {
+            throw new Error('asked')
+          },
+        }),
+      )
+      const calls = [
+        () => silent.save(id, source, { message: '' }),
+        () => silent.load(id, source),
+        () => silent.upload(id, tarGz()),
+        () => silent.download(id),
+        () => silent.exists(id),
+        () => silent.delete(id),
+        () => all(silent.history(id)),
+      ]
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    },
+  )
+})
+
+describe('two writers', () => {
+  it('from the same version: exactly one wins, the other learns of it and leaves nothing', async () => {
+    await bundles.save('w', source, { message: 'first' })
+    const results = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, index) =>
+        bundles.save('w', source, { message: String(index), parent: 1 }),
+      ),
+    )
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    for (const result of results) {
+      if (result.status === 'rejected')
+        expect(result.reason).toMatchObject({ code: 'CONFLICT', details: { winner: 2 } })
+    }
+    expect(await keys()).toHaveLength(4)
+  })
+
+  it('with an outdated parent, or none where there should be none: CONFLICT before anything is stored', async () => {
+    await bundles.save('w', source, { message: 'first', parent: 0 })
+    for (const parent of [0, 2]) {
+      await expect(bundles.save('w', source, { message: '', parent })).rejects.toMatchObject({
+        code: 'CONFLICT',
+      })
+    }
+    expect(await keys()).toHaveLength(2)
+  })
+
+  it('on a store that only checks: the overwritten one is told', async () => {
+    const weak = changed({
+      capabilities: { ...store.capabilities, createIfAbsent: 'checked' },
+      async put(key, body, options) {
+        const info = await store.put(key, body, options)
+        if (isRecord(key)) {
+          const object = await store.get(key)
+          const text = object === null ? '' : Buffer.concat(await all(object.body)).toString()
+          await store.put(key, Buffer.from(text.replace(/"nonce":"[^"]+"/, '"nonce":"another"')))
+        }
+        return info
+      },
+    })
+    await expect(createBundleStore(weak).save('w', source, { message: '' })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    })
+  })
+
+  it('on a store that cannot create if absent: UNSUPPORTED', async () => {
+    const none = changed({ capabilities: { ...store.capabilities, createIfAbsent: false } })
+    await expect(createBundleStore(none).save('w', source, { message: '' })).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+    })
+    expect(await keys()).toEqual([])
+  })
+})
+
+describe('a commit whose answer is lost', () => {
+  const failing = (apply: boolean, times: number) => {
+    let left = times
+    return changed({
+      async put(key, body, options?: PutOptions) {
+        if (!isRecord(key) || left === 0) return store.put(key, body, options)
+        left -= 1
+        if (apply) await store.put(key, body, options)
+        throw new WorkspaceError('TIMEOUT', 'no answer')
+      },
+    })
+  }
+
+  it('but was applied succeeds, once', async () => {
+    const saved = await createBundleStore(failing(true, 1)).save('w', source, { message: '' })
+    expect(saved.version.version).toBe(1)
+    expect(await all(bundles.history('w'))).toHaveLength(1)
+  })
+
+  it('and was not applied is tried again', async () => {
+    await createBundleStore(failing(false, 1)).save('w', source, { message: '' })
+    expect(await all(bundles.history('w'))).toHaveLength(1)
+  })
+
+  it('and stays unknown says so, and keeps the archive that the record may need', async () => {
+    await expect(
+      createBundleStore(failing(false, 9)).save('w', source, { message: '' }),
+    ).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      details: { committed: 'unknown' },
+    })
+    expect(await keys()).toEqual([expect.stringContaining('archives/w/')])
+  })
+})
+
+describe('a failure', () => {
+  it('or an abort while the archive is stored leaves nothing', async () => {
+    const failure = new WorkspaceError('UNAVAILABLE', 'down')
+    const broken = changed({
+      async put(_, body) {
+        if (!(body instanceof Uint8Array))
+          for await (const chunk of body) expect(chunk.length).toBeGreaterThan(0)
+        throw failure
+      },
+    })
+    await expect(createBundleStore(broken).save('w', source, { message: '' })).rejects.toBe(failure)
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    await expect(
+      bundles.save('w', source, {
+        message: '',
+        signal: controller.signal,
+        onProgress: () => controller.abort(reason),
+      }),
+    ).rejects.toBe(reason)
+    expect(await keys()).toEqual([])
+  })
+
+  it('of the store is never absence', async () => {
+    const failure = new WorkspaceError('UNAVAILABLE', 'down')
+    const down = createBundleStore(
+      changed({
+        get: () => Promise.reject(failure),
+        list: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(failure) }) }),
+      }),
+    )
+    await expect(down.exists('w')).rejects.toBe(failure)
+    await expect(down.load('w', base)).rejects.toBe(failure)
+    await expect(down.download('w')).rejects.toBe(failure)
+  })
+})
+
+describe('stored bytes that are not what was written', () => {
+  it('of an archive are found before the directory changes, wherever they are', async () => {
+    await bundles.save('w', source, { message: '' })
+    const key = (await keys())[0] ?? ''
+    const object = await store.get(key)
+    const bytes = object === null ? Buffer.alloc(0) : Buffer.concat(await all(object.body))
+    const target = join(base, 'target')
+    mkdirSync(target)
+    writeFileSync(join(target, 'old'), '')
+    for (let index = 0; index < bytes.length; index += 7) {
+      const damaged = Buffer.from(bytes)
+      damaged[index] = (damaged[index] ?? 0) ^ 0x10
+      await store.put(key, damaged)
+      await expect(bundles.load('w', target)).rejects.toMatchObject({
+        code: 'CORRUPT',
+        details: { key, workspaceId: 'w' },
+      })
+      expect(readdirSync(target)).toEqual(['old'])
+    }
+    for (const wrong of [bytes.subarray(0, -3), Buffer.concat([bytes, Buffer.alloc(1)]), Buffer.alloc(0)]) {
+      await store.put(key, wrong)
+      await expect(bundles.load('w', target)).rejects.toMatchObject({ code: 'CORRUPT', details: { key } })
+      const download = await bundles.download('w')
+      await expect(all(download ?? [])).rejects.toMatchObject({ code: 'CORRUPT', details: { key } })
+    }
+    await store.delete(key)
+    await expect(bundles.load('w', target)).rejects.toMatchObject({ code: 'CORRUPT', details: { key } })
+  })
+
+  it.each([
+    'not json',
+    '[]',
+    '{}',
+    (text: string) => text.replace('"version":1', '"version":7'),
+    (text: string) => text.replace('"workspaceId":"w"', '"workspaceId":"x"'),
+    (text: string) => text.replace(/"sha256":"[^"]+"/, '"sha256":"zz"'),
+    (text: string) => text.replace('"parent":null', '"parent":1'),
+    (text: string) => text.replace('"archives/', '"elsewhere/'),
+  ])('of a record are CORRUPT and name it (%#)', async (change) => {
+    await bundles.save('w', source, { message: '' })
+    const key = (await keys()).find(isRecord) ?? ''
+    const object = await store.get(key)
+    const text = object === null ? '' : Buffer.concat(await all(object.body)).toString()
+    await store.put(key, Buffer.from(typeof change === 'string' ? change : change(text)))
+    await expect(bundles.load('w', join(base, 'target'))).rejects.toMatchObject({
+      code: 'CORRUPT',
+      details: { key, workspaceId: 'w' },
+    })
+  })
+
+  it('of a record may hold fields of a later release', async () => {
+    await bundles.save('w', source, { message: 'm' })
+    const key = (await keys()).find(isRecord) ?? ''
+    const object = await store.get(key)
+    const text = object === null ? '' : Buffer.concat(await all(object.body)).toString()
+    await store.put(key, Buffer.from(text.replace('{', '{"later":1,')))
+    expect((await all(bundles.history('w')))[0]).toMatchObject({ message: 'm' })
+  })
+})
+
+describe('upload and download', () => {
+  it('carry an archive unchanged', async () => {
+    const archive = tarGz(file('a', 'content'))
+    const version = await bundles.upload('w', archive, { message: 'up' })
+    expect(version).toMatchObject({
+      version: 1,
+      entries: 1,
+      contentBytes: 7,
+      archive: {
+        format: 'tar.gz',
+        bytes: archive.length,
+        sha256: createHash('sha256').update(archive).digest('hex'),
+      },
+    })
+    const download = await bundles.download('w')
+    expect(Buffer.concat(await all(download ?? [])).equals(archive)).toBe(true)
+    await bundles.load('w', join(base, 'target'))
+    expect(readFileSync(join(base, 'target/a'), 'utf8')).toBe('content')
+  })
+
+  it.each([
+    ['UNSAFE_PATH', tarGz(file('../evil'))],
+    ['CORRUPT', tarGz(file('a', 'x'.repeat(9000))).subarray(0, -12)],
+    ['INVALID_INPUT', Buffer.from('a text that is no archive')],
+    ['INVALID_INPUT', Buffer.alloc(0)],
+  ] as const)('refuse an archive with %s and keep nothing of it', async (code, archive) => {
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < archive.length; index += 50) yield archive.subarray(index, index + 50)
+    }
+    await expect(bundles.upload('w', pieces())).rejects.toMatchObject({ code })
+    expect(await keys()).toEqual([])
+  })
+})
