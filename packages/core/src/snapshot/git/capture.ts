@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import type { Omission, OmissionReason, Snapshot } from '../snapshot.ts'
+import type { Snapshot } from '../snapshot.ts'
 import { buildTrees } from './build-trees.ts'
-import { compareBytes, fromBytePath, parentOf, splitRecords, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, joinPath, parentOf, splitRecords, type BytePath } from './byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { runGit } from './git-command.ts'
 import { listWorkspace, type WorkspaceListing } from './list-workspace.ts'
+import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
 import { pauser } from './pause.ts'
 import { objectSizes, privateCall, sweepTemporaries, writeObject } from './private-repository.ts'
 import {
@@ -66,8 +67,10 @@ export async function captureWorkspace(
     dirty,
   }
   workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
+  const id = randomUUID()
+  const omitted = listOmitted(listing, contents)
   const snapshot: Snapshot = {
-    id: randomUUID(),
+    id,
     backend: 'git',
     path: workspace.path,
     ref: formatRef(stored.tree, stored.sidecar),
@@ -81,7 +84,11 @@ export async function captureWorkspace(
       includesUntracked: true,
       tree: stored.tree,
     },
-    coverage: describeCoverage(listing, contents),
+    coverage: {
+      complete: omitted.length === 0 && contents.unstable.size === 0,
+      ...recordOmitted(workspace.own, id, omitted),
+      unstable: [...contents.unstable].toSorted(compareBytes).map(fromBytePath),
+    },
   }
   return { snapshot, state }
 }
@@ -150,24 +157,15 @@ function findLeafDirectories(listing: WorkspaceListing, contents: Contents): Map
   return leaves
 }
 
-function describeCoverage(listing: WorkspaceListing, contents: Contents): Snapshot['coverage'] {
-  const all: { readonly path: BytePath; readonly reason: OmissionReason }[] = [...contents.omitted]
+function listOmitted(listing: WorkspaceListing, contents: Contents): OmittedPath[] {
+  const all: OmittedPath[] = [...contents.omitted]
   for (const path of listing.ignored) if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
   for (const path of listing.nested) all.push({ path, reason: 'nested-repository' })
   for (const path of listing.unreadableDirectories) all.push({ path, reason: 'unreadable' })
   for (const [path, { special }] of listing.directories) {
-    for (const name of special)
-      all.push({ path: path === '' ? name : `${path}/${name}`, reason: 'special-file' })
+    for (const name of special) all.push({ path: joinPath(path, name), reason: 'special-file' })
   }
-  const omitted = { ignored: 0, 'nested-repository': 0, 'special-file': 0, unreadable: 0, 'too-large': 0 }
-  for (const { reason } of all) omitted[reason] += 1
-  const examples = all.toSorted((a, b) => compareBytes(a.path, b.path)).slice(0, 100)
-  return {
-    complete: all.length === 0 && contents.unstable.size === 0,
-    omitted,
-    examples: examples.map(({ path, reason }): Omission => ({ path: fromBytePath(path), reason })),
-    unstable: [...contents.unstable].toSorted(compareBytes).map(fromBytePath),
-  }
+  return all
 }
 
 function isSameContent(left: CaptureState['entries'], right: CaptureState['entries']): boolean {

@@ -24,7 +24,7 @@ const LOCK_WAIT_MS = 5 * 60_000
  * Snapshots of a directory in a git work tree, kept in a private repository below the state directory. The user's
  * repository is only read: its ignore rules decide what counts, its index and objects save work.
  *
- * @returns `null` when the directory is in no work tree
+ * @returns `null` when the directory is in no work tree, or in one that ignores it
  * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without git 2.31
  */
 export async function openGitBackend(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {

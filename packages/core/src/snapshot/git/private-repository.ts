@@ -31,7 +31,7 @@ export async function openPrivateRepository(
   format: 'sha1' | 'sha256',
 ): Promise<PrivateRepository> {
   const directory = join(stateDirectory, 'git', format)
-  for (const part of ['objects/pack', 'objects/info', 'refs', 'info', 'sidecars', 'temporary']) {
+  for (const part of ['objects/pack', 'objects/info', 'refs', 'info', 'sidecars', 'omitted', 'temporary']) {
     await mkdir(join(directory, part), { recursive: true, mode: 0o700 })
   }
   if (!existsSync(join(directory, 'HEAD'))) {

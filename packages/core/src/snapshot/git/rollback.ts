@@ -5,6 +5,7 @@ import { applyRollback, sweepInterruptedRollback } from './apply-rollback.ts'
 import { compareBytes, fromBytePath, pathResolver, toBytePath, type BytePath } from './byte-path.ts'
 import { captureWorkspace } from './capture.ts'
 import { assertPresent, compareStates, stateOf, type Delta, type StoredState } from './compare-states.ts'
+import { readOmitted } from './omitted-paths.ts'
 import { isEmptyDirectory, list, planRollback, preflight } from './plan-rollback.ts'
 import type { GitWorkspace } from './read-contents.ts'
 
@@ -28,7 +29,10 @@ export async function rollbackWorkspace(
   const keepInView = [goal.tree, ...(believed === null ? [] : [believed.tree])]
   const present = await captureWorkspace(workspace, { label: 'rollback_guard', keepInView, signal })
   const guard = stateOf(present.snapshot, workspace.path)
-  const all = (await compareStates(workspace.own, guard, goal, signal)).filter(({ path }) => isInScope(path))
+  const isUnknown = readOmitted(workspace.own, target)
+  const all = (await compareStates(workspace.own, guard, goal, signal)).filter(
+    ({ path, after }) => isInScope(path) && !(after === null && isUnknown(path)),
+  )
   const foreign =
     believed === null ? new Set<BytePath>() : await foreignEdits(workspace, believed, guard, all, signal)
   if (foreign.size > 0 && onForeignEdits === 'refuse') throw refusal(foreign)
@@ -51,7 +55,7 @@ export async function rollbackWorkspace(
   if (dryRun) return { ...result, guard: null, verified: false }
   try {
     await applyRollback(workspace, plan, signal)
-    const wrong = await findDifferences(workspace, { goal, guard, kept, isInScope })
+    const wrong = await findDifferences(workspace, { goal, guard, kept, isInScope, isUnknown })
     if (wrong.length > 0) throw unproven(wrong)
   } catch (error) {
     await restoreGuard(workspace, guard, goal, error)
@@ -78,14 +82,17 @@ interface Proof {
   readonly guard: StoredState
   readonly kept: ReadonlySet<BytePath>
   readonly isInScope: (path: BytePath) => boolean
+  /** What the target left out. */
+  readonly isUnknown: (path: BytePath) => boolean
 }
 
 /**
  * What a new capture shows to be unlike the target. Paths that the guard did not hold are no fault: the target's
- * ignore rules may bring files into view that were never captured, and those are left alone.
+ * ignore rules may bring files into view that were never captured, and those are left alone. So is what the target
+ * left out and later ignore rules brought into view.
  */
 async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<Delta[]> {
-  const { goal, guard, kept, isInScope } = proof
+  const { goal, guard, kept, isInScope, isUnknown } = proof
   const keepInView = [goal.tree, guard.tree]
   const { snapshot } = await captureWorkspace(workspace, { label: 'rollback_check', keepInView })
   const reached = stateOf(snapshot, workspace.path)
@@ -97,7 +104,7 @@ async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<D
   }
   const resolve = pathResolver(workspace.path)
   return deltas.filter(({ path, before, after }) => {
-    if (kept.has(path) || (after === null && appeared.has(path))) return false
+    if (kept.has(path) || (after === null && (appeared.has(path) || isUnknown(path)))) return false
     // A directory that holds something uncaptured stays; one that holds something kept is not empty.
     if (after === null && before?.type === 'directory') return isEmptyDirectory(resolve(path))
     return !(

@@ -43,7 +43,7 @@ const layoutQuestions = [
 
 /**
  * Finds the repository whose work tree holds a directory.
- * @returns `null` when there is none
+ * @returns `null` when there is none, or when the repository ignores the whole directory
  * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without a git that is new enough
  */
 export async function findUserRepository(path: string): Promise<UserRepository | null> {
@@ -78,6 +78,7 @@ export async function findUserRepository(path: string): Promise<UserRepository |
     )
   }
   const below = relative(topLevel, path).split(sep).join('/')
+  if (below !== '' && (await isIgnored(path, trusted))) return null
   return {
     topLevel,
     prefix: below === '' ? '' : `${toBytePath(below)}/`,
@@ -178,6 +179,17 @@ async function nearestRepository(path: string): Promise<string | null> {
     if (await lstat(join(directory, '.git')).catch(() => null)) return directory
     if (dirname(directory) === directory) return null
   }
+}
+
+/** A scratch directory that a repository ignores is not part of it: a snapshot by its rules would hold nothing. */
+async function isIgnored(path: string, trusted: readonly string[]): Promise<boolean> {
+  const { text } = await askGit({
+    cwd: path,
+    args: [...trusted, 'check-ignore', '--', path],
+    // An absolute path is taken as it is; this command knows no literal pathspecs.
+    environment: { GIT_LITERAL_PATHSPECS: '0' },
+  })
+  return text !== null && text !== ''
 }
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {

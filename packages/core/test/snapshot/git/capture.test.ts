@@ -417,6 +417,15 @@ describe('which directory is captured', () => {
     ])
   })
 
+  it('is none when the repository ignores the whole workspace', async () => {
+    const { path, write, stateDirectory } = createFixture()
+    write('.gitignore', 'scratch/\n')
+    write('scratch/task/file.txt', 'x')
+    write('[s]cratch/file.txt', 'x')
+    expect(await openGitBackend({ path: join(path, 'scratch/task'), stateDirectory })).toBeNull()
+    expect(await openGitBackend({ path: join(path, '[s]cratch'), stateDirectory })).not.toBeNull()
+  })
+
   it('may be a linked work tree, whose index is its own (case 35)', async () => {
     const { open, git, path } = createFixture()
     git('worktree', 'add', '-q', '-b', 'linked', join(path, '..', 'linked'))

@@ -130,6 +130,29 @@ describe('a rollback', () => {
     expect(readFileSync(join(path, '.gitignore'), 'utf8')).toContain('cache/')
   })
 
+  it.each([1, 150])(
+    'deletes nothing that the target left out and that came into view later: %i files (cases 11, 28)',
+    async (count) => {
+      const { open, path, write } = createFixture()
+      write('.gitignore', '*.db\n')
+      for (let number = 0; number < count; number += 1) write(`data${number}.db`, 'precious')
+      runUserGit(path, 'init', '-q', 'vendor/lib')
+      write('vendor/lib/code.c', 'precious')
+      const backend = await open()
+      const before = await backend.capture({ label: 'before' })
+      write('.gitignore', '')
+      rmSync(join(path, 'vendor/lib/.git'), { recursive: true })
+      write('made.txt', 'made')
+      const after = await backend.capture({ label: 'after', previous: before })
+      expect(after.metadata.entries).toBe(count + 5)
+      const result = await backend.rollback(before, { expected: after })
+      expect(result).toMatchObject({ restored: ['.gitignore'], deleted: ['made.txt'], verified: true })
+      for (let number = 0; number < count; number += 1)
+        expect(existsSync(join(path, `data${number}.db`))).toBe(true)
+      expect(existsSync(join(path, 'vendor/lib/code.c'))).toBe(true)
+    },
+  )
+
   it('restores only the named paths', async () => {
     const { open, read, write, path } = createFixture()
     const backend = await open()
