@@ -86,3 +86,34 @@ export type {
   WorkspaceSummary,
   WorkspaceVersion,
 } from './bundle/bundle-store.ts'
+export {
+  Workspace,
+  type ForkOptions,
+  type WorkspaceOptions,
+  type WorkspaceSnapshotOptions,
+} from './workspace/workspace.ts'
+export type { IgnoreRules, SnapshotStrategy } from './snapshot/open-snapshot-backend.ts'
+export type { PatchOptions } from './snapshot/compute-diff.ts'
+export { executeRun } from './run/execute-run.ts'
+export { runOnce, type RunOnceOptions } from './run/run-once.ts'
+export { createRunRecordStore, type RunRecordStore, type StartedRunRecord } from './run/run-record-store.ts'
+export type { Agent, RunContext, RunOptions, RunSaveOptions } from './run/run-options.ts'
+export type {
+  RunEvent,
+  RunEventFacts,
+  RunStep,
+  WorkspaceDiffComputed,
+  WorkspaceRolledBack,
+  WorkspaceSnapshotTaken,
+  WorkspaceStepFailed,
+} from './run/run-event.ts'
+export type {
+  RecordedDiff,
+  RecordedError,
+  RecordedWorkspace,
+  RunOutcome,
+  RunRecord,
+  RunResult,
+  RunStatus,
+  RunWorkspace,
+} from './run/run-result.ts'

@@ -1,0 +1,274 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { WorkspaceLoadResult } from '../bundle/bundle-store.ts'
+import { WorkspaceError } from '../errors.ts'
+import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
+import { prepareStateDirectory } from '../filesystem/state-directory.ts'
+import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
+import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
+import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
+import { Workspace } from '../workspace/workspace.ts'
+import { runAgent, type AgentRun } from './run-agent.ts'
+import { createRunLog, type RunLog } from './run-log.ts'
+import type { Agent, RunOptions } from './run-options.ts'
+import { recordError, recordWorkspace } from './run-record.ts'
+import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
+
+const DEFAULT_ABORT_GRACE_MS = 5_000
+
+/**
+ * Runs an agent in a workspace and tells what it did there.
+ *
+ * In this order: pick the snapshot backend and refuse what cannot work; (load a saved version); snapshot `before`;
+ * the agent; snapshot `after` or `after_failure`; diff; patch; (rollback, when asked for and the agent failed);
+ * (save); record.
+ *
+ * The agent's failure does not reject: it is `result.error`. A problem with the workspace after the agent has run does
+ * not reject either and never hides what the agent did: it is `result.workspace.error`, and the steps after it that
+ * can still be done are done. What goes wrong before the agent starts rejects, and then the agent has not run.
+ *
+ * Runs of one workspace exclude each other, also between processes that share a state directory. Once the agent has
+ * started, the caller's signal aborts only the agent: what has to be seen, undone and recorded afterwards still is.
+ * An aborted agent that does not stop within `abortGraceMs` is left alone; its directory is not rolled back under it
+ * (`workspace.error` is `BUSY`), and the workspace stays locked until it stops.
+ *
+ * @throws `INVALID_INPUT`, `NOT_FOUND`, `UNSUPPORTED`, `BUSY`, `ACCESS_DENIED` and what loading and capturing throw
+ */
+export async function executeRun<T>(
+  workspace: Workspace | string,
+  agent: Agent<T>,
+  options: RunOptions = {},
+): Promise<RunResult<T>> {
+  const run = startRun(workspace, options)
+  if (options.enabled === false) {
+    const { outcome } = await callAgent(run, agent, run.workspace.path, null)
+    return finishRun(run, outcome, null)
+  }
+
+  const lock = await lockWorkspace(run)
+  let agentRun: AgentRun<T> | undefined
+  try {
+    const { rollbackOnFailure = false, strategy, ignore } = options
+    const backend = await run.workspace.openBackend({ strategy, ignore, needsRollback: rollbackOnFailure })
+    run.log.emit({ type: 'run_started', path: run.workspace.path })
+    const loaded = await loadVersion(run)
+    const before = await capture(run, backend, 'before')
+
+    agentRun = await callAgent(run, agent, before.path, before)
+    run.log.emit({ type: 'run_agent_finished', status: agentRun.outcome.status })
+
+    const seen = await see(run, backend, before, agentRun)
+    const saved = await saveVersion(run, agentRun.outcome)
+    return finishRun(run, agentRun.outcome, { ...seen, ...(loaded && { loaded }), ...(saved && { saved }) })
+  } finally {
+    if (agentRun?.stillRunning) void agentRun.stillRunning.then(() => lock.release())
+    else await lock.release()
+  }
+}
+
+interface Run {
+  readonly id: string
+  readonly workspace: Workspace
+  readonly options: RunOptions
+  readonly log: RunLog
+}
+
+/** The workspaces that the current chain of calls has locked, so that a nested run is refused instead of waiting for ever. */
+const lockedPaths = new AsyncLocalStorage<readonly string[]>()
+
+function startRun(workspace: Workspace | string, options: RunOptions): Run {
+  options.signal?.throwIfAborted()
+  requirePositive('timeoutMs', options.timeoutMs)
+  requirePositive('abortGraceMs', options.abortGraceMs)
+  requirePositive('waitTimeoutMs', options.waitTimeoutMs)
+  requirePositive('maxPatchBytes', options.maxPatchBytes)
+  const resolved = typeof workspace === 'string' ? Workspace.at(workspace) : workspace
+  const id = options.runId ?? randomUUID()
+  return {
+    id,
+    workspace: resolved,
+    options,
+    log: createRunLog({ runId: id, workspaceId: resolved.id, onEvent: options.onEvent }),
+  }
+}
+
+async function lockWorkspace(run: Run): Promise<ProcessLock> {
+  const { load, onBusy, waitTimeoutMs, signal } = run.options
+  if (load !== undefined && load !== false) await mkdir(run.workspace.path, { recursive: true })
+  const path = await resolveWorkspaceRoot(run.workspace.path)
+  if (lockedPaths.getStore()?.includes(path)) {
+    throw new WorkspaceError(
+      'BUSY',
+      `The agent of a run on ${path} started another run on it, which would wait for itself. Run the two one after the other.`,
+      { details: { path } },
+    )
+  }
+  const stateDirectory = await prepareStateDirectory(path, run.workspace.stateDir)
+  const lock = await acquireProcessLock(join(stateDirectory, 'locks'), 'run', {
+    onBusy,
+    waitTimeoutMs,
+    signal,
+  })
+  if (lock.recoveredFrom !== null) {
+    run.log.warn(
+      `An earlier run (process ${lock.recoveredFrom}) ended without cleaning up; its lock was taken over.`,
+    )
+  }
+  return lock
+}
+
+async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null> {
+  const { load, signal } = run.options
+  if (load === undefined || load === false) return null
+  const loaded = await run.workspace.load({ signal, ...(load === true ? {} : load) })
+  run.log.emit({ type: 'workspace_loaded', version: loaded?.version.version ?? null })
+  return loaded
+}
+
+async function callAgent<T>(
+  run: Run,
+  agent: Agent<T>,
+  path: string,
+  before: Snapshot | null,
+): Promise<AgentRun<T>> {
+  const { signal, timeoutMs, abortGraceMs = DEFAULT_ABORT_GRACE_MS } = run.options
+  signal?.throwIfAborted()
+  const locked = [...(lockedPaths.getStore() ?? []), path]
+  const call = (agentSignal: AbortSignal) =>
+    lockedPaths.run(locked, () =>
+      agent({ runId: run.id, workspace: run.workspace, path, before, signal: agentSignal }),
+    )
+  return runAgent(call, { signal, timeoutMs, abortGraceMs })
+}
+
+async function capture(run: Run, backend: SnapshotBackend, label: 'before'): Promise<Snapshot>
+async function capture(
+  run: Run,
+  backend: SnapshotBackend,
+  label: 'after' | 'after_failure',
+  previous: Snapshot,
+): Promise<Snapshot>
+async function capture(
+  run: Run,
+  backend: SnapshotBackend,
+  label: 'before' | 'after' | 'after_failure',
+  previous?: Snapshot,
+): Promise<Snapshot> {
+  const snapshot = await backend.capture({
+    label,
+    previous,
+    ...(previous === undefined && { signal: run.options.signal }),
+  })
+  run.log.emit({ type: 'workspace_snapshot_taken', label, backend: backend.name, ref: snapshot.ref })
+  return snapshot
+}
+
+/** Everything that is learnt and undone after the agent. Each step that fails is noted, and the next one is tried. */
+async function see(
+  run: Run,
+  backend: SnapshotBackend,
+  before: Snapshot,
+  { outcome, stillRunning }: AgentRun<unknown>,
+): Promise<RunWorkspace> {
+  const { log, options } = run
+  const isFailure = outcome.status !== 'completed'
+  const after = await log.attempt('after-snapshot', () =>
+    capture(run, backend, isFailure ? 'after_failure' : 'after', before),
+  )
+  const diff = after === null ? null : await diffAndPatch(run, backend, before, after)
+
+  let rollback: RollbackResult | null = null
+  if (isFailure && options.rollbackOnFailure === true) {
+    rollback = await log.attempt('rollback', async () => {
+      if (stillRunning !== null) throw agentStillRunning(before.path)
+      return backend.rollback(before, { expected: after ?? undefined })
+    })
+    if (rollback !== null) {
+      const { restored, deleted, verified } = rollback
+      log.emit({
+        type: 'workspace_rolled_back',
+        restored: restored.length,
+        deleted: deleted.length,
+        verified,
+      })
+    }
+  }
+  return {
+    backend: backend.name,
+    beforeSnapshot: before,
+    afterSnapshot: after,
+    diff,
+    ...(rollback && { rollback }),
+  }
+}
+
+async function diffAndPatch(
+  run: Run,
+  backend: SnapshotBackend,
+  before: Snapshot,
+  after: Snapshot,
+): Promise<WorkspaceDiff | null> {
+  const { log, options } = run
+  const { capturePatch, maxPatchBytes, artifactStore } = options
+  const changes = await log.attempt('diff', () => computeDiff(backend, before, after))
+  if (changes === null) return null
+  const patched = await log.attempt('patch', () =>
+    attachPatch(changes, backend, before, after, { capturePatch, maxPatchBytes, artifactStore }),
+  )
+  const diff = patched ?? changes
+  const { filesChanged, insertions, deletions } = diff
+  log.emit({
+    type: 'workspace_diff_computed',
+    filesChanged,
+    insertions,
+    deletions,
+    hasPatch: diff.patchBytes !== null,
+  })
+  return diff
+}
+
+async function saveVersion(run: Run, outcome: RunOutcome<unknown>) {
+  const { save } = run.options
+  if (save === undefined) return null
+  const { message, onFailure = false } = typeof save === 'string' ? { message: save } : save
+  if (outcome.status !== 'completed' && !onFailure) return null
+  const saved = await run.log.attempt('save', () => run.workspace.save(message))
+  if (saved !== null) run.log.emit({ type: 'workspace_saved', version: saved.version.version })
+  return saved
+}
+
+function finishRun<T>(run: Run, outcome: RunOutcome<T>, seen: RunWorkspace | null): RunResult<T> {
+  const error = run.log.firstError()
+  const workspace = seen === null || error === null ? seen : { ...seen, error }
+  const timing = run.log.finish(outcome.status)
+  const record = {
+    runId: run.id,
+    workspaceId: run.workspace.id,
+    path: run.workspace.path,
+    status: outcome.status,
+    ...timing,
+    error: outcome.status === 'completed' ? null : recordError(outcome.error),
+    workspace: workspace === null ? null : recordWorkspace(workspace),
+    warnings: run.log.warnings(),
+    metadata: run.options.metadata ?? {},
+  }
+  return { ...outcome, runId: run.id, workspace, record }
+}
+
+function agentStillRunning(path: string): WorkspaceError {
+  return new WorkspaceError(
+    'BUSY',
+    `The aborted agent is still running in ${path}, so nothing was rolled back. Stop it, then call workspace.rollback with the before-snapshot.`,
+    { details: { path } },
+  )
+}
+
+function requirePositive(name: string, value: number | undefined): void {
+  if (value === undefined || value >= 0) return
+  throw new WorkspaceError('INVALID_INPUT', `${name} must be a number of 0 or more, not ${value}.`, {
+    details: { option: name },
+  })
+}

@@ -1,0 +1,85 @@
+import { WorkspaceError } from '../errors.ts'
+import type { RunEvent, RunEventFacts, RunStep } from './run-event.ts'
+import type { RunStatus } from './run-result.ts'
+
+/** An event without the facts that every event carries. */
+type EventBody = RunEvent extends infer Each
+  ? Each extends RunEvent
+    ? Omit<Each, keyof RunEventFacts>
+    : never
+  : never
+
+/** Events, warnings and the first error of one run. */
+export interface RunLog {
+  emit(event: EventBody): void
+  warn(message: string): void
+  /** Does a step that must not end the run: its failure is noted and gives `null`. */
+  attempt<T>(step: RunStep, action: () => Promise<T>): Promise<T | null>
+  firstError(): WorkspaceError | null
+  warnings(): readonly string[]
+  /** Emits the last event and tells the run's times. */
+  finish(status: RunStatus): {
+    readonly startedAt: string
+    readonly finishedAt: string
+    readonly durationMs: number
+  }
+}
+
+export function createRunLog(run: {
+  readonly runId: string
+  readonly workspaceId: string
+  readonly onEvent: ((event: RunEvent) => void) | undefined
+}): RunLog {
+  const { runId, workspaceId, onEvent } = run
+  const startedAt = new Date()
+  const startedAtMs = performance.now()
+  const warnings: string[] = []
+  let first: WorkspaceError | null = null
+
+  const log: RunLog = {
+    emit(event) {
+      if (onEvent === undefined) return
+      const facts: RunEventFacts = { runId, workspaceId, at: new Date().toISOString() }
+      try {
+        // A listener declared async is legal JavaScript; its rejection must not become an unhandled one.
+        const returned: unknown = onEvent({ ...event, ...facts })
+        if (returned instanceof Promise)
+          returned.catch((error: unknown) => log.warn(listenerFailed(event.type, error)))
+      } catch (error) {
+        log.warn(listenerFailed(event.type, error))
+      }
+    },
+    warn(message) {
+      warnings.push(message)
+    },
+    async attempt(step, action) {
+      try {
+        return await action()
+      } catch (cause) {
+        const error = asWorkspaceError(cause, step)
+        if (first === null) first = error
+        else log.warn(`The step ${step} failed too: ${error.message}`)
+        log.emit({ type: 'workspace_step_failed', step, code: error.code, message: error.message })
+        return null
+      }
+    },
+    firstError: () => first,
+    warnings: () => warnings,
+    finish(status) {
+      const durationMs = Math.round(performance.now() - startedAtMs)
+      log.emit({ type: 'run_finished', status, durationMs })
+      return { startedAt: startedAt.toISOString(), finishedAt: new Date().toISOString(), durationMs }
+    },
+  }
+  return log
+}
+
+function asWorkspaceError(error: unknown, step: RunStep): WorkspaceError {
+  if (WorkspaceError.is(error)) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new WorkspaceError('INTERNAL', `The step ${step} failed: ${reason}`, { cause: error })
+}
+
+function listenerFailed(type: string, error: unknown): string {
+  return `The listener for events threw at ${type}: ${error instanceof Error ? error.message : String(error)}`
+}

@@ -1,0 +1,63 @@
+import type { ArtifactStore } from '../artifact/artifact-store.ts'
+import type { LoadOptions } from '../bundle/bundle-store.ts'
+import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import type { Workspace } from '../workspace/workspace.ts'
+import type { RunEvent } from './run-event.ts'
+
+/** The work that a run wraps. What it returns is the run's value; what it throws makes the run `failed`. */
+export type Agent<T> = (run: RunContext) => Promise<T> | T
+
+export interface RunContext {
+  readonly runId: string
+  readonly workspace: Workspace
+  /** Real path of the directory; the agent works here. */
+  readonly path: string
+  /** State before the agent; `null` when the workspace flow is switched off. */
+  readonly before: Snapshot | null
+  /** Aborts when the caller's signal does or the time is over. Pass it on: a run cannot stop an agent that ignores it. */
+  readonly signal: AbortSignal
+}
+
+export interface RunOptions {
+  /** Whether the workspace is looked at; switched off, only the agent runs. @default true */
+  readonly enabled?: boolean | undefined
+  /** How snapshots are taken. @default 'auto': git in a repository, else hash */
+  readonly strategy?: SnapshotStrategy | undefined
+  /** Whether a patch is made, where the backend can. @default true */
+  readonly capturePatch?: boolean | undefined
+  /** The largest patch, in bytes, that is embedded in the result. @default 1_048_576 */
+  readonly maxPatchBytes?: number | undefined
+  /** Put the directory back when the agent fails or is aborted. @default false */
+  readonly rollbackOnFailure?: boolean | undefined
+  /** Where patches go instead of into the result, whatever their size. @default embedded up to the cap */
+  readonly artifactStore?: ArtifactStore | undefined
+  /** What the hash strategy leaves out, on top of its defaults. @default nothing more */
+  readonly ignore?: IgnoreRules | undefined
+  /** Load the workspace from its store first; `true` is the latest version, and no version yet is no error. @default false */
+  readonly load?: boolean | LoadOptions | undefined
+  /** Save the workspace after a completed run, with this message. @default no save */
+  readonly save?: string | RunSaveOptions | undefined
+  /** What to do while another run has the workspace: wait for it, or reject with `BUSY`. @default 'wait' */
+  readonly onBusy?: 'wait' | 'refuse' | undefined
+  /** How long to wait for another run before rejecting with `BUSY`. @default no limit */
+  readonly waitTimeoutMs?: number | undefined
+  /** Aborts the run: before the agent starts the call rejects with the signal's reason, later the result says so. @default never */
+  readonly signal?: AbortSignal | undefined
+  /** How long the agent may take before its signal aborts. @default no limit */
+  readonly timeoutMs?: number | undefined
+  /** How long an aborted agent may take to stop before the run goes on without it. @default 5_000 */
+  readonly abortGraceMs?: number | undefined
+  /** Called for each event, in order. What it throws is noted in the record's warnings and otherwise ignored. @default nobody */
+  readonly onEvent?: ((event: RunEvent) => void) | undefined
+  /** JSON-safe facts of the host's own, copied into the record. @default none */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  /** @default a random UUID */
+  readonly runId?: string | undefined
+}
+
+export interface RunSaveOptions {
+  readonly message: string
+  /** Save after a failed or aborted run too (after its rollback, if there is one). @default false */
+  readonly onFailure?: boolean | undefined
+}

@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  lstatSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+/** A directory that is removed when the test that asked for it is over. Its path is real (no links in it). */
+export function temporaryDirectory(): string {
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'ws-test-')))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
+  return directory
+}
+
+export function writeFiles(directory: string, files: Readonly<Record<string, string | Uint8Array>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true })
+    writeFileSync(join(directory, path), content)
+  }
+}
+
+/** Runs git as a user would, away from the configuration of whoever runs the tests. */
+export function git(directory: string, ...arguments_: string[]): string {
+  const { PATH = '' } = process.env
+  return execFileSync('git', arguments_, {
+    cwd: directory,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH,
+      HOME: '/nonexistent',
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_AUTHOR_NAME: 'A',
+      GIT_AUTHOR_EMAIL: 'a@example.com',
+      GIT_COMMITTER_NAME: 'A',
+      GIT_COMMITTER_EMAIL: 'a@example.com',
+    },
+  })
+}
+
+/** A repository with one commit of these files. */
+export function createRepository(
+  directory: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+): string {
+  mkdirSync(directory, { recursive: true })
+  git(directory, 'init', '--quiet', '--initial-branch=main')
+  writeFiles(directory, files)
+  git(directory, 'add', '--all')
+  git(directory, 'commit', '--quiet', '--allow-empty', '--message=first')
+  return directory
+}
+
+/** Everything below a directory as comparable text: type, mode, content or link text by path; `.git` left out. */
+export function describeTree(
+  directory: string,
+  options: { readonly skip?: readonly string[] } = {},
+): Record<string, string> {
+  const { skip = ['.git'] } = options
+  const tree: Record<string, string> = {}
+  const visit = (path: string): void => {
+    for (const name of readdirSync(join(directory, path)).sort()) {
+      const relative = path === '' ? name : `${path}/${name}`
+      if (skip.includes(relative)) continue
+      const info = lstatSync(join(directory, relative))
+      const mode = (info.mode & 0o7777).toString(8)
+      if (info.isSymbolicLink()) tree[relative] = `link ${readlinkSync(join(directory, relative))}`
+      else if (info.isDirectory()) {
+        tree[relative] = `directory ${mode}`
+        visit(relative)
+      } else tree[relative] = `file ${mode} ${readFileSync(join(directory, relative)).toString('base64')}`
+    }
+  }
+  visit('')
+  return tree
+}
+
+export function makeExecutable(path: string): void {
+  chmodSync(path, 0o755)
+}
