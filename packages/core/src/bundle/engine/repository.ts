@@ -20,6 +20,8 @@ export interface Repository {
   readonly marker: FormatMarker
   /** `null` when the repository is not encrypted. */
   readonly keys: RepositoryKeys | null
+  /** The local clock, in milliseconds since 1970. */
+  readonly now: () => number
   /** @param packId 32 hexadecimal digits */
   packKey(packId: string): string
   condemnedKey(packId: string): string
@@ -45,6 +47,8 @@ export interface OpenRepositoryOptions {
   readonly prefix?: string | undefined
   /** @default none: not encrypted */
   readonly encryption?: RepositoryEncryption | undefined
+  /** The local clock, in milliseconds since 1970. @default Date.now */
+  readonly now?: (() => number) | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -73,7 +77,7 @@ export async function openRepository(
     marker = await putMarker(store, markerKey, created.marker, signal)
   }
   const keys = await openFormatMarker(marker, encryption)
-  return describeRepository(store, prefix, marker, keys)
+  return describeRepository(store, prefix, marker, keys, options.now)
 }
 
 /**
@@ -87,7 +91,8 @@ export async function findRepository(
   const prefix = normalizePrefix(options.prefix)
   const marker = await readMarker(store, `${prefix}format`, options.signal)
   if (marker === null) return null
-  return describeRepository(store, prefix, marker, await openFormatMarker(marker, options.encryption ?? null))
+  const keys = await openFormatMarker(marker, options.encryption ?? null)
+  return describeRepository(store, prefix, marker, keys, options.now)
 }
 
 function describeRepository(
@@ -95,6 +100,7 @@ function describeRepository(
   prefix: string,
   marker: FormatMarker,
   keys: RepositoryKeys | null,
+  now: () => number = Date.now,
 ): Repository {
   const workspace = (id: string): string => `${prefix}workspaces/${id}/`
   return {
@@ -102,6 +108,7 @@ function describeRepository(
     prefix,
     marker,
     keys,
+    now,
     packKey: (packId) => `${prefix}packs/${packId}`,
     condemnedKey: (packId) => `${prefix}condemned/${packId}`,
     versionsPrefix: (id) => `${workspace(id)}versions/`,
@@ -129,7 +136,11 @@ async function putMarker(
   signal: AbortSignal | undefined,
 ): Promise<FormatMarker> {
   try {
-    await store.put(key, encodeFormatMarker(marker), { ifAbsent: true, contentType: 'application/json', signal })
+    await store.put(key, encodeFormatMarker(marker), {
+      ifAbsent: true,
+      contentType: 'application/json',
+      signal,
+    })
     if (store.capabilities.createIfAbsent === 'atomic') return marker
   } catch (error) {
     const isUnclear = WorkspaceError.is(error) && (error.code === 'CONFLICT' || error.retryable)

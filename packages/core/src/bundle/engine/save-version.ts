@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto'
+import { WorkspaceError } from '../../errors.ts'
+import type { VersionRecord } from '../format/version-record.ts'
+import { commitVersion } from './commit-version.ts'
+import { findVersion, readVersion } from './list-versions.ts'
+import { COMMIT_WINDOW_MS, leasePacks, packsGone, securePacks, type PackLease } from './pack-safety.ts'
+import type { Repository } from './repository.ts'
+import type { SavedTree } from './saved-tree.ts'
+
+export interface SaveVersionOptions {
+  readonly workspaceId: string
+  readonly message: string
+  readonly author: string | null
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tags: readonly string[]
+  /** The version that must be the latest; 0: there must be none. @default whichever is the latest at the start */
+  readonly parent?: number | undefined
+  /** What to do when another writer was first. @default 'fail' */
+  readonly onConflict?: 'fail' | 'rebase' | undefined
+  /** @default false */
+  readonly template?: boolean | undefined
+  /** Puts the content into the store, through the repository that it is given. May be called again. */
+  readonly writeTree: (parent: VersionRecord | null, repository: Repository) => Promise<SavedTree>
+  /** @default never */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface SavedVersion {
+  readonly record: VersionRecord
+  readonly tree: SavedTree
+  /** The version that the content was compared with: the parent, but for a save that was rebased. */
+  readonly base: VersionRecord | null
+}
+
+/** A workspace's newest version as it was at a time by the local clock; version 0: there is none. */
+interface Sighting {
+  readonly version: number
+  readonly record: VersionRecord | null
+  readonly at: number
+}
+
+const ATTEMPTS = 5
+
+/**
+ * Stores content as the next version of a workspace: nothing is overwritten, and of two writers with one parent one
+ * gets `CONFLICT` (details: `version`, the winner's), or with `onConflict: 'rebase'` becomes the version after it. A
+ * rebased version holds what its own directory held: content of the winner is not merged in, it stays in its version.
+ *
+ * @throws `CONFLICT`, `ACCESS_DENIED` for a template, `UNSUPPORTED`, and what `writeTree` throws
+ */
+export async function saveVersion(
+  repository: Repository,
+  options: SaveVersionOptions,
+): Promise<SavedVersion> {
+  const { workspaceId, onConflict = 'fail', writeTree, signal } = options
+  const seen = (): Promise<Sighting> => sightLatest(repository, workspaceId, signal)
+  let parent = await seen()
+  if (options.parent !== undefined && options.parent !== parent.version)
+    throw conflict(workspaceId, options.parent, parent.version)
+
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    refuseTemplate(parent.record)
+    const lease = leasePacks(repository)
+    const base = parent.record
+    const tree = await writeTree(base, lease.repository)
+    const outcome = await commitTree(repository, { options, parent, base, tree, lease, seen })
+    if (outcome.record !== null) return { record: outcome.record, tree, base }
+    // What the tree names is not safe any more (its base version and packs were removed): store it anew.
+    if (outcome.latest.version !== parent.version && onConflict === 'fail')
+      throw conflict(workspaceId, parent.version, outcome.latest.version)
+    parent = outcome.latest
+  }
+  throw packsGone()
+}
+
+interface CommitTree {
+  readonly options: SaveVersionOptions
+  readonly parent: Sighting
+  readonly base: VersionRecord | null
+  readonly tree: SavedTree
+  readonly lease: PackLease
+  readonly seen: () => Promise<Sighting>
+}
+
+/** @returns `record: null` when the packs of the tree cannot be relied on; `latest` is then what to start from */
+async function commitTree(
+  repository: Repository,
+  { options, parent: first, base, tree, lease, seen }: CommitTree,
+): Promise<{ readonly record: VersionRecord | null; readonly latest: Sighting }> {
+  const { workspaceId, onConflict = 'fail', signal } = options
+  const { now } = repository
+  const isStale = (at: number): boolean => now() - at > COMMIT_WINDOW_MS / 2
+  let parent = first
+  let baseSeenAt = first.at
+  for (;;) {
+    if (isStale(parent.at)) {
+      const latest = await seen()
+      if (latest.record?.nonce !== parent.record?.nonce && onConflict === 'fail')
+        throw conflict(workspaceId, parent.version, latest.version)
+      parent = latest
+      refuseTemplate(parent.record)
+    }
+    if (parent.record?.nonce === base?.nonce) baseSeenAt = Math.max(baseSeenAt, parent.at)
+    else if (isStale(baseSeenAt) || parent.version > first.version) {
+      baseSeenAt = now()
+      if (!(await isBaseSafe(repository, base, tree, signal))) return { record: null, latest: parent }
+    }
+    if (!(await lease.renew(signal))) return { record: null, latest: parent }
+    if (isStale(parent.at) || isStale(baseSeenAt)) continue
+    const checkedAt = Math.min(parent.at, baseSeenAt)
+    const record = recordOf(options, parent.record, tree, now())
+    if (await commitVersion(repository, record, signal)) {
+      if (now() - checkedAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
+      return { record, latest: parent }
+    }
+    const winner = await sightWinner(repository, workspaceId, record.version, seen, signal)
+    if (onConflict === 'fail') throw conflict(workspaceId, parent.version, winner.version)
+    parent = winner
+    refuseTemplate(parent.record)
+  }
+}
+
+/** Whether the packs that a tree took over from its base may still be named: the base is there, or they are secured. */
+async function isBaseSafe(
+  repository: Repository,
+  base: VersionRecord | null,
+  tree: SavedTree,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (base === null) return true
+  const stored = await readVersion(repository, base.workspaceId, base.version, signal)
+  if (stored?.nonce === base.nonce) return true
+  const own = new Set(tree.newPacks)
+  return securePacks(
+    repository,
+    tree.packs.map(({ id }) => id).filter((id) => !own.has(id)),
+    signal,
+  )
+}
+
+/**
+ * For a process that was stopped (a sleeping laptop) between its last look and its commit: what it had looked at may be
+ * gone, and then the version must go too.
+ */
+export async function confirmLateCommit(repository: Repository, record: VersionRecord): Promise<void> {
+  const packs = record.packs.map(({ id }) => id)
+  if (await securePacks(repository, packs)) return
+  await repository.store.delete(repository.versionKey(record.workspaceId, record.version))
+  throw packsGone()
+}
+
+function recordOf(
+  options: SaveVersionOptions,
+  parent: VersionRecord | null,
+  tree: SavedTree,
+  now: number,
+): VersionRecord {
+  const { workspaceId, message, author, metadata, tags, template = false } = options
+  return {
+    format: 1,
+    workspaceId,
+    version: (parent?.version ?? 0) + 1,
+    parent: parent === null ? null : { workspaceId, version: parent.version },
+    nonce: randomBytes(16).toString('hex'),
+    message,
+    author,
+    metadata,
+    tags: [...new Set(tags)],
+    createdAt: new Date(now).toISOString(),
+    template,
+    root: tree.root,
+    packs: tree.packs,
+    stats: tree.stats,
+  }
+}
+
+async function sightLatest(
+  repository: Repository,
+  workspaceId: string,
+  signal: AbortSignal | undefined,
+): Promise<Sighting> {
+  const at = repository.now()
+  const record = await findVersion(repository, workspaceId, undefined, signal)
+  return { version: record?.version ?? 0, record, at }
+}
+
+/** The newest version after a lost race. A listing may be behind, but the record that won is certain. */
+async function sightWinner(
+  repository: Repository,
+  workspaceId: string,
+  lostVersion: number,
+  seen: () => Promise<Sighting>,
+  signal: AbortSignal | undefined,
+): Promise<Sighting> {
+  let latest = await seen()
+  for (let version = Math.max(latest.version + 1, lostVersion); ; version += 1) {
+    const at = repository.now()
+    const record = await readVersion(repository, workspaceId, version, signal)
+    if (record === null) return latest
+    latest = { version, record, at }
+  }
+}
+
+function refuseTemplate(parent: VersionRecord | null): void {
+  if (parent?.template !== true) return
+  throw new WorkspaceError(
+    'ACCESS_DENIED',
+    `The workspace ${parent.workspaceId} is a template: it can be forked and loaded, not saved to. Save to a fork of it.`,
+    { details: { workspaceId: parent.workspaceId } },
+  )
+}
+
+function conflict(workspaceId: string, expected: number, version: number): WorkspaceError {
+  const instead = version === 0 ? 'there is none' : `it is ${version}`
+  return new WorkspaceError(
+    'CONFLICT',
+    `Cannot save ${workspaceId}: its latest version should be ${expected}, but ${instead}. Load it, or save with onConflict: 'rebase'.`,
+    { details: { workspaceId, expected, version } },
+  )
+}

@@ -1,0 +1,59 @@
+import type { ObjectInfo } from '../../store/object-store.ts'
+import type { ListedVersion } from './list-versions.ts'
+import type { Repository } from './repository.ts'
+import { parseTagKey, type TagChanges } from './tags.ts'
+import { parseInvertedVersion } from './version-number.ts'
+
+/** What a listing of the whole repository shows of one workspace. */
+export interface WorkspaceObjects {
+  readonly workspaceId: string
+  /** Newest first. */
+  readonly versions: readonly ListedVersion[]
+  readonly tagChanges: ReadonlyMap<number, TagChanges>
+  /** Placeholders of removed versions and claims of writers: of use for a while only. */
+  readonly leftovers: readonly ObjectInfo[]
+}
+
+/** Every workspace with its objects, by one listing; about 200 bytes of memory for each version. */
+export async function scanWorkspaces(
+  repository: Repository,
+  signal?: AbortSignal,
+): Promise<readonly WorkspaceObjects[]> {
+  const prefix = `${repository.prefix}workspaces/`
+  const workspaces = new Map<string, Scanned>()
+  for await (const info of repository.store.list(prefix, { signal })) {
+    const [workspaceId = '', kind = '', ...rest] = info.key.slice(prefix.length).split('/')
+    const workspace = workspaces.get(workspaceId) ?? {
+      workspaceId,
+      versions: [],
+      tagChanges: new Map(),
+      leftovers: [],
+    }
+    workspaces.set(workspaceId, workspace)
+    sortIn(workspace, info, kind, rest)
+  }
+  return [...workspaces.values()]
+}
+
+interface Scanned extends WorkspaceObjects {
+  readonly versions: ListedVersion[]
+  readonly tagChanges: Map<number, Map<string, boolean>>
+  readonly leftovers: ObjectInfo[]
+}
+
+function sortIn(workspace: Scanned, info: ObjectInfo, kind: string, rest: readonly string[]): void {
+  const { versions, tagChanges, leftovers } = workspace
+  if (kind === 'claims') leftovers.push(info)
+  if (kind === 'versions') {
+    const version = parseInvertedVersion(rest.join('/'))
+    if (version === null) return
+    if (info.size > 0) versions.push({ version, info })
+    else leftovers.push(info)
+  }
+  if (kind === 'tags') {
+    const parsed = parseTagKey(rest.join('/'))
+    if (parsed === null) return
+    const tags = tagChanges.get(parsed.version) ?? new Map<string, boolean>()
+    tagChanges.set(parsed.version, tags.set(parsed.tag, info.size > 0))
+  }
+}
