@@ -36,7 +36,7 @@ if (task === 'work') {
   rmSync('package.json')
   rmSync('docs', { recursive: true })
   mkdirSync('tmp/cache', { recursive: true })
-  writeFileSync('tmp/cache/blob.bin', Buffer.alloc(5000, 7))
+  writeFileSync('tmp/cache/blob.bin', Buffer.alloc(5000))
   chmodSync('bin/run.sh', 0o600)
   symlinkSync('/etc/hostname', 'leak')
   console.error('SyntaxError: Unexpected end of input')

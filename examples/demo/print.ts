@@ -60,7 +60,8 @@ function name({ path, renamedFrom, before, after, status }: FileChange): string 
   return `${plain(path)} (mode ${before?.mode.toString(8)} → ${after?.mode.toString(8)})`
 }
 
-function amount({ insertions, deletions, binary, after, before }: FileChange): string {
+function amount({ insertions, deletions, binary, after, before, renamedFrom }: FileChange): string {
+  if (renamedFrom !== undefined) return paint('dim', 'same content')
   if (binary === true) return paint('dim', `binary, ${before?.size ?? 0} → ${after?.size ?? 0} bytes`)
   if (insertions === null || deletions === null) return ''
   return `${paint('green', '+'.repeat(Math.min(insertions, 30)))}${paint('red', '-'.repeat(Math.min(deletions, 30)))}`
