@@ -45,6 +45,18 @@ export function isUntouched(entry: ScanEntry, stats: BigIntStats): boolean {
   )
 }
 
+/** The same for two entries. */
+export function hasSameFacts(left: ScanEntry, right: ScanEntry): boolean {
+  return (
+    left.ctimeNs === right.ctimeNs &&
+    left.mtimeNs === right.mtimeNs &&
+    left.ino === right.ino &&
+    left.size === right.size &&
+    left.mode === right.mode &&
+    left.dev === right.dev
+  )
+}
+
 export function fileEntry(path: string, stats: BigIntStats, content: string, settled: boolean): ScanEntry {
   return {
     path,

@@ -84,7 +84,7 @@ export function createCaptureJob(
         throw toWorkspaceError(error, "store a snapshot's manifest in", request.directory)
       }
       const memory = { entries, manifest: { ref, rules } }
-      const hasNews = hashes.values().some((hashed) => hashed.entry?.settled === true)
+      const hasNews = [...hashes.values()].some((hashed) => hashed.entry?.settled === true)
       rememberCapture(request.directory, request.root, memory, hasNews)
       return { ref, entries: entries.length, coverage: omissions.coverage(unstable) }
     },

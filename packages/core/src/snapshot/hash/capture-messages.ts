@@ -2,14 +2,52 @@ import { WorkspaceError, type ErrorCode, type ErrorDetails } from '../../errors.
 import type { FileHash } from '../../filesystem/scan-file-hash.ts'
 import type { CaptureOutcome, CaptureRequest, UnknownFile } from './capture-job.ts'
 
-/** Files that one thread hashes at a time. */
+/**
+ * Files that one thread hashes at a time. In columns, because hundreds of thousands of them may wait in line: names
+ * joined by NUL, and for each file its index, dev, ino, mode, size, mtime and ctime.
+ */
 export interface FileBatch {
   readonly root: string
   readonly readingBeganNs: bigint
-  readonly files: readonly UnknownFile[]
+  readonly paths: string
+  readonly facts: BigInt64Array
 }
 
-export type HashedBatch = readonly (readonly [index: number, hash: FileHash])[]
+const COLUMNS = 7
+
+/** For each file of a batch: the content where the file was as described, else all that was found. */
+export interface HashedBatch {
+  readonly batch: FileBatch
+  readonly found: readonly (string | FileHash)[]
+}
+
+export function packBatch(root: string, readingBeganNs: bigint, files: readonly UnknownFile[]): FileBatch {
+  const facts = new BigInt64Array(files.length * COLUMNS)
+  for (const [row, { index, entry }] of files.entries()) {
+    const numbers = [index, entry.dev, entry.mode, entry.size].map(BigInt)
+    facts.set([...numbers, entry.ino, entry.mtimeNs, entry.ctimeNs], row * COLUMNS)
+  }
+  return { root, readingBeganNs, paths: files.map(({ entry }) => entry.path).join('\0'), facts }
+}
+
+export function unpackBatch({ paths, facts }: FileBatch): UnknownFile[] {
+  return paths.split('\0').map((path, row) => {
+    const column = (at: number): bigint => facts[row * COLUMNS + at] ?? 0n
+    const entry = {
+      path,
+      type: 'file' as const,
+      mode: Number(column(2)),
+      size: Number(column(3)),
+      content: '',
+      dev: Number(column(1)),
+      ino: BigInt.asUintN(64, column(4)),
+      mtimeNs: column(5),
+      ctimeNs: column(6),
+      settled: false,
+    }
+    return { index: Number(column(0)), entry }
+  })
+}
 
 /** `stop` is one shared 32-bit word; anything but 0 asks the thread to give up. */
 export type CaptureCall =

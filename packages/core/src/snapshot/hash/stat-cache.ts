@@ -69,13 +69,13 @@ function readEntries(path: string): ScanEntry[] {
 
 function encodeEntries(entries: readonly ScanEntry[]): Buffer {
   const settled = entries.filter((entry) => entry.settled)
-  const paths = settled.map((entry) => encodePath(entry.path))
-  const total = paths.reduce((sum, path) => sum + path.length + FIXED_BYTES, MAGIC.length + DIGEST_BYTES)
+  let total = MAGIC.length + DIGEST_BYTES
+  for (const { path } of settled) total += FIXED_BYTES + encodePath(path).length
   const buffer = Buffer.allocUnsafeSlow(total)
   const view = new DataView(buffer.buffer)
   let at = buffer.write(MAGIC)
-  for (const [index, entry] of settled.entries()) {
-    const path = paths[index] ?? Buffer.alloc(0)
+  for (const entry of settled) {
+    const path = encodePath(entry.path)
     view.setBigUint64(at, BigInt(entry.dev))
     view.setBigUint64(at + 8, entry.ino)
     view.setBigInt64(at + 16, entry.mtimeNs)
