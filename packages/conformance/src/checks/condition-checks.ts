@@ -91,11 +91,11 @@ export const conditionChecks: readonly StoreCheck[] = [
       await store.put(key('counter'), Uint8Array.of(0))
       const increment = async (): Promise<void> => {
         for (;;) {
-          const found = await store.get(key('counter'))
-          assert.ok(found !== null)
-          let value = 0
-          for await (const chunk of found.body) value = chunk[0] ?? 0
           try {
+            const found = await store.get(key('counter'))
+            assert.ok(found !== null)
+            let value = 0
+            for await (const chunk of found.body) value = chunk[0] ?? 0
             await store.put(key('counter'), Uint8Array.of(value + 1), { ifMatch: found.info.etag })
             return
           } catch (error) {

@@ -59,7 +59,7 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
     throw invalid(`A ${name}: URL must not hold credentials. Give them to the adapter's client.`, name)
   const { packageName, factory, options: readOptions } = scheme
   if (packageName === null || factory === undefined || readOptions === undefined) {
-    if (/^(\/\/)?(\/|\?|#|$)/.test(rest))
+    if (!/^\/\/[^/?#]/.test(rest))
       throw invalid(`The ${name}: URL names no bucket. Write ${scheme.example}.`, name)
     const message = `${name}: stores cannot be opened by URL yet. ${whatExists()}`
     throw new WorkspaceError('UNSUPPORTED', message, { details: { scheme: name } })

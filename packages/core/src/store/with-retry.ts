@@ -219,7 +219,11 @@ function resumable(
     }
   }
   async function reopen(failure: unknown): Promise<StoredObject> {
-    const again = await open({ start: position, end })
+    const again = await open({ start: position, end }).catch((error: unknown) => {
+      // A shorter object in its place has no such range.
+      if (WorkspaceError.is(error, 'INVALID_INPUT')) return null
+      throw error
+    })
     if (again?.info.etag === first.info.etag) return again
     await again?.discard()
     const message = `The object ${JSON.stringify(first.info.key)} changed while it was read. Read it again.`
