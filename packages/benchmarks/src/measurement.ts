@@ -1,0 +1,71 @@
+/** One line of the report: what ws takes, what a peer takes for the same, and what the ratio should be. */
+export interface Measurement {
+  readonly suite: string
+  readonly name: string
+  readonly unit: 'ms' | 'MB'
+  /** Median. */
+  readonly ours: number
+  readonly peer:
+    | { readonly name: string; readonly value: number }
+    | { readonly name: string; readonly absent: true }
+    | null
+  readonly samples: number
+  /** Highest acceptable ratio to the peer, or value when there is no peer; null when nothing was promised. */
+  readonly target: number | null
+}
+
+export interface Suite {
+  readonly name: string
+  run(context: SuiteContext): Promise<readonly Measurement[]>
+}
+
+export interface SuiteContext {
+  /** An empty directory of the suite's own, on the file system that is measured. */
+  readonly directory: string
+  /** Samples of each contender. */
+  readonly samples: number
+  readonly isQuick: boolean
+  readonly log: (line: string) => void
+}
+
+/** Something to be timed; `prepare` runs before each sample and is not timed. */
+export interface Contender {
+  readonly prepare?: (() => Promise<void>) | undefined
+  readonly run: () => Promise<unknown>
+}
+
+/**
+ * Medians in milliseconds. The contenders take turns, one sample each, so that whatever slows the machine down slows all
+ * of them; the first turn warms up and does not count.
+ */
+export async function takeTurns<Name extends string>(
+  samples: number,
+  contenders: Readonly<Record<Name, Contender>>,
+): Promise<Record<Name, number>> {
+  const names = Object.keys(contenders) as Name[]
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
+  for (let turn = 0; turn <= samples; turn += 1) {
+    for (const name of names) {
+      const { prepare, run } = contenders[name]
+      await prepare?.()
+      globalThis.gc?.()
+      const start = performance.now()
+      await run()
+      if (turn > 0) times[name].push(performance.now() - start)
+    }
+  }
+  return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<Name, number>
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+/** The ratio to the peer, or the value itself where a value was promised. */
+export function ratioOf({ ours, peer }: Measurement): number | null {
+  if (peer === null) return ours
+  return 'absent' in peer ? null : ours / peer.value
+}
