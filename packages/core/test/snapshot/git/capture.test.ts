@@ -213,7 +213,7 @@ describe('what a snapshot sees', () => {
   })
 
   it('takes raw bytes under autocrlf, text, ident, encodings and filters (cases 15 to 18)', async () => {
-    const { open, write, git } = createFixture()
+    const { open, write, git, ageFiles } = createFixture()
     write(
       '.gitattributes',
       '* text=auto\n*.id ident\n*.u16 working-tree-encoding=UTF-16LE\n*.big filter=missing\n',
@@ -229,6 +229,7 @@ describe('what a snapshot sees', () => {
     }
     for (const [name, content] of Object.entries(contents)) write(name, content)
     git('add', 'dos.txt', 'x.id', 'x.u16')
+    ageFiles()
     const backend = await open()
     const empty = await emptySnapshot(backend)
     const snapshot = await backend.capture({ label: 'x' })
@@ -237,6 +238,32 @@ describe('what a snapshot sees', () => {
       expect(change?.after?.size, name).toBe(content.length)
       expect(change?.after?.content, name).toBe(git('hash-object', '--no-filters', name).trim())
     }
+  })
+
+  it('takes raw bytes where a filter of equal length made the blob in the index (case 18)', async () => {
+    const { open, write, git, ageFiles } = createFixture()
+    write('.gitattributes', '*.up filter=upper\n')
+    git('config', 'filter.upper.clean', 'tr a-z A-Z')
+    write('x.up', 'small')
+    git('add', 'x.up')
+    ageFiles()
+    const backend = await open()
+    const snapshot = await backend.capture({ label: 'x' })
+    expect(await blobOf(backend, snapshot, 'x.up')).toBe(git('hash-object', '--no-filters', 'x.up').trim())
+    expect(git('rev-parse', ':x.up').trim()).not.toBe(git('hash-object', '--no-filters', 'x.up').trim())
+  })
+
+  it('takes raw bytes where only line endings differ from the blob in the index (case 16)', async () => {
+    const { open, write, git, ageFiles } = createFixture()
+    git('config', 'core.autocrlf', 'true')
+    write('dos.txt', 'a\r\nb\r\n')
+    git('add', 'dos.txt')
+    ageFiles()
+    const backend = await open()
+    const snapshot = await backend.capture({ label: 'x' })
+    expect(await blobOf(backend, snapshot, 'dos.txt')).toBe(
+      git('hash-object', '--no-filters', 'dos.txt').trim(),
+    )
   })
 
   it('does not call a file dirty that only differs by its line endings on check-in', async () => {

@@ -22,6 +22,7 @@ function prepare() {
   fixture.git('commit', '-q', '-m', 'loose')
   fixture.write('staged.txt', 'staged only\n')
   fixture.git('add', '-A')
+  fixture.ageFiles()
   return fixture
 }
 
@@ -86,7 +87,8 @@ describe('objects of the user', () => {
   })
 
   it('are replaced by what is on disk where the index names an object that is not there', async () => {
-    const { open, path, git } = createFixture()
+    const { open, path, git, ageFiles } = createFixture()
+    ageFiles()
     const id = git('rev-parse', 'HEAD:a.txt').trim()
     rmSync(join(path, '.git/objects', id.slice(0, 2), id.slice(2)))
     const backend = await open()

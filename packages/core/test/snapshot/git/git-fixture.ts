@@ -9,6 +9,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,6 +27,8 @@ export interface Fixture {
   readonly outside: string
   readonly git: (...args: string[]) => string
   readonly write: (path: string, content: string | Uint8Array, mode?: number) => void
+  /** Makes the index look written long after the files, as it is in any repository that was not made just now. */
+  readonly ageFiles: () => void
   readonly read: (path: string) => string
   readonly open: (path?: string) => Promise<SnapshotBackend>
 }
@@ -45,6 +48,10 @@ export function createFixture(options: { readonly empty?: boolean; readonly form
       mkdirSync(dirname(target), { recursive: true })
       writeFileSync(target, content)
       chmodSync(target, mode ?? 0o644)
+    },
+    ageFiles: () => {
+      const later = new Date(Date.now() + 60_000)
+      utimesSync(join(path, '.git/index'), later, later)
     },
     read: (name) => readFileSync(join(path, name), 'latin1'),
     open: async (directory = path) => {

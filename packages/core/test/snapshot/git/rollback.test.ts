@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { createFixture, describeTree, runUserGit } from './git-fixture.ts'
 
@@ -152,6 +153,27 @@ describe('a rollback', () => {
       expect(existsSync(join(path, 'vendor/lib/code.c'))).toBe(true)
     },
   )
+
+  it('keeps a directory that the agent made when something ignored is in it', async () => {
+    const { open, path, write } = createFixture()
+    write('.gitignore', '*.log\n')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('made/deep/x.txt', 'made')
+    write('made/deep/x.log', 'precious')
+    write('other/deep/y.txt', 'made')
+    const result = await backend.rollback(before)
+    expect(result).toMatchObject({ deleted: ['made/deep/x.txt', 'other/deep/y.txt'], verified: true })
+    expect(Object.keys(describeTree(path)).toSorted()).toEqual([
+      '.gitignore',
+      'a.txt',
+      'made',
+      'made/deep',
+      'made/deep/x.log',
+      'src',
+      'src/b.txt',
+    ])
+  })
 
   it('restores only the named paths', async () => {
     const { open, read, write, path } = createFixture()
@@ -318,6 +340,45 @@ describe('a rollback that fails on the way', () => {
     writeFileSync(object, kept)
     await backend.rollback(before)
     expect(readFileSync(join(path, 'big.bin'))).toEqual(Buffer.alloc(100_000, 7))
+  })
+
+  it('does not trust what it wrote: content that is not of the target is found by the capture afterwards (case 57)', async () => {
+    const { open, path, write, git, stateDirectory } = createFixture()
+    write('b.bin', 'right')
+    const id = git('hash-object', 'b.bin').trim()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('b.bin', 'agent')
+    write('new.txt', 'agent')
+    const object = join(stateDirectory, 'git/sha1/objects', id.slice(0, 2), id.slice(2))
+    rmSync(object)
+    writeFileSync(object, deflateSync('blob 5\0wrong'))
+    const state = describeTree(path)
+    const failure = await backend.rollback(before).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths: ['b.bin'] } })
+    expect(describeTree(path)).toEqual(state)
+  })
+
+  it('clears away the half-written files of one that was killed', async () => {
+    const { open, path, write, stateDirectory } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    const prefix = '.ws-rollback-0011223344556677-'
+    write(`${prefix}0`, 'half')
+    write(`src/${prefix}1`, 'half')
+    write('src/.ws-rollback-mine', 'a file of the user')
+    writeFileSync(
+      join(stateDirectory, 'git/sha1/rollback'),
+      JSON.stringify({ prefix, parents: ['', 'src', 'gone'] }),
+    )
+    await backend.capture({ label: 'x' })
+    expect(Object.keys(describeTree(path)).toSorted()).toEqual([
+      'a.txt',
+      'src',
+      'src/.ws-rollback-mine',
+      'src/b.txt',
+    ])
+    expect((await backend.rollback(before)).deleted).toEqual(['src/.ws-rollback-mine'])
   })
 
   it('rejects with NOT_FOUND when the data of the target is gone, and INVALID_INPUT for a foreign snapshot', async () => {
