@@ -41,6 +41,11 @@ module.exports = {
       to: { path: '^packages/', pathNot: ['^packages/core/', '^packages/conformance/'] },
     },
     {
+      name: 'report-sees-core-only',
+      from: { path: '^packages/report/src' },
+      to: { path: '^packages/', pathNot: ['^packages/core/', '^packages/report/'] },
+    },
+    {
       name: 'no-deep-imports',
       from: { path: '^(packages|examples)/([^/]+)/' },
       to: {

@@ -26,6 +26,7 @@ const clean = {
   'packages/store-x/src/x-store.ts': "export { run } from '../../core/src/index.ts'\n",
   'packages/store-y/src/index.ts': 'export const y = 1\n',
   'packages/conformance/src/index.ts': "export { run } from '../../core/src/index.ts'\n",
+  'packages/report/src/index.ts': "export { run } from '../../core/src/index.ts'\n",
   'examples/main.ts': "export { run } from '../packages/core/src/index.ts'\n",
 }
 
@@ -46,6 +47,7 @@ const bad = {
   'core-uses-three-libraries': { 'packages/core/src/store/bad.ts': "import type {} from 'vitest'\n" },
   'stores-see-core-only': { 'packages/store-x/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
   'conformance-sees-core-only': { 'packages/conformance/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
+  'report-sees-core-only': { 'packages/report/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
   'no-deep-imports': { 'packages/store-x/src/bad.ts': "export * from '../../core/src/errors.ts'\n" },
 }
 

@@ -1,0 +1,110 @@
+import type { WorkspaceDiff } from '@ws/core'
+import { formatCount } from '../format-size.ts'
+import { visibleText } from '../hidden-characters.ts'
+import { listFileDiffs, patchWhereabouts, type FileDiff } from '../list-file-diffs.ts'
+import { createBlockMaker } from '../patch/change-blocks.ts'
+import { fileHeading, hunkRows } from './file-hunks.ts'
+import { createPaint, wantsColor, type Paint, type TerminalStream } from './palette.ts'
+import { summaryRows } from './summary-rows.ts'
+
+export interface RenderDiffOptions {
+  /** Whether to use colour; `auto`: on a terminal, as `FORCE_COLOR`, `NO_COLOR` and `TERM=dumb` allow. @default 'auto' */
+  readonly color?: boolean | 'auto' | undefined
+  /** Columns. Lines that are longer go on in the next row. @default the stream's width, or 80 */
+  readonly width?: number | undefined
+  /** The most rows of output, the summary first. What is left out is counted in the last row. @default 2_000 */
+  readonly maxLines?: number | undefined
+  /** Whether the changed lines follow the summary. @default true */
+  readonly hunks?: boolean | undefined
+  /** Where the text will be printed; asked for its width and whether it is a terminal, never written to. @default process.stdout */
+  readonly stream?: TerminalStream | undefined
+  /** The patch, when it is not in the diff but in the artifact store. @default the one in the diff */
+  readonly patch?: Uint8Array | undefined
+}
+
+const MIN_WIDTH = 40
+
+/**
+ * Draws a diff for a terminal: a summary with one row for each file, then the changed lines with the words in them
+ * marked. Ends with a line feed.
+ *
+ * Names and contents are hostile: control characters, escape sequences, bidi controls and invisible characters come out
+ * as visible names (`<ESC>`, `<U+202E>`), bytes that are not UTF-8 as `<9F>`; nothing but this function's own colours acts
+ * on the terminal. Rows are no wider than `width` (but at least 40 columns), wide characters and emoji counted as two.
+ * Takes time linear in the size of the diff.
+ */
+export function renderDiff(diff: WorkspaceDiff, options: RenderDiffOptions = {}): string {
+  const { color = 'auto', maxLines = 2_000, hunks = true, stream = process.stdout } = options
+  const width = Math.max(options.width ?? stream.columns ?? 80, MIN_WIDTH)
+  const paint = createPaint(color === 'auto' ? wantsColor(stream, process.env) : color)
+  const { files, patch } = listFileDiffs(diff, options.patch)
+  if (files.length === 0) return 'No changes.\n'
+
+  const rows = [paint(headline(diff, files), 'bold'), '']
+  rows.push(...summaryRows(files, { width, paint, maxRows: Math.max(maxLines - rows.length, 1) }))
+  const whereabouts = patchWhereabouts(diff, patch)
+  if (hunks && whereabouts !== null && rows.length < maxLines)
+    rows.push('', paint(visibleText(whereabouts), 'dim'))
+  if (hunks && patch !== null)
+    rows.push(...contentRows(files, patch, { width, paint, maxRows: maxLines - rows.length }))
+  return `${rows.join('\n')}\n`
+}
+
+function headline(diff: WorkspaceDiff, files: readonly FileDiff[]): string {
+  const counted = files.some((file) => file.insertions !== null)
+  const lines = counted
+    ? `, +${diff.insertions.toLocaleString('en-US')} −${diff.deletions.toLocaleString('en-US')}`
+    : ''
+  return `${formatCount(files.length, 'file')} changed${lines}`
+}
+
+function contentRows(
+  files: readonly FileDiff[],
+  patch: Uint8Array,
+  { width, paint, maxRows }: { readonly width: number; readonly paint: Paint; readonly maxRows: number },
+): string[] {
+  const rows: string[] = []
+  const makeBlocks = createBlockMaker()
+  const withLines = files.filter((file) => file.hunks.length > 0)
+  const share = fairShare(withLines.map(rowsOf), maxRows)
+  let filesLeftOut = 0
+  for (const file of withLines) {
+    const room = Math.min(share, maxRows - rows.length - 1) - HEADING_ROWS
+    if (room <= HEADING_ROWS) {
+      filesLeftOut += 1
+      continue
+    }
+    const content = hunkRows(file, patch, { width, paint, maxRows: room, makeBlocks })
+    rows.push('', ...fileHeading(file, { width, paint }), ...content.rows)
+    if (content.linesLeftOut > 0) {
+      rows.push(
+        paint(`… ${formatCount(content.linesLeftOut, 'more line')}; raise maxLines to see them.`, 'yellow'),
+      )
+    }
+  }
+  if (filesLeftOut > 0) {
+    const note = `… The lines of ${formatCount(filesLeftOut, 'more file')} are left out; raise maxLines to see them.`
+    rows.push(paint(note, 'yellow'))
+  }
+  return rows
+}
+
+/** An empty row, the heading, and the note on what is left out. */
+const HEADING_ROWS = 3
+
+function rowsOf(file: FileDiff): number {
+  return file.hunks.reduce((rows, hunk) => rows + 1 + hunk.oldLines + hunk.newLines, HEADING_ROWS)
+}
+
+/** The cap for one file with which all files together fill the room: small ones are whole, large ones share the rest. */
+function fairShare(sizes: readonly number[], room: number): number {
+  let left = room
+  for (const [index, size] of sizes.toSorted((a, b) => a - b).entries()) {
+    const share = Math.floor(left / (sizes.length - index))
+    if (size > share) return Math.max(share, MIN_SHARE)
+    left -= size
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+const MIN_SHARE = 12
