@@ -4,7 +4,7 @@ import { refused } from './archive-error.ts'
 import type { ExtractLimits } from './bundle.ts'
 import { collisionKey, entryPath, isGitDirectory } from './entry-path.ts'
 import { pathText } from './exclude-filter.ts'
-import type { TarEntry } from './tar-reader.ts'
+import type { TarEntry } from './tar-entry.ts'
 
 export type ResolvedLimits = { readonly [Name in keyof ExtractLimits]-?: number }
 
@@ -48,17 +48,38 @@ type Kind = 'file' | 'hard-link' | 'symlink' | 'directory' | 'implied' | 'skippe
  * a link, and a hard link names an earlier file of the same archive.
  */
 export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: ResolvedLimits): EntryPolicy {
-  const kinds = new Map<ByteString, Kind>([['', 'implied']])
-  const symlinkTexts = new Map<ByteString, ByteString>()
-  const collisionKeys = new Set<string>()
-  const totals = { files: 0, directories: 0, symlinks: 0, hardLinks: 0, contentBytes: 0 }
-  const skipped: { path: string; reason: string }[] = []
-  const changed: { path: string; reason: string }[] = []
-  let headers = 0
+  return new ArchivePolicy(profile, limits)
+}
 
-  function skip(path: ByteString, reason: string): EntryStep {
-    if (path !== '' && !kinds.has(path)) kinds.set(path, 'skipped')
-    skipped.push({ path: pathText(path), reason })
+class ArchivePolicy implements EntryPolicy {
+  readonly totals: EntryTotals = { files: 0, directories: 0, symlinks: 0, hardLinks: 0, contentBytes: 0 }
+  readonly skipped: { path: string; reason: string }[] = []
+  readonly changed: { path: string; reason: string }[] = []
+  private readonly profile: 'trusted' | 'untrusted'
+  private readonly limits: ResolvedLimits
+  private readonly kinds = new Map<ByteString, Kind>([['', 'implied']])
+  private readonly symlinkTexts = new Map<ByteString, ByteString>()
+  private readonly collisionKeys = new Set<string>()
+  private headers = 0
+
+  constructor(profile: 'trusted' | 'untrusted', limits: ResolvedLimits) {
+    this.profile = profile
+    this.limits = limits
+  }
+
+  countHeader(): void {
+    this.headers += 1
+    // A normal entry needs up to two this.headers that describe it.
+    const { files, directories, symlinks, hardLinks } = this.totals
+    const entries = files + directories + symlinks + hardLinks + this.skipped.length
+    if (entries >= this.limits.maxEntries || this.headers > 3 * this.limits.maxEntries + 3) {
+      throw tooMuch(`more than ${this.limits.maxEntries} entries`)
+    }
+  }
+
+  private skip(path: ByteString, reason: string): EntryStep {
+    if (path !== '' && !this.kinds.has(path)) this.kinds.set(path, 'skipped')
+    this.skipped.push({ path: pathText(path), reason })
     return {
       action: 'skip',
       path,
@@ -71,94 +92,91 @@ export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: Reso
     }
   }
 
-  function addMissingParents(path: ByteString): ByteString[] {
+  private addMissingParents(path: ByteString): ByteString[] {
     const missing: ByteString[] = []
     for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
       const parent = path.slice(0, slash)
-      const kind = kinds.get(parent)
+      const kind = this.kinds.get(parent)
       if (kind === 'directory' || kind === 'implied') break
       if (kind !== undefined) throw refused('UNSAFE_PATH', path, `it lies below ${kindText(kind)}`)
-      checkCollision(parent)
-      kinds.set(parent, 'implied')
+      this.checkCollision(parent)
+      this.kinds.set(parent, 'implied')
       missing.unshift(parent)
     }
     return missing
   }
 
-  function checkCollision(path: ByteString): void {
-    if (profile === 'trusted') return
+  private checkCollision(path: ByteString): void {
+    if (this.profile === 'trusted') return
     const key = collisionKey(path)
-    if (collisionKeys.has(key)) {
+    if (this.collisionKeys.has(key)) {
       throw refused('UNSAFE_PATH', path, 'some systems take its name for that of another entry')
     }
-    collisionKeys.add(key)
+    this.collisionKeys.add(key)
   }
 
-  function claim(
+  private claim(
     path: ByteString,
     kind: 'file' | 'hard-link' | 'symlink' | 'directory',
   ): EntryStep['replaces'] {
-    const present = kinds.get(path)
-    if (present === undefined) checkCollision(path)
+    const present = this.kinds.get(path)
+    if (present === undefined) this.checkCollision(path)
     if (kind === 'directory') {
       if (present === 'file' || present === 'hard-link' || present === 'symlink') {
         throw refused('UNSAFE_PATH', path, `an earlier entry makes it ${kindText(present)}`)
       }
-      if (present === 'directory' && profile === 'untrusted' && path !== '') throw duplicate(path)
-      if (present !== 'directory') totals.directories += 1
-      kinds.set(path, kind)
+      if (present === 'directory' && this.profile === 'untrusted' && path !== '') throw duplicate(path)
+      if (present !== 'directory') this.totals.directories += 1
+      this.kinds.set(path, kind)
       return null
     }
     if (present === 'directory' || present === 'implied') {
       throw refused('UNSAFE_PATH', path, 'an earlier entry makes it a directory')
     }
     if (present === undefined || present === 'skipped') {
-      kinds.set(path, kind)
+      this.kinds.set(path, kind)
       return null
     }
-    if (profile === 'untrusted') throw duplicate(path)
-    if (present === 'symlink') totals.symlinks -= 1
-    else if (present === 'hard-link') totals.hardLinks -= 1
-    else totals.files -= 1
-    symlinkTexts.delete(path)
-    kinds.set(path, kind)
+    if (this.profile === 'untrusted') throw duplicate(path)
+    if (present === 'symlink') this.totals.symlinks -= 1
+    else if (present === 'hard-link') this.totals.hardLinks -= 1
+    else this.totals.files -= 1
+    this.symlinkTexts.delete(path)
+    this.kinds.set(path, kind)
     return present === 'symlink' ? 'symlink' : 'file'
   }
 
-  function keepMode(entry: TarEntry, path: ByteString): number {
+  private keepMode(entry: TarEntry, path: ByteString): number {
     if ((entry.mode & 0o7000) !== 0) {
       const names = [
         (entry.mode & 0o4000) === 0 ? [] : ['set-uid'],
         (entry.mode & 0o2000) === 0 ? [] : ['set-gid'],
         (entry.mode & 0o1000) === 0 ? [] : ['sticky'],
       ].flat()
-      changed.push({ path: pathText(path), reason: `${names.join(' and ')} bit dropped` })
+      this.changed.push({ path: pathText(path), reason: `${names.join(' and ')} bit dropped` })
     }
     return entry.mode & 0o777
   }
 
-  function decideLink(
-    entry: TarEntry,
-    path: ByteString,
-  ): Pick<EntryStep, 'action' | 'linkPath' | 'replaces'> {
+  private decideLink(entry: TarEntry, path: ByteString): Pick<EntryStep, 'action' | 'linkPath' | 'replaces'> {
     if (entry.type === 'symlink') {
       const text = entry.linkPath
       if (text === '' || text.includes('\0')) throw refused('UNSAFE_PATH', path, 'it is a link to nothing')
-      const replaces = claim(path, 'symlink')
-      symlinkTexts.set(path, text)
-      totals.symlinks += 1
+      const replaces = this.claim(path, 'symlink')
+      this.symlinkTexts.set(path, text)
+      this.totals.symlinks += 1
       return { action: 'symlink', linkPath: text, replaces }
     }
-    const target = entryPath(entry.linkPath, profile, limits.maxDepth)
-    const text = symlinkTexts.get(target)
+    const target = entryPath(entry.linkPath, this.profile, this.limits.maxDepth)
+    const text = this.symlinkTexts.get(target)
     if (target !== path && text !== undefined) {
       // GNU tar stores the second name of a symlink like this; a link with the same text is the same thing.
-      const replaces = claim(path, 'symlink')
-      symlinkTexts.set(path, text)
-      totals.symlinks += 1
+      const replaces = this.claim(path, 'symlink')
+      this.symlinkTexts.set(path, text)
+      this.totals.symlinks += 1
       return { action: 'symlink', linkPath: text, replaces }
     }
-    const targetKind = kinds.get(target)
+    const targetKind = this.kinds.get(target)
     if (target === path || (targetKind !== 'file' && targetKind !== 'hard-link')) {
       throw refused(
         'UNSAFE_PATH',
@@ -166,58 +184,42 @@ export function createEntryPolicy(profile: 'trusted' | 'untrusted', limits: Reso
         'it is a hard link to something that is not an earlier file of the archive',
       )
     }
-    const replaces = claim(path, 'hard-link')
-    totals.hardLinks += 1
+    const replaces = this.claim(path, 'hard-link')
+    this.totals.hardLinks += 1
     return { action: 'hard-link', linkPath: target, replaces }
   }
 
-  function decide(entry: TarEntry): EntryStep {
-    const path = entryPath(entry.path, profile, limits.maxDepth)
+  decide(entry: TarEntry): EntryStep {
+    const path = entryPath(entry.path, this.profile, this.limits.maxDepth)
     if (path === '' && entry.type !== 'directory') {
       throw refused('UNSAFE_PATH', entry.path, 'it would replace the directory itself')
     }
-    if (entry.type === 'device') return skip(path, 'special-file')
-    if (profile === 'untrusted') {
-      if (path.split('/').some(isGitDirectory)) return skip(path, 'git-directory')
-      if (entry.type === 'symlink' || entry.type === 'hard-link') return skip(path, 'link')
+    if (entry.type === 'device') return this.skip(path, 'special-file')
+    if (this.profile === 'untrusted') {
+      if (path.split('/').some(isGitDirectory)) return this.skip(path, 'git-directory')
+      if (entry.type === 'symlink' || entry.type === 'hard-link') return this.skip(path, 'link')
     }
-    if (entry.size > limits.maxFileBytes) {
+    if (entry.size > this.limits.maxFileBytes) {
       throw refused(
         'QUOTA_EXCEEDED',
         path,
-        `it has ${entry.size} bytes; at most ${limits.maxFileBytes} are allowed`,
+        `it has ${entry.size} bytes; at most ${this.limits.maxFileBytes} are allowed`,
       )
     }
-    if (totals.contentBytes + entry.size > limits.maxContentBytes) {
-      throw tooMuch(`more than ${limits.maxContentBytes} bytes of content`)
+    if (this.totals.contentBytes + entry.size > this.limits.maxContentBytes) {
+      throw tooMuch(`more than ${this.limits.maxContentBytes} bytes of content`)
     }
-    const missingParents = addMissingParents(path)
+    const missingParents = this.addMissingParents(path)
     const base = { path, mtime: entry.mtime, size: entry.size, missingParents }
     if (entry.type === 'symlink' || entry.type === 'hard-link') {
-      return { ...base, ...decideLink(entry, path), mode: entry.mode & 0o777 }
+      return { ...base, ...this.decideLink(entry, path), mode: entry.mode & 0o777 }
     }
-    const replaces = claim(path, entry.type)
+    const replaces = this.claim(path, entry.type)
     if (entry.type === 'file') {
-      totals.files += 1
-      totals.contentBytes += entry.size
+      this.totals.files += 1
+      this.totals.contentBytes += entry.size
     }
-    return { ...base, action: entry.type, linkPath: '', replaces, mode: keepMode(entry, path) }
-  }
-
-  return {
-    totals,
-    skipped,
-    changed,
-    decide,
-    countHeader() {
-      headers += 1
-      // A normal entry needs up to two headers that describe it.
-      const { files, directories, symlinks, hardLinks } = totals
-      const entries = files + directories + symlinks + hardLinks + skipped.length
-      if (entries >= limits.maxEntries || headers > 3 * limits.maxEntries + 3) {
-        throw tooMuch(`more than ${limits.maxEntries} entries`)
-      }
-    },
+    return { ...base, action: entry.type, linkPath: '', replaces, mode: this.keepMode(entry, path) }
   }
 }
 

@@ -3,29 +3,10 @@ import { WorkspaceError } from '../errors.ts'
 import type { ByteString } from '../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import { checkGlobalPaxRecords, parsePaxRecords, type PaxFields } from './pax-records.ts'
-import {
-  MAX_SPARSE_MAP_BYTES,
-  checkSparseMap,
-  parseLeadingMap,
-  readOldSparseEntries,
-  type SparseSegment,
-} from './sparse-map.ts'
+import { MAX_SPARSE_MAP_BYTES, checkSparseMap, parseLeadingMap, readOldSparseEntries } from './sparse-map.ts'
+import { checkedPath, entryType, headerPath, longName, type TarEntry } from './tar-entry.ts'
 import { hasValidChecksum, isZeroBlock, readNumber, readText } from './tar-fields.ts'
 import { TAR_BLOCK_BYTES, paddedLength } from './tar-header.ts'
-
-export interface TarEntry {
-  /** As the archive has it, without the end of slashes of a directory; not yet checked to be safe. */
-  readonly path: ByteString
-  readonly type: 'file' | 'directory' | 'symlink' | 'hard-link' | 'device'
-  readonly mode: number
-  /** Seconds, with a fraction. */
-  readonly mtime: number
-  /** Of the file as it will be; 0 for everything else. */
-  readonly size: number
-  readonly linkPath: ByteString
-  /** Where the content goes in the file; `null` when it is all there. */
-  readonly segments: readonly SparseSegment[] | null
-}
 
 /** Receives a tar stream in order: an entry, its content in pieces that are only valid during the call, its end. */
 export interface TarVisitor {
@@ -44,7 +25,6 @@ export interface TarReader {
 
 /** Names and PAX records of one entry; nothing real comes near. */
 const MAX_META_BYTES = 1024 * 1024
-const MAX_PATH_BYTES = 64 * 1024
 
 interface Meta {
   pax?: PaxFields
@@ -58,46 +38,77 @@ interface Meta {
  * range, bytes after the end) it refuses instead of guessing, because a guess is how one archive shows two contents.
  */
 export function createTarReader(visitor: TarVisitor): TarReader {
-  const partial = Buffer.alloc(TAR_BLOCK_BYTES)
-  let partialBytes = 0
-  let state: 'header' | 'meta' | 'sparse-block' | 'sparse-map' | 'content' | 'end' = 'header'
-  let isFirst = true
-  let zeroBlocks = 0
-  let meta: Meta = {}
-  let metaKind = ''
-  let collected: Buffer[] = []
-  let collectedBytes = 0
-  let remaining = 0
-  let padding = 0
-  let pendingEntry: { entry: TarEntry; stored: number } | null = null
+  return new StrictTarReader(visitor)
+}
 
-  function onBlock(block: Buffer): void {
+class StrictTarReader implements TarReader {
+  private readonly visitor: TarVisitor
+  private readonly partial = Buffer.alloc(TAR_BLOCK_BYTES)
+  private partialBytes = 0
+  private state: 'header' | 'meta' | 'sparse-block' | 'sparse-map' | 'content' | 'end' = 'header'
+  private isFirst = true
+  private zeroBlocks = 0
+  private meta: Meta = {}
+  private metaKind = ''
+  private collected: Buffer[] = []
+  private collectedBytes = 0
+  private remaining = 0
+  private padding = 0
+  private pendingEntry: { entry: TarEntry; stored: number } | null = null
+
+  constructor(visitor: TarVisitor) {
+    this.visitor = visitor
+  }
+
+  push(chunk: Buffer): void {
+    let offset = 0
+    while (offset < chunk.length) {
+      if (this.state === 'end') offset = this.onEnd(chunk, offset)
+      else if (this.state === 'sparse-map') offset = this.onSparseMap(chunk, offset)
+      else if (this.state === 'content' || this.state === 'meta') offset = this.onBytes(chunk, offset)
+      else if (this.padding > 0 && this.state === 'header') {
+        const taken = Math.min(this.padding, chunk.length - offset)
+        this.padding -= taken
+        offset += taken
+      } else offset = this.nextBlock(chunk, offset)
+    }
+  }
+
+  finish(): void {
+    if (this.state !== 'end') throw corrupt('it is cut off')
+  }
+
+  private onBlock(block: Buffer): void {
     if (isZeroBlock(block)) {
-      if (meta.pax !== undefined || meta.longPath !== undefined || meta.longLink !== undefined) {
+      if (
+        this.meta.pax !== undefined ||
+        this.meta.longPath !== undefined ||
+        this.meta.longLink !== undefined
+      ) {
         throw corrupt('it ends after a header that describes another one')
       }
-      zeroBlocks += 1
-      if (zeroBlocks === 2) state = 'end'
+      this.zeroBlocks += 1
+      if (this.zeroBlocks === 2) this.state = 'end'
       return
     }
-    if (zeroBlocks > 0) throw corrupt('an empty block stands between its entries')
+    if (this.zeroBlocks > 0) throw corrupt('an empty block stands between its entries')
     if (!hasValidChecksum(block)) {
-      if (!isFirst) throw corrupt('the checksum of a header is wrong')
+      if (!this.isFirst) throw corrupt('the checksum of a header is wrong')
       throw new WorkspaceError(
         'INVALID_INPUT',
         'This is compressed, but what is inside is not a tar archive (or its first header is damaged).',
         { details: { input: 'archive' } },
       )
     }
-    isFirst = false
-    visitor.header()
+    this.isFirst = false
+    this.visitor.header()
     const flag = String.fromCharCode(block[156] ?? 0)
     const size = readNumber(block, 124, 12, 'size')
-    if ('xgLK'.includes(flag)) startMeta(flag, size)
-    else startEntry(block, flag, size)
+    if ('xgLK'.includes(flag)) this.startMeta(flag, size)
+    else this.startEntry(block, flag, size)
   }
 
-  function startMeta(kind: string, size: number): void {
+  private startMeta(kind: string, size: number): void {
     if (size > MAX_META_BYTES) {
       throw new WorkspaceError(
         'QUOTA_EXCEEDED',
@@ -106,40 +117,40 @@ export function createTarReader(visitor: TarVisitor): TarReader {
     }
     const isGnuName = kind === 'L' || kind === 'K'
     const isRepeated =
-      (kind === 'x' && meta.pax !== undefined) ||
-      (kind === 'L' && meta.longPath !== undefined) ||
-      (kind === 'K' && meta.longLink !== undefined)
+      (kind === 'x' && this.meta.pax !== undefined) ||
+      (kind === 'L' && this.meta.longPath !== undefined) ||
+      (kind === 'K' && this.meta.longLink !== undefined)
     const isMixed =
-      (isGnuName && meta.pax !== undefined) ||
-      (kind === 'x' && (meta.longPath !== undefined || meta.longLink !== undefined))
+      (isGnuName && this.meta.pax !== undefined) ||
+      (kind === 'x' && (this.meta.longPath !== undefined || this.meta.longLink !== undefined))
     if (isRepeated || isMixed) throw corrupt('two headers describe the same entry')
-    metaKind = kind
-    beginCollecting(size)
-    state = 'meta'
-    if (size === 0) endMeta()
+    this.metaKind = kind
+    this.beginCollecting(size)
+    this.state = 'meta'
+    if (size === 0) this.endMeta()
   }
 
-  function beginCollecting(size: number): void {
-    collected = []
-    collectedBytes = 0
-    remaining = size
-    padding = paddedLength(size) - size
+  private beginCollecting(size: number): void {
+    this.collected = []
+    this.collectedBytes = 0
+    this.remaining = size
+    this.padding = paddedLength(size) - size
   }
 
-  function endMeta(): void {
-    const data = Buffer.concat(collected)
-    collected = []
-    if (metaKind === 'x') meta.pax = parsePaxRecords(data)
-    else if (metaKind === 'g') checkGlobalPaxRecords(data)
-    else if (metaKind === 'L') meta.longPath = longName(data)
-    else meta.longLink = longName(data)
-    state = 'header'
+  private endMeta(): void {
+    const data = Buffer.concat(this.collected)
+    this.collected = []
+    if (this.metaKind === 'x') this.meta.pax = parsePaxRecords(data)
+    else if (this.metaKind === 'g') checkGlobalPaxRecords(data)
+    else if (this.metaKind === 'L') this.meta.longPath = longName(data)
+    else this.meta.longLink = longName(data)
+    this.state = 'header'
   }
 
-  function startEntry(block: Buffer, flag: string, headerSize: number): void {
-    const pax = meta.pax ?? {}
+  private startEntry(block: Buffer, flag: string, headerSize: number): void {
+    const pax = this.meta.pax ?? {}
     if (flag === 'V') {
-      meta = {}
+      this.meta = {}
       if (headerSize > 0) throw corrupt('a volume label has content')
       return
     }
@@ -148,8 +159,7 @@ export function createTarReader(visitor: TarVisitor): TarReader {
     if (type !== 'file' && (stored !== 0 || (pax.size ?? 0) !== 0)) {
       throw corrupt('an entry that is not a file has content')
     }
-    const path = checkedPath(pax.sparse?.path ?? pax.path ?? meta.longPath ?? headerPath(block, isOldSparse))
-    const linkPath = checkedPath(pax.linkPath ?? meta.longLink ?? readText(block, 157, 100))
+    const { path, linkPath } = this.names(block, pax, isOldSparse)
     const isDirectory = type === 'directory' || (type === 'file' && !isOldSparse && path.endsWith('/'))
     if (isDirectory && stored !== 0) throw corrupt('a directory has content')
     const entry: TarEntry = {
@@ -161,190 +171,136 @@ export function createTarReader(visitor: TarVisitor): TarReader {
       linkPath,
       segments: null,
     }
-    meta = {}
-    startContent(block, entry, stored, isOldSparse, pax.sparse)
+    this.meta = {}
+    this.startContent(block, entry, stored, isOldSparse, pax.sparse)
   }
 
-  function startContent(
+  private names(block: Buffer, pax: PaxFields, isOldSparse: boolean): Pick<TarEntry, 'path' | 'linkPath'> {
+    const { longPath, longLink } = this.meta
+    return {
+      path: checkedPath(pax.sparse?.path ?? pax.path ?? longPath ?? headerPath(block, isOldSparse)),
+      linkPath: checkedPath(pax.linkPath ?? longLink ?? readText(block, 157, 100)),
+    }
+  }
+
+  private startContent(
     block: Buffer,
     entry: TarEntry,
     stored: number,
     isOldSparse: boolean,
     sparse: PaxFields['sparse'],
   ): void {
-    padding = paddedLength(stored) - stored
+    this.padding = paddedLength(stored) - stored
     if (isOldSparse) {
       const realSize = readNumber(block, 483, 12, 'size')
       const segments = readOldSparseEntries(block, 386, 4)
-      pendingEntry = { entry: { ...entry, size: realSize, segments }, stored }
-      if (block[482] === 1) state = 'sparse-block'
-      else openEntry()
+      this.pendingEntry = { entry: { ...entry, size: realSize, segments }, stored }
+      if (block[482] === 1) this.state = 'sparse-block'
+      else this.openEntry()
     } else if (sparse !== undefined && entry.type === 'file') {
-      pendingEntry = { entry: { ...entry, size: sparse.realSize, segments: sparse.segments ?? null }, stored }
-      if (sparse.segments !== undefined) openEntry()
+      this.pendingEntry = {
+        entry: { ...entry, size: sparse.realSize, segments: sparse.segments ?? null },
+        stored,
+      }
+      if (sparse.segments !== undefined) this.openEntry()
       else {
-        beginCollecting(stored)
-        state = 'sparse-map'
+        this.beginCollecting(stored)
+        this.state = 'sparse-map'
       }
     } else {
-      pendingEntry = { entry, stored }
-      openEntry()
+      this.pendingEntry = { entry, stored }
+      this.openEntry()
     }
   }
 
-  function onSparseBlock(block: Buffer): void {
-    if (pendingEntry === null) return
-    const segments = [...(pendingEntry.entry.segments ?? []), ...readOldSparseEntries(block, 0, 21)]
+  private onSparseBlock(block: Buffer): void {
+    if (this.pendingEntry === null) return
+    const segments = [...(this.pendingEntry.entry.segments ?? []), ...readOldSparseEntries(block, 0, 21)]
     if (segments.length > MAX_SPARSE_MAP_BYTES / 24) throw corrupt('a sparse map is too long')
-    pendingEntry = { ...pendingEntry, entry: { ...pendingEntry.entry, segments } }
-    if (block[504] !== 1) openEntry()
+    this.pendingEntry = { ...this.pendingEntry, entry: { ...this.pendingEntry.entry, segments } }
+    if (block[504] !== 1) this.openEntry()
   }
 
-  function openEntry(): void {
-    if (pendingEntry === null) return
-    const { entry, stored } = pendingEntry
-    pendingEntry = null
+  private openEntry(): void {
+    if (this.pendingEntry === null) return
+    const { entry, stored } = this.pendingEntry
+    this.pendingEntry = null
     if (entry.segments !== null) checkSparseMap(entry.segments, entry.size, stored)
-    remaining = stored
-    visitor.entry(entry)
-    if (stored === 0) endContent()
-    else state = 'content'
+    this.remaining = stored
+    this.visitor.entry(entry)
+    if (stored === 0) this.endContent()
+    else this.state = 'content'
   }
 
-  function endContent(): void {
-    state = 'header'
-    visitor.endOfEntry()
+  private endContent(): void {
+    this.state = 'header'
+    this.visitor.endOfEntry()
   }
 
   /** Format 1.0 puts the map where the content begins; what follows it is content. */
-  function onSparseMap(chunk: Buffer, offset: number): number {
-    if (pendingEntry === null) return offset
+  private onSparseMap(chunk: Buffer, offset: number): number {
+    if (this.pendingEntry === null) return offset
     const taken = Math.min(
-      TAR_BLOCK_BYTES - (collectedBytes % TAR_BLOCK_BYTES),
-      remaining,
+      TAR_BLOCK_BYTES - (this.collectedBytes % TAR_BLOCK_BYTES),
+      this.remaining,
       chunk.length - offset,
     )
     if (taken === 0) throw corrupt('a sparse map does not end')
-    collected.push(Buffer.from(chunk.subarray(offset, offset + taken)))
-    collectedBytes += taken
-    remaining -= taken
-    if (collectedBytes > MAX_SPARSE_MAP_BYTES) throw corrupt('a sparse map is too long')
-    const isBlockEnd = collectedBytes % TAR_BLOCK_BYTES === 0
-    const map = isBlockEnd ? parseLeadingMap(Buffer.concat(collected)) : null
+    this.collected.push(Buffer.from(chunk.subarray(offset, offset + taken)))
+    this.collectedBytes += taken
+    this.remaining -= taken
+    if (this.collectedBytes > MAX_SPARSE_MAP_BYTES) throw corrupt('a sparse map is too long')
+    const isBlockEnd = this.collectedBytes % TAR_BLOCK_BYTES === 0
+    const map = isBlockEnd ? parseLeadingMap(Buffer.concat(this.collected)) : null
     if (map !== null) {
-      const { entry, stored } = pendingEntry
-      pendingEntry = { entry: { ...entry, segments: map.segments }, stored: stored - map.bytes }
-      collected = []
-      openEntry()
-    } else if (remaining === 0) throw corrupt('a sparse map does not end')
+      const { entry, stored } = this.pendingEntry
+      this.pendingEntry = { entry: { ...entry, segments: map.segments }, stored: stored - map.bytes }
+      this.collected = []
+      this.openEntry()
+    } else if (this.remaining === 0) throw corrupt('a sparse map does not end')
     return offset + taken
   }
 
-  function onBytes(chunk: Buffer, offset: number): number {
-    if (remaining > 0) {
-      const taken = Math.min(remaining, chunk.length - offset)
+  private onBytes(chunk: Buffer, offset: number): number {
+    if (this.remaining > 0) {
+      const taken = Math.min(this.remaining, chunk.length - offset)
       const bytes = chunk.subarray(offset, offset + taken)
-      remaining -= taken
-      if (state === 'content') visitor.content(bytes)
-      else collected.push(Buffer.from(bytes))
-      if (remaining === 0) {
-        if (state === 'content') endContent()
-        else endMeta()
+      this.remaining -= taken
+      if (this.state === 'content') this.visitor.content(bytes)
+      else this.collected.push(Buffer.from(bytes))
+      if (this.remaining === 0) {
+        if (this.state === 'content') this.endContent()
+        else this.endMeta()
       }
       return offset + taken
     }
     return offset
   }
 
-  function onEnd(chunk: Buffer, offset: number): number {
+  private onEnd(chunk: Buffer, offset: number): number {
     for (let index = offset; index < chunk.length; index += 1) {
       if (chunk[index] !== 0) throw corrupt('bytes follow its end')
     }
     return chunk.length
   }
 
-  function nextBlock(chunk: Buffer, offset: number): number {
-    if (partialBytes === 0 && chunk.length - offset >= TAR_BLOCK_BYTES) {
-      deliver(chunk.subarray(offset, offset + TAR_BLOCK_BYTES))
+  private nextBlock(chunk: Buffer, offset: number): number {
+    if (this.partialBytes === 0 && chunk.length - offset >= TAR_BLOCK_BYTES) {
+      this.deliver(chunk.subarray(offset, offset + TAR_BLOCK_BYTES))
       return offset + TAR_BLOCK_BYTES
     }
-    const taken = Math.min(TAR_BLOCK_BYTES - partialBytes, chunk.length - offset)
-    chunk.copy(partial, partialBytes, offset, offset + taken)
-    partialBytes += taken
-    if (partialBytes === TAR_BLOCK_BYTES) {
-      partialBytes = 0
-      deliver(partial)
+    const taken = Math.min(TAR_BLOCK_BYTES - this.partialBytes, chunk.length - offset)
+    chunk.copy(this.partial, this.partialBytes, offset, offset + taken)
+    this.partialBytes += taken
+    if (this.partialBytes === TAR_BLOCK_BYTES) {
+      this.partialBytes = 0
+      this.deliver(this.partial)
     }
     return offset + taken
   }
 
-  function deliver(block: Buffer): void {
-    if (state === 'sparse-block') onSparseBlock(block)
-    else onBlock(block)
+  private deliver(block: Buffer): void {
+    if (this.state === 'sparse-block') this.onSparseBlock(block)
+    else this.onBlock(block)
   }
-
-  return {
-    push(chunk) {
-      let offset = 0
-      while (offset < chunk.length) {
-        if (state === 'end') offset = onEnd(chunk, offset)
-        else if (state === 'sparse-map') offset = onSparseMap(chunk, offset)
-        else if (state === 'content' || state === 'meta') offset = onBytes(chunk, offset)
-        else if (padding > 0 && state === 'header') {
-          const taken = Math.min(padding, chunk.length - offset)
-          padding -= taken
-          offset += taken
-        } else offset = nextBlock(chunk, offset)
-      }
-    },
-    finish() {
-      if (state !== 'end') throw corrupt('it is cut off')
-    },
-  }
-}
-
-function entryType(flag: string): { type: TarEntry['type']; isOldSparse: boolean } {
-  const types: Readonly<Record<string, TarEntry['type']>> = {
-    '\0': 'file',
-    '0': 'file',
-    '7': 'file',
-    S: 'file',
-    '1': 'hard-link',
-    '2': 'symlink',
-    '3': 'device',
-    '4': 'device',
-    '5': 'directory',
-    '6': 'device',
-  }
-  const type = types[flag]
-  if (type === undefined) {
-    throw new WorkspaceError(
-      'UNSUPPORTED',
-      `The archive has an entry of the unknown type ${JSON.stringify(flag)}. Nothing was changed; make it with plain tar.`,
-    )
-  }
-  return { type, isOldSparse: flag === 'S' }
-}
-
-/** The prefix field exists in POSIX headers only; GNU's keep times and sparse maps there. */
-function headerPath(block: Buffer, isOldSparse: boolean): ByteString {
-  const name = readText(block, 0, 100)
-  const isPosix = block.toString('latin1', 257, 263) === 'ustar\0'
-  const prefix = isPosix && !isOldSparse ? readText(block, 345, 155) : ''
-  return prefix === '' ? name : `${prefix}/${name}`
-}
-
-function longName(data: Buffer): ByteString {
-  const end = data.indexOf(0)
-  const rest = end === -1 ? data.subarray(data.length) : data.subarray(end)
-  if (rest.some((byte) => byte !== 0)) throw corrupt('a long name holds a NUL')
-  return data.toString('latin1', 0, end === -1 ? data.length : end)
-}
-
-function checkedPath(path: ByteString): ByteString {
-  if (path.length <= MAX_PATH_BYTES) return path
-  throw new WorkspaceError(
-    'QUOTA_EXCEEDED',
-    `The archive has a name of ${path.length} bytes; at most ${MAX_PATH_BYTES} are allowed. Nothing was changed.`,
-  )
 }

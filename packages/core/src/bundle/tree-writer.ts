@@ -56,23 +56,8 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
   const symlinks = new Map<ByteString, EntryStep>()
   let rootFields: { mode: number; mtime: number } | null = null
   let open: OpenFile | null = null
-  let deep: { parent: ByteString; handle: DirectoryHandle } | null = null
-
-  function at(path: ByteString): string | Buffer {
-    if (root.length + path.length < MAX_PATH_BYTES) return toFilePath(`${root}/${path}`)
-    const slash = path.lastIndexOf('/')
-    const parent = path.slice(0, Math.max(slash, 0))
-    if (deep?.parent !== parent) {
-      closeDeep()
-      deep = { parent, handle: openDeep(root, parent) }
-    }
-    return childPath(deep.handle, path.slice(slash + 1))
-  }
-
-  function closeDeep(): void {
-    if (deep !== null) closeDirectory(deep.handle)
-    deep = null
-  }
+  const places = placesBelow(root)
+  const at = (path: ByteString): string | Buffer => places.at(path)
 
   function makeDirectory(path: ByteString, fields: { mode: number; mtime: number } | null): void {
     if (!directories.has(path)) {
@@ -95,8 +80,9 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
       else if (step.replaces === 'file') unlinkSync(at(step.path))
       if (step.action === 'file') beginFile(step, segments)
       else if (step.action === 'symlink') symlinks.set(step.path, step)
-      else if (step.action === 'hard-link') link(step)
-      else if (step.action === 'directory') {
+      else if (step.action === 'hard-link') {
+        exclusive(step.path, () => places.link(step.linkPath, step.path))
+      } else if (step.action === 'directory') {
         if (step.path === '') rootFields = { mode: step.mode, mtime: step.mtime }
         else makeDirectory(step.path, { mode: step.mode, mtime: step.mtime })
       }
@@ -130,26 +116,55 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
-      closeDeep()
+      places.close()
     },
     close() {
       if (open !== null) closeSync(open.fd)
       open = null
-      closeDeep()
+      places.close()
     },
     root: () => rootFields,
   }
+}
 
-  function link(step: EntryStep): void {
-    const from = at(step.linkPath)
-    // Two deep directories cannot be open at once through one handle, so the first one is kept aside.
-    const held = deep
+interface Places {
+  /** Where an entry is, for the next system call. */
+  at(path: ByteString): string | Buffer
+  link(existing: ByteString, path: ByteString): void
+  close(): void
+}
+
+/** Paths of any length below a directory: long ones start from an open directory on the way. */
+function placesBelow(root: ByteString): Places {
+  let deep: { parent: ByteString; handle: DirectoryHandle } | null = null
+  function close(): void {
+    if (deep !== null) closeDirectory(deep.handle)
     deep = null
-    try {
-      exclusive(step.path, () => linkSync(from, at(step.path)))
-    } finally {
-      if (held !== null) closeDirectory(held.handle)
+  }
+  function at(path: ByteString): string | Buffer {
+    if (root.length + path.length < MAX_PATH_BYTES) return toFilePath(`${root}/${path}`)
+    const slash = path.lastIndexOf('/')
+    const parent = path.slice(0, Math.max(slash, 0))
+    if (deep?.parent !== parent) {
+      close()
+      deep = { parent, handle: openDeep(root, parent) }
     }
+    return childPath(deep.handle, path.slice(slash + 1))
+  }
+  return {
+    at,
+    close,
+    link(existing, path) {
+      const from = at(existing)
+      // Its directory must stay open while the other place is looked up.
+      const held = deep
+      deep = null
+      try {
+        linkSync(from, at(path))
+      } finally {
+        if (held !== null) closeDirectory(held.handle)
+      }
+    },
   }
 }
 

@@ -35,28 +35,8 @@ export interface VersionLog {
 }
 
 export function createVersionLog(store: ObjectStore): VersionLog {
-  async function read(
-    workspaceId: string,
-    version: number,
-    signal?: AbortSignal,
-  ): Promise<VersionRecord | null> {
-    if (!Number.isSafeInteger(version) || version < 1 || version > LAST_NUMBER) {
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        `The version ${version} is not usable: versions count from 1.`,
-      )
-    }
-    const key = recordKey(workspaceId, version)
-    const object = await store.get(key, { signal })
-    if (object === null) return null
-    const parts: Uint8Array[] = []
-    let bytes = 0
-    for await (const part of object.body) {
-      bytes += part.length
-      if (bytes > MAX_RECORD_BYTES) throw damaged(key, workspaceId, 'it is too long for a version record')
-      parts.push(part)
-    }
-    return decodeVersionRecord(Buffer.concat(parts), key, workspaceId, version)
+  const read: VersionLog['read'] = (workspaceId, version, signal) => {
+    return readRecord(store, workspaceId, version, signal)
   }
 
   async function* numbers(workspaceId: string, signal?: AbortSignal): AsyncGenerator<number, void, void> {
@@ -75,20 +55,6 @@ export function createVersionLog(store: ObjectStore): VersionLog {
       if (record !== null) return record
     }
     return null
-  }
-
-  async function* workspaceIds(prefix: string, signal?: AbortSignal): AsyncGenerator<string, void, void> {
-    let startAfter: string | undefined
-    for (;;) {
-      let found: string | undefined
-      for await (const { key } of store.list(`${ROOT}${prefix}`, { signal, startAfter })) {
-        found = key.slice(ROOT.length).split('/')[0] ?? ''
-        break
-      }
-      if (found === undefined) return
-      yield found
-      startAfter = `${ROOT}${found}/~`
-    }
   }
 
   /** Whose record is there; null when none. */
@@ -130,11 +96,52 @@ export function createVersionLog(store: ObjectStore): VersionLog {
     newest,
     read,
     numbers,
-    workspaceIds,
+    workspaceIds: (prefix, signal) => listWorkspaceIds(store, prefix, signal),
     commit,
     async remove(workspaceId, version, signal) {
       await store.delete(recordKey(workspaceId, version), { signal })
     },
+  }
+}
+
+async function readRecord(
+  store: ObjectStore,
+  workspaceId: string,
+  version: number,
+  signal?: AbortSignal,
+): Promise<VersionRecord | null> {
+  if (!Number.isSafeInteger(version) || version < 1 || version > LAST_NUMBER) {
+    throw new WorkspaceError('INVALID_INPUT', `The version ${version} is not usable: versions count from 1.`)
+  }
+  const key = recordKey(workspaceId, version)
+  const object = await store.get(key, { signal })
+  if (object === null) return null
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of object.body) {
+    bytes += part.length
+    if (bytes > MAX_RECORD_BYTES) throw damaged(key, workspaceId, 'it is too long for a version record')
+    parts.push(part)
+  }
+  return decodeVersionRecord(Buffer.concat(parts), key, workspaceId, version)
+}
+
+/** One short list for each workspace, whatever the number of its versions. */
+async function* listWorkspaceIds(
+  store: ObjectStore,
+  prefix: string,
+  signal?: AbortSignal,
+): AsyncGenerator<string, void, void> {
+  let startAfter: string | undefined
+  for (;;) {
+    let found: string | undefined
+    for await (const { key } of store.list(`${ROOT}${prefix}`, { signal, startAfter })) {
+      found = key.slice(ROOT.length).split('/')[0] ?? ''
+      break
+    }
+    if (found === undefined) return
+    yield found
+    startAfter = `${ROOT}${found}/~`
   }
 }
 

@@ -460,7 +460,7 @@ describe('mutated archives', () => {
         expect(readdirSync(sentinel)).toEqual(['old'])
         execFileSync('rm', ['-rf', place])
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     )
   })
 })

@@ -15,7 +15,9 @@ export function listTree(root: string): Record<string, ListedEntry> {
   const result: Record<string, ListedEntry> = {}
   const firstNames = new Map<string, string>()
   const walk = (directory: Buffer, prefix: string): void => {
-    for (const name of readdirSync(directory, { encoding: 'buffer' }).sort(Buffer.compare)) {
+    for (const name of readdirSync(directory, { encoding: 'buffer' }).sort((left, right) =>
+      left.compare(right),
+    )) {
       const path = Buffer.concat([directory, Buffer.from('/'), name])
       const shown = prefix + name.toString('latin1')
       const stats = lstatSync(path, { bigint: true })
@@ -40,8 +42,7 @@ export function listTree(root: string): Record<string, ListedEntry> {
 }
 
 /** Times compare to the microsecond, give or take one: that is what the system call's argument can say. */
-export function withoutTimes(
-  tree: Record<string, ListedEntry>,
-): Record<string, Omit<ListedEntry, 'mtimeUs'>> {
-  return Object.fromEntries(Object.entries(tree).map(([path, { mtimeUs: _, ...entry }]) => [path, entry]))
+export function withoutTimes(tree: Record<string, ListedEntry>): Record<string, unknown> {
+  const untimed = ({ type, mode, content, links }: ListedEntry) => ({ type, mode, content, links })
+  return Object.fromEntries(Object.entries(tree).map(([path, entry]) => [path, untimed(entry)]))
 }
