@@ -114,7 +114,7 @@ describe('a patch', () => {
         expect(result.verified).toBe(true)
         expect(describeTree(path)).toEqual(original)
       }),
-      { numRuns: 40, seed: 7 },
+      { numRuns: 30, seed: 7 },
     )
   })
 
