@@ -1,6 +1,10 @@
 import type { VersionRecord } from '../format/version-record.ts'
+import { emptyTree, type KnownTree } from './known-tree.ts'
+import { readParent } from './read-parent.ts'
 import type { Repository } from './repository.ts'
+import { runSaveJob } from './save-job.ts'
 import type { SavedTree } from './saved-tree.ts'
+import { uploadPacks } from './upload-packs.ts'
 
 export interface SaveDirectoryOptions {
   readonly workspaceId: string
@@ -22,16 +26,31 @@ export interface SaveProgress {
   readonly filesDone: number
   /** `null` until the walk is done. */
   readonly filesExpected: number | null
+  /** Of the files that have to be read. */
   readonly bytesDone: number
   readonly bytesExpected: number | null
   readonly uploadedBytes: number
 }
-
-/**
- * Puts what the store lacks of the directory into it, as packs. Commits nothing: without a version record that names
- * the packs they are garbage. The directory is only read.
- */
-export declare function saveDirectory(
+const memo = new Map<string, KnownTree>()
+export async function saveDirectory(
   repository: Repository,
   options: SaveDirectoryOptions,
-): Promise<SavedTree>
+): Promise<SavedTree> {
+  const { directory, parent, signal, exclude = [] } = options
+  const uploads = uploadPacks(repository, signal)
+  const known = memo.get(directory) ?? emptyTree()
+  memo.set(directory, known)
+  const saved = await runSaveJob(
+    { directory, exclude, keys: repository.keys, parent: parent === null ? null : { root: parent.root.node, packs: parent.packs } },
+    known,
+    {
+      put: uploads.put,
+      pause: () => undefined,
+      onWalked: () => undefined,
+      onProgress: () => undefined,
+      readParent: (request) => readParent(repository, request, signal),
+    },
+  )
+  await uploads.settle()
+  return saved
+}

@@ -1,0 +1,94 @@
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { FileEntry, TreeEntry } from '../format/tree-node.ts'
+import type { VersionStats } from '../format/version-record.ts'
+import type { KnownDirectory } from './known-tree.ts'
+import type { SavedTree } from './saved-tree.ts'
+
+type Directories = ReadonlyMap<ByteString, KnownDirectory>
+type Comparison = Pick<SavedTree, 'added' | 'changed' | 'removed' | 'unchanged' | 'stats'>
+
+/** Counts files and links by what became of them since the parent. */
+export function compareTrees(before: Directories, after: Directories): Comparison {
+  const totals = { added: zero(), changed: zero(), removed: zero(), unchanged: zero() }
+  const stats: { -readonly [Field in keyof VersionStats]: number } = {
+    files: 0,
+    directories: after.size,
+    symlinks: 0,
+    contentBytes: after.get('')?.contentBytesBelow ?? 0,
+  }
+  for (const [path, directory] of after) {
+    const old = before.get(path)
+    for (const entry of directory.entries) {
+      if (entry.type === 'file') stats.files += 1
+      if (entry.type === 'symlink') stats.symlinks += 1
+      if (old === directory) count(totals.unchanged, entry)
+    }
+    if (old !== directory) compareEntries(old?.entries ?? [], directory.entries, totals)
+  }
+  for (const [path, directory] of before) {
+    if (!after.has(path)) compareEntries(directory.entries, [], totals)
+  }
+  return { ...totals, stats }
+}
+
+interface Total {
+  files: number
+  bytes: number
+}
+
+interface Totals {
+  readonly added: Total
+  readonly changed: Total
+  readonly removed: Total
+  readonly unchanged: Total
+}
+
+function zero(): Total {
+  return { files: 0, bytes: 0 }
+}
+
+function count(total: Total, entry: TreeEntry): void {
+  if (entry.type === 'directory') return
+  total.files += 1
+  if (entry.type === 'file') total.bytes += entry.size
+}
+
+function compareEntries(before: readonly TreeEntry[], after: readonly TreeEntry[], totals: Totals): void {
+  let position = 0
+  for (const entry of after) {
+    let old = before[position]
+    for (; old !== undefined && old.name < entry.name; old = before[position]) {
+      count(totals.removed, old)
+      position += 1
+    }
+    if (old?.name !== entry.name) {
+      count(totals.added, entry)
+      continue
+    }
+    position += 1
+    if (entry.type === 'directory') count(totals.removed, old)
+    else if (old.type === 'directory') count(totals.added, entry)
+    else count(isSame(old, entry) ? totals.unchanged : totals.changed, entry)
+  }
+  for (const old of before.slice(position)) count(totals.removed, old)
+}
+
+function isSame(left: TreeEntry, right: TreeEntry): boolean {
+  if (left === right) return true
+  const hasSameFacts =
+    left.mode === right.mode &&
+    left.mtimeSeconds === right.mtimeSeconds &&
+    left.mtimeNanoseconds === right.mtimeNanoseconds
+  if (!hasSameFacts) return false
+  if (left.type === 'symlink') return right.type === 'symlink' && left.target === right.target
+  return left.type === 'file' && right.type === 'file' && hasSameContent(left, right)
+}
+
+function hasSameContent(left: FileEntry, right: FileEntry): boolean {
+  return (
+    left.size === right.size &&
+    left.hardLinkGroup === right.hardLinkGroup &&
+    left.runs.length === right.runs.length &&
+    left.runs.every((run, index) => run.id === right.runs[index]?.id && run.length === right.runs[index]?.length)
+  )
+}

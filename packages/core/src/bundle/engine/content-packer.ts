@@ -1,0 +1,147 @@
+import { Buffer } from 'node:buffer'
+import type { ContentId } from '../format/content-id.ts'
+import { compressFrameInPool, plainFrame, type FrameContent } from '../format/frame.ts'
+import { MAX_PACK_CHUNKS, type PackChunk } from '../format/pack-index.ts'
+import { createPackWriter, type FrameChunk, type PackWriter } from '../format/pack-writer.ts'
+import type { RepositoryKeys } from '../format/repository-keys.ts'
+import type { PackReference } from '../format/version-record.ts'
+
+/** Where finished packs go. */
+export interface PackSink {
+  /** Resolves when another may come; the memory is the sink's from now on. */
+  put(reference: PackReference, bytes: Uint8Array<ArrayBuffer>): Promise<void>
+}
+
+/** Groups chunks into frames, compresses them on the thread pool while more come, and puts packs together. */
+export interface ContentPacker {
+  /** Copies the content. */
+  add(kind: 'data' | 'tree', id: ContentId, content: Uint8Array): void
+  /** To be awaited before more is added. */
+  isFull(): boolean
+  /** Hands on what is compressed, until there is room again. */
+  drain(): Promise<void>
+  /** Hands on everything. */
+  finish(): Promise<readonly FinishedPack[]>
+}
+
+export interface FinishedPack {
+  readonly reference: PackReference
+  readonly chunks: readonly PackChunk[]
+}
+
+const FRAME_BYTES = 1024 * 1024
+/** A frame takes whole chunks, of which one may begin just before its end. */
+const BUFFER_BYTES = 2 * FRAME_BYTES
+const PACK_BYTES = 16 * 1024 * 1024
+const MAX_COMPRESSING = 4
+
+interface OpenFrame {
+  readonly kind: 'data' | 'tree'
+  readonly compresses: boolean
+  buffer: Buffer
+  used: number
+  chunks: FrameChunk[]
+}
+
+export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink): ContentPacker {
+  const spare: Buffer[] = []
+  const takeBuffer = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  const openFrame = (kind: 'data' | 'tree', compresses: boolean): OpenFrame => {
+    return { kind, compresses, buffer: Buffer.alloc(0), used: 0, chunks: [] }
+  }
+  const text = openFrame('data', true)
+  const noise = openFrame('data', false)
+  const tree = openFrame('tree', true)
+  const queue: { kind: 'data' | 'tree'; content: Promise<FrameContent>; chunks: FrameChunk[]; buffer: Buffer }[] =
+    []
+  const finished: FinishedPack[] = []
+  let writer: PackWriter | null = null
+  let parts: Buffer[] = []
+
+  const close = (frame: OpenFrame): void => {
+    if (frame.chunks.length === 0) return
+    const raw = frame.buffer.subarray(0, frame.used)
+    const content = frame.compresses ? compressFrameInPool(raw) : Promise.resolve(plainFrame(raw))
+    // Failures are met where the queue is drained.
+    content.catch(() => undefined)
+    queue.push({ kind: frame.kind, content, chunks: frame.chunks, buffer: frame.buffer })
+    frame.buffer = Buffer.alloc(0)
+    frame.used = 0
+    frame.chunks = []
+  }
+  const finishPack = async (): Promise<void> => {
+    if (writer === null) return
+    const { end, reference, chunks } = writer.finish()
+    writer = null
+    const bytes = joinParts([...parts, end], reference.bytes)
+    parts = []
+    finished.push({ reference, chunks })
+    await sink.put(reference, bytes)
+  }
+  const takeOne = async (): Promise<void> => {
+    const next = queue.shift()
+    if (next === undefined) return
+    const content = await next.content
+    writer ??= createPackWriter(keys)
+    parts.push(writer.addFrame(next.kind, content, next.chunks))
+    spare.push(next.buffer)
+    if (writer.bytes() >= PACK_BYTES || writer.chunkCount() >= MAX_PACK_CHUNKS / 2) await finishPack()
+  }
+  return {
+    add(kind, id, content) {
+      const frame = kind === 'tree' ? tree : looksRandom(content) ? noise : text
+      if (frame.buffer.length - frame.used < content.length || frame.chunks.length >= MAX_FRAME_CHUNKS) {
+        close(frame)
+        frame.buffer = content.length > BUFFER_BYTES ? Buffer.allocUnsafeSlow(content.length) : takeBuffer()
+      }
+      frame.buffer.set(content, frame.used)
+      frame.chunks.push({ id, offset: frame.used, length: content.length })
+      frame.used += content.length
+      if (frame.used >= FRAME_BYTES) close(frame)
+    },
+    isFull: () => queue.length >= MAX_COMPRESSING,
+    async drain() {
+      while (queue.length >= MAX_COMPRESSING) await takeOne()
+    },
+    async finish() {
+      for (const frame of [text, noise, tree]) close(frame)
+      while (queue.length > 0) await takeOne()
+      await finishPack()
+      return finished
+    },
+  }
+}
+
+/** In memory of its own, which can be handed to another thread. */
+function joinParts(parts: readonly Buffer[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length)
+  let position = 0
+  for (const part of parts) {
+    bytes.set(part, position)
+    position += part.length
+  }
+  return bytes
+}
+
+/** So that an index of many tiny files stays within its frame. */
+const MAX_FRAME_CHUNKS = 50_000
+const SAMPLES = 4096
+const MIN_SAMPLED_BYTES = 16 * 1024
+const counts = new Uint16Array(256)
+
+/**
+ * Whether compressing would be in vain: 4,096 bytes from all over the content have nearly the histogram of noise. For
+ * noise the sum of squares is about n²/256 + n = 69,632 (± 360); text and programs have several times that.
+ */
+function looksRandom(content: Uint8Array): boolean {
+  if (content.length < MIN_SAMPLED_BYTES) return false
+  counts.fill(0)
+  // An odd step, so that records of a power of two do not give the same byte each time.
+  const step = Math.floor(content.length / SAMPLES) | 1
+  for (let sample = 0, position = 0; sample < SAMPLES; sample += 1, position += step) {
+    counts[content[position % content.length] as number] = (counts[content[position % content.length] as number] as number) + 1
+  }
+  let squares = 0
+  for (const count of counts) squares += count * count
+  return squares < 72_000
+}

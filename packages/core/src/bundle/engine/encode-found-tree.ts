@@ -1,0 +1,123 @@
+import type { BigIntStats } from 'node:fs'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { ContentId } from '../format/content-id.ts'
+import type { RepositoryKeys } from '../format/repository-keys.ts'
+import type { TreeEntry } from '../format/tree-node.ts'
+import type { NewChunk } from '../format/tree-runs.ts'
+import { encodeNodes } from './encode-nodes.ts'
+import type { HardLinks } from './find-hard-links.ts'
+import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
+import type { ReadFiles } from './read-files.ts'
+import type { FoundDirectory, FoundEntry } from './walk-directory.ts'
+
+export interface EncodeOptions {
+  /** Each directory before what it holds. */
+  readonly found: readonly FoundDirectory[]
+  readonly read: ReadFiles
+  readonly links: HardLinks
+  readonly keys: RepositoryKeys | null
+  readonly isStored: (id: ContentId) => boolean
+  /** When the walk began. */
+  readonly startedNs: bigint
+}
+
+/**
+ * A file changed this shortly before it was read may change again without its times showing it on some file systems
+ * (FAT, network file systems), so it is read again by the next save (Git's rule for racy entries).
+ */
+const TIME_STEP_NS = 2_000_000_000n
+
+/**
+ * Describes the tree from its leaves up; yields the chunks of every directory that differs from what is known.
+ * Directories that do not differ are the known objects themselves.
+ */
+export function* encodeFoundTree(
+  options: EncodeOptions,
+): Generator<NewChunk, Map<ByteString, KnownDirectory>, void> {
+  const done = new Map<ByteString, KnownDirectory>()
+  for (let index = options.found.length - 1; index >= 0; index -= 1) {
+    const directory = options.found[index]
+    if (directory === undefined || directory.isGone) continue
+    const { known } = directory
+    if (known !== null && directory.isSame && isUnchangedBelow(directory, known, done, options)) {
+      done.set(directory.path, known)
+      continue
+    }
+    done.set(directory.path, yield* encodeOne(directory, done, options))
+  }
+  return done
+}
+
+function isUnchangedBelow(
+  directory: FoundDirectory,
+  known: KnownDirectory,
+  done: ReadonlyMap<ByteString, KnownDirectory>,
+  options: EncodeOptions,
+): boolean {
+  if (!options.isStored(known.node)) return false
+  return directory.entries.every((found, index) => {
+    const entry = known.entries[index]
+    if (found.kind === 'leaf') {
+      return found.entry.type === 'symlink' || found.entry.hardLinkGroup === options.links(found.stats)
+    }
+    return (
+      found.kind === 'directory' &&
+      entry?.type === 'directory' &&
+      done.get(found.directory.path)?.node === entry.node
+    )
+  })
+}
+
+function* encodeOne(
+  directory: FoundDirectory,
+  done: ReadonlyMap<ByteString, KnownDirectory>,
+  options: EncodeOptions,
+): Generator<NewChunk, KnownDirectory, void> {
+  const entries: TreeEntry[] = []
+  const stats = new BigInt64Array(directory.entries.length * STATS_PER_ENTRY)
+  let entriesBelow = 0
+  let contentBytesBelow = 0
+  for (const found of directory.entries) {
+    const taken = toEntry(directory, found, done, options)
+    if (taken === null) continue
+    const { entry } = taken
+    if (taken.stats !== null) setStats(stats, entries.length, taken.stats, options.startedNs)
+    entries.push(entry)
+    entriesBelow += 1 + (entry.type === 'directory' ? entry.entriesBelow : 0)
+    if (entry.type !== 'symlink') contentBytesBelow += entry.type === 'file' ? entry.size : entry.contentBytesBelow
+  }
+  const chunks = encodeNodes(entries, options.keys)
+  for (const chunk of chunks) if (!options.isStored(chunk.id)) yield chunk
+  const node = chunks.at(-1)?.id ?? ''
+  return { node, entries, stats, entriesBelow, contentBytesBelow }
+}
+
+function toEntry(
+  directory: FoundDirectory,
+  found: FoundEntry,
+  done: ReadonlyMap<ByteString, KnownDirectory>,
+  options: EncodeOptions,
+): { readonly entry: TreeEntry; readonly stats: BigIntStats | null } | null {
+  if (found.kind === 'directory') {
+    const inner = done.get(found.directory.path)
+    if (inner === undefined) return null
+    const { name, mode, mtimeSeconds, mtimeNanoseconds } = found.directory.facts
+    const { node, entriesBelow, contentBytesBelow } = inner
+    const facts = { name, mode, mtimeSeconds, mtimeNanoseconds }
+    return { entry: { type: 'directory', ...facts, node, entriesBelow, contentBytesBelow }, stats: null }
+  }
+  if (found.kind === 'unread') return options.read.get(joinPath(directory.path, found.name)) ?? null
+  const { entry, stats } = found
+  if (entry.type === 'symlink') return { entry, stats }
+  const hardLinkGroup = options.links(stats)
+  return { entry: entry.hardLinkGroup === hardLinkGroup ? entry : { ...entry, hardLinkGroup }, stats }
+}
+
+function setStats(rows: BigInt64Array, index: number, stats: BigIntStats, startedNs: bigint): void {
+  if (stats.ctimeNs >= startedNs - TIME_STEP_NS) return
+  const row = index * STATS_PER_ENTRY
+  rows[row] = stats.dev
+  rows[row + 1] = stats.ino
+  rows[row + 2] = stats.ctimeNs
+  rows[row + 3] = stats.mtimeNs
+}

@@ -1,0 +1,51 @@
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { ContentId } from '../format/content-id.ts'
+import type { TreeEntry } from '../format/tree-node.ts'
+import type { PackReference } from '../format/version-record.ts'
+
+/**
+ * A saved tree in memory: what an earlier save or load found in the directory, and which packs hold its chunks.
+ * The runs of its files are chunks and zeros, never lists.
+ */
+export interface KnownTree {
+  /** Of the root; `''` for an empty one. */
+  root: ContentId
+  /** By path. */
+  readonly directories: Map<ByteString, KnownDirectory>
+  readonly packs: Map<string, PackReference>
+  /** Which pack holds a chunk (also of tree nodes). */
+  readonly chunkPacks: Map<ContentId, string>
+}
+
+export interface KnownDirectory {
+  readonly node: ContentId
+  /** Sorted by name. */
+  readonly entries: readonly TreeEntry[]
+  /** Four for each entry: device, inode, change time, modification time; zeros where nothing is known. */
+  readonly stats: BigInt64Array
+  readonly entriesBelow: number
+  readonly contentBytesBelow: number
+}
+
+export const STATS_PER_ENTRY = 4
+
+export function emptyTree(): KnownTree {
+  return { root: '', directories: new Map(), packs: new Map(), chunkPacks: new Map() }
+}
+
+export function joinPath(directory: ByteString, name: ByteString): ByteString {
+  return directory === '' ? name : `${directory}/${name}`
+}
+
+/** Where a name is, or would be, among sorted entries. */
+export function findEntry(entries: readonly TreeEntry[], name: ByteString): TreeEntry | null {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((entries[middle]?.name ?? '') < name) low = middle + 1
+    else high = middle
+  }
+  const entry = entries[low]
+  return entry?.name === name ? entry : null
+}

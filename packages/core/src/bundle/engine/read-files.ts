@@ -1,0 +1,86 @@
+import type { BigIntStats } from 'node:fs'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { FileEntry } from '../format/tree-node.ts'
+import { inodeKey, type HardLinks } from './find-hard-links.ts'
+import { findEntry, joinPath, type KnownTree } from './known-tree.ts'
+import { readContent, type ContentReader } from './read-content.ts'
+import type { SaveNotes } from './save-notes.ts'
+import { skipReason } from './skip-reason.ts'
+import { factsOf, type FoundDirectory } from './walk-directory.ts'
+
+/** What became of the files that had to be read, by path; one that could not be read is missing. */
+export type ReadFiles = Map<ByteString, ReadFile>
+
+interface ReadFile {
+  readonly entry: FileEntry
+  /** `null` when the entry is not what is in the directory now. */
+  readonly stats: BigIntStats | null
+}
+
+export interface ReadFilesOptions {
+  readonly found: readonly FoundDirectory[]
+  readonly links: HardLinks
+  readonly reader: ContentReader
+  readonly base: KnownTree
+  /** Whether all content of a file of `base` can be had. */
+  readonly isWhole: (file: FileEntry) => boolean
+  readonly notes: SaveNotes
+  /** Awaited after each file. */
+  readonly onRead: (bytes: number) => Promise<void> | undefined
+}
+
+/** Reads every file that the walk did not know, each hard-linked one once. */
+export async function readFiles(options: ReadFilesOptions): Promise<ReadFiles> {
+  const read: ReadFiles = new Map()
+  const byInode = new Map<string, ReadFile>()
+  for (const directory of options.found) {
+    const before = options.base.directories.get(directory.path)?.entries ?? []
+    for (const entry of directory.entries) {
+      if (entry.kind !== 'unread') continue
+      const path = joinPath(directory.path, entry.name)
+      const group = options.links(entry.stats)
+      const twin = group === 0n ? undefined : byInode.get(inodeKey(entry.stats))
+      if (twin !== undefined) {
+        read.set(path, { entry: { ...twin.entry, name: entry.name }, stats: twin.stats })
+        continue
+      }
+      const old = findEntry(before, entry.name)
+      const file = await readFile(options, directory.path, entry, old?.type === 'file' ? old : null, group)
+      if (file !== null) {
+        read.set(path, file)
+        if (group !== 0n && file.stats !== null) byInode.set(inodeKey(entry.stats), file)
+      }
+      await options.onRead(Number(entry.stats.size))
+    }
+  }
+  return read
+}
+
+/** A file that never holds still keeps its place with the parent's version of it, or is left out. */
+async function readFile(
+  options: ReadFilesOptions,
+  parent: ByteString,
+  found: { readonly name: ByteString; readonly stats: BigIntStats },
+  old: FileEntry | null,
+  hardLinkGroup: bigint,
+): Promise<ReadFile | null> {
+  const { notes, reader } = options
+  const path = joinPath(parent, found.name)
+  try {
+    const content = await readContent(reader, parent, found.name, found.stats, old?.runs ?? [])
+    if (content.outcome === 'read') {
+      const { runs, stats } = content
+      const facts = factsOf(found.name, stats)
+      return { entry: { type: 'file', ...facts, size: Number(stats.size), hardLinkGroup, runs }, stats }
+    }
+    if (content.outcome === 'special-file') {
+      notes.skip(path, 'special-file')
+      return null
+    }
+  } catch (error) {
+    notes.skip(path, skipReason(error))
+    return null
+  }
+  notes.unsettle(path)
+  return old !== null && options.isWhole(old) ? { entry: { ...old, hardLinkGroup: 0n }, stats: null } : null
+}

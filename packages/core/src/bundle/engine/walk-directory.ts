@@ -1,0 +1,205 @@
+import { lstatSync, fstatSync, readdirSync, readlinkSync, type BigIntStats, type Dirent } from 'node:fs'
+import {
+  childPath,
+  listDirectory,
+  toFilePath,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
+import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
+import type { DirectoryCursor } from './directory-cursor.ts'
+import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
+import { skipReason } from './skip-reason.ts'
+import type { SaveNotes } from './save-notes.ts'
+
+/** A directory as the walk found it. */
+export interface FoundDirectory {
+  readonly path: ByteString
+  readonly facts: EntryFacts
+  /** What an earlier save knew of it. */
+  readonly known: KnownDirectory | null
+  /** Nothing in the directory itself differs from `known` (something below may). */
+  isSame: boolean
+  /** It went away after its parent was listed. */
+  isGone: boolean
+  readonly entries: FoundEntry[]
+}
+
+export type FoundEntry =
+  | { readonly kind: 'directory'; readonly directory: FoundDirectory }
+  | { readonly kind: 'leaf'; readonly entry: FileEntry | SymlinkEntry; readonly stats: BigIntStats }
+  /** A file whose content is not known. */
+  | { readonly kind: 'unread'; readonly name: ByteString; readonly stats: BigIntStats }
+
+export interface WalkOptions {
+  readonly cursor: DirectoryCursor
+  /** Absolute path of the root. */
+  readonly directory: ByteString
+  readonly known: (path: ByteString) => KnownDirectory | null
+  readonly isExcluded: (path: ByteString) => boolean
+  readonly notes: SaveNotes
+}
+
+/** The system refuses paths of 4,096 bytes and more. */
+const MAX_PATH_BYTES = 3500
+
+/**
+ * Lists the tree, each directory before what it holds; yields after each with the number of its entries.
+ *
+ * A directory that an earlier save knew is first compared by path, which is fast but could be led astray by somebody
+ * who swaps a directory on the way for a link: all that it can do is to confirm what is known already. Whatever differs
+ * is taken anew through a handle that follows no link.
+ */
+export function* walkDirectory(options: WalkOptions): Generator<number, FoundDirectory[], void> {
+  const rootStats = fstatSync(options.cursor.root.fd, { bigint: true })
+  const root = found('', factsOf('', rootStats), options)
+  const all: FoundDirectory[] = []
+  const pending = [root]
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    all.push(directory)
+    if (!confirmKnown(directory, options)) takeEntries(directory, options)
+    const { entries } = directory
+    for (let index = entries.length - 1; index >= 0; index -= 1) {
+      const entry = entries[index]
+      if (entry?.kind === 'directory') pending.push(entry.directory)
+    }
+    yield entries.length
+  }
+  return all
+}
+
+export function factsOf(name: ByteString, stats: BigIntStats): EntryFacts {
+  const { mtimeNs } = stats
+  let seconds = mtimeNs / 1_000_000_000n
+  if (mtimeNs < seconds * 1_000_000_000n) seconds -= 1n
+  return {
+    name,
+    mode: Number(stats.mode) & 0o7777,
+    mtimeSeconds: Number(seconds),
+    mtimeNanoseconds: Number(mtimeNs - seconds * 1_000_000_000n),
+  }
+}
+
+function found(path: ByteString, facts: EntryFacts, options: WalkOptions): FoundDirectory {
+  return { path, facts, known: options.known(path), isSame: false, isGone: false, entries: [] }
+}
+
+/** Fills in the entries and says true when all of them are as they were. */
+function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean {
+  const { known, path, entries } = directory
+  if (known === null || options.directory.length + path.length > MAX_PATH_BYTES) return false
+  const base = path === '' ? options.directory : `${options.directory}/${path}`
+  let names: string[]
+  try {
+    names = readdirSync(toFilePath(base), { encoding: 'latin1' })
+  } catch {
+    return false
+  }
+  if (names.length !== known.entries.length) return false
+  names.sort()
+  try {
+    for (let index = 0; index < names.length; index += 1) {
+      const entry = known.entries[index]
+      const name = names[index] ?? ''
+      if (entry?.name !== name || options.isExcluded(joinPath(path, name))) return reset(directory)
+      const stats = lstatSync(toFilePath(`${base}/${name}`), { bigint: true })
+      if (entry.type === 'directory') {
+        if (!stats.isDirectory() || !hasFacts(entry, stats)) return reset(directory)
+        entries.push({ kind: 'directory', directory: found(joinPath(path, name), entry, options) })
+      } else {
+        if (!isUntouched(known, index, stats)) return reset(directory)
+        entries.push({ kind: 'leaf', entry, stats })
+      }
+    }
+  } catch {
+    return reset(directory)
+  }
+  directory.isSame = true
+  return true
+}
+
+function reset(directory: FoundDirectory): false {
+  directory.entries.length = 0
+  return false
+}
+
+function takeEntries(directory: FoundDirectory, options: WalkOptions): void {
+  const { path } = directory
+  let handle: DirectoryHandle
+  let list: Dirent[]
+  try {
+    handle = options.cursor.open(path)
+    list = listDirectory(handle)
+  } catch (error) {
+    if (path === '') throw error
+    const reason = skipReason(error)
+    directory.isGone = reason === 'vanished'
+    options.notes.skip(path, reason)
+    return
+  }
+  let position = 0
+  for (const { name } of list) {
+    const full = joinPath(path, name)
+    if (options.isExcluded(full)) {
+      options.notes.exclude(full)
+      continue
+    }
+    const known = directory.known?.entries ?? []
+    while ((known[position]?.name ?? '\uffff') < name) position += 1
+    try {
+      const entry = takeEntry(directory, handle, name, position, options)
+      if (entry !== null) directory.entries.push(entry)
+    } catch (error) {
+      options.notes.skip(full, skipReason(error))
+    }
+  }
+}
+
+function takeEntry(
+  directory: FoundDirectory,
+  handle: DirectoryHandle,
+  name: ByteString,
+  position: number,
+  options: WalkOptions,
+): FoundEntry | null {
+  const { path, known } = directory
+  const file = childPath(handle, name)
+  const stats = lstatSync(file, { bigint: true })
+  const before = known?.entries[position]
+  const isKnown = before?.name === name
+  if (stats.isDirectory()) {
+    return { kind: 'directory', directory: found(joinPath(path, name), factsOf(name, stats), options) }
+  }
+  if (stats.isFile()) {
+    if (isKnown && before.type === 'file' && known !== null && isUntouched(known, position, stats)) {
+      return { kind: 'leaf', entry: before, stats }
+    }
+    return { kind: 'unread', name, stats }
+  }
+  if (stats.isSymbolicLink()) {
+    const target = readlinkSync(file, { encoding: 'latin1' })
+    return { kind: 'leaf', entry: { type: 'symlink', ...factsOf(name, stats), target }, stats }
+  }
+  options.notes.skip(joinPath(path, name), 'special-file')
+  return null
+}
+
+/** The very inode, unchanged since its content was read. A change of anything gives another change time. */
+function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
+  const row = index * STATS_PER_ENTRY
+  const entry = known.entries[index]
+  if (entry === undefined || entry.type === 'directory') return false
+  return (
+    known.stats[row + 2] === stats.ctimeNs &&
+    known.stats[row + 3] === stats.mtimeNs &&
+    known.stats[row + 1] === BigInt.asIntN(64, stats.ino) &&
+    known.stats[row] === BigInt.asIntN(64, stats.dev) &&
+    entry.mode === (Number(stats.mode) & 0o7777) &&
+    (entry.type === 'symlink' ? stats.isSymbolicLink() : stats.isFile() && entry.size === Number(stats.size))
+  )
+}
+
+function hasFacts(entry: EntryFacts, stats: BigIntStats): boolean {
+  const mtimeNs = BigInt(entry.mtimeSeconds) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)
+  return mtimeNs === stats.mtimeNs && entry.mode === (Number(stats.mode) & 0o7777)
+}
