@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { applyUpdate } from './apply-update.ts'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
 import {
@@ -21,6 +22,8 @@ import {
 } from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap } from './swap-directory.ts'
+import { timeSlice } from './time-slice.ts'
+import { closeJournal, readJournal } from './update-journal.ts'
 
 /**
  * A private directory on the file system of `target`, in which its next content is prepared as `new` and its last one
@@ -68,14 +71,19 @@ export function createWorkDirectory(target: string, isInside: boolean): WorkDire
   }
 }
 
+/** What became of a change that a killed process had begun: the target has its new content, or the old one. */
+export type Recovery = 'completed' | 'undone'
+
 /**
  * Puts right what a killed process left behind: a target between its old and new content gets one of them as a whole,
  * and work directories of dead owners go. Does nothing while their owner lives.
+ * @returns `null` when nothing was left behind
  */
-export async function recoverDirectory(target: string): Promise<void> {
+export async function recoverDirectory(target: string): Promise<Recovery | null> {
   const path = resolveTarget(target)
   const tag = targetTag(path)
   const found = [...findWork(dirname(path), tag), ...findWork(path, tag)]
+  let recovery: Recovery | null = null
   for (const work of found) {
     if (!isAbandoned(work, path)) continue
     // The rename claims it: of two processes that come to clean up, one finds it gone.
@@ -87,11 +95,44 @@ export async function recoverDirectory(target: string): Promise<void> {
       if (errnoOf(error) === 'ENOENT') continue
       throw error
     }
-    finishEntrySwap(claimed, path)
-    const old = join(claimed, 'old')
-    if (!existsSync(path) && existsSync(old)) renameSync(old, path)
+    try {
+      recovery = await finishWork(claimed, path)
+    } catch (error) {
+      abandonWorkDirectory(claimed)
+      throw error
+    }
     await removeWorkDirectory(claimed)
   }
+  return recovery
+}
+
+/** Whether an entry right inside of a target is not part of its content: another process may be working there. */
+export function isWorkDirectoryName(name: string): boolean {
+  return name.startsWith(PREFIX)
+}
+
+/** Leaves it to the next `recoverDirectory`, also of this process. */
+export function abandonWorkDirectory(path: string): void {
+  const dead = { ...currentProcessIdentity(), bootId: 'abandoned' }
+  writeFileSync(join(path, 'owner'), JSON.stringify(dead), { mode: 0o600 })
+}
+
+async function finishWork(work: string, target: string): Promise<Recovery> {
+  const journal = readJournal(work)
+  if (journal !== null) {
+    await applyUpdate(work, target, journal, 'keep', timeSlice())
+    closeJournal(work)
+    return 'completed'
+  }
+  if (existsSync(join(work, 'applied'))) return 'completed'
+  finishEntrySwap(work, target)
+  const old = join(work, 'old')
+  if (!existsSync(target) && existsSync(old)) {
+    renameSync(old, target)
+    return 'undone'
+  }
+  const isSwapped = existsSync(join(work, 'moving-in')) || !existsSync(join(work, 'new'))
+  return isSwapped && existsSync(target) ? 'completed' : 'undone'
 }
 
 /** The target by its real path: a link to the directory is the caller's own way of naming it. */

@@ -21,7 +21,7 @@ export function listTree(root: string): Record<string, ListedEntry> {
       const path = Buffer.concat([directory, Buffer.from('/'), name])
       const shown = prefix + name.toString('latin1')
       const stats = lstatSync(path, { bigint: true })
-      const mtimeUs = Number(stats.mtimeNs / 1000n)
+      const mtimeUs = Number((stats.mtimeNs - (((stats.mtimeNs % 1000n) + 1000n) % 1000n)) / 1000n)
       const mode = (Number(stats.mode) & 0o7777).toString(8)
       if (stats.isSymbolicLink()) {
         result[shown] = { type: 'symlink', mode: '', content: readlinkSync(path, 'latin1'), mtimeUs }

@@ -1,0 +1,140 @@
+import { randomInt } from 'node:crypto'
+import { WorkspaceError } from '../../errors.ts'
+import type { ContentId } from '../format/content-id.ts'
+import { damagedObject } from '../format/damaged-object.ts'
+import type { PackChunk, PackIndex } from '../format/pack-index.ts'
+import { readPackIndex } from '../format/pack-reader.ts'
+import type { PackReference } from '../format/version-record.ts'
+import { damageIn } from './damage.ts'
+import type { Repository } from './repository.ts'
+
+export interface ChunkPlace {
+  readonly pack: PackIndex
+  readonly chunk: PackChunk
+}
+
+/** Finds chunks in the packs of a version. */
+export interface ChunkLocator {
+  /**
+   * Looks in the packs that are open, then opens more, newest first, until it is found.
+   * @throws `CORRUPT` when no pack has it; details hold the first object that could not be read
+   */
+  locate(id: ContentId): Promise<ChunkPlace>
+  /** As `locate`, among the packs that are open. */
+  find(id: ContentId): ChunkPlace | null
+  /** Packs whose index could not be read so far: the error by the pack's id. */
+  readonly damagedPacks: ReadonlyMap<string, unknown>
+}
+
+/** An index is one request; so many are waited for at once. */
+const PACKS_AT_ONCE = 8
+
+/** Takes the indexes as they are, and one table over them of 8 bytes for each chunk. */
+export function createChunkLocator(
+  repository: Repository,
+  packs: readonly PackReference[],
+  signal?: AbortSignal,
+): ChunkLocator {
+  const unopened = [...packs]
+  const opened: PackIndex[] = []
+  const firstChunks: number[] = []
+  const damagedPacks = new Map<string, unknown>()
+  let chunkCount = 0
+  let table = new Int32Array(1024)
+  let opening: Promise<void> | null = null
+
+  function chunkOf(number: number): ChunkPlace {
+    let low = 0
+    let high = opened.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((firstChunks[middle] ?? 0) <= number) low = middle
+      else high = middle - 1
+    }
+    const pack = opened[low]
+    if (pack === undefined) throw new WorkspaceError('INTERNAL', 'A chunk was looked for before a pack was open.')
+    return { pack, chunk: pack.chunkAt(number - (firstChunks[low] ?? 0)) }
+  }
+
+  function find(id: ContentId): ChunkPlace | null {
+    const mask = table.length - 1
+    for (let slot = slotOf(id) & mask; ; slot = (slot + 1) & mask) {
+      const entry = table[slot] ?? 0
+      if (entry === 0) return null
+      const place = chunkOf(entry - 1)
+      if (place.chunk.id === id) return place
+    }
+  }
+
+  function insert(number: number, id: ContentId): void {
+    const mask = table.length - 1
+    let slot = slotOf(id) & mask
+    while (table[slot] !== 0) slot = (slot + 1) & mask
+    table[slot] = number + 1
+  }
+
+  function add(pack: PackIndex): void {
+    const first = chunkCount
+    opened.push(pack)
+    firstChunks.push(first)
+    chunkCount += pack.chunkCount
+    if (chunkCount * 2 > table.length) {
+      table = new Int32Array(2 ** Math.ceil(Math.log2(chunkCount * 3)))
+      for (let number = 0; number < first; number += 1) insert(number, chunkOf(number).chunk.id)
+    }
+    for (let position = 0; position < pack.chunkCount; position += 1) {
+      insert(first + position, pack.chunkAt(position).id)
+    }
+  }
+
+  async function openMore(): Promise<void> {
+    const batch = unopened.splice(-PACKS_AT_ONCE).toReversed()
+    const indexes = await Promise.all(
+      batch.map(async (pack) => {
+        try {
+          return await readPackIndex(repository, pack, signal)
+        } catch (error) {
+          if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+        }
+        // Damage may have happened on the way, so it is asked for once more.
+        try {
+          return await readPackIndex(repository, pack, signal)
+        } catch (error) {
+          if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+          damagedPacks.set(pack.id, damageIn(repository.packKey(pack.id), error))
+          return null
+        }
+      }),
+    )
+    for (const index of indexes) if (index !== null) add(index)
+  }
+
+  return {
+    damagedPacks,
+    find,
+    async locate(id) {
+      for (;;) {
+        const place = find(id)
+        if (place !== null) return place
+        if (opening === null && unopened.length === 0) throw lostChunk(id, damagedPacks)
+        opening ??= openMore().finally(() => (opening = null))
+        await opening
+      }
+    },
+  }
+}
+
+/** Random for each process: the ids in a hostile index are not checked, and must not be able to pile up in one slot. */
+const factors = [randomInt(2 ** 31) * 2 + 1, randomInt(2 ** 31) * 2 + 1] as const
+
+function slotOf(id: ContentId): number {
+  const left = Number.parseInt(id.slice(0, 8), 16) | 0
+  const right = Number.parseInt(id.slice(24, 32), 16) | 0
+  const mixed = Math.imul(left ^ factors[1], factors[0]) ^ Math.imul((right + factors[0]) | 0, factors[1])
+  return Math.imul(mixed ^ (mixed >>> 15), factors[0]) >>> 0
+}
+
+function lostChunk(id: ContentId, damagedPacks: ReadonlyMap<string, unknown>): unknown {
+  const [cause] = damagedPacks.values()
+  return cause ?? damagedObject(`chunk ${id}`, 'no pack of the version holds it')
+}

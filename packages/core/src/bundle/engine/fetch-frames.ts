@@ -1,0 +1,139 @@
+import { WorkspaceError } from '../../errors.ts'
+import type { PackIndex } from '../format/pack-index.ts'
+import { readStoredFrames } from '../format/pack-reader.ts'
+import type { Repository } from './repository.ts'
+
+export interface FrameWork {
+  readonly pack: PackIndex
+  readonly frame: number
+}
+
+export interface FetchFramesOptions<Work extends FrameWork> {
+  /** In any order. */
+  readonly work: readonly Work[]
+  /** Takes a frame as it is stored; so many at once as `width` says. */
+  readonly onFrame: (work: Work, stored: Uint8Array) => Promise<void>
+  /** Takes a frame that cannot be read because the pack is not what was written. */
+  readonly onDamage: (work: Work, error: unknown) => Promise<void>
+  readonly width: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** One request brings about so much: large enough for the latency not to count, small enough to share among requests. */
+const GROUP_BYTES = 8 * 1024 * 1024
+const REQUESTS_AT_ONCE = 4
+
+/**
+ * Reads frames in the order in which they lie in their packs, neighbours together, by a few requests at once. Whatever
+ * ends it, no `onFrame` is running afterwards.
+ */
+export async function fetchFrames<Work extends FrameWork>(
+  repository: Repository,
+  options: FetchFramesOptions<Work>,
+): Promise<void> {
+  const { onDamage, signal } = options
+  const groups = groupWork(options.work)
+  const gate = createGate(options.width)
+  const running = new Set<Promise<void>>()
+  let failure: { readonly error: unknown } | null = null
+  const start = async (work: Work, stored: Uint8Array): Promise<void> => {
+    await gate.enter()
+    const done = options
+      .onFrame(work, stored)
+      .catch((error: unknown) => {
+        failure ??= { error }
+      })
+      .finally(() => {
+        running.delete(done)
+        gate.leave()
+      })
+    running.add(done)
+  }
+  const check = (): void => {
+    signal?.throwIfAborted()
+    if (failure !== null) throw failure.error
+  }
+
+  async function readAlone(work: Work): Promise<void> {
+    try {
+      for await (const { stored } of readStoredFrames(repository, work.pack, [work.frame], signal)) {
+        await start(work, stored)
+      }
+    } catch (error) {
+      if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+      await onDamage(work, error)
+    }
+  }
+
+  async function readGroup(group: readonly Work[]): Promise<void> {
+    const first = group[0]
+    if (first === undefined) return
+    const missing = new Map(group.map((work) => [work.frame, work]))
+    try {
+      const frames = readStoredFrames(repository, first.pack, [...missing.keys()], signal)
+      for await (const { frame, stored } of frames) {
+        check()
+        const work = missing.get(frame)
+        missing.delete(frame)
+        if (work !== undefined) await start(work, stored)
+      }
+    } catch (error) {
+      if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+    }
+    // Where a request failed in the middle, each frame that it did not bring gets one of its own.
+    for (const work of missing.values()) {
+      check()
+      await readAlone(work)
+    }
+  }
+
+  const drain = async (): Promise<void> => {
+    for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
+      check()
+      await readGroup(group).catch((error: unknown) => {
+        failure ??= { error }
+      })
+    }
+  }
+  const outcomes = await Promise.allSettled(Array.from({ length: REQUESTS_AT_ONCE }, drain))
+  await Promise.all(running)
+  check()
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+function groupWork<Work extends FrameWork>(work: readonly Work[]): Work[][] {
+  const sorted = [...work].sort((left, right) => {
+    if (left.pack !== right.pack) return left.pack.packId < right.pack.packId ? -1 : 1
+    return left.frame - right.frame
+  })
+  const groups: Work[][] = []
+  let pack: PackIndex | null = null
+  let bytes = 0
+  for (const each of sorted) {
+    const storedBytes = each.pack.frames[each.frame]?.storedBytes ?? 0
+    const group = groups.at(-1)
+    if (group === undefined || each.pack !== pack || bytes + storedBytes > GROUP_BYTES) {
+      groups.push([each])
+      bytes = 0
+    } else group.push(each)
+    pack = each.pack
+    bytes += storedBytes
+  }
+  return groups
+}
+
+function createGate(width: number): { enter(): Promise<void>; leave(): void } {
+  let free = width
+  const waiting: (() => void)[] = []
+  return {
+    async enter() {
+      if (free > 0) free -= 1
+      else await new Promise<void>((resolve) => waiting.push(resolve))
+    },
+    leave() {
+      const next = waiting.shift()
+      if (next === undefined) free += 1
+      else next()
+    },
+  }
+}

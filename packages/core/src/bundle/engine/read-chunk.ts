@@ -1,0 +1,90 @@
+import { decodeFrameInPool } from '../format/frame.ts'
+import { cutChunk, readStoredFrames } from '../format/pack-reader.ts'
+import type { ReadChunk } from '../format/tree-node.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { PackIndex } from '../format/pack-index.ts'
+import type { ChunkLocator } from './chunk-locator.ts'
+import { damageIn } from './damage.ts'
+import type { Repository } from './repository.ts'
+
+/** Frames of about 1 MiB, kept for the other chunks in them: tree nodes are read in nearly the order they lie in. */
+const FRAMES_KEPT = 12
+/** So many frames of the tree are fetched together when a whole tree is read. */
+const TREE_FRAMES_AHEAD = 6
+
+export interface ChunkReader {
+  readonly read: ReadChunk
+  /** Stored bytes read so far. */
+  fetchedBytes(): number
+}
+
+/**
+ * Reads single chunks (tree nodes, lists of runs), checked.
+ * @param ahead whether much of the tree will be read, so that its frames are worth fetching before they are asked for
+ */
+export function createChunkReader(
+  repository: Repository,
+  locator: ChunkLocator,
+  ahead: boolean,
+  signal?: AbortSignal,
+): ChunkReader {
+  const frames = new Map<string, Promise<Uint8Array>>()
+  let fetched = 0
+
+  function keep(key: string, frame: Promise<Uint8Array>): Promise<Uint8Array> {
+    frame.catch(() => undefined)
+    frames.set(key, frame)
+    if (frames.size > FRAMES_KEPT) frames.delete(frames.keys().next().value ?? key)
+    return frame
+  }
+
+  function load(pack: PackIndex, frame: number): Promise<Uint8Array> {
+    const key = `${pack.packId} ${frame}`
+    const known = frames.get(key)
+    if (known !== undefined) {
+      frames.delete(key)
+      frames.set(key, known)
+      return known
+    }
+    const wanted = ahead ? treeFramesFrom(pack, frame) : [frame]
+    const pending = new Map(wanted.map((number) => [number, Promise.withResolvers<Uint8Array>()]))
+    for (const [number, { promise }] of [...pending].toReversed()) {
+      const other = `${pack.packId} ${number}`
+      if (number === frame || !frames.has(other)) void keep(other, promise)
+    }
+    void (async () => {
+      try {
+        for await (const { frame: number, stored } of readStoredFrames(repository, pack, wanted, signal)) {
+          fetched += stored.length
+          pending.get(number)?.resolve(decodeFrameInPool(stored, { packId: pack.packId, frame: number }, repository.keys))
+        }
+        throw new WorkspaceError('INTERNAL', 'A frame was not delivered.')
+      } catch (error) {
+        for (const { reject } of pending.values()) reject(error)
+      }
+    })()
+    return frames.get(key) ?? Promise.reject(new WorkspaceError('INTERNAL', 'A frame was dropped too early.'))
+  }
+
+  return {
+    fetchedBytes: () => fetched,
+    async read(id) {
+      const { pack, chunk } = await locator.locate(id)
+      try {
+        return cutChunk(pack.packId, await load(pack, chunk.frame), chunk, repository.keys)
+      } catch (error) {
+        throw damageIn(repository.packKey(pack.packId), error)
+      }
+    },
+  }
+}
+
+/** Children are stored before their parents, so the frames that are asked for next lie before this one. */
+function treeFramesFrom(pack: PackIndex, frame: number): number[] {
+  const wanted = [frame]
+  for (let number = frame - 1; number >= 0 && wanted.length < TREE_FRAMES_AHEAD; number -= 1) {
+    if (pack.frames[number]?.kind !== 'tree') break
+    wanted.unshift(number)
+  }
+  return wanted
+}

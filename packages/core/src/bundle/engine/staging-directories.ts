@@ -1,0 +1,157 @@
+import { fchmodSync, fstatSync, futimesSync, mkdirSync } from 'node:fs'
+import { WorkspaceError } from '../../errors.ts'
+import {
+  childPath,
+  closeDirectory,
+  openChild,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
+import { fileTime } from '../../filesystem/file-time.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import type { TimeSlice } from '../../filesystem/time-slice.ts'
+import { pathText } from '../exclude-filter.ts'
+import type { FileFields } from './restore-frame.ts'
+
+/** Directories that are being made below a private one, by number; 0 is that one. */
+export interface StagingDirectories {
+  /** @returns its number */
+  make(parent: number, name: ByteString, fields: FileFields): number
+  /** Opens it, or shares what is open; `release` when done. Names are then looked up in it and nowhere else. */
+  acquire(directory: number): DirectoryHandle
+  release(directory: number): void
+  /** Gives all of them their modes and times, innermost first. */
+  finish(slice: TimeSlice): Promise<void>
+  close(): void
+}
+
+interface Made {
+  readonly parent: number
+  readonly name: ByteString
+  readonly inode: bigint
+  readonly fields: FileFields | null
+}
+
+interface OpenDirectory {
+  readonly handle: DirectoryHandle
+  users: number
+}
+
+const KEPT_OPEN = 200
+/** The system takes paths of 4,096 bytes. */
+const MAX_HOP_BYTES = 3000
+
+export function createStagingDirectories(root: DirectoryHandle): StagingDirectories {
+  const all: Made[] = [{ parent: -1, name: '', inode: 0n, fields: null }]
+  const open = new Map<number, OpenDirectory>([[0, { handle: root, users: 1 }]])
+
+  function acquire(directory: number): DirectoryHandle {
+    let entry = open.get(directory)
+    if (entry === undefined) {
+      entry = { handle: reopen(directory), users: 0 }
+      evict()
+    } else if (directory !== 0) open.delete(directory)
+    open.set(directory, entry)
+    entry.users += 1
+    return entry.handle
+  }
+
+  function release(directory: number): void {
+    const entry = open.get(directory)
+    if (entry !== undefined) entry.users -= 1
+  }
+
+  function evict(): void {
+    if (open.size < KEPT_OPEN) return
+    for (const [directory, { handle, users }] of open) {
+      if (users > 0) continue
+      open.delete(directory)
+      closeDirectory(handle)
+      return
+    }
+  }
+
+  /** By a path that somebody may have tampered with, so what it leads to must be the directory that was made. */
+  function reopen(directory: number): DirectoryHandle {
+    const names: ByteString[] = []
+    let above = directory
+    let start: DirectoryHandle | undefined
+    while (start === undefined) {
+      const made = all[above]
+      if (made === undefined) throw new WorkspaceError('INTERNAL', 'A directory was asked for that was never made.')
+      names.unshift(made.name)
+      above = made.parent
+      start = open.get(above)?.handle
+    }
+    let handle = start
+    try {
+      while (names.length > 0) {
+        let hop = names.shift() ?? ''
+        while (names[0] !== undefined && hop.length + names[0].length < MAX_HOP_BYTES) hop += `/${names.shift() ?? ''}`
+        const outer = handle
+        handle = openChild(outer, hop)
+        if (outer !== start) closeDirectory(outer)
+      }
+    } catch (error) {
+      if (handle !== start) closeDirectory(handle)
+      throw error
+    }
+    if (fstatSync(handle.fd, { bigint: true }).ino !== all[directory]?.inode) {
+      closeDirectory(handle)
+      throw new WorkspaceError('CONFLICT', 'Somebody moves directories of a load that is going on. Nothing was changed; load again.')
+    }
+    return handle
+  }
+
+  return {
+    acquire,
+    release,
+    make(parent, name, fields) {
+      const outer = acquire(parent)
+      let handle: DirectoryHandle
+      try {
+        exclusively(name, () => mkdirSync(childPath(outer, name), { mode: 0o700 }))
+        handle = openChild(outer, name)
+      } finally {
+        release(parent)
+      }
+      const number = all.length
+      all.push({ parent, name, inode: fstatSync(handle.fd, { bigint: true }).ino, fields })
+      evict()
+      open.set(number, { handle, users: 0 })
+      return number
+    },
+    async finish(slice) {
+      for (let number = all.length - 1; number > 0; number -= 1) {
+        const fields = all[number]?.fields
+        if (fields === undefined || fields === null) continue
+        const { fd } = acquire(number)
+        const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
+        if (fields.mode !== 0o700) fchmodSync(fd, fields.mode)
+        futimesSync(fd, time, time)
+        release(number)
+        const pause = slice.pauseWhenDue()
+        if (pause !== undefined) await pause
+      }
+    },
+    close() {
+      for (const [directory, { handle }] of open) if (directory !== 0) closeDirectory(handle)
+      open.clear()
+    },
+  }
+}
+
+/** In a directory that only this load knows, a name that is taken means: the file system confuses two names. */
+export function exclusively<T>(name: ByteString, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    const entry = pathText(name)
+    throw new WorkspaceError(
+      'UNSAFE_PATH',
+      `This file system takes the name ${JSON.stringify(entry)} for that of another entry. Nothing was changed.`,
+      { cause: error, details: { entry } },
+    )
+  }
+}

@@ -1,0 +1,116 @@
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { pathText } from '../exclude-filter.ts'
+import type { ContentId } from '../format/content-id.ts'
+import { damagedObject } from '../format/damaged-object.ts'
+import { readDirectoryEntries, readRuns, type FileEntry, type ReadChunk, type Run, type TreeEntry } from '../format/tree-node.ts'
+import type { LoadLimits } from './load-options.ts'
+
+/** A directory of a version; the root has nobody to say how much is below it. */
+export interface TreeDirectory {
+  readonly path: ByteString
+  readonly node: ContentId
+  readonly entriesBelow: number | null
+  /** Levels from the root. */
+  readonly depth: number
+}
+
+/** Reads a tree that may be hostile: what it says about itself has to add up, and stays below the limits. */
+export interface TreeReader {
+  /** In byte order of their names. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
+  entries(directory: TreeDirectory): AsyncGenerator<TreeEntry, void, void>
+  /** Chunks and zeros only. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
+  runs(path: ByteString, file: FileEntry): AsyncGenerator<Run, void, void>
+  readonly totals: { readonly entries: number; readonly contentBytes: number }
+}
+
+const GIBIBYTE = 1024 ** 3
+/** No chunker cuts finer than this on average, so more runs are made to use up memory. */
+const LEAST_BYTES_PER_RUN = 4096
+const MAX_RUNS = 5_000_000
+
+export function resolveLimits(limits: LoadLimits = {}): { readonly [Name in keyof LoadLimits]-?: number } {
+  const { maxContentBytes, maxFileBytes, maxEntries, maxDepth } = limits
+  return {
+    maxContentBytes: maxContentBytes ?? 256 * GIBIBYTE,
+    maxFileBytes: maxFileBytes ?? 256 * GIBIBYTE,
+    maxEntries: maxEntries ?? 5_000_000,
+    maxDepth: maxDepth ?? 4096,
+  }
+}
+
+export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits): TreeReader {
+  const limits = resolveLimits(given)
+  const totals = { entries: 0, contentBytes: 0, runs: 0 }
+  return {
+    totals,
+    async *entries(directory) {
+      if (directory.depth > limits.maxDepth) throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
+      let last: ByteString | null = null
+      let below = 0
+      for await (const entry of readDirectoryEntries(directory.node, readChunk)) {
+        if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
+        last = entry.name
+        below += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
+        totals.entries += 1
+        // What a directory says to be below it is refused here, before any of that is read or written.
+        if (totals.entries > limits.maxEntries || below > limits.maxEntries) {
+          throw tooMuch(`more than ${limits.maxEntries} entries`)
+        }
+        if (directory.entriesBelow !== null && below > directory.entriesBelow) {
+          throw lies(directory, `it has more than the ${directory.entriesBelow} entries that its parent says`)
+        }
+        if (entry.type === 'file') countContent(entry, childOf(directory, entry.name), limits, totals)
+        yield entry
+      }
+      if (directory.entriesBelow !== null && below !== directory.entriesBelow) {
+        throw lies(directory, `it has ${below} entries and its parent says ${directory.entriesBelow}`)
+      }
+    },
+    async *runs(path, file) {
+      let count = 0
+      let length = 0
+      for await (const run of readRuns(file, readChunk)) {
+        count += 1
+        totals.runs += 1
+        length += run.length
+        if (run.kind === 'list' || run.length === 0 || count > file.size / LEAST_BYTES_PER_RUN + 16) {
+          throw damagedObject(`tree entry ${JSON.stringify(pathText(path))}`, 'its content is cut in an impossible way')
+        }
+        if (totals.runs > MAX_RUNS) throw tooMuch(`more than ${MAX_RUNS} pieces of content`)
+        yield run
+      }
+      if (length !== file.size) {
+        throw damagedObject(`tree entry ${JSON.stringify(pathText(path))}`, 'its pieces do not add up to its size')
+      }
+    },
+  }
+}
+
+export function childOf(directory: { readonly path: ByteString }, name: ByteString): ByteString {
+  return directory.path === '' ? name : `${directory.path}/${name}`
+}
+
+function countContent(
+  file: FileEntry,
+  path: ByteString,
+  limits: ReturnType<typeof resolveLimits>,
+  totals: { contentBytes: number },
+): void {
+  totals.contentBytes += file.size
+  if (file.size > limits.maxFileBytes) {
+    throw tooMuch(`a file of ${file.size} bytes, ${JSON.stringify(pathText(path))}; at most ${limits.maxFileBytes} are allowed`)
+  }
+  if (totals.contentBytes > limits.maxContentBytes) throw tooMuch(`more than ${limits.maxContentBytes} bytes of content`)
+}
+
+function lies(directory: TreeDirectory, reason: string): WorkspaceError {
+  return damagedObject(`tree node of ${JSON.stringify(pathText(directory.path))}`, reason)
+}
+
+function tooMuch(what: string): WorkspaceError {
+  return new WorkspaceError(
+    'QUOTA_EXCEEDED',
+    `The version has ${what}. Nothing was changed; raise the limit if it is wanted.`,
+  )
+}

@@ -1,0 +1,299 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  utimesSync,
+  type BigIntStats,
+} from 'node:fs'
+import { join } from 'node:path'
+import { WorkspaceError } from '../errors.ts'
+import {
+  childPath,
+  closeDirectory,
+  openChild,
+  openRoot,
+  toByteString,
+  toFilePath,
+  type ByteString,
+  type DirectoryHandle,
+} from './directory-handle.ts'
+import { fileTime } from './file-time.ts'
+import { errnoOf } from './filesystem-error.ts'
+import { renameEntry } from './rename-entry.ts'
+import type { TimeSlice } from './time-slice.ts'
+import type { DirectoryUpdate, EntryFields, EntryUpdate, FieldsUpdate, FoundEntry, UpdateJournal } from './update-journal.ts'
+
+/** What to do about an entry that somebody changed since the journal was written. */
+export type OnForeignChange =
+  /** Stop. */
+  | 'refuse'
+  /** Let it be and go on with the others. */
+  | 'keep'
+
+/**
+ * Makes the changes of a journal, or those that are not made yet. Walks by open directories and follows no link, so
+ * nothing outside the target changes whatever is swapped meanwhile.
+ *
+ * @returns the paths that were left alone because somebody had changed them
+ * @throws `CONFLICT` with `onForeignChange: 'refuse'`; some changes are made then, {@link undoUpdate} takes them back.
+ */
+export async function applyUpdate(
+  work: string,
+  target: string,
+  journal: UpdateJournal,
+  onForeignChange: OnForeignChange,
+  slice: TimeSlice,
+): Promise<ByteString[]> {
+  const kept: ByteString[] = []
+  const foreign = (path: ByteString): void => {
+    if (onForeignChange === 'refuse') throw changedMeanwhile(path)
+    kept.push(path)
+  }
+  await visitDirectories(work, target, journal, slice, foreign, {
+    enter(place, update) {
+      for (const entry of update.entries) {
+        if (!moveEntry(place, entry)) foreign(join(...update.path, entry.name))
+      }
+      for (const fields of update.fields) {
+        if (!setFields(place.directory, fields, fields.after)) foreign(join(...update.path, fields.name))
+      }
+    },
+    leave: (place, update) => setDirectoryFields(place.directory, update.after),
+  })
+  return kept
+}
+
+/** Takes back what {@link applyUpdate} has done of a journal. What somebody changed meanwhile stays as it is. */
+export async function undoUpdate(work: string, target: string, journal: UpdateJournal, slice: TimeSlice): Promise<void> {
+  await visitDirectories(work, target, journal, slice, () => undefined, {
+    enter(place, update) {
+      for (const fields of update.fields) setFields(place.directory, fields, fields.before)
+      for (const entry of update.entries.toReversed()) moveBack(place, entry)
+    },
+    leave: (place, update) => setDirectoryFields(place.directory, update.before),
+  })
+}
+
+interface Place {
+  readonly directory: DirectoryHandle
+  readonly fresh: DirectoryHandle
+  readonly parked: DirectoryHandle
+}
+
+interface Visitor {
+  enter(place: Place, update: DirectoryUpdate): void
+  /** Called when everything below is done. */
+  leave(place: Place, update: DirectoryUpdate): void
+}
+
+async function visitDirectories(
+  work: string,
+  target: string,
+  journal: UpdateJournal,
+  slice: TimeSlice,
+  onAbsent: (path: ByteString) => void,
+  visitor: Visitor,
+): Promise<void> {
+  const stack: { name: ByteString; place: Place; update: DirectoryUpdate | null }[] = []
+  const fresh = openRoot(toByteString(join(work, 'new')))
+  const parked = openRoot(toByteString(join(work, 'old')))
+  const leave = (): void => {
+    const level = stack.pop()
+    if (level === undefined) return
+    try {
+      if (level.update !== null) visitor.leave(level.place, level.update)
+    } finally {
+      closeDirectory(level.place.directory)
+    }
+  }
+  try {
+    stack.push({ name: '', place: { directory: openRoot(toByteString(target)), fresh, parked }, update: null })
+    for (const update of journal.directories) {
+      const pause = slice.pauseWhenDue()
+      if (pause !== undefined) await pause
+      while (!isBelow(stack, update.path)) leave()
+      if (!descend(stack, update)) {
+        onAbsent(update.path.join('/'))
+        continue
+      }
+      const level = stack.at(-1)
+      if (level === undefined) continue
+      level.update = update
+      makeAccessible(level.place.directory)
+      visitor.enter(level.place, update)
+    }
+    while (stack.length > 0) leave()
+  } finally {
+    for (const level of stack) closeDirectory(level.place.directory)
+    closeDirectory(fresh)
+    closeDirectory(parked)
+  }
+}
+
+function isBelow(stack: readonly { name: ByteString }[], path: readonly ByteString[]): boolean {
+  if (stack.length - 1 > path.length) return false
+  return stack.every((level, depth) => depth === 0 || level.name === path[depth - 1])
+}
+
+function descend(
+  stack: { name: ByteString; place: Place; update: DirectoryUpdate | null }[],
+  update: DirectoryUpdate,
+): boolean {
+  const depth = stack.length
+  try {
+    for (const name of update.path.slice(depth - 1)) {
+      const level = stack.at(-1)
+      if (level === undefined) return false
+      stack.push({ name, place: { ...level.place, directory: openAccessible(level.place.directory, name) }, update: null })
+    }
+    const inner = stack.at(-1)
+    if (inner !== undefined && fstatSync(inner.place.directory.fd, { bigint: true }).ino.toString() === update.inode) return true
+  } catch (error) {
+    if (!isAbsence(error)) throw error
+  }
+  for (const level of stack.splice(depth)) closeDirectory(level.place.directory)
+  return false
+}
+
+/** False when somebody has changed the entry; makes only what is left to do. */
+function moveEntry({ directory, fresh, parked }: Place, { name, number, goes, comes }: EntryUpdate): boolean {
+  const path = childPath(directory, name)
+  const from = childPath(fresh, String(number))
+  const to = childPath(parked, String(number))
+  const coming = comes ? lstatOrNull(from) : null
+  if (comes && coming === null) return true
+  const isParked = goes !== null && lstatOrNull(to) !== null
+  if (!isParked) {
+    const found = lstatOrNull(path)
+    if (goes === null) {
+      if (found !== null) return false
+    } else {
+      if (found === null || !isStill(found, goes)) return false
+      if (coming !== null && !coming.isDirectory() && !goes.isDirectory) linkOrRename(path, to)
+      else renameEntry(path, to)
+    }
+  }
+  if (comes) renameEntry(from, path)
+  return true
+}
+
+function moveBack({ directory, fresh, parked }: Place, { name, number, goes, comes }: EntryUpdate): void {
+  const path = childPath(directory, name)
+  const old = childPath(parked, String(number))
+  const back = childPath(fresh, String(number))
+  if (goes === null) {
+    if (comes && lstatOrNull(back) === null) renameEntry(path, back)
+    return
+  }
+  if (lstatOrNull(old) === null) return
+  if (comes && lstatOrNull(back) === null && lstatOrNull(path)?.isDirectory() !== goes.isDirectory) renameEntry(path, back)
+  renameEntry(old, path)
+}
+
+/** A second name keeps the old file while the new one takes its place in one step: nobody ever finds nothing there. */
+function linkOrRename(path: string | Buffer, to: string | Buffer): void {
+  try {
+    linkSync(path, to)
+  } catch {
+    renameSync(path, to)
+  }
+}
+
+/** Opens without reading, so that no permission is needed: Linux's `O_PATH`, which Node does not name. */
+const OPEN_ENTRY =
+  process.platform === 'linux'
+    ? 0x20_0000 | constants.O_NOFOLLOW
+    : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+function setFields(directory: DirectoryHandle, { name, found }: FieldsUpdate, fields: EntryFields): boolean {
+  let fd: number
+  try {
+    fd = openSync(childPath(directory, name), OPEN_ENTRY)
+  } catch (error) {
+    if (isAbsence(error)) return false
+    throw error
+  }
+  try {
+    const stats = fstatSync(fd, { bigint: true })
+    if (stats.ino.toString() !== found.inode || !stats.isFile()) return false
+    const time = fileTime(fields.seconds, fields.nanoseconds)
+    if (process.platform === 'linux') {
+      const path = `/proc/self/fd/${fd}`
+      chmodSync(path, fields.mode)
+      utimesSync(path, time, time)
+    } else {
+      fchmodSync(fd, fields.mode)
+      futimesSync(fd, time, time)
+    }
+    return true
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function setDirectoryFields(directory: DirectoryHandle, fields: EntryFields): void {
+  const time = fileTime(fields.seconds, fields.nanoseconds)
+  if ((fstatSync(directory.fd).mode & 0o7777) !== fields.mode) fchmodSync(directory.fd, fields.mode)
+  futimesSync(directory.fd, time, time)
+}
+
+/** Somebody without privileges needs all three bits to change what a directory holds. */
+function makeAccessible(directory: DirectoryHandle): void {
+  const mode = fstatSync(directory.fd).mode & 0o7777
+  if ((mode & 0o700) !== 0o700) fchmodSync(directory.fd, mode | 0o700)
+}
+
+/** As `openChild`, also for an owner who closed the directory to everybody. */
+export function openAccessible(parent: DirectoryHandle, name: ByteString): DirectoryHandle {
+  try {
+    return openChild(parent, name)
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES' || process.platform !== 'linux') throw error
+  }
+  const fd = openSync(childPath(parent, name), OPEN_ENTRY | constants.O_DIRECTORY)
+  try {
+    chmodSync(toFilePath(`/proc/self/fd/${fd}`), (fstatSync(fd).mode & 0o7777) | 0o700)
+  } finally {
+    closeSync(fd)
+  }
+  return openChild(parent, name)
+}
+
+/** The change time of a file with several names also changes when another one of them is moved. */
+export function foundEntry(stats: BigIntStats): FoundEntry {
+  const isDirectory = stats.isDirectory()
+  const ctimeNs = isDirectory || stats.nlink === 1n ? stats.ctimeNs.toString() : null
+  return { isDirectory, inode: stats.ino.toString(), ctimeNs }
+}
+
+function isStill(stats: BigIntStats, found: FoundEntry): boolean {
+  return (
+    stats.isDirectory() === found.isDirectory &&
+    stats.ino.toString() === found.inode &&
+    (found.ctimeNs === null || stats.ctimeNs.toString() === found.ctimeNs)
+  )
+}
+
+function lstatOrNull(path: string | Buffer): BigIntStats | null {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
+}
+
+function isAbsence(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP'
+}
+
+function changedMeanwhile(path: ByteString): WorkspaceError {
+  return new WorkspaceError(
+    'CONFLICT',
+    `${JSON.stringify(path)} was changed by somebody else while it was being replaced. Nothing was changed; load again.`,
+    { details: { path } },
+  )
+}
