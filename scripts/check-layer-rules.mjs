@@ -20,7 +20,8 @@ const clean = {
   'packages/core/src/artifact/artifact.ts': "export { store as artifact } from '../store/store.ts'\n",
   'packages/core/src/bundle/bundle.ts': "export { store as bundle } from '../store/store.ts'\n",
   'packages/core/src/snapshot/snapshot.ts': "export { bundle as snapshot } from '../bundle/bundle.ts'\n",
-  'packages/core/src/workspace/workspace.ts': "export { snapshot as workspace } from '../snapshot/snapshot.ts'\n",
+  'packages/core/src/workspace/workspace.ts':
+    "export { snapshot as workspace } from '../snapshot/snapshot.ts'\n",
   'packages/core/src/run/execute-run.ts': "export { workspace as run } from '../workspace/workspace.ts'\n",
   'packages/store-x/src/index.ts': "export * from './x-store.ts'\n",
   'packages/store-x/src/x-store.ts': "export { run } from '../../core/src/index.ts'\n",
@@ -36,17 +37,31 @@ const bad = {
     'packages/core/src/store/bad.ts': "import './worse.ts'\nexport const bad = 1\n",
     'packages/core/src/store/worse.ts': "import './bad.ts'\nexport const worse = 1\n",
   },
-  'core-filesystem-looks-down-only': { 'packages/core/src/filesystem/bad.ts': "export * from '../store/store.ts'\n" },
-  'core-store-looks-down-only': { 'packages/core/src/store/bad.ts': "export * from '../artifact/artifact.ts'\n" },
-  'core-artifact-looks-down-only': { 'packages/core/src/artifact/bad.ts': "export * from '../bundle/bundle.ts'\n" },
-  'core-bundle-looks-down-only': { 'packages/core/src/bundle/bad.ts': "export * from '../snapshot/snapshot.ts'\n" },
-  'core-snapshot-looks-down-only': { 'packages/core/src/snapshot/bad.ts': "export * from '../workspace/workspace.ts'\n" },
-  'core-workspace-looks-down-only': { 'packages/core/src/workspace/bad.ts': "import type {} from '../run/execute-run.ts'\n" },
+  'core-filesystem-looks-down-only': {
+    'packages/core/src/filesystem/bad.ts': "export * from '../store/store.ts'\n",
+  },
+  'core-store-looks-down-only': {
+    'packages/core/src/store/bad.ts': "export * from '../artifact/artifact.ts'\n",
+  },
+  'core-artifact-looks-down-only': {
+    'packages/core/src/artifact/bad.ts': "export * from '../bundle/bundle.ts'\n",
+  },
+  'core-bundle-looks-down-only': {
+    'packages/core/src/bundle/bad.ts': "export * from '../snapshot/snapshot.ts'\n",
+  },
+  'core-snapshot-looks-down-only': {
+    'packages/core/src/snapshot/bad.ts': "export * from '../workspace/workspace.ts'\n",
+  },
+  'core-workspace-looks-down-only': {
+    'packages/core/src/workspace/bad.ts': "import type {} from '../run/execute-run.ts'\n",
+  },
   'core-doors-stay-outside': { 'packages/core/src/run/bad.ts': "import type {} from '../index.ts'\n" },
   'core-is-a-leaf': { 'packages/core/src/store/bad.ts': "export * from '../../../store-y/src/index.ts'\n" },
   'core-uses-three-libraries': { 'packages/core/src/store/bad.ts': "import type {} from 'vitest'\n" },
   'stores-see-core-only': { 'packages/store-x/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
-  'conformance-sees-core-only': { 'packages/conformance/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
+  'conformance-sees-core-only': {
+    'packages/conformance/src/bad.ts': "export * from '../../store-y/src/index.ts'\n",
+  },
   'report-sees-core-only': { 'packages/report/src/bad.ts': "export * from '../../store-y/src/index.ts'\n" },
   'no-deep-imports': { 'packages/store-x/src/bad.ts': "export * from '../../core/src/errors.ts'\n" },
 }

@@ -65,8 +65,14 @@ try {
 }
 
 function run(command, arguments_, cwd) {
-  const result = spawnSync(command, arguments_, { cwd, encoding: 'utf8', shell: process.platform === 'win32' })
+  const result = spawnSync(command, arguments_, {
+    cwd,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  })
   if (result.status === 0) return result.stdout
-  console.error(`FAIL ${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`)
+  console.error(
+    `FAIL ${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`,
+  )
   process.exit(1)
 }

@@ -60,10 +60,8 @@ async function demonstrate(): Promise<void> {
   say(`the undo can be undone: workspace.rollback(guard) with guard ${rollback.guard?.id}`)
 
   title('Saved to a store, loaded into another directory')
-  const { version } = await workspace.save('after the demo run')
-  say(
-    `saved version ${version.version}: ${version.entries} entries, ${version.archive.bytes} bytes as ${version.archive.format}`,
-  )
+  const { version, report } = await workspace.save('after the demo run')
+  say(`saved version ${version.version}: ${version.entries} entries in ${report.uploadedBytes} bytes`)
   const copy = new Workspace({ id: 'demo', path: join(directory, 'copy'), store })
   const loaded = await copy.load()
   say(`loaded version ${loaded?.version.version} into ${copy.path}`)

@@ -67,11 +67,10 @@ function amount({ insertions, deletions, binary, after, before, renamedFrom }: F
   return `${paint('green', '+'.repeat(Math.min(insertions, 30)))}${paint('red', '-'.repeat(Math.min(deletions, 30)))}`
 }
 
-/** Names and contents come from an agent: control characters must not reach the terminal. */
+/** Names and contents come from an agent: what steers a terminal or reorders text must show, not act. */
 function plain(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
   return text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ud800-\udfff]/gu,
+    /(?!\t)[\p{Cc}\p{Cf}\p{Cs}]/gu,
     (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
   )
 }
