@@ -89,6 +89,8 @@ function hasSameContent(left: FileEntry, right: FileEntry): boolean {
     left.size === right.size &&
     left.hardLinkGroup === right.hardLinkGroup &&
     left.runs.length === right.runs.length &&
-    left.runs.every((run, index) => run.id === right.runs[index]?.id && run.length === right.runs[index]?.length)
+    left.runs.every(
+      (run, index) => run.id === right.runs[index]?.id && run.length === right.runs[index]?.length,
+    )
   )
 }

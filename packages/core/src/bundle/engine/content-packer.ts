@@ -52,8 +52,12 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
   const text = openFrame('data', true)
   const noise = openFrame('data', false)
   const tree = openFrame('tree', true)
-  const queue: { kind: 'data' | 'tree'; content: Promise<FrameContent>; chunks: FrameChunk[]; buffer: Buffer }[] =
-    []
+  const queue: {
+    kind: 'data' | 'tree'
+    content: Promise<FrameContent>
+    chunks: FrameChunk[]
+    buffer: Buffer
+  }[] = []
   const finished: FinishedPack[] = []
   let writer: PackWriter | null = null
   let parts: Buffer[] = []
@@ -139,7 +143,8 @@ function looksRandom(content: Uint8Array): boolean {
   // An odd step, so that records of a power of two do not give the same byte each time.
   const step = Math.floor(content.length / SAMPLES) | 1
   for (let sample = 0, position = 0; sample < SAMPLES; sample += 1, position += step) {
-    counts[content[position % content.length] as number] = (counts[content[position % content.length] as number] as number) + 1
+    counts[content[position % content.length] as number] =
+      (counts[content[position % content.length] as number] as number) + 1
   }
   let squares = 0
   for (const count of counts) squares += count * count

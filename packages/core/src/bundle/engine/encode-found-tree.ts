@@ -84,7 +84,8 @@ function* encodeOne(
     if (taken.stats !== null) setStats(stats, entries.length, taken.stats, options.startedNs)
     entries.push(entry)
     entriesBelow += 1 + (entry.type === 'directory' ? entry.entriesBelow : 0)
-    if (entry.type !== 'symlink') contentBytesBelow += entry.type === 'file' ? entry.size : entry.contentBytesBelow
+    if (entry.type !== 'symlink')
+      contentBytesBelow += entry.type === 'file' ? entry.size : entry.contentBytesBelow
   }
   const chunks = encodeNodes(entries, options.keys)
   for (const chunk of chunks) if (!options.isStored(chunk.id)) yield chunk

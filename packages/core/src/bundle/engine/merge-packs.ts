@@ -67,7 +67,8 @@ export async function mergePacks(
   }
   for (const [path, directory] of options.directories) {
     for (const entry of directory.entries) {
-      if (entry.type !== 'file' || !entry.runs.some((run) => run.kind === 'chunk' && isChosen(run.id))) continue
+      if (entry.type !== 'file' || !entry.runs.some((run) => run.kind === 'chunk' && isChosen(run.id)))
+        continue
       for (const id of moveFile(options, path, entry, isChosen, moved)) needed.add(options.packOf(id) ?? '')
       await options.pause()
     }
@@ -126,7 +127,7 @@ function moveFile(
 
 function readWhole(fd: number, target: Buffer, position: number): boolean {
   try {
-    for (let done = 0; done < target.length; ) {
+    for (let done = 0; done < target.length;) {
       const count = readSync(fd, target, done, target.length - done, position + done)
       if (count === 0) return false
       done += count
@@ -136,4 +137,3 @@ function readWhole(fd: number, target: Buffer, position: number): boolean {
     return false
   }
 }
-

@@ -61,7 +61,8 @@ export async function readContent(
       const runs = await readRuns(reader, fd, stats, oldRuns)
       const after = fstatSync(fd, { bigint: true })
       if (runs !== null && isSameContent(stats, after)) {
-        if (!isFresh || (before !== null && isEqual(before, runs))) return { outcome: 'read', runs, stats: after }
+        if (!isFresh || (before !== null && isEqual(before, runs)))
+          return { outcome: 'read', runs, stats: after }
         before = runs
       } else before = null
       stats = after
@@ -137,13 +138,14 @@ async function readSegment(
   oldRuns: readonly Run[],
   runs: Run[],
 ): Promise<boolean> {
-  const { buffer, cut } = reader.chunker
+  const { chunker } = reader
+  const { buffer } = chunker
   const oldPlaces = new Map<ContentId, number>()
   if (oldRuns.length > 1) oldRuns.forEach((run, index) => void oldPlaces.set(run.id, index))
   let follow = start === 0 ? 0 : oldRuns.length
   let first = 0
   let filled = 0
-  for (let position = start; position < end; ) {
+  for (let position = start; position < end;) {
     const left = end - position
     if (filled - first < MAX_CHUNK_BYTES && filled - first < left) {
       buffer.copyWithin(0, first, filled)
@@ -156,11 +158,12 @@ async function readSegment(
     }
     const old = oldRuns[follow]
     // The last old cut was made by the file's end: a file that grew is cut anew there.
-    const isUsable = old?.kind === 'chunk' && (follow < oldRuns.length - 1 ? old.length <= left : old.length === left)
-    let length = isUsable ? old.length : cut(first, filled) - first
+    const isUsable =
+      old?.kind === 'chunk' && (follow < oldRuns.length - 1 ? old.length <= left : old.length === left)
+    let length = isUsable ? old.length : chunker.cut(first, filled) - first
     let id = reader.identify(buffer.subarray(first, first + length))
     if (isUsable && id !== old.id) {
-      length = cut(first, filled) - first
+      length = chunker.cut(first, filled) - first
       id = reader.identify(buffer.subarray(first, first + length))
     }
     reader.keep(id, buffer.subarray(first, first + length))

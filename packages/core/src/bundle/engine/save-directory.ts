@@ -1,8 +1,12 @@
+import { setImmediate } from 'node:timers/promises'
+import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import type { VersionRecord } from '../format/version-record.ts'
-import { emptyTree, type KnownTree } from './known-tree.ts'
+import { knownTreeFile } from './known-tree-file.ts'
+import { hasKnownTree, useKnownTree } from './known-trees.ts'
 import { readParent } from './read-parent.ts'
 import type { Repository } from './repository.ts'
-import { runSaveJob } from './save-job.ts'
+import { runSaveJob, type SaveHost } from './save-job.ts'
+import { isAtHomeInThread, saveInThread, ThreadsUnavailable, type ThreadedSave } from './save-threads.ts'
 import type { SavedTree } from './saved-tree.ts'
 import { uploadPacks } from './upload-packs.ts'
 
@@ -31,26 +35,100 @@ export interface SaveProgress {
   readonly bytesExpected: number | null
   readonly uploadedBytes: number
 }
-const memo = new Map<string, KnownTree>()
+
+/** A larger tree is saved in a thread of its own; below, starting the thread would cost more than it spares. */
+const MAX_INLINE_ENTRIES = 3_000
+const MAX_INLINE_BYTES = 24 * 1024 * 1024
+/** The cache file of a tree of that size. */
+const MAX_INLINE_CACHE_BYTES = 768 * 1024
+const SLICE_MS = 4
+
+/**
+ * Puts what the store lacks of the directory into it, as packs. Commits nothing: without a version record that names
+ * the packs they are garbage. The directory is only read; nothing but regular files is opened, no link is followed.
+ *
+ * A file is stored as it was at one moment. One that changes while it is read is read up to three times; one that never
+ * holds still keeps the parent's content (or is left out when there is none) and is listed as `unstable`.
+ *
+ * With a warm cache an unchanged directory costs a walk and no call to the store, a small change one put.
+ * @throws `ACCESS_DENIED`, `NOT_FOUND`, `INVALID_INPUT` for the directory itself; what the store throws; the signal's reason
+ */
 export async function saveDirectory(
   repository: Repository,
   options: SaveDirectoryOptions,
 ): Promise<SavedTree> {
-  const { directory, parent, signal, exclude = [] } = options
+  const { directory, parent, signal, cacheDirectory, exclude = [], onProgress } = options
+  signal?.throwIfAborted()
   const uploads = uploadPacks(repository, signal)
-  const known = memo.get(directory) ?? emptyTree()
-  memo.set(directory, known)
-  const saved = await runSaveJob(
-    { directory, exclude, keys: repository.keys, parent: parent === null ? null : { root: parent.root.node, packs: parent.packs } },
-    known,
-    {
-      put: uploads.put,
-      pause: () => undefined,
-      onWalked: () => undefined,
-      onProgress: () => undefined,
-      readParent: (request) => readParent(repository, request, signal),
+  const report = (progress: SaveProgress): void =>
+    onProgress?.({ ...progress, uploadedBytes: uploads.uploadedBytes() })
+  const packs = parent?.packs ?? []
+  const save: ThreadedSave = {
+    job: {
+      directory,
+      exclude,
+      keys: repository.keys,
+      parent: parent === null ? null : { root: parent.root.node, packs },
     },
-  )
-  await uploads.settle()
-  return saved
+    cacheDirectory,
+    repositoryId: repository.marker.repository,
+    uploads,
+    readParent: (request) => readParent(repository, request, signal),
+    onProgress: report,
+    signal,
+  }
+  try {
+    const saved = await saveWhereItFits(save)
+    await uploads.settle()
+    signal?.throwIfAborted()
+    return saved
+  } catch (error) {
+    await uploads.settle().catch(() => undefined)
+    signal?.throwIfAborted()
+    throw toWorkspaceError(error, 'save the directory', directory)
+  }
+}
+
+async function saveWhereItFits(save: ThreadedSave): Promise<SavedTree> {
+  const { cacheDirectory, repositoryId } = save
+  const isLarge =
+    isAtHomeInThread(cacheDirectory, repositoryId) ||
+    (cacheDirectory !== null &&
+      !hasKnownTree(cacheDirectory, repositoryId) &&
+      knownTreeFile(cacheDirectory, repositoryId).bytes() > MAX_INLINE_CACHE_BYTES)
+  try {
+    if (!isLarge) return await saveInline(save, MAX_INLINE_ENTRIES, MAX_INLINE_BYTES)
+  } catch (error) {
+    if (!(error instanceof TooLarge)) throw error
+  }
+  try {
+    return await saveInThread(save)
+  } catch (error) {
+    if (!(error instanceof ThreadsUnavailable)) throw error
+    return saveInline(save, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+  }
+}
+
+class TooLarge extends Error {}
+
+/** In this thread, in slices between which the event loop gets its turns. */
+async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: number): Promise<SavedTree> {
+  let sliceStart = performance.now()
+  const nextSlice = async (): Promise<void> => {
+    await setImmediate()
+    sliceStart = performance.now()
+  }
+  const host: SaveHost = {
+    pause() {
+      save.signal?.throwIfAborted()
+      return performance.now() - sliceStart > SLICE_MS ? nextSlice() : undefined
+    },
+    onWalked(entries, unreadBytes) {
+      if (entries > maxEntries || unreadBytes > maxBytes) throw new TooLarge('to be saved in a thread')
+    },
+    onProgress: save.onProgress,
+    put: (reference, bytes) => save.uploads.put(reference, bytes),
+    readParent: save.readParent,
+  }
+  return useKnownTree(save.cacheDirectory, save.repositoryId, (tree) => runSaveJob(save.job, tree, host))
 }

@@ -6,7 +6,12 @@ import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { FileEntry } from '../format/tree-node.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { compareTrees } from './compare-trees.ts'
-import { createContentPacker, type ContentPacker, type FinishedPack, type PackSink } from './content-packer.ts'
+import {
+  createContentPacker,
+  type ContentPacker,
+  type FinishedPack,
+  type PackSink,
+} from './content-packer.ts'
 import { createDirectoryCursor, type DirectoryCursor } from './directory-cursor.ts'
 import { encodeFoundTree } from './encode-found-tree.ts'
 import { findHardLinks, type HardLinks } from './find-hard-links.ts'
@@ -36,7 +41,7 @@ export interface ParentTree {
 export interface SaveHost extends PackSink {
   /** Called often; gives something to wait for when others must have a turn. @throws when the job is to stop */
   pause(): Promise<void> | undefined
-  /** Told what the walk found to do. @throws when the job is to be done elsewhere */
+  /** Told what the walk has found to do so far. @throws when the job is to be done elsewhere */
   onWalked(entries: number, unreadBytes: number): void
   onProgress(progress: SaveProgress): void
   /** The chunks of these packs, and the parent's tree if it is asked for. What is damaged is left out. */
@@ -163,8 +168,11 @@ async function walk(state: SaveState): Promise<FoundDirectory[]> {
     isExcluded: excludeFilter(job.exclude),
     notes,
   })
+  let seen = 0
   let step = walking.next()
   for (; step.done !== true; step = walking.next()) {
+    seen += step.value
+    host.onWalked(seen, 0)
     const turn = host.pause()
     if (turn !== undefined) await turn
   }

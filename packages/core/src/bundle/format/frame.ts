@@ -199,13 +199,14 @@ function writeHeader(target: Buffer, codec: number, rawBytes: number, storedByte
 
 function choose(raw: Uint8Array, compressed: Buffer): FrameContent {
   if (compressed.length > raw.length - raw.length / 32) return plainFrame(raw)
-  // A copy: the compressor's buffer is as large as the worst case.
-  return { codec: ZSTD, rawBytes: raw.length, payload: Uint8Array.from(compressed) }
+  // A copy: the compressor's buffer is larger.
+  return { codec: ZSTD, rawBytes: raw.length, payload: new Uint8Array(compressed) }
 }
 
 function compressOptions(rawBytes: number): ZstdOptions {
   return {
-    chunkSize: rawBytes + (rawBytes >> 8) + 1024,
+    // Most frames shrink to less than this; asking for the worst case would only cost memory.
+    chunkSize: (rawBytes >> 1) + 1024,
     params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
     pledgedSrcSize: rawBytes,
   } as ZstdOptions

@@ -1,0 +1,31 @@
+import type { PackReference } from '../format/version-record.ts'
+import type { WorkerFailure } from '../worker-task.ts'
+import type { KnownTree } from './known-tree.ts'
+import type { ParentRequest, SaveJob } from './save-job.ts'
+import type { SaveProgress } from './save-directory.ts'
+import type { SavedTree } from './saved-tree.ts'
+
+/** `stop` is a shared number: not 0 when the save is to end. */
+export type ToSaveWorker =
+  | {
+      readonly kind: 'save'
+      readonly save: number
+      readonly job: SaveJob
+      readonly cacheDirectory: string | null
+      readonly repositoryId: string
+      readonly stop: Int32Array
+    }
+  | {
+      readonly kind: 'answer'
+      readonly save: number
+      readonly tree: KnownTree | null
+      readonly hasFailed: boolean
+    }
+
+export type FromSaveWorker = { readonly save: number } & (
+  | { readonly kind: 'put'; readonly reference: PackReference; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'read-parent'; readonly request: ParentRequest }
+  | { readonly kind: 'progress'; readonly progress: SaveProgress }
+  | { readonly kind: 'done'; readonly saved: SavedTree }
+  | { readonly kind: 'failed'; readonly failure: WorkerFailure }
+)

@@ -1,0 +1,67 @@
+/** A thread that runs saves; see `save-threads.ts` for who talks to it. */
+import { parentPort } from 'node:worker_threads'
+import { toFailure } from '../run-in-worker.ts'
+import { emptyTree, type KnownTree } from './known-tree.ts'
+import { useKnownTree } from './known-trees.ts'
+import { runSaveJob, type SaveHost } from './save-job.ts'
+import type { FromSaveWorker, ToSaveWorker } from './save-messages.ts'
+
+const PROGRESS_MS = 50
+
+const port = parentPort
+if (port === null) throw new Error('save-worker is started as a thread')
+
+/** A save asks one thing at a time. */
+const waiting = new Map<number, PromiseWithResolvers<KnownTree | null>>()
+
+function post(message: FromSaveWorker, transfer: readonly ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer)
+}
+
+function ask(save: number, send: () => void): Promise<KnownTree | null> {
+  const answer = Promise.withResolvers<KnownTree | null>()
+  waiting.set(save, answer)
+  send()
+  return answer.promise
+}
+
+/** Only ends the job: whoever asked for it knows the reason. */
+class SaveStopped extends Error {}
+
+function hostOf(save: number, stop: Int32Array): SaveHost {
+  let reportedAt = 0
+  return {
+    pause() {
+      if (Atomics.load(stop, 0) !== 0) throw new SaveStopped('the save was stopped')
+      return undefined
+    },
+    onWalked: () => undefined,
+    onProgress(progress) {
+      const now = performance.now()
+      if (now - reportedAt < PROGRESS_MS) return
+      reportedAt = now
+      post({ kind: 'progress', save, progress })
+    },
+    async put(reference, bytes) {
+      await ask(save, () => post({ kind: 'put', save, reference, bytes }, [bytes.buffer]))
+    },
+    async readParent(request) {
+      return (await ask(save, () => post({ kind: 'read-parent', save, request }))) ?? emptyTree()
+    },
+  }
+}
+
+port.on('message', (message: ToSaveWorker) => {
+  if (message.kind === 'answer') {
+    const answer = waiting.get(message.save)
+    waiting.delete(message.save)
+    if (message.hasFailed) answer?.reject(new SaveStopped('the store failed'))
+    else answer?.resolve(message.tree)
+    return
+  }
+  const { save, job, cacheDirectory, repositoryId, stop } = message
+  useKnownTree(cacheDirectory, repositoryId, (tree) => runSaveJob(job, tree, hostOf(save, stop))).then(
+    (saved) => post({ kind: 'done', save, saved }),
+    (error: unknown) => post({ kind: 'failed', save, failure: toFailure(error) }),
+  )
+})
