@@ -102,3 +102,14 @@ export function patchWhereabouts(diff: WorkspaceDiff, patch: Uint8Array | null):
 export function shownPath({ path, before, after }: FileDiff): string {
   return (after ?? before)?.type === 'directory' ? `${path}/` : path
 }
+
+/** Lines over all files. A rename has none, though the diff that core makes counts its lines on both sides. */
+export function countLines(files: readonly FileDiff[]): { insertions: number; deletions: number } {
+  return files.reduce(
+    (sum, file) => ({
+      insertions: sum.insertions + (file.insertions ?? 0),
+      deletions: sum.deletions + (file.deletions ?? 0),
+    }),
+    { insertions: 0, deletions: 0 },
+  )
+}

@@ -1,6 +1,6 @@
 import type { RecordedError, RollbackResult, RunEvent, RunRecord, RunWorkspace, Snapshot } from '@ws/core'
 import { formatCount } from '../format-size.ts'
-import type { FileDiff } from '../list-file-diffs.ts'
+import { countLines, type FileDiff } from '../list-file-diffs.ts'
 import { describeEvent } from './describe-event.ts'
 import { content, markup, type Markup } from './markup.ts'
 
@@ -11,7 +11,7 @@ export function runHeader(
   { record, workspace }: { readonly record: RunRecord; readonly workspace: RunWorkspace | null },
   files: readonly FileDiff[] | null,
 ): Markup {
-  const diff = workspace?.diff
+  const sums = files === null ? null : countLines(files)
   const problem = record.workspace?.error ?? null
   return markup`<header>
     <p class="eyebrow">Run ${record.runId}</p>
@@ -38,15 +38,14 @@ export function runHeader(
       }
     </dl>
     ${
-      diff !== null &&
-      diff !== undefined &&
+      sums !== null &&
       files !== null &&
       markup`<ul class="tiles">
         <li>
           <b>${files.length.toLocaleString('en-US')}</b> ${files.length === 1 ? 'file' : 'files'} changed
         </li>
-        <li class="plus"><b>+${diff.insertions.toLocaleString('en-US')}</b> lines added</li>
-        <li class="minus"><b>−${diff.deletions.toLocaleString('en-US')}</b> lines removed</li>
+        <li class="plus"><b>+${sums.insertions.toLocaleString('en-US')}</b> lines added</li>
+        <li class="minus"><b>−${sums.deletions.toLocaleString('en-US')}</b> lines removed</li>
         ${workspace?.rollback !== undefined && markup`<li class="undone"><b>Rolled back</b> ${workspace.rollback.verified ? 'and verified' : 'not verified'}</li>`}
       </ul>`
     }

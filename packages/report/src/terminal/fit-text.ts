@@ -57,6 +57,22 @@ export function wrapText(parts: readonly StyledText[], width: number): StyledTex
   return rows
 }
 
+/** Breaks prose between words; a word wider than the width is broken inside. */
+export function wrapWords(text: string, width: number): string[] {
+  const rows: string[] = []
+  for (const word of text.split(' ')) {
+    const last = rows.at(-1)
+    if (last !== undefined && widthOf(last) + 1 + widthOf(word) <= width)
+      rows[rows.length - 1] = `${last} ${word}`
+    else {
+      for (const parts of wrapText([{ text: word, style: 'plain' }], width)) {
+        rows.push(parts.map((part) => part.text).join(''))
+      }
+    }
+  }
+  return rows
+}
+
 function* segments(text: string): Generator<string, void, void> {
   for (const { segment } of graphemes.segment(text)) yield segment
 }

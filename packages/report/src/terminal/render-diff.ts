@@ -1,9 +1,10 @@
 import type { WorkspaceDiff } from '@ws/core'
 import { formatCount } from '../format-size.ts'
 import { visibleText } from '../hidden-characters.ts'
-import { listFileDiffs, patchWhereabouts, type FileDiff } from '../list-file-diffs.ts'
+import { countLines, listFileDiffs, patchWhereabouts, type FileDiff } from '../list-file-diffs.ts'
 import { createBlockMaker } from '../patch/change-blocks.ts'
 import { fileHeading, hunkRows } from './file-hunks.ts'
+import { wrapWords } from './fit-text.ts'
 import { createPaint, wantsColor, type Paint, type TerminalStream } from './palette.ts'
 import { summaryRows } from './summary-rows.ts'
 
@@ -12,7 +13,7 @@ export interface RenderDiffOptions {
   readonly color?: boolean | 'auto' | undefined
   /** Columns. Lines that are longer go on in the next row. @default the stream's width, or 80 */
   readonly width?: number | undefined
-  /** The most rows of output, the summary first. What is left out is counted in the last row. @default 2_000 */
+  /** The most rows of output (but at least 8), the summary first; small files stay whole, large ones share what is left. What is left out is counted. @default 2_000 */
   readonly maxLines?: number | undefined
   /** Whether the changed lines follow the summary. @default true */
   readonly hunks?: boolean | undefined
@@ -23,6 +24,7 @@ export interface RenderDiffOptions {
 }
 
 const MIN_WIDTH = 40
+const MIN_LINES = 8
 
 /**
  * Draws a diff for a terminal: a summary with one row for each file, then the changed lines with the words in them
@@ -34,26 +36,29 @@ const MIN_WIDTH = 40
  * Takes time linear in the size of the diff.
  */
 export function renderDiff(diff: WorkspaceDiff, options: RenderDiffOptions = {}): string {
-  const { color = 'auto', maxLines = 2_000, hunks = true, stream = process.stdout } = options
+  const { color = 'auto', hunks = true, stream = process.stdout } = options
+  const maxLines = Math.max(options.maxLines ?? 2_000, MIN_LINES)
   const width = Math.max(options.width ?? stream.columns ?? 80, MIN_WIDTH)
   const paint = createPaint(color === 'auto' ? wantsColor(stream, process.env) : color)
   const { files, patch } = listFileDiffs(diff, options.patch)
   if (files.length === 0) return 'No changes.\n'
 
-  const rows = [paint(headline(diff, files), 'bold'), '']
-  rows.push(...summaryRows(files, { width, paint, maxRows: Math.max(maxLines - rows.length, 1) }))
-  const whereabouts = patchWhereabouts(diff, patch)
-  if (hunks && whereabouts !== null && rows.length < maxLines)
-    rows.push('', paint(visibleText(whereabouts), 'dim'))
+  const whereabouts = hunks ? patchWhereabouts(diff, patch) : null
+  const note = whereabouts === null ? [] : ['', ...wrapWords(visibleText(whereabouts), width)]
+  const rows = [paint(headline(files), 'bold'), '']
+  const reserved = rows.length + Math.max(note.length, 1)
+  rows.push(...summaryRows(files, { width, paint, maxRows: Math.max(maxLines - reserved, 1) }))
+  rows.push(...note.map((row) => paint(row, 'dim')))
   if (hunks && patch !== null)
     rows.push(...contentRows(files, patch, { width, paint, maxRows: maxLines - rows.length }))
   return `${rows.join('\n')}\n`
 }
 
-function headline(diff: WorkspaceDiff, files: readonly FileDiff[]): string {
-  const counted = files.some((file) => file.insertions !== null)
-  const lines = counted
-    ? `, +${diff.insertions.toLocaleString('en-US')} −${diff.deletions.toLocaleString('en-US')}`
+function headline(files: readonly FileDiff[]): string {
+  const { insertions, deletions } = countLines(files)
+  const isCounted = files.some((file) => file.insertions !== null)
+  const lines = isCounted
+    ? `, +${insertions.toLocaleString('en-US')} −${deletions.toLocaleString('en-US')}`
     : ''
   return `${formatCount(files.length, 'file')} changed${lines}`
 }

@@ -1,7 +1,7 @@
 import { formatCount } from '../format-size.ts'
 import { visibleText } from '../hidden-characters.ts'
 import { changeFacts, statusLetters } from '../change-facts.ts'
-import { shownPath, type FileDiff, type FileStatus } from '../list-file-diffs.ts'
+import { countLines, shownPath, type FileDiff, type FileStatus } from '../list-file-diffs.ts'
 import { shortenMiddle, widthOf } from './fit-text.ts'
 import type { Paint, Style } from './palette.ts'
 
@@ -34,7 +34,7 @@ export function summaryRows(files: readonly FileDiff[], options: SummaryRowsOpti
   const facts = shown.map((file) => changeFacts(file).join(', '))
   const widestFacts = facts.reduce((most, text) => Math.max(most, widthOf(text)), 0)
   const lastWidth = Math.min(Math.max(MIN_BAR, widestFacts), Math.floor(width / 3))
-  const pathWidth = Math.max(Math.min(longest, width - 3 - 2 - countWidth - 1 - lastWidth), 12)
+  const pathWidth = Math.min(longest, Math.max(width - 3 - 2 - countWidth - 1 - lastWidth, 12))
   const room = width - 3 - pathWidth - 2 - countWidth - 1
   const most = shown.reduce((largest, file) => Math.max(largest, linesOf(file)), 0)
 
@@ -94,8 +94,7 @@ function drawBar(file: FileDiff, most: number, width: number): { added: number; 
 }
 
 function restRow(rest: readonly FileDiff[], paint: Paint): string {
-  const sum = (count: (file: FileDiff) => number | null) =>
-    rest.reduce((total, file) => total + (count(file) ?? 0), 0).toLocaleString('en-US')
-  const lines = `+${sum((file) => file.insertions)} −${sum((file) => file.deletions)}`
+  const { insertions, deletions } = countLines(rest)
+  const lines = `+${insertions.toLocaleString('en-US')} −${deletions.toLocaleString('en-US')}`
   return paint(`… and ${formatCount(rest.length, 'more file')} (${lines})`, 'yellow')
 }
