@@ -79,13 +79,45 @@ export type {
   BundleDownload,
   BundleStore,
   DownloadOptions,
+  ForkVersionOptions,
   LoadOptions,
+  LoadProgress,
+  LoadReport,
+  ReadFileOptions,
   SaveOptions,
+  SaveProgress,
+  SaveReport,
+  UploadOptions,
+  VerifyOptions,
+  VersionDetails,
+  VersionOptions,
+  WaitOptions,
   WorkspaceLoadResult,
   WorkspaceSaveResult,
   WorkspaceSummary,
   WorkspaceVersion,
 } from './bundle/bundle-store.ts'
+export type { VersionChange, VersionEntry } from './bundle/engine/diff-versions.ts'
+export type { PackTotal, PruneOptions, PruneResult } from './bundle/engine/prune.ts'
+export type { RepositoryEncryption } from './bundle/engine/repository.ts'
+export {
+  planRetention,
+  type KeepReason,
+  type RetainedVersion,
+  type RetentionPlan,
+  type RetentionPolicy,
+} from './bundle/engine/retention-policy.ts'
+export type { DamagedEntry, LoadLimits } from './bundle/engine/load-options.ts'
+export type { ReadVersionFileOptions, VersionFile, VersionFileInfo } from './bundle/engine/read-file.ts'
+export type {
+  VerifiedVersion,
+  VerifyProgress,
+  VerifyVersionOptions,
+  VersionProblem,
+} from './bundle/engine/verify-version.ts'
+export type { ChangeTotal } from './bundle/engine/saved-tree.ts'
+export type { RepositoryUsage, VersionUsage, WorkspaceUsage } from './bundle/engine/usage.ts'
+export type { VersionReference, VersionStats } from './bundle/format/version-record.ts'
 export {
   Workspace,
   type ForkOptions,

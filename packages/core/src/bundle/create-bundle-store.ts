@@ -1,137 +1,323 @@
-import type { ObjectStore } from '../store/object-store.ts'
 import { WorkspaceError } from '../errors.ts'
-import { openArchive, loadArchive, saveArchive, type NewArchive } from './archive-versions.ts'
-import type { BundleStore, SaveOptions } from './bundle-store.ts'
-import type { BundleFormat } from './bundle.ts'
-import { createBundle } from './create-bundle.ts'
-import { checkBundle } from './extract-bundle.ts'
-import { teeCheck } from './tee-check.ts'
-import { createVersionLog } from './version-log.ts'
+import type { ObjectStore } from '../store/object-store.ts'
+import type {
+  BundleDownload,
+  BundleStore,
+  SaveReport,
+  VersionDetails,
+  WorkspaceVersion,
+} from './bundle-store.ts'
+import { archiveVersion } from './engine/archive-version.ts'
+import { diffVersions } from './engine/diff-versions.ts'
+import { forkVersion } from './engine/fork-version.ts'
+import { assertVersionNumber, findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
+import { loadDirectory } from './engine/load-directory.ts'
+import { prune, type PruneOptions, type PruneResult } from './engine/prune.ts'
+import { readVersionFile } from './engine/read-file.ts'
+import { removeWorkspace } from './engine/remove-versions.ts'
+import {
+  findRepository,
+  openRepository,
+  type Repository,
+  type RepositoryEncryption,
+} from './engine/repository.ts'
+import { saveDirectory } from './engine/save-directory.ts'
+import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
+import { scanWorkspaceIds } from './engine/scan-workspaces.ts'
+import {
+  assertTag,
+  effectiveTags,
+  listTagChanges,
+  removeTag,
+  setTag,
+  type TagChanges,
+} from './engine/tags.ts'
+import { measureUsage } from './engine/usage.ts'
+import { verifyVersion } from './engine/verify-version.ts'
+import { extractBundle } from './extract-bundle.ts'
+import type { VersionRecord } from './format/version-record.ts'
+import { withStagingDirectory } from './staging-directory.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
 export interface BundleStoreOptions {
+  /** Where in the store the versions are kept: one or more key segments. @default the top of the store */
+  readonly prefix?: string | undefined
+  /** Encrypts everything that is stored; names, contents and sizes of files cannot be read from the store. @default none */
+  readonly encryption?: RepositoryEncryption | undefined
   /** Gives the time that versions are stamped with. @default the system's clock */
   readonly clock?: (() => Date) | undefined
 }
 
 /**
- * Keeps whole directories by workspace id in any object store. See {@link BundleStore} for what it guarantees.
+ * Keeps versions of directories in any object store. See {@link BundleStore} for what it guarantees, and
+ * docs/design/bundle-format.md for what is stored.
  *
- * Keys: `workspaces/<id>/<number>` for the record of a version, `archives/<id>/<name>` for its archive. Both are only
- * ever created and deleted, never changed. `delete` removes the oldest records first and archives last: cut short, the
- * workspace is still there with its newest version, or gone; deleting again ends it.
- *
- * All calls reject with `INVALID_INPUT` for an id that is not one, before anything is sent.
+ * The store is first looked at by the first call; nothing is written before the first save, upload or fork.
+ * Calls reject with `INVALID_INPUT` for an id that is not one, before anything is sent; with `ACCESS_DENIED` when the
+ * key or passphrase is not the one that the store was first used with, and `UNSUPPORTED` for a newer format.
  */
 export function createBundleStore(store: ObjectStore, options: BundleStoreOptions = {}): BundleStore {
-  const { clock = () => new Date() } = options
-  const log = createVersionLog(store)
-  const stamped = <T extends SaveOptions>(given: T) => ({ ...given, createdAt: clock().toISOString() })
+  const { prefix, encryption, clock = () => new Date() } = options
+  const stamp = (): string => clock().toISOString()
+  let opened: Repository | null = null
+  const open = async (signal: AbortSignal | undefined): Promise<Repository> => {
+    opened ??= await openRepository(store, { prefix, encryption, signal })
+    return opened
+  }
+  /** `null` for a store that nothing was saved to. */
+  const find = async (signal: AbortSignal | undefined): Promise<Repository | null> => {
+    opened ??= await findRepository(store, { prefix, encryption, signal })
+    return opened
+  }
+  const commit = async (
+    id: string,
+    details: VersionDetails,
+    writeTree: SaveVersionOptions['writeTree'],
+  ): Promise<SavedVersion> => {
+    const {
+      message = '',
+      author = null,
+      metadata = {},
+      tags = [],
+      parent,
+      onConflict,
+      template,
+      signal,
+    } = details
+    for (const tag of tags) assertTag(tag)
+    const repository = await open(signal)
+    return saveVersion(repository, {
+      workspaceId: id,
+      message,
+      author,
+      metadata,
+      tags,
+      parent,
+      onConflict,
+      template,
+      createdAt: stamp,
+      writeTree,
+      signal,
+    })
+  }
+  const findRecord = async (
+    id: string,
+    version: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly repository: Repository; readonly record: VersionRecord } | null> => {
+    assertWorkspaceId(id)
+    if (version !== undefined) assertVersionNumber(version)
+    const repository = await find(signal)
+    if (repository === null) return null
+    const record = await findVersion(repository, id, version, signal)
+    return record === null ? null : { repository, record }
+  }
+  const describeWithTags = async (
+    repository: Repository,
+    record: VersionRecord,
+    signal: AbortSignal | undefined,
+  ): Promise<WorkspaceVersion> => {
+    const { workspaceId, version } = record
+    const changes = await listTagChanges(repository, workspaceId, { version, signal })
+    return describe(record, changes.get(version))
+  }
 
   return {
     async upload(id, bundle, given = {}) {
       assertWorkspaceId(id)
-      const { signal, onProgress } = given
-      const { format, chunks } = await openUpload(bundle, signal)
-      const tee = teeCheck(chunks, (copies) => checkBundle(copies, { signal, onProgress }))
-      const archive: NewArchive = {
-        format,
-        chunks: tee.chunks,
-        async contents() {
-          const { files, directories, symlinks, hardLinks, contentBytes } = await tee.result()
-          return { entries: files + directories + symlinks + hardLinks, contentBytes }
-        },
-      }
-      return saveArchive(store, log, id, archive, stamped(given))
+      const { limits, signal } = given
+      return withStagingDirectory(async (directory) => {
+        await extractBundle(bundle, directory, { limits, signal })
+        const { record } = await commit(id, given, (parent, repository) =>
+          saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
+        )
+        return describe(record)
+      })
     },
 
-    async download(id, { version, signal } = {}) {
-      assertWorkspaceId(id)
-      const record =
-        version === undefined ? await log.newest(id, signal) : await log.read(id, version, signal)
-      return record === null ? null : openArchive(store, record, signal)
+    async download(id, { version, format = 'tar.zst', signal } = {}) {
+      const found = await findRecord(id, version, signal)
+      if (found === null) return null
+      const { repository, record } = found
+      const chunks = archiveVersion(repository, record, format, signal)
+      const described = await describeWithTags(repository, record, signal)
+      return toDownload(chunks, { version: described, format })
     },
 
     async delete(id, { signal } = {}) {
       assertWorkspaceId(id)
-      const numbers: number[] = []
-      for await (const number of log.numbers(id, signal)) numbers.push(number)
-      for (const number of numbers.reverse()) await log.remove(id, number, signal)
-      for await (const { key } of store.list(`archives/${id}/`, { signal }))
-        await store.delete(key, { signal })
+      const repository = await find(signal)
+      if (repository !== null) await removeWorkspace(repository, id, signal)
     },
 
     async exists(id, { signal } = {}) {
       assertWorkspaceId(id)
-      for await (const number of log.numbers(id, signal)) return number > 0
-      return false
+      const repository = await find(signal)
+      return repository !== null && (await findLatestVersion(repository, id, signal)) !== null
     },
 
-    async *list({ prefix = '', signal } = {}) {
-      if (prefix !== '') assertWorkspaceId(prefix)
-      const ids: string[] = []
-      for await (const id of log.workspaceIds(prefix, signal)) ids.push(id)
-      for (const workspaceId of ids.sort()) {
-        const latest = await log.newest(workspaceId, signal)
-        if (latest !== null) yield { workspaceId, latest: latest.version }
+    async *list({ prefix: within = '', signal } = {}) {
+      if (within !== '') assertWorkspaceId(within)
+      const repository = await find(signal)
+      if (repository === null) return
+      for (const workspaceId of await scanWorkspaceIds(repository, within, signal)) {
+        const record = await findVersion(repository, workspaceId, undefined, signal)
+        if (record !== null) yield { workspaceId, latest: await describeWithTags(repository, record, signal) }
       }
     },
 
     async save(id, directory, given) {
       assertWorkspaceId(id)
-      const { exclude, onProgress, signal } = given
-      const bundle = createBundle(directory, { exclude, onProgress, signal })
-      const archive: NewArchive = {
-        format: 'tar.zst',
-        chunks: bundle,
-        async contents() {
-          const { files, directories, symlinks, hardLinks, contentBytes } = bundle.report()
-          return { entries: files + directories + symlinks + hardLinks, contentBytes }
-        },
-      }
-      const version = await saveArchive(store, log, id, archive, stamped(given))
-      return { version, report: bundle.report() }
+      const { exclude, cacheDirectory = null, onProgress, signal } = given
+      const saved = await commit(id, given, (parent, repository) =>
+        saveDirectory(repository, {
+          workspaceId: id,
+          directory,
+          parent,
+          exclude,
+          cacheDirectory,
+          onProgress,
+          signal,
+        }),
+      )
+      return { version: describe(saved.record), report: reportOf(saved) }
     },
 
     async load(id, directory, given = {}) {
-      assertWorkspaceId(id)
-      const { version, signal } = given
-      const record =
-        version === undefined ? await log.newest(id, signal) : await log.read(id, version, signal)
-      if (record === null) return null
-      return { version: record.version, report: await loadArchive(store, record, directory, given) }
+      const { version, cacheDirectory = null, signal } = given
+      const found = await findRecord(id, version, signal)
+      if (found === null) return null
+      const { repository, record } = found
+      const report = await loadDirectory(repository, record, directory, { ...given, cacheDirectory })
+      return {
+        version: await describeWithTags(repository, record, signal),
+        report: { ...report, files: report.written.files + report.kept.files },
+      }
+    },
+
+    async readFile(id, path, given = {}) {
+      const found = await findRecord(id, given.version, given.signal)
+      return found === null ? null : readVersionFile(found.repository, found.record, path, given)
+    },
+
+    async verify(id, given = {}) {
+      const found = await findRecord(id, given.version, given.signal)
+      return found === null ? null : verifyVersion(found.repository, found.record, given)
     },
 
     async *history(id, { signal } = {}) {
       assertWorkspaceId(id)
-      for await (const number of log.numbers(id, signal)) {
-        const record = await log.read(id, number, signal)
-        if (record !== null) yield record.version
-      }
+      const repository = await find(signal)
+      if (repository === null) return
+      const changes = await listTagChanges(repository, id, { signal })
+      for await (const record of readHistory(repository, id, signal))
+        yield describe(record, changes.get(record.version))
+    },
+
+    async version(id, { version, signal } = {}) {
+      const found = await findRecord(id, version, signal)
+      return found === null ? null : describeWithTags(found.repository, found.record, signal)
+    },
+
+    async *diff(id, from, to, { signal } = {}) {
+      const before = await findRecord(id, from, signal)
+      const after = await findRecord(id, to, signal)
+      if (before === null) throw noVersion(id, from)
+      if (after === null) throw noVersion(id, to)
+      yield* diffVersions(before.repository, before.record, after.record, signal)
+    },
+
+    async fork(id, newId, given = {}) {
+      assertWorkspaceId(newId)
+      const { version, message, author = null, metadata = {}, template, signal } = given
+      const found = await findRecord(id, version, signal)
+      if (found === null) throw noVersion(id, version)
+      const record = await forkVersion(found.repository, {
+        workspaceId: id,
+        version,
+        newId,
+        message: message ?? `Fork of ${id} version ${found.record.version}`,
+        author,
+        metadata,
+        template,
+        createdAt: stamp,
+        signal,
+      })
+      return describe(record)
+    },
+
+    async tag(id, version, tag, { signal } = {}) {
+      const found = await findRecord(id, version, signal)
+      if (found === null) throw noVersion(id, version)
+      await setTag(found.repository, id, version, tag, signal)
+    },
+
+    async untag(id, version, tag, { signal } = {}) {
+      assertTag(tag)
+      const found = await findRecord(id, version, signal)
+      if (found !== null) await removeTag(found.repository, id, version, tag, signal)
+    },
+
+    async prune(policy, given = {}) {
+      if (given.workspaceId !== undefined) assertWorkspaceId(given.workspaceId)
+      const repository = await find(given.signal)
+      return repository === null ? nothingPruned(given) : prune(repository, policy, given)
+    },
+
+    async usage({ signal } = {}) {
+      const repository = await find(signal)
+      if (repository === null) return { totalBytes: 0, unreferencedBytes: 0, workspaces: [] }
+      return measureUsage(repository, signal)
     },
   }
 }
 
-/** The first chunk tells the format, which the record and the archive's name need before the rest is there. */
-async function openUpload(
-  bundle: AsyncIterable<Uint8Array> | Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<{ format: BundleFormat; chunks: AsyncGenerator<Uint8Array, void, void> }> {
-  async function* whole(): AsyncGenerator<Uint8Array, void, void> {
-    if (bundle instanceof Uint8Array) yield bundle
-    else yield* bundle
+function describe(record: VersionRecord, changes?: TagChanges): WorkspaceVersion {
+  const { workspaceId, version, parent, message, author, metadata, template, createdAt, stats } = record
+  const isFork = parent !== null && parent.workspaceId !== workspaceId
+  return {
+    workspaceId,
+    version,
+    parent: parent === null || isFork ? null : parent.version,
+    forkedFrom: isFork ? parent : null,
+    message,
+    author,
+    metadata,
+    tags: effectiveTags(record, changes),
+    template,
+    createdAt,
+    ...stats,
+    entries: stats.files + stats.directories + stats.symlinks,
+    storedBytes: record.packs.reduce((sum, { bytes }) => sum + bytes, 0),
   }
-  signal?.throwIfAborted()
-  const source = whole()
-  let first = await source.next()
-  while (first.done !== true && first.value.length === 0) first = await source.next()
-  if (first.done === true) {
-    throw new WorkspaceError('INVALID_INPUT', 'The bundle is empty: a tar.zst or tar.gz is needed.')
+}
+
+function reportOf({ record, tree, base }: SavedVersion): SaveReport {
+  const { root: _root, packs: _packs, newPacks: _newPacks, stats, ...report } = tree
+  return { ...report, ...stats, comparedWith: base?.workspaceId === record.workspaceId ? base.version : null }
+}
+
+function toDownload(
+  chunks: AsyncGenerator<Uint8Array, void, void>,
+  facts: Pick<BundleDownload, 'version' | 'format'>,
+): BundleDownload {
+  return {
+    ...facts,
+    [Symbol.asyncIterator]: () => chunks,
+    async discard() {
+      await chunks.return().catch(() => undefined)
+    },
   }
-  const head = first.value
-  async function* chunks(): AsyncGenerator<Uint8Array, void, void> {
-    yield head
-    yield* source
-  }
-  return { format: head[0] === 0x1f ? 'tar.gz' : 'tar.zst', chunks: chunks() }
+}
+
+function nothingPruned({ dryRun = false }: PruneOptions): PruneResult {
+  const none = { packs: 0, bytes: 0 }
+  return { dryRun, removed: [], keptVersions: 0, condemned: none, deleted: none, waiting: none }
+}
+
+function noVersion(workspaceId: string, version: number | undefined): WorkspaceError {
+  const which = version === undefined ? 'no saved version' : `no version ${version}`
+  return new WorkspaceError('NOT_FOUND', `The workspace ${workspaceId} has ${which}. Look at its history.`, {
+    details: { workspaceId, ...(version === undefined ? {} : { version }) },
+  })
 }

@@ -11,7 +11,7 @@ const BLOCKS_IN_FLIGHT = 3
  * one stream. gzip: one member whose deflate blocks end on byte boundaries (the way of pigz).
  */
 export async function* compressBlocks(
-  blocks: Iterator<Buffer, void, void>,
+  blocks: Iterator<Buffer, void, void> | AsyncIterator<Buffer, void, void>,
   format: BundleFormat,
   level: number,
   pool: BlockPool,
@@ -21,7 +21,7 @@ export async function* compressBlocks(
   try {
     if (encoder.header.length > 0) yield encoder.header
     for (;;) {
-      const next = blocks.next()
+      const next = await blocks.next()
       if (next.done === true) break
       const block = next.value
       const compressed = encoder.encode(block)
@@ -38,7 +38,7 @@ export async function* compressBlocks(
     const trailer = encoder.trailer()
     if (trailer.length > 0) yield trailer
   } finally {
-    blocks.return?.()
+    await blocks.return?.()
     await Promise.allSettled(pending)
   }
 }

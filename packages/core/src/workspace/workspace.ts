@@ -1,15 +1,25 @@
-import { dirname, join, resolve } from 'node:path'
+import { mkdir, realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
 import type {
   BundleStore,
   LoadOptions,
+  ReadFileOptions,
   SaveOptions,
+  VerifyOptions,
+  WaitOptions,
   WorkspaceLoadResult,
   WorkspaceSaveResult,
   WorkspaceVersion,
 } from '../bundle/bundle-store.ts'
+import type { VersionChange } from '../bundle/engine/diff-versions.ts'
+import type { PruneOptions, PruneResult } from '../bundle/engine/prune.ts'
+import type { VersionFile } from '../bundle/engine/read-file.ts'
+import type { RetentionPolicy } from '../bundle/engine/retention-policy.ts'
+import type { WorkspaceUsage } from '../bundle/engine/usage.ts'
+import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
@@ -109,7 +119,8 @@ export class Workspace {
    * on top of what is there. `null` when nothing has been saved yet; the directory is then untouched.
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
-    return this.#requireStore('load').load(this.id, this.path, options)
+    const store = this.#requireStore('load')
+    return store.load(this.id, this.path, { cacheDirectory: await this.#cacheDirectory(), ...options })
   }
 
   /**
@@ -119,7 +130,8 @@ export class Workspace {
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
     const store = this.#requireStore('save')
     const root = await resolveWorkspaceRoot(this.path)
-    return store.save(this.id, root, { exclude: this.exclude, ...options, message })
+    const cacheDirectory = await this.#cacheDirectory()
+    return store.save(this.id, root, { exclude: this.exclude, cacheDirectory, ...options, message })
   }
 
   /** Saved versions, newest first. */
@@ -135,23 +147,38 @@ export class Workspace {
     const store = this.#requireStore('fork')
     const { path = join(dirname(this.path), id), version, signal } = options
     const fork = new Workspace({ id, path, store, stateDir: this.stateDir, exclude: this.exclude })
-    if (await store.exists(id, { signal })) throw alreadyExists(id)
-    const source = await store.download(this.id, { version, signal })
-    if (source === null) {
-      const which = version === undefined ? 'no saved version' : `no version ${version}`
-      throw new WorkspaceError(
-        'NOT_FOUND',
-        `The workspace ${this.id} has ${which} to fork from. Save it first.`,
-        {
-          details: { id: this.id },
-        },
-      )
-    }
-    const message = `Fork of ${this.id} version ${source.version.version}`
-    await store.upload(id, source, { message, parent: 0, signal }).catch((error: unknown) => {
-      throw WorkspaceError.is(error, 'CONFLICT') ? alreadyExists(id, error) : error
-    })
+    await store.fork(this.id, id, { version, signal })
     return fork
+  }
+
+  /** One file of a saved version, streamed and checked; `null` when there is none. */
+  async readFile(path: string, options: ReadFileOptions = {}): Promise<VersionFile | null> {
+    return this.#requireStore('read a file').readFile(this.id, path, options)
+  }
+
+  /** Reads back every byte that a saved version needs, and says what is damaged; `null` when there is none. */
+  async verify(options: VerifyOptions = {}): Promise<VerifiedVersion | null> {
+    return this.#requireStore('verify').verify(this.id, options)
+  }
+
+  /** What differs from one saved version to another, in path order. @throws `NOT_FOUND` */
+  diffVersions(from: number, to: number, options: WaitOptions = {}): AsyncIterable<VersionChange> {
+    return this.#requireStore('compare versions').diff(this.id, from, to, options)
+  }
+
+  /** Removes saved versions of this workspace by a policy, and what no version of any workspace needs any more. */
+  async prune(
+    policy: RetentionPolicy | null,
+    options: Omit<PruneOptions, 'workspaceId'> = {},
+  ): Promise<PruneResult> {
+    return this.#requireStore('prune').prune(policy, { ...options, workspaceId: this.id })
+  }
+
+  /** The bytes that saved versions of this workspace take. */
+  async usage(options: WaitOptions = {}): Promise<WorkspaceUsage> {
+    const { workspaces } = await this.#requireStore('measure its usage').usage(options)
+    const none = { workspaceId: this.id, ownBytes: 0, sharedBytes: 0, versions: [] }
+    return workspaces.find(({ workspaceId }) => workspaceId === this.id) ?? none
   }
 
   /** Captures the directory as it is now. */
@@ -190,6 +217,23 @@ export class Workspace {
     return openSnapshotBackend({ path, stateDirectory, ...options })
   }
 
+  /** Where saves and loads note what they have seen of the directory; without it they read every file. */
+  async #cacheDirectory(): Promise<string | undefined> {
+    const root = await resolveWorkspaceRoot(this.path).catch(() => null)
+    // A directory that a load is about to make.
+    const parent = root === null ? await realpath(dirname(this.path)).catch(() => null) : null
+    const path = root ?? (parent === null ? null : join(parent, basename(this.path)))
+    if (path === null) return undefined
+    try {
+      const directory = join(await prepareStateDirectory(path, this.stateDir), 'versions')
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      return directory
+    } catch (error) {
+      if (WorkspaceError.is(error, 'INVALID_INPUT')) throw error
+      return undefined
+    }
+  }
+
   #requireStore(verb: string): BundleStore {
     if (this.#store !== undefined) return this.#store
     throw new WorkspaceError(
@@ -201,15 +245,4 @@ export class Workspace {
 
 function isBundleStore(store: ObjectStore | BundleStore): store is BundleStore {
   return 'upload' in store && 'save' in store
-}
-
-function alreadyExists(id: string, cause?: unknown): WorkspaceError {
-  return new WorkspaceError(
-    'ALREADY_EXISTS',
-    `There is a workspace ${id} already. Choose another id for the fork.`,
-    {
-      cause,
-      details: { id },
-    },
-  )
 }

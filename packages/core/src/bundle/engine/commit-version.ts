@@ -19,7 +19,7 @@ const LONGEST_PAUSE_MS = 1_000
  * comparing nonces, so a version is committed once and success is told once.
  *
  * @throws `UNSUPPORTED` when the store cannot create an object only if it is absent
- * @throws `UNAVAILABLE`, `TIMEOUT` when it stays open; the version may exist then
+ * @throws `UNAVAILABLE`, `TIMEOUT` with details `committed: 'unknown'` when it stays open; the version may exist then
  */
 export async function commitVersion(
   repository: Repository,
@@ -61,12 +61,12 @@ async function putRecord(
       // A client that repeats its requests may report its own first success as a conflict.
       const stored = await readVersion(repository, record.workspaceId, record.version, signal).catch(
         (readError: unknown) => {
-          throw isUnclear && isOutage(readError) ? error : readError
+          throw isUnclear && isOutage(readError) ? unclearCommit(error, record) : readError
         },
       )
       if (stored !== null) return stored.nonce === record.nonce
       if (!isUnclear) return false
-      if (attempt === PUT_ATTEMPTS) throw error
+      if (attempt === PUT_ATTEMPTS) throw unclearCommit(error, record)
     }
   }
 }
@@ -126,6 +126,19 @@ async function putAndReadBack(
   if (!(await putRecord(repository, record, signal))) return false
   const stored = await readVersion(repository, record.workspaceId, record.version, signal)
   return stored?.nonce === record.nonce
+}
+
+/** Whether an error leaves open if a version was committed. */
+export function isCommitUnclear(error: unknown): boolean {
+  return WorkspaceError.is(error) && error.details['committed'] === 'unknown'
+}
+
+function unclearCommit(error: WorkspaceError, { workspaceId, version }: VersionRecord): WorkspaceError {
+  return new WorkspaceError(
+    error.code,
+    `The store did not say whether version ${version} of ${workspaceId} was committed. Look at the history before you save again.`,
+    { cause: error, details: { workspaceId, version, committed: 'unknown' } },
+  )
 }
 
 function isOutage(error: unknown): boolean {

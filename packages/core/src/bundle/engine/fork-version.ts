@@ -17,6 +17,8 @@ export interface ForkVersionOptions {
   readonly author: string | null
   readonly metadata: Readonly<Record<string, string>>
   readonly template?: boolean | undefined
+  /** Gives the time that the version is stamped with, ISO 8601. @default the repository's clock */
+  readonly createdAt?: (() => string) | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -51,7 +53,7 @@ export async function forkVersion(
       author: options.author,
       metadata: options.metadata,
       tags: [],
-      createdAt: new Date(now()).toISOString(),
+      createdAt: options.createdAt?.() ?? new Date(now()).toISOString(),
       template: options.template ?? false,
     }
     if (!(await commitVersion(repository, record, signal))) throw alreadyExists(newId)

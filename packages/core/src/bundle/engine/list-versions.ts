@@ -59,9 +59,25 @@ export async function readVersion(
   const key = repository.versionKey(workspaceId, version)
   const found = await readObject(repository.store, key, MAX_RECORD_BYTES, signal)
   if (found === null || found.bytes.length === 0) return null
-  const record = decodeVersionRecord(found.bytes, { workspaceId, version }, repository.keys)
+  const record = decodeRecord(repository, workspaceId, version, found.bytes)
   rememberRecord(repository, record, found.info.etag)
   return record
+}
+
+function decodeRecord(
+  repository: Repository,
+  workspaceId: string,
+  version: number,
+  bytes: Uint8Array,
+): VersionRecord {
+  try {
+    return decodeVersionRecord(bytes, { workspaceId, version }, repository.keys)
+  } catch (error) {
+    if (!WorkspaceError.is(error)) throw error
+    const key = repository.versionKey(workspaceId, version)
+    const details = { ...error.details, key, workspaceId, version }
+    throw new WorkspaceError(error.code, error.message, { cause: error.cause ?? error, details })
+  }
 }
 
 /** The same for a version that a listing shows: without a read when it is known. */

@@ -100,6 +100,8 @@ export interface PackLease {
   readonly repository: Repository
   /** @returns `false` when a pack is gone */
   renew(signal?: AbortSignal): Promise<boolean>
+  /** Deletes the packs of a save that came to nothing, as far as that works: the rest is garbage for prune. */
+  discard(): Promise<void>
 }
 
 export function leasePacks(repository: Repository): PackLease {
@@ -125,7 +127,15 @@ export function leasePacks(repository: Repository): PackLease {
       return info
     },
   }
-  return { repository: { ...repository, store }, renew }
+  return {
+    repository: { ...repository, store },
+    renew,
+    async discard() {
+      for (const id of securedAt.keys())
+        await repository.store.delete(repository.packKey(id)).catch(() => undefined)
+      securedAt.clear()
+    },
+  }
 }
 
 export function packsGone(): WorkspaceError {

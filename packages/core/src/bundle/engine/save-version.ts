@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import type { VersionRecord } from '../format/version-record.ts'
-import { commitVersion } from './commit-version.ts'
+import { commitVersion, isCommitUnclear } from './commit-version.ts'
 import { findVersion, readVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, leasePacks, packsGone, securePacks, type PackLease } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
@@ -21,6 +21,8 @@ export interface SaveVersionOptions {
   readonly template?: boolean | undefined
   /** Puts the content into the store, through the repository that it is given. May be called again. */
   readonly writeTree: (parent: VersionRecord | null, repository: Repository) => Promise<SavedTree>
+  /** Gives the time that the version is stamped with, ISO 8601. @default the repository's clock */
+  readonly createdAt?: (() => string) | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -43,7 +45,7 @@ const ATTEMPTS = 5
 
 /**
  * Stores content as the next version of a workspace: nothing is overwritten, and of two writers with one parent one
- * gets `CONFLICT` (details: `version`, the winner's), or with `onConflict: 'rebase'` becomes the version after it. A
+ * gets `CONFLICT` (details: `winner`, the version that was first), or with `onConflict: 'rebase'` becomes the version after it. A
  * rebased version holds what its own directory held: content of the winner is not merged in, it stays in its version.
  *
  * @throws `CONFLICT`, `ACCESS_DENIED` for a template, `UNSUPPORTED`, and what `writeTree` throws
@@ -62,9 +64,17 @@ export async function saveVersion(
     refuseTemplate(parent.record)
     const lease = leasePacks(repository)
     const base = parent.record
-    const tree = await writeTree(base, lease.repository)
-    const outcome = await commitTree(repository, { options, parent, base, tree, lease, seen })
-    if (outcome.record !== null) return { record: outcome.record, tree, base }
+    let tree: SavedTree
+    let outcome: Awaited<ReturnType<typeof commitTree>>
+    try {
+      tree = await writeTree(base, lease.repository)
+      outcome = await commitTree(repository, { options, parent, base, tree, lease, seen })
+      if (outcome.record !== null) return { record: outcome.record, tree, base }
+      await lease.discard()
+    } catch (error) {
+      if (!isCommitUnclear(error)) await lease.discard()
+      throw error
+    }
     // What the tree names is not safe any more (its base version and packs were removed): store it anew.
     if (outcome.latest.version !== parent.version && onConflict === 'fail')
       throw conflict(workspaceId, parent.version, outcome.latest.version)
@@ -108,7 +118,12 @@ async function commitTree(
     if (!(await lease.renew(signal))) return { record: null, latest: parent }
     if (isStale(parent.at) || isStale(baseSeenAt)) continue
     const checkedAt = Math.min(parent.at, baseSeenAt)
-    const record = recordOf(options, parent.record, tree, now())
+    const record = recordOf(
+      options,
+      parent.record,
+      tree,
+      options.createdAt?.() ?? new Date(now()).toISOString(),
+    )
     if (await commitVersion(repository, record, signal)) {
       if (now() - checkedAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
       return { record, latest: parent }
@@ -153,7 +168,7 @@ function recordOf(
   options: SaveVersionOptions,
   parent: VersionRecord | null,
   tree: SavedTree,
-  now: number,
+  createdAt: string,
 ): VersionRecord {
   const { workspaceId, message, author, metadata, tags, template = false } = options
   return {
@@ -166,7 +181,7 @@ function recordOf(
     author,
     metadata,
     tags: [...new Set(tags)],
-    createdAt: new Date(now).toISOString(),
+    createdAt,
     template,
     root: tree.root,
     packs: tree.packs,
@@ -215,6 +230,6 @@ function conflict(workspaceId: string, expected: number, version: number): Works
   return new WorkspaceError(
     'CONFLICT',
     `Cannot save ${workspaceId}: its latest version should be ${expected}, but ${instead}. Load it, or save with onConflict: 'rebase'.`,
-    { details: { workspaceId, expected, version } },
+    { details: { workspaceId, expected, winner: version } },
   )
 }

@@ -57,3 +57,34 @@ function sortIn(workspace: Scanned, info: ObjectInfo, kind: string, rest: readon
     tagChanges.set(parsed.version, tags.set(parsed.tag, info.size > 0))
   }
 }
+
+/** Entries of one workspace that are read over before the listing is started anew behind it. */
+const ENTRIES_READ_OVER = 500
+
+/** Ids that have a version, in byte order. Does not list all versions of a workspace that has many. */
+export async function scanWorkspaceIds(
+  repository: Repository,
+  prefix: string,
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  const root = `${repository.prefix}workspaces/`
+  const ids = new Set<string>()
+  let startAfter: string | undefined
+  do {
+    let current = ''
+    let entries = 0
+    const listing = repository.store.list(root + prefix, { startAfter, signal })
+    startAfter = undefined
+    for await (const { key, size } of listing) {
+      const [workspaceId = '', kind] = key.slice(root.length).split('/')
+      entries = workspaceId === current ? entries + 1 : 0
+      current = workspaceId
+      if (kind === 'versions' && size > 0) ids.add(workspaceId)
+      if (entries <= ENTRIES_READ_OVER || !ids.has(workspaceId)) continue
+      // "0" is the character after "/".
+      startAfter = `${root}${workspaceId}0`
+      break
+    }
+  } while (startAfter !== undefined)
+  return [...ids].sort()
+}
