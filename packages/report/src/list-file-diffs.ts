@@ -29,13 +29,12 @@ export function listFileDiffs(
   diff: WorkspaceDiff,
   patch: Uint8Array | null = decodePatch(diff),
 ): DiffContent {
-  const patches = new Map<string, { hunks: readonly Hunk[]; isBinary: boolean }>()
+  const patches = new Map<string, { readonly hunks: Hunk[]; isBinary: boolean }>()
   for (const { path, hunks, isBinary } of patch === null ? [] : parsePatch(patch)) {
-    const other = patches.get(path)
-    patches.set(path, {
-      hunks: other === undefined ? hunks : [...other.hunks, ...hunks],
-      isBinary: isBinary || other?.isBinary === true,
-    })
+    const content = patches.get(path) ?? { hunks: [], isBinary: false }
+    for (const hunk of hunks) content.hunks.push(hunk)
+    content.isBinary ||= isBinary
+    patches.set(path, content)
   }
   const deleted = new Map(
     diff.changes.filter((change) => change.status === 'deleted').map((change) => [change.path, change]),

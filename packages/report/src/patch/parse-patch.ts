@@ -24,6 +24,8 @@ export interface Hunk {
 }
 
 const LINE_FEED = 0x0a
+/** Two quoted names of PATH_MAX bytes have less; a longer line is no header. */
+const MAX_HEADER_BYTES = 65_536
 const fileHeader = /^diff --git (.+)$/s
 const hunkHeader = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)$/s
 
@@ -38,7 +40,7 @@ export function parsePatch(patch: Uint8Array): FilePatch[] {
   let at = 0
   while (at < bytes.length) {
     const end = endOfLine(bytes, at)
-    const first = bytes[at]
+    const first = end - at > MAX_HEADER_BYTES ? undefined : bytes[at]
     if (first === 0x64 /* d */) {
       const names = fileHeader.exec(bytes.toString('latin1', at, end))?.[1]
       const path = names === undefined ? null : pathOf(names)

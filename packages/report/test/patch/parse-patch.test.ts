@@ -166,6 +166,7 @@ describe('damaged patches', () => {
     ['names that differ', 'diff --git a/x b/y\n@@ -1 +1 @@\n-a\n+b\n'],
     ['an open quote', 'diff --git "a/x "b/x\n'],
     ['no line feed at all', 'diff --git a/x b/x'],
+    ['a header of a megabyte', `diff --git "a/${'\\\\'.repeat(500_000)}" "b/x"\n`],
   ])('do not throw: %s', (_, text) => {
     for (const file of parsePatch(Buffer.from(text)))
       expect(linesOf(Buffer.from(text), file).length).toBeLessThan(2)
