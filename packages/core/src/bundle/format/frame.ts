@@ -132,6 +132,7 @@ function openFrame(stored: Uint8Array, position: FramePosition, keys: Repository
   if ((keys !== null) !== (codec === SEALED)) {
     reader.fail(keys === null ? 'it is encrypted in a repository that is not' : 'it is not encrypted')
   }
+  if (keys !== null && rawBytes !== 0) reader.fail('its header is not that of an encrypted frame')
   const content = keys === null ? { codec, rawBytes, payload } : unseal(payload, position, keys)
   if (![PLAIN, ZSTD, DEFLATE].includes(content.codec)) reader.fail(`its codec ${content.codec} is unknown`)
   if (content.rawBytes > MAX_RAW_FRAME_BYTES) reader.fail(`it says to hold ${content.rawBytes} bytes`)
