@@ -44,6 +44,7 @@ export function listDirectory(root: string): Listing {
 export async function listSaved(
   repository: Repository,
   tree: Pick<SavedTree, 'root' | 'packs'>,
+  onFile: (path: string, content: Buffer) => void = () => undefined,
 ): Promise<Listing> {
   const chunks = await readChunks(repository, tree)
   const readChunk = async (id: string): Promise<Uint8Array> => {
@@ -66,7 +67,9 @@ export async function listSaved(
         for await (const run of readRuns(entry, readChunk)) {
           parts.push(run.kind === 'zeros' ? Buffer.alloc(run.length) : await readChunk(run.id))
         }
-        listing[inner] = `file ${facts} ${sha(Buffer.concat(parts))}`
+        const content = Buffer.concat(parts)
+        onFile(inner, content)
+        listing[inner] = `file ${facts} ${sha(content)}`
       }
     }
   }
