@@ -5,6 +5,7 @@ export default defineConfig({
     index: 'src/index.ts',
     'capture-worker': 'src/snapshot/hash/capture-worker.ts',
     'bundle-worker': 'src/bundle/bundle-worker.ts',
+    'restore-worker': 'src/bundle/engine/restore-worker.ts',
   },
   format: 'esm',
   dts: { entry: 'src/index.ts' },

@@ -22,18 +22,23 @@ export interface ChunkLocator {
   locate(id: ContentId): Promise<ChunkPlace>
   /** As `locate`, among the packs that are open. */
   find(id: ContentId): ChunkPlace | null
+  openPacks(): readonly PackIndex[]
   /** Packs whose index could not be read so far: the error by the pack's id. */
   readonly damagedPacks: ReadonlyMap<string, unknown>
 }
 
-/** An index is one request; so many are waited for at once. */
-const PACKS_AT_ONCE = 8
+/** An index is one request; up to so many are waited for at once. */
+const MAX_PACKS_AT_ONCE = 8
 
-/** Takes the indexes as they are, and one table over them of 8 bytes for each chunk. */
+/**
+ * Takes the indexes as they are, and one table over them of 8 bytes for each chunk.
+ * @param all whether most packs will be needed, so that they are opened several at a time from the beginning
+ */
 export function createChunkLocator(
   repository: Repository,
   packs: readonly PackReference[],
   signal?: AbortSignal,
+  all = false,
 ): ChunkLocator {
   const unopened = [...packs]
   const opened: PackIndex[] = []
@@ -42,6 +47,7 @@ export function createChunkLocator(
   let chunkCount = 0
   let table = new Int32Array(1024)
   let opening: Promise<void> | null = null
+  let packsAtOnce = all ? MAX_PACKS_AT_ONCE : 1
 
   function chunkOf(number: number): ChunkPlace {
     let low = 0
@@ -88,7 +94,8 @@ export function createChunkLocator(
   }
 
   async function openMore(): Promise<void> {
-    const batch = unopened.splice(-PACKS_AT_ONCE).toReversed()
+    const batch = unopened.splice(-packsAtOnce).toReversed()
+    packsAtOnce = Math.min(packsAtOnce * 2, MAX_PACKS_AT_ONCE)
     const indexes = await Promise.all(
       batch.map(async (pack) => {
         try {
@@ -112,6 +119,7 @@ export function createChunkLocator(
   return {
     damagedPacks,
     find,
+    openPacks: () => opened,
     async locate(id) {
       for (;;) {
         const place = find(id)

@@ -13,7 +13,7 @@ import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
 import { pathText } from '../exclude-filter.ts'
 import type { FileEntry, SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
 import { closePresent, openPresent, type ContentCheck } from './check-file.ts'
-import type { KnownFiles } from './known-files.ts'
+import type { LoadMemory } from './load-memory.ts'
 import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
 import type { FileFields } from './restore-frame.ts'
@@ -26,11 +26,10 @@ export interface CompareContext {
   readonly tree: TreeReader
   readonly stage: TreeStage
   readonly plan: LoadPlan
-  readonly known: KnownFiles
+  readonly memory: LoadMemory
   readonly content: ContentCheck
   readonly slice: TimeSlice
   readonly tally: CompareTally
-  readonly onKept: (path: ByteString, stats: BigIntStats, file: FileEntry) => void
   readonly onProgress: () => void
 }
 
@@ -136,6 +135,7 @@ export async function compareDirectory(
         readlinkSync(childPath(open, place.name), { encoding: 'latin1' }) === entry.target &&
         isSameFields({ ...before, mode: 0 }, { ...wantedFields(entry, before), mode: 0 })
       if (isSame) {
+        context.memory.addKept(place.path, stats, false)
         tally.kept.files += 1
         return
       }
@@ -159,8 +159,11 @@ export async function compareDirectory(
       const isAlike = isSameFields(before, after)
       // The file may have names outside of the directory, and would change there too.
       if (isAlike || stats.nlink === 1n) {
-        if (!isAlike) place.directory.fields.push({ name: place.name, found: foundEntry(stats), before, after })
-        keep(place, entry, stats)
+        if (!isAlike) {
+          place.directory.fields.push({ name: place.name, found: foundEntry(stats), before, after })
+          context.memory.addUnsettled(place.path)
+        }
+        keep(entry)
         return
       }
     }
@@ -174,14 +177,20 @@ export async function compareDirectory(
 
   async function isSameFile(place: Place, entry: FileEntry, stats: BigIntStats, open: DirectoryHandle): Promise<boolean> {
     if (stats.size !== BigInt(entry.size)) return false
-    if (context.known.hasContent(place.path, stats, entry)) return true
+    if (context.memory.hasContent(place.path, stats, entry.runs)) {
+      context.memory.addKept(place.path, stats, true)
+      return true
+    }
     const fd = openPresent(open, place.name)
     if (fd === null) return false
     try {
       // What was opened must be what was looked at: it may have been exchanged for a device.
       if (fstatSync(fd, { bigint: true }).ino !== stats.ino) return false
       const isSame = await context.content.holds(fd, tree.runs(place.path, entry))
-      if (isSame) add(tally.verified, entry)
+      if (isSame) {
+        add(tally.verified, entry)
+        context.memory.addKept(place.path, stats, false)
+      }
       return isSame
     } catch (error) {
       if (!WorkspaceError.is(error, 'CORRUPT')) throw error
@@ -202,9 +211,8 @@ export async function compareDirectory(
     return group !== null && owner === group
   }
 
-  function keep(place: Place, entry: FileEntry, stats: BigIntStats): void {
+  function keep(entry: FileEntry): void {
     add(tally.kept, entry)
-    context.onKept(place.path, stats, entry)
     context.onProgress()
   }
 
@@ -257,7 +265,7 @@ export async function compareDirectory(
         return (inodes.get(stats.ino) ?? group) === group && isSameFields(before, wantedFields(entry, before))
       })
       for (const { place, entry, stats } of members) {
-        if (isKept && stats !== null) keep(place, entry, stats)
+        if (isKept) keep(entry)
         else {
           await stage.addFile(stagedPlace(place, comes(place, stats)), entry, null)
         }

@@ -20,7 +20,9 @@ import type { VersionRecord } from '../format/version-record.ts'
 import { createContentCheck } from './check-file.ts'
 import { createChunkLocator } from './chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
-import { nothingKnown } from './known-files.ts'
+import type { KnownTree } from './known-tree.ts'
+import { useKnownTree } from './known-trees.ts'
+import { createLoadMemory } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
 import { createLoadPlan } from './load-plan.ts'
 import { selectPaths, type Selection } from './path-selection.ts'
@@ -67,7 +69,9 @@ export async function loadDirectory(
   try {
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
-    const loaded = await loadInto(repository, record, target, selection, options)
+    const loaded = await useKnownTree(options.cacheDirectory, repository.marker.repository, (known) =>
+      loadInto(repository, record, { target, selection, known }, options),
+    )
     return { ...loaded, recovered }
   } catch (error) {
     throw toWorkspaceError(error, 'load into', given)
@@ -77,8 +81,7 @@ export async function loadDirectory(
 async function loadInto(
   repository: Repository,
   record: VersionRecord,
-  target: string,
-  selection: Selection,
+  { target, selection, known }: { target: string; selection: Selection; known: KnownTree },
   options: LoadDirectoryOptions,
 ): Promise<Omit<LoadedDirectory, 'recovered'>> {
   const { onDamage = 'fail', mode = 'exact', signal } = options
@@ -91,11 +94,12 @@ async function loadInto(
   const work = createWorkDirectory(target, false)
   const slice = timeSlice(signal)
   const tally = { deleted: { files: 0, bytes: 0 }, kept: { files: 0, bytes: 0 }, verified: { files: 0, bytes: 0 } }
-  const locator = createChunkLocator(repository, record.packs, signal)
-  const chunks = createChunkReader(repository, locator, selection === 'all', signal)
-  const tree = createTreeReader(chunks.read, options.limits)
-  const plan = createLoadPlan()
+  const locator = createChunkLocator(repository, record.packs, signal, !isFull && selection === 'all')
+  const chunks = createChunkReader(repository, locator, selection === 'all' && !isFull, signal)
   const fresh = openRoot(toByteString(join(work.path, 'new')))
+  const memory = createLoadMemory(known, fresh, isFull)
+  const tree = createTreeReader(chunks.read, options.limits, memory)
+  const plan = createLoadPlan()
   let phase: LoadProgress['phase'] = isFull ? 'compare' : 'fetch'
   const onProgress = (): void =>
     options.onProgress?.({
@@ -111,7 +115,9 @@ async function loadInto(
     locator,
     tree,
     onDamage,
-    onWritten: () => undefined,
+    expected: isFull || selection !== 'all' ? { files: 0, bytes: 0 } : { files: record.stats.files, bytes: record.stats.contentBytes },
+    onWritten: ({ path }, file, written) => memory.addWritten(path, file, written),
+    onLinked: ({ path }) => memory.addUnsettled(path),
     onDropped: ({ directory, name }) => {
       if (isFull && directory === 0) plan.drop(Number(name))
     },
@@ -125,7 +131,7 @@ async function loadInto(
       const handle = openRoot(toByteString(target))
       try {
         const content = createContentCheck(repository.keys, slice)
-        const context = { mode, tree, stage, plan, known: nothingKnown, content, slice, tally, onKept: () => undefined, onProgress }
+        const context = { mode, tree, stage, plan, memory, content, slice, tally, onProgress }
         await compareDirectory(context, root, record.root, handle, selection)
       } finally {
         closeDirectory(handle)
@@ -145,6 +151,8 @@ async function loadInto(
         throw error
       }
     } else if (!isFull) replace(work, target, isPresent, selection === 'all' ? record.root : null)
+    const isWhole = selection === 'all' && mode === 'exact' && stage.outcome.damaged.length === 0
+    if (isWhole && options.cacheDirectory !== null) await memory.conclude(target, record, locator)
     return report(record, stage, tally, journal, chunks.fetchedBytes())
   } finally {
     await stage.close()

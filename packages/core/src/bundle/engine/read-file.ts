@@ -57,7 +57,7 @@ export async function readVersionFile(
   signal?.throwIfAborted()
   const names = splitPath(path)
   if (names.length === 0) throw notAFile(path, 'the directory itself')
-  const locator = createChunkLocator(repository, record.packs, signal)
+  const locator = createChunkLocator(repository, record.packs, signal, false)
   const tree = createTreeReader(createChunkReader(repository, locator, false, signal).read)
   const found = await findEntry(tree, record, names)
   if (found === null) return null

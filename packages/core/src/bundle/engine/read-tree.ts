@@ -35,7 +35,7 @@ export async function* readTree(
 ): AsyncGenerator<ListedEntry, void, void> {
   const { under, limits, signal } = options
   const names = under === undefined ? [] : splitPath(under)
-  const locator = createChunkLocator(repository, record.packs, signal)
+  const locator = createChunkLocator(repository, record.packs, signal, names.length === 0)
   const tree = createTreeReader(createChunkReader(repository, locator, names.length === 0, signal).read, limits)
   if (names.length === 0) {
     yield* walk(tree, rootOf(record), signal)

@@ -72,28 +72,52 @@ export function writePieces(
   let damage: WorkspaceError | null = null
   const files: WrittenFile[] = []
   const endsAt = performance.now() + sliceMs
+  const file = openFiles()
   let checked: CheckedChunk | null = null
   let next = from
-  for (; next < job.pieces.length; next += 1) {
-    if (next > from && (next & 7) === 0 && performance.now() >= endsAt) break
-    const piece = job.pieces[next]
-    if (piece === undefined) break
-    if (checked === null || checked.id !== piece.id || checked.offset !== piece.offset) {
-      try {
-        const { id, offset, length } = piece
-        checked = { id, offset, bytes: cutChunk(job.packId, raw, { id, frame: job.frame, offset, length }, keys) }
-      } catch (error) {
-        if (!WorkspaceError.is(error, 'CORRUPT')) throw error
-        damage ??= error
-        damaged.push(next)
-        checked = null
-        continue
+  try {
+    for (; next < job.pieces.length; next += 1) {
+      if (next > from && (next & 7) === 0 && performance.now() >= endsAt) break
+      const piece = job.pieces[next]
+      if (piece === undefined) break
+      const { id, offset, length } = piece
+      if (checked === null || checked.id !== id || checked.offset !== offset) {
+        try {
+          checked = { id, offset, bytes: cutChunk(job.packId, raw, { id, frame: job.frame, offset, length }, keys) }
+        } catch (error) {
+          if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+          damage ??= error
+          damaged.push(next)
+          checked = null
+          continue
+        }
       }
+      if (piece.whole === null) writeAll(file.open(piece), checked.bytes, piece.position)
+      else files.push({ file: piece.file, ...writeWhole(piece, piece.whole, checked.bytes) })
     }
-    const written = writePiece(piece, checked.bytes)
-    if (written !== null) files.push(written)
+  } finally {
+    file.close()
   }
   return { next, result: { damaged, damage, files } }
+}
+
+/** Keeps the file of the last piece open for the next one. */
+function openFiles(): { open(piece: Piece): number; close(): void } {
+  let last: { readonly number: number; readonly fd: number } | null = null
+  const close = (): void => {
+    if (last !== null) closeSync(last.fd)
+    last = null
+  }
+  return {
+    close,
+    open(piece) {
+      if (last?.number === piece.file) return last.fd
+      close()
+      const fd = openSync(toFilePath(`${piece.base}/${piece.name}`), REOPEN)
+      last = { number: piece.file, fd }
+      return fd
+    },
+  }
 }
 
 interface CheckedChunk {
@@ -102,12 +126,11 @@ interface CheckedChunk {
   readonly bytes: Uint8Array
 }
 
-function writePiece(piece: Piece, bytes: Uint8Array): WrittenFile | null {
-  const path = toFilePath(`${piece.base}/${piece.name}`)
-  const fd = piece.whole === null ? openSync(path, REOPEN) : openSync(path, CREATE, 0o600)
+function writeWhole(piece: Piece, fields: FileFields, bytes: Uint8Array): Omit<WrittenFile, 'file'> {
+  const fd = openSync(toFilePath(`${piece.base}/${piece.name}`), CREATE, 0o600)
   try {
-    writeAll(fd, bytes, piece.position)
-    return piece.whole === null ? null : { file: piece.file, ...finishFile(fd, piece.whole) }
+    writeAll(fd, bytes, 0)
+    return finishFile(fd, fields)
   } finally {
     closeSync(fd)
   }

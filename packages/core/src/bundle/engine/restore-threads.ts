@@ -123,7 +123,7 @@ function startThread(data: RestoreWorkerData): Thread {
       calls.set(lastCall, settled)
       worker.ref()
       // A copy of its own: a view would be sent with all that its buffer holds.
-      const copy = Uint8Array.from(stored)
+      const copy = stored.slice()
       const message: RestoreCall = { ...job, call: lastCall, stored: copy }
       worker.postMessage(message, [copy.buffer])
       return settled.promise

@@ -55,8 +55,12 @@ export interface TreeStageOptions {
   readonly locator: ChunkLocator
   readonly tree: TreeReader
   readonly onDamage: 'fail' | 'skip'
-  /** Takes a file that is done. */
+  /** What there is to write at most, as far as it is known: threads for much of it start while the tree is read. */
+  readonly expected: { readonly files: number; readonly bytes: number }
+  /** Takes a file that is done, but for a further name of a hard-linked one. */
   readonly onWritten: (place: StagedPlace, file: FileEntry, written: Omit<WrittenFile, 'file'>) => void
+  /** Takes a link, of either kind, that is made. */
+  readonly onLinked: (place: StagedPlace) => void
   /** Takes a file or link that could not be made; it is not there. */
   readonly onDropped: (place: StagedPlace) => void
   readonly onProgress: () => void
@@ -296,10 +300,14 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     if (again.length > 0) await pass(again, hurt)
   }
 
+  function startThreads(): void {
+    threads ??= createThreadedWriter(repository.keys)
+  }
+
   async function flush(): Promise<void> {
     if (frames.size > 0) {
       if (threads === null && (pieces >= FILES_WORTH_THREADS || bytes >= BYTES_WORTH_THREADS)) {
-        threads = createThreadedWriter(repository.keys)
+        startThreads()
       }
       await fetch(threads ?? createInlineWriter(repository.keys))
     }
@@ -359,6 +367,7 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     try {
       exclusively(place.path, () => linkSync(childPath(from, group.first.name), childPath(to, place.name)))
       outcome.files += 1
+      options.onLinked(place)
     } finally {
       directories.release(group.first.directory)
       directories.release(place.directory)
@@ -373,11 +382,14 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
       const time = fileTime(link.mtimeSeconds, link.mtimeNanoseconds)
       lutimesSync(path, time, time)
       outcome.files += 1
+      options.onLinked(place)
     } finally {
       directories.release(place.directory)
     }
   }
 
+  const { files: expectedFiles, bytes: expectedBytes } = options.expected
+  if (expectedFiles >= FILES_WORTH_THREADS || expectedBytes >= BYTES_WORTH_THREADS) startThreads()
   return {
     outcome,
     addFile,

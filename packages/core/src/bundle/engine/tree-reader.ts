@@ -39,7 +39,13 @@ export function resolveLimits(limits: LoadLimits = {}): { readonly [Name in keyo
   }
 }
 
-export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits): TreeReader {
+/** Where entries may be known from, and are remembered in. */
+export interface TreeMemory {
+  entriesOf(directory: TreeDirectory): readonly TreeEntry[] | null
+  addDirectory(directory: TreeDirectory, entries: readonly TreeEntry[]): void
+}
+
+export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memory?: TreeMemory): TreeReader {
   const limits = resolveLimits(given)
   const totals = { entries: 0, contentBytes: 0, runs: 0 }
   return {
@@ -48,7 +54,10 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits): Tree
       if (directory.depth > limits.maxDepth) throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
       let last: ByteString | null = null
       let below = 0
-      for await (const entry of readDirectoryEntries(directory.node, readChunk)) {
+      const remembered: TreeEntry[] = []
+      for await (const stored of memory?.entriesOf(directory) ?? readDirectoryEntries(directory.node, readChunk)) {
+        const entry = memory === undefined ? stored : await withOpenLists(stored, readChunk)
+        if (memory !== undefined) remembered.push(entry)
         if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
         last = entry.name
         below += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
@@ -66,6 +75,7 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits): Tree
       if (directory.entriesBelow !== null && below !== directory.entriesBelow) {
         throw lies(directory, `it has ${below} entries and its parent says ${directory.entriesBelow}`)
       }
+      memory?.addDirectory(directory, remembered)
     },
     async *runs(path, file) {
       let count = 0
@@ -85,6 +95,13 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits): Tree
       }
     },
   }
+}
+
+async function withOpenLists(entry: TreeEntry, readChunk: ReadChunk): Promise<TreeEntry> {
+  if (entry.type !== 'file' || !entry.runs.some(({ kind }) => kind === 'list')) return entry
+  const runs: Run[] = []
+  for await (const run of readRuns(entry, readChunk)) runs.push(run)
+  return { ...entry, runs }
 }
 
 export function childOf(directory: { readonly path: ByteString }, name: ByteString): ByteString {

@@ -82,7 +82,7 @@ export async function verifyVersion(
       },
     })
   }
-  const locator = createChunkLocator(repository, record.packs, signal)
+  const locator = createChunkLocator(repository, record.packs, signal, true)
   const chunks = createChunkReader(repository, locator, true, signal)
   const tree = createTreeReader(chunks.read, limits)
   const files = await verifyTree(tree, locator, rootOf(record), (path, id, error) => {

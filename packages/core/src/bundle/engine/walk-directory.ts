@@ -6,6 +6,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
+import { isSameFileTime } from '../../filesystem/file-time.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
@@ -168,7 +169,8 @@ function takeEntry(
   const before = known?.entries[position]
   const isKnown = before?.name === name
   if (stats.isDirectory()) {
-    return { kind: 'directory', directory: found(joinPath(path, name), factsOf(name, stats), options) }
+    const facts = isKnown && before.type === 'directory' && hasFacts(before, stats) ? before : factsOf(name, stats)
+    return { kind: 'directory', directory: found(joinPath(path, name), facts, options) }
   }
   if (stats.isFile()) {
     if (isKnown && before.type === 'file' && known !== null && isUntouched(known, position, stats)) {
@@ -199,7 +201,8 @@ function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): 
   )
 }
 
+/** Times as far as a load can set them: to the microsecond. */
 function hasFacts(entry: EntryFacts, stats: BigIntStats): boolean {
   const mtimeNs = BigInt(entry.mtimeSeconds) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)
-  return mtimeNs === stats.mtimeNs && entry.mode === (Number(stats.mode) & 0o7777)
+  return isSameFileTime(mtimeNs, stats.mtimeNs) && entry.mode === (Number(stats.mode) & 0o7777)
 }

@@ -108,6 +108,7 @@ export function directoryOf(name: string, node: string, entriesBelow: number): T
 
 const CHUNK_BYTES = 256 * 1024
 const GRID_BYTES = 64 * 1024
+const ZEROS = Buffer.alloc(GRID_BYTES)
 
 /** Stores a real directory the plain way. */
 export async function storeTree(repository: Repository, directory: string, packBytes?: number): Promise<VersionRecord> {
@@ -160,7 +161,7 @@ function cut(content: Buffer, builder: PackBuilder): Run[] {
   }
   let start = 0
   for (let position = 0; position + GRID_BYTES <= content.length; position += GRID_BYTES) {
-    if (content.subarray(position, position + GRID_BYTES).some((byte) => byte !== 0)) continue
+    if (!content.subarray(position, position + GRID_BYTES).equals(ZEROS)) continue
     chunk(content.subarray(start, position))
     const last = runs.at(-1)
     if (last?.kind === 'zeros') runs[runs.length - 1] = { ...last, length: last.length + GRID_BYTES }

@@ -1,0 +1,167 @@
+import { fstatSync, lstatSync, type BigIntStats } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { childPath, toByteString, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
+import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
+import type { VersionRecord } from '../format/version-record.ts'
+import type { ChunkLocator } from './chunk-locator.ts'
+import { createDirectoryCursor } from './directory-cursor.ts'
+import { joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import type { WrittenFile } from './restore-frame.ts'
+import type { TreeDirectory } from './tree-reader.ts'
+
+/** What a load learns about the directory, so that the next load or save need not read it. */
+export interface LoadMemory {
+  /** A directory's entries, when they are known without the store. */
+  entriesOf(directory: TreeDirectory): readonly TreeEntry[] | null
+  /** Takes the entries of a directory of the version; their runs are chunks and zeros. */
+  addDirectory(directory: TreeDirectory, entries: readonly TreeEntry[]): void
+  /** Whether a file was not touched since the last load or save, and had this content then. */
+  hasContent(path: ByteString, stats: BigIntStats, runs: readonly Run[]): boolean
+  /** Takes a file or link that stays. @param isKnown whether `hasContent` said so, or it was read now */
+  addKept(path: ByteString, stats: BigIntStats, isKnown: boolean): void
+  addWritten(path: ByteString, file: FileEntry, written: Omit<WrittenFile, 'file'>): void
+  /** Takes something new whose facts will change yet: it is looked at when everything is in place. */
+  addUnsettled(path: ByteString): void
+  /** The directory now is this version as a whole. */
+  conclude(target: string, record: VersionRecord, locator: ChunkLocator): Promise<void>
+}
+
+type Row = readonly [device: bigint, inode: bigint, ctimeNs: bigint, mtimeNs: bigint]
+
+/** See `isSettled` of the scan: a file that was read within this time of its change could change without a trace. */
+const TIME_STEP_NS = 2_000_000_000n
+/** The clock that file times are taken from ticks at least this often. */
+const CLOCK_TICK_MS = 12
+
+export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPlace: boolean): LoadMemory {
+  const startedNs = BigInt(Date.now()) * 1_000_000n
+  const device = fstatSync(work.fd, { bigint: true }).dev
+  const directories = new Map<ByteString, { directory: TreeDirectory; entries: readonly TreeEntry[] }>()
+  const rows = new Map<ByteString, Row>()
+  const unsettled: ByteString[] = []
+  let lastChangeNs = 0n
+
+  function addRow(path: ByteString, row: Row): void {
+    // A file system that counts no fractions of a millisecond is too coarse to tell two changes apart.
+    if (row[2] % 1_000_000n !== 0n) rows.set(path, row)
+  }
+
+  function lookAgain(target: string): void {
+    const cursor = createDirectoryCursor(toByteString(target))
+    try {
+      for (const path of unsettled) {
+        const slash = path.lastIndexOf('/')
+        const directory = cursor.open(slash < 0 ? '' : path.slice(0, slash))
+        const stats = lstatSync(childPath(directory, path.slice(slash + 1)), { bigint: true })
+        addRow(path, rowOf(stats))
+        if (stats.ctimeNs > lastChangeNs) lastChangeNs = stats.ctimeNs
+      }
+    } catch {
+      // Somebody works in the directory already; what was not looked at will be read.
+    } finally {
+      cursor.close()
+    }
+  }
+
+  function build({ directory, entries }: { directory: TreeDirectory; entries: readonly TreeEntry[] }): KnownDirectory {
+    const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
+    let entriesBelow = 0
+    let contentBytesBelow = 0
+    entries.forEach((entry, index) => {
+      entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
+      if (entry.type === 'file') contentBytesBelow += entry.size
+      if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
+      else rows.get(joinPath(directory.path, entry.name))?.forEach((value, column) => (stats[index * STATS_PER_ENTRY + column] = value))
+    })
+    const before = known.directories.get(directory.path)
+    if (before?.node === directory.node && before.stats.every((value, index) => value === stats[index])) return before
+    return { node: directory.node, entries, stats, entriesBelow, contentBytesBelow }
+  }
+
+  return {
+    entriesOf({ path, node }) {
+      const directory = known.directories.get(path)
+      return directory?.node === node ? directory.entries : null
+    },
+    addDirectory: (directory, entries) => void directories.set(directory.path, { directory, entries }),
+    hasContent(path, stats, runs) {
+      const found = findKnown(known, path)
+      if (found === null || found.entry.type !== 'file') return false
+      return isRow(found.directory.stats, found.index, rowOf(stats)) && isSameContent(found.entry.runs, runs)
+    },
+    addKept(path, stats, isKnown) {
+      if (isKnown || stats.ctimeNs < startedNs - TIME_STEP_NS) addRow(path, rowOf(stats))
+    },
+    addWritten(path, file, { inode, ctimeNs, mtimeNs }) {
+      if (isInPlace || file.hardLinkGroup !== 0n) {
+        unsettled.push(path)
+        return
+      }
+      addRow(path, [BigInt.asIntN(64, device), BigInt.asIntN(64, inode), ctimeNs, mtimeNs])
+      if (ctimeNs > lastChangeNs) lastChangeNs = ctimeNs
+    },
+    addUnsettled: (path) => void unsettled.push(path),
+    async conclude(target, record, locator) {
+      lookAgain(target)
+      const built = new Map([...directories].map(([path, each]) => [path, build(each)]))
+      known.directories.clear()
+      for (const [path, directory] of built) known.directories.set(path, directory)
+      known.root = record.root.node
+      forgetPacks(known, new Set(record.packs.map(({ id }) => id)))
+      for (const index of locator.openPacks()) {
+        const reference = record.packs.find(({ id }) => id === index.packId)
+        if (reference === undefined || known.packs.has(index.packId)) continue
+        known.packs.set(index.packId, reference)
+        for (let position = 0; position < index.chunkCount; position += 1) {
+          known.chunkPacks.set(index.chunkAt(position).id, index.packId)
+        }
+      }
+      // Whoever changes a file from here on gives it a later change time than it has now.
+      const waitMs = Number(lastChangeNs / 1_000_000n) + CLOCK_TICK_MS - Date.now()
+      if (waitMs > 0 && waitMs <= CLOCK_TICK_MS) await sleep(waitMs)
+    },
+  }
+}
+
+function forgetPacks(known: KnownTree, kept: ReadonlySet<string>): void {
+  const gone = [...known.packs.keys()].filter((id) => !kept.has(id))
+  if (gone.length === 0) return
+  for (const id of gone) known.packs.delete(id)
+  for (const [chunk, pack] of known.chunkPacks) if (!kept.has(pack)) known.chunkPacks.delete(chunk)
+}
+
+function findKnown(
+  known: KnownTree,
+  path: ByteString,
+): { directory: KnownDirectory; index: number; entry: TreeEntry } | null {
+  const slash = path.lastIndexOf('/')
+  const directory = known.directories.get(slash < 0 ? '' : path.slice(0, slash))
+  if (directory === undefined) return null
+  const name = path.slice(slash + 1)
+  let low = 0
+  let high = directory.entries.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((directory.entries[middle]?.name ?? '') < name) low = middle + 1
+    else high = middle
+  }
+  const entry = directory.entries[low]
+  return entry?.name === name ? { directory, index: low, entry } : null
+}
+
+function rowOf(stats: BigIntStats): Row {
+  return [BigInt.asIntN(64, stats.dev), BigInt.asIntN(64, stats.ino), stats.ctimeNs, stats.mtimeNs]
+}
+
+function isRow(stats: BigInt64Array, index: number, row: Row): boolean {
+  return row.every((value, column) => stats[index * STATS_PER_ENTRY + column] === value)
+}
+
+function isSameContent(left: readonly Run[], right: readonly Run[]): boolean {
+  if (left === right) return true
+  if (left.length !== right.length) return false
+  return left.every((run, index) => {
+    const other = right[index]
+    return run.kind === other?.kind && run.id === other.id && run.length === other.length
+  })
+}
