@@ -41,8 +41,8 @@ export function hunkRows(
     const room = maxRows - rows.length
     const caps = { maxLines: Math.max(room - 1, 0), maxBytes: Number.POSITIVE_INFINITY }
     const { lines, linesLeftOut: uncounted } = readHunkLines(patch, hunk, caps)
-    if (lines.length === 0) {
-      linesLeftOut += uncounted
+    if (lines.length === 0 || linesLeftOut > 0) {
+      linesLeftOut += lines.length + uncounted
       continue
     }
     rows.push(paint(hunkTitle(hunk, width), 'cyan'))

@@ -138,6 +138,20 @@ describe('a large diff', () => {
     expect(left.reduce((sum, count) => sum + count, 0) + shown).toBe(150_000)
   })
 
+  it('counts rows, not lines, when lines go on in the next row', async () => {
+    const before = `${'a\n'.repeat(20)}${'b\n'.repeat(20)}`
+    const long = `${'wide 漢字 '.repeat(40)}\n`
+    const run = await runInRepository({
+      before: { a: before, b: before },
+      after: { a: `${long.repeat(3)}${before}${long.repeat(3)}`, b: `${long}${before}${long}` },
+    })
+    for (let maxLines = 8; maxLines < 90; maxLines += 3) {
+      const text = renderDiff(diffOf(run), { color: false, width: 60, maxLines })
+      expect(rowsOf(text).length).toBeLessThanOrEqual(maxLines)
+      expect(text).not.toMatch(/@@\n@@/)
+    }
+  })
+
   it('fills maxLines exactly with files that have a row each, and counts the others', async () => {
     const run = await runInRepository({
       after: Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`f${index}`, 'x\n'])),
