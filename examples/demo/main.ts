@@ -62,7 +62,12 @@ async function demonstrate(): Promise<void> {
   title('Saved to a store, loaded into another directory')
   const { version, report } = await workspace.save('after the demo run')
   say(`saved version ${version.version}: ${version.entries} entries in ${report.uploadedBytes} bytes`)
-  const copy = new Workspace({ id: 'demo', path: join(directory, 'copy'), store })
+  const copy = new Workspace({
+    id: 'demo',
+    path: join(directory, 'copy'),
+    store,
+    stateDir: join(directory, 'state'),
+  })
   const loaded = await copy.load()
   say(`loaded version ${loaded?.version.version} into ${copy.path}`)
   const { compared, differences } = await compareDirectories(path, copy.path)

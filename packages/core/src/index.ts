@@ -62,7 +62,8 @@ export type {
 } from './snapshot/snapshot-backend.ts'
 export { createBundle } from './bundle/create-bundle.ts'
 export { checkBundle, extractBundle } from './bundle/extract-bundle.ts'
-export { createBundleStore, type BundleStoreOptions } from './bundle/create-bundle-store.ts'
+export { createBundleStore } from './bundle/create-bundle-store.ts'
+export type { BundleStoreOptions } from './bundle/bundle-store-context.ts'
 export { assertWorkspaceId } from './bundle/workspace-id.ts'
 export type {
   Bundle,

@@ -1,52 +1,29 @@
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectStore } from '../store/object-store.ts'
-import type {
-  BundleDownload,
-  BundleStore,
-  SaveReport,
-  VersionDetails,
-  WorkspaceVersion,
-} from './bundle-store.ts'
+import {
+  createContext,
+  describeVersion,
+  type BundleStoreContext,
+  type BundleStoreOptions,
+} from './bundle-store-context.ts'
+import type { BundleDownload, BundleStore, SaveReport } from './bundle-store.ts'
 import { archiveVersion } from './engine/archive-version.ts'
 import { diffVersions } from './engine/diff-versions.ts'
 import { forkVersion } from './engine/fork-version.ts'
-import { assertVersionNumber, findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
+import { findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
 import { loadDirectory } from './engine/load-directory.ts'
 import { prune, type PruneOptions, type PruneResult } from './engine/prune.ts'
 import { readVersionFile } from './engine/read-file.ts'
 import { removeWorkspace } from './engine/remove-versions.ts'
-import {
-  findRepository,
-  openRepository,
-  type Repository,
-  type RepositoryEncryption,
-} from './engine/repository.ts'
 import { saveDirectory } from './engine/save-directory.ts'
-import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
+import type { SavedVersion } from './engine/save-version.ts'
 import { scanWorkspaceIds } from './engine/scan-workspaces.ts'
-import {
-  assertTag,
-  effectiveTags,
-  listTagChanges,
-  removeTag,
-  setTag,
-  type TagChanges,
-} from './engine/tags.ts'
+import { assertTag, listTagChanges, removeTag, setTag } from './engine/tags.ts'
 import { measureUsage } from './engine/usage.ts'
 import { verifyVersion } from './engine/verify-version.ts'
 import { extractBundle } from './extract-bundle.ts'
-import type { VersionRecord } from './format/version-record.ts'
 import { withStagingDirectory } from './staging-directory.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
-
-export interface BundleStoreOptions {
-  /** Where in the store the versions are kept: one or more key segments. @default the top of the store */
-  readonly prefix?: string | undefined
-  /** Encrypts everything that is stored; names, contents and sizes of files cannot be read from the store. @default none */
-  readonly encryption?: RepositoryEncryption | undefined
-  /** Gives the time that versions are stamped with. @default the system's clock */
-  readonly clock?: (() => Date) | undefined
-}
 
 /**
  * Keeps versions of directories in any object store. See {@link BundleStore} for what it guarantees, and
@@ -57,71 +34,17 @@ export interface BundleStoreOptions {
  * key or passphrase is not the one that the store was first used with, and `UNSUPPORTED` for a newer format.
  */
 export function createBundleStore(store: ObjectStore, options: BundleStoreOptions = {}): BundleStore {
-  const { prefix, encryption, clock = () => new Date() } = options
-  const stamp = (): string => clock().toISOString()
-  let opened: Repository | null = null
-  const open = async (signal: AbortSignal | undefined): Promise<Repository> => {
-    opened ??= await openRepository(store, { prefix, encryption, signal })
-    return opened
+  const context = createContext(store, options)
+  return {
+    ...archiveMethods(context),
+    ...contentMethods(context),
+    ...versionMethods(context),
+    ...repositoryMethods(context),
   }
-  /** `null` for a store that nothing was saved to. */
-  const find = async (signal: AbortSignal | undefined): Promise<Repository | null> => {
-    opened ??= await findRepository(store, { prefix, encryption, signal })
-    return opened
-  }
-  const commit = async (
-    id: string,
-    details: VersionDetails,
-    writeTree: SaveVersionOptions['writeTree'],
-  ): Promise<SavedVersion> => {
-    const {
-      message = '',
-      author = null,
-      metadata = {},
-      tags = [],
-      parent,
-      onConflict,
-      template,
-      signal,
-    } = details
-    for (const tag of tags) assertTag(tag)
-    const repository = await open(signal)
-    return saveVersion(repository, {
-      workspaceId: id,
-      message,
-      author,
-      metadata,
-      tags,
-      parent,
-      onConflict,
-      template,
-      createdAt: stamp,
-      writeTree,
-      signal,
-    })
-  }
-  const findRecord = async (
-    id: string,
-    version: number | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly repository: Repository; readonly record: VersionRecord } | null> => {
-    assertWorkspaceId(id)
-    if (version !== undefined) assertVersionNumber(version)
-    const repository = await find(signal)
-    if (repository === null) return null
-    const record = await findVersion(repository, id, version, signal)
-    return record === null ? null : { repository, record }
-  }
-  const describeWithTags = async (
-    repository: Repository,
-    record: VersionRecord,
-    signal: AbortSignal | undefined,
-  ): Promise<WorkspaceVersion> => {
-    const { workspaceId, version } = record
-    const changes = await listTagChanges(repository, workspaceId, { version, signal })
-    return describe(record, changes.get(version))
-  }
+}
 
+function archiveMethods(context: BundleStoreContext): Pick<BundleStore, 'upload' | 'download'> {
+  const { commit, findRecord, describeWithTags } = context
   return {
     async upload(id, bundle, given = {}) {
       assertWorkspaceId(id)
@@ -131,7 +54,7 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
         const { record } = await commit(id, given, (parent, repository) =>
           saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
         )
-        return describe(record)
+        return describeVersion(record)
       })
     },
 
@@ -143,29 +66,14 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       const described = await describeWithTags(repository, record, signal)
       return toDownload(chunks, { version: described, format })
     },
+  }
+}
 
-    async delete(id, { signal } = {}) {
-      assertWorkspaceId(id)
-      const repository = await find(signal)
-      if (repository !== null) await removeWorkspace(repository, id, signal)
-    },
-
-    async exists(id, { signal } = {}) {
-      assertWorkspaceId(id)
-      const repository = await find(signal)
-      return repository !== null && (await findLatestVersion(repository, id, signal)) !== null
-    },
-
-    async *list({ prefix: within = '', signal } = {}) {
-      if (within !== '') assertWorkspaceId(within)
-      const repository = await find(signal)
-      if (repository === null) return
-      for (const workspaceId of await scanWorkspaceIds(repository, within, signal)) {
-        const record = await findVersion(repository, workspaceId, undefined, signal)
-        if (record !== null) yield { workspaceId, latest: await describeWithTags(repository, record, signal) }
-      }
-    },
-
+function contentMethods(
+  context: BundleStoreContext,
+): Pick<BundleStore, 'save' | 'load' | 'readFile' | 'verify' | 'diff'> {
+  const { commit, findRecord, describeWithTags } = context
+  return {
     async save(id, directory, given) {
       assertWorkspaceId(id)
       const { exclude, cacheDirectory = null, onProgress, signal } = given
@@ -180,7 +88,7 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
           signal,
         }),
       )
-      return { version: describe(saved.record), report: reportOf(saved) }
+      return { version: describeVersion(saved.record), report: reportOf(saved) }
     },
 
     async load(id, directory, given = {}) {
@@ -188,11 +96,11 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       const found = await findRecord(id, version, signal)
       if (found === null) return null
       const { repository, record } = found
+      const describing = describeWithTags(repository, record, signal)
+      describing.catch(() => undefined)
       const report = await loadDirectory(repository, record, directory, { ...given, cacheDirectory })
-      return {
-        version: await describeWithTags(repository, record, signal),
-        report: { ...report, files: report.written.files + report.kept.files },
-      }
+      const files = report.written.files + report.kept.files
+      return { version: await describing, report: { ...report, files } }
     },
 
     async readFile(id, path, given = {}) {
@@ -205,13 +113,25 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       return found === null ? null : verifyVersion(found.repository, found.record, given)
     },
 
-    async *history(id, { signal } = {}) {
+    async *diff(id, from, to, { signal } = {}) {
+      const before = await findRecord(id, from, signal)
+      const after = await findRecord(id, to, signal)
+      if (before === null) throw noVersion(id, from)
+      if (after === null) throw noVersion(id, to)
+      yield* diffVersions(before.repository, before.record, after.record, signal)
+    },
+  }
+}
+
+function versionMethods(
+  context: BundleStoreContext,
+): Pick<BundleStore, 'exists' | 'version' | 'history' | 'fork' | 'tag' | 'untag'> {
+  const { find, findRecord, describeWithTags, stamp } = context
+  return {
+    async exists(id, { signal } = {}) {
       assertWorkspaceId(id)
       const repository = await find(signal)
-      if (repository === null) return
-      const changes = await listTagChanges(repository, id, { signal })
-      for await (const record of readHistory(repository, id, signal))
-        yield describe(record, changes.get(record.version))
+      return repository !== null && (await findLatestVersion(repository, id, signal)) !== null
     },
 
     async version(id, { version, signal } = {}) {
@@ -219,12 +139,13 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       return found === null ? null : describeWithTags(found.repository, found.record, signal)
     },
 
-    async *diff(id, from, to, { signal } = {}) {
-      const before = await findRecord(id, from, signal)
-      const after = await findRecord(id, to, signal)
-      if (before === null) throw noVersion(id, from)
-      if (after === null) throw noVersion(id, to)
-      yield* diffVersions(before.repository, before.record, after.record, signal)
+    async *history(id, { signal } = {}) {
+      assertWorkspaceId(id)
+      const repository = await find(signal)
+      if (repository === null) return
+      const changes = await listTagChanges(repository, id, { signal })
+      for await (const record of readHistory(repository, id, signal))
+        yield describeVersion(record, changes.get(record.version))
     },
 
     async fork(id, newId, given = {}) {
@@ -243,7 +164,7 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
         createdAt: stamp,
         signal,
       })
-      return describe(record)
+      return describeVersion(record)
     },
 
     async tag(id, version, tag, { signal } = {}) {
@@ -257,6 +178,29 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       const found = await findRecord(id, version, signal)
       if (found !== null) await removeTag(found.repository, id, version, tag, signal)
     },
+  }
+}
+
+function repositoryMethods(
+  context: BundleStoreContext,
+): Pick<BundleStore, 'list' | 'delete' | 'prune' | 'usage'> {
+  const { find, describeWithTags } = context
+  return {
+    async *list({ prefix: within = '', signal } = {}) {
+      if (within !== '') assertWorkspaceId(within)
+      const repository = await find(signal)
+      if (repository === null) return
+      for (const workspaceId of await scanWorkspaceIds(repository, within, signal)) {
+        const record = await findVersion(repository, workspaceId, undefined, signal)
+        if (record !== null) yield { workspaceId, latest: await describeWithTags(repository, record, signal) }
+      }
+    },
+
+    async delete(id, { signal } = {}) {
+      assertWorkspaceId(id)
+      const repository = await find(signal)
+      if (repository !== null) await removeWorkspace(repository, id, signal)
+    },
 
     async prune(policy, given = {}) {
       if (given.workspaceId !== undefined) assertWorkspaceId(given.workspaceId)
@@ -269,26 +213,6 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
       if (repository === null) return { totalBytes: 0, unreferencedBytes: 0, workspaces: [] }
       return measureUsage(repository, signal)
     },
-  }
-}
-
-function describe(record: VersionRecord, changes?: TagChanges): WorkspaceVersion {
-  const { workspaceId, version, parent, message, author, metadata, template, createdAt, stats } = record
-  const isFork = parent !== null && parent.workspaceId !== workspaceId
-  return {
-    workspaceId,
-    version,
-    parent: parent === null || isFork ? null : parent.version,
-    forkedFrom: isFork ? parent : null,
-    message,
-    author,
-    metadata,
-    tags: effectiveTags(record, changes),
-    template,
-    createdAt,
-    ...stats,
-    entries: stats.files + stats.directories + stats.symlinks,
-    storedBytes: record.packs.reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }
 

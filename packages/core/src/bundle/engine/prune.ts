@@ -82,45 +82,60 @@ export async function prune(
   const now = options.now ?? new Date()
   // Before anything is listed: a mark that is old enough by this time is so by the time of the listing.
   const storeNow = dryRun ? now.getTime() : await readStoreClock(repository, signal)
-  const workspaces = await scanWorkspaces(repository, signal)
-
-  const removed: { workspaceId: string; version: number }[] = []
-  const needed = new Set<string>()
-  const seen = new Set<string>()
-  let keptVersions = 0
-  for (const workspace of workspaces) {
+  // Everything is read before anything is removed: a record that cannot be read must stop all of it.
+  const plans: WorkspacePlan[] = []
+  for (const workspace of await scanWorkspaces(repository, signal)) {
     const isChosen = options.workspaceId === undefined || options.workspaceId === workspace.workspaceId
-    const versions = await readRetained(repository, workspace, signal)
-    const plan = isChosen && policy !== null ? planRetention(versions, policy, now) : null
-    const goes = new Set(plan?.remove)
-    const kept = new Set<RetainedVersion>()
-    for (const version of versions) {
-      for (const { id } of version.packs) seen.add(id)
-      if (!goes.has(version.version)) kept.add(version)
-    }
-    if (goes.size > 0) {
-      const leaving = versions
-        .filter(({ version }) => goes.has(version))
-        .sort((left, right) => left.version - right.version)
-      const stayed = dryRun ? [] : await removeVersions(repository, workspace, leaving, policy, signal)
-      for (const version of stayed) kept.add(version)
-      for (const version of leaving)
-        if (!kept.has(version)) removed.push({ workspaceId: workspace.workspaceId, version: version.version })
-    }
-    for (const { packs } of kept) for (const { id } of packs) needed.add(id)
-    keptVersions += kept.size
+    plans.push(await planWorkspace(repository, workspace, { policy: isChosen ? policy : null, now, signal }))
+  }
+  const seen = new Set(plans.flatMap(({ stays, leaves }) => [...stays, ...leaves]).flatMap(packIds))
+  const needed = new Set<string>()
+  const removed: { workspaceId: string; version: number }[] = []
+  let keptVersions = 0
+  for (const { workspace, stays, leaves } of plans) {
+    const { workspaceId } = workspace
+    const stayed = dryRun ? [] : await removeVersions(repository, workspace, leaves, policy, signal)
+    for (const { version } of leaves)
+      if (!stayed.some((other) => other.version === version)) removed.push({ workspaceId, version })
+    for (const id of [...stays, ...stayed].flatMap(packIds)) needed.add(id)
+    keptVersions += stays.length + stayed.length
     if (!dryRun) await removeLeftovers(repository, workspace, storeNow - graceMs, signal)
   }
-  const garbage = await collectGarbage(repository, {
-    needed,
-    seen,
-    storeNow,
-    graceMs,
-    dryRun,
-    exclusive,
-    signal,
-  })
-  return { dryRun, removed, keptVersions, ...garbage }
+  const collection = { needed, seen, storeNow, graceMs, dryRun, exclusive, signal }
+  return { dryRun, removed, keptVersions, ...(await collectGarbage(repository, collection)) }
+}
+
+interface WorkspacePlan {
+  readonly workspace: WorkspaceObjects
+  readonly stays: readonly RetainedVersion[]
+  /** Oldest first. */
+  readonly leaves: readonly RetainedVersion[]
+}
+
+interface PlanOptions {
+  readonly policy: RetentionPolicy | null
+  readonly now: Date
+  readonly signal: AbortSignal | undefined
+}
+
+async function planWorkspace(
+  repository: Repository,
+  workspace: WorkspaceObjects,
+  { policy, now, signal }: PlanOptions,
+): Promise<WorkspacePlan> {
+  const versions = await readRetained(repository, workspace, signal)
+  const goes = new Set(policy === null ? [] : planRetention(versions, policy, now).remove)
+  return {
+    workspace,
+    stays: versions.filter(({ version }) => !goes.has(version)),
+    leaves: versions
+      .filter(({ version }) => goes.has(version))
+      .sort((left, right) => left.version - right.version),
+  }
+}
+
+function packIds(version: RetainedVersion): readonly string[] {
+  return version.packs.map(({ id }) => id)
 }
 
 async function readRetained(
@@ -151,8 +166,9 @@ async function removeVersions(
   policy: RetentionPolicy | null,
   signal: AbortSignal | undefined,
 ): Promise<readonly RetainedVersion[]> {
-  const packs = new Set(leaving.flatMap((version) => version.packs.map(({ id }) => id)))
+  const packs = new Set(leaving.flatMap(packIds))
   const stayed: RetainedVersion[] = []
+  if (leaving.length === 0) return []
   const { store } = repository
   const release = keepReleased(repository, async () => packs, signal)
   for (const leaver of leaving) {

@@ -102,36 +102,30 @@ async function commitTree(
   const isStale = (at: number): boolean => now() - at > COMMIT_WINDOW_MS / 2
   let parent = first
   let baseSeenAt = first.at
+  const goOnWith = (latest: Sighting): void => {
+    const isOther = latest.record?.nonce !== parent.record?.nonce
+    if (isOther && onConflict === 'fail') throw conflict(workspaceId, parent.version, latest.version)
+    refuseTemplate(latest.record)
+    parent = latest
+  }
   for (;;) {
-    if (isStale(parent.at)) {
-      const latest = await seen()
-      if (latest.record?.nonce !== parent.record?.nonce && onConflict === 'fail')
-        throw conflict(workspaceId, parent.version, latest.version)
-      parent = latest
-      refuseTemplate(parent.record)
-    }
+    if (isStale(parent.at)) goOnWith(await seen())
     if (parent.record?.nonce === base?.nonce) baseSeenAt = Math.max(baseSeenAt, parent.at)
-    else if (isStale(baseSeenAt) || parent.version > first.version) {
+    else {
       baseSeenAt = now()
       if (!(await isBaseSafe(repository, base, tree, signal))) return { record: null, latest: parent }
     }
     if (!(await lease.renew(signal))) return { record: null, latest: parent }
     if (isStale(parent.at) || isStale(baseSeenAt)) continue
     const checkedAt = Math.min(parent.at, baseSeenAt)
-    const record = recordOf(
-      options,
-      parent.record,
-      tree,
-      options.createdAt?.() ?? new Date(now()).toISOString(),
-    )
+    const record = recordOf(repository, options, parent.record, tree)
     if (await commitVersion(repository, record, signal)) {
       if (now() - checkedAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
       return { record, latest: parent }
     }
     const winner = await sightWinner(repository, workspaceId, record.version, seen, signal)
     if (onConflict === 'fail') throw conflict(workspaceId, parent.version, winner.version)
-    parent = winner
-    refuseTemplate(parent.record)
+    goOnWith(winner)
   }
 }
 
@@ -165,10 +159,10 @@ export async function confirmLateCommit(repository: Repository, record: VersionR
 }
 
 function recordOf(
+  { now }: Repository,
   options: SaveVersionOptions,
   parent: VersionRecord | null,
   tree: SavedTree,
-  createdAt: string,
 ): VersionRecord {
   const { workspaceId, message, author, metadata, tags, template = false } = options
   return {
@@ -181,7 +175,7 @@ function recordOf(
     author,
     metadata,
     tags: [...new Set(tags)],
-    createdAt,
+    createdAt: options.createdAt?.() ?? new Date(now()).toISOString(),
     template,
     root: tree.root,
     packs: tree.packs,
