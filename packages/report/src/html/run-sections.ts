@@ -1,5 +1,4 @@
 import type { RecordedError, RollbackResult, RunEvent, RunRecord, RunWorkspace, Snapshot } from '@ws/core'
-import { formatCount } from '../format-size.ts'
 import { countLines, type FileDiff } from '../list-file-diffs.ts'
 import { describeEvent } from './describe-event.ts'
 import { content, markup, type Markup } from './markup.ts'
@@ -153,7 +152,7 @@ function coverageSide({ label, metadata, coverage }: Snapshot): Markup {
     <p>
       <strong>${label}</strong>
       <span class="quiet"
-        >${formatCount(metadata.entries, 'entry').replace('entrys', 'entries')} captured</span
+        >entries captured: ${metadata.entries.toLocaleString('en-US')}</span
       >
     </p>
     ${
