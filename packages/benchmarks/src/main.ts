@@ -1,28 +1,51 @@
-/** `pnpm bench [--only <suite>] [--quick] [--json] [--markdown <file>]` */
+/** `pnpm bench [--only <suite>] [--quick] [--full] [--json] [--markdown <file>]` */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepareBenchDirectory } from './bench-directory.ts'
 import { describeMachine } from './machine.ts'
-import type { Measurement, Suite } from './measurement.ts'
-import { formatTable, replaceReport } from './report.ts'
+import type { ComparisonTable, Measurement, Suite } from './measurement.ts'
+import { formatComparison, formatTable, replaceReport } from './report.ts'
 import { bundleSuite } from './suites/bundle.ts'
 import { gitSnapshotSuite } from './suites/git-snapshot.ts'
 import { hashSnapshotSuite } from './suites/hash-snapshot.ts'
+import { hugeFileSuite } from './suites/huge-file.ts'
 import { memorySuite } from './suites/memory.ts'
 import { runSuite } from './suites/run.ts'
+import { versionHistorySuite } from './suites/version-history.ts'
+import {
+  largeVersionsSuite,
+  manyVersionsSuite,
+  projectVersionsSuite,
+  smallVersionsSuite,
+} from './suites/versions.ts'
 
-const suites: readonly Suite[] = [gitSnapshotSuite, hashSnapshotSuite, runSuite, bundleSuite, memorySuite]
+const suites: readonly Suite[] = [
+  gitSnapshotSuite,
+  hashSnapshotSuite,
+  runSuite,
+  bundleSuite,
+  smallVersionsSuite,
+  projectVersionsSuite,
+  largeVersionsSuite,
+  versionHistorySuite,
+  memorySuite,
+  manyVersionsSuite,
+  hugeFileSuite,
+]
 
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
     quick: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     markdown: { type: 'string' },
   },
 })
-const chosen = suites.filter((suite) => options.only?.includes(suite.name) ?? true)
+const chosen = suites.filter(
+  ({ name, isHeavy }) => options.only?.includes(name) ?? (options.full || isHeavy !== true),
+)
 if (chosen.length === 0) throw new Error(`--only takes: ${suites.map((suite) => suite.name).join(', ')}`)
 const log = (line: string): void => console.error(line)
 
@@ -30,6 +53,7 @@ const place = await prepareBenchDirectory()
 const onSignal = (): void => void place.remove().finally(() => process.exit(130))
 process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
 const measurements: Measurement[] = []
+const tables: ComparisonTable[] = []
 const failures: string[] = []
 const machine = await describeMachine(place.fileSystem)
 try {
@@ -38,9 +62,10 @@ try {
     const directory = join(place.path, suite.name)
     mkdirSync(directory)
     try {
-      measurements.push(
-        ...(await suite.run({ directory, samples: options.quick ? 3 : 15, isQuick: options.quick, log })),
-      )
+      const { quick: isQuick, full: isFull } = options
+      const result = await suite.run({ directory, samples: isQuick ? 3 : 15, isQuick, isFull, log })
+      measurements.push(...result.measurements)
+      tables.push(...(result.tables ?? []))
     } catch (error) {
       failures.push(`${suite.name} failed: ${String(error)}`)
     }
@@ -53,9 +78,10 @@ try {
 const report = [
   `${new Date().toISOString().slice(0, 10)}: ${machine}.`,
   formatTable(measurements),
+  ...tables.map(formatComparison),
   ...failures.map((failure) => `**${failure}**`),
 ].join('\n\n')
-console.log(options.json ? JSON.stringify({ machine, measurements, failures }, null, 2) : report)
+console.log(options.json ? JSON.stringify({ machine, measurements, tables, failures }, null, 2) : report)
 if (options.markdown !== undefined) {
   writeFileSync(options.markdown, `${replaceReport(readFileSync(options.markdown, 'utf8'), report)}`)
 }

@@ -2,7 +2,7 @@
 export interface Measurement {
   readonly suite: string
   readonly name: string
-  readonly unit: 'ms' | 'MB'
+  readonly unit: Unit
   /** Median. */
   readonly ours: number
   readonly peer:
@@ -14,9 +14,25 @@ export interface Measurement {
   readonly target: number | null
 }
 
+export type Unit = 'ms' | 'MB' | 'calls'
+
+/** Figures of several tools beside each other, for reading; what was promised is in the measurements. */
+export interface ComparisonTable {
+  readonly title: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+export interface SuiteResult {
+  readonly measurements: readonly Measurement[]
+  readonly tables?: readonly ComparisonTable[]
+}
+
 export interface Suite {
   readonly name: string
-  run(context: SuiteContext): Promise<readonly Measurement[]>
+  /** Takes so long that it runs only when it is named or everything is asked for. */
+  readonly isHeavy?: boolean
+  run(context: SuiteContext): Promise<SuiteResult>
 }
 
 export interface SuiteContext {
@@ -25,6 +41,8 @@ export interface SuiteContext {
   /** Samples of each contender. */
   readonly samples: number
   readonly isQuick: boolean
+  /** Whether peers that take long take part too. */
+  readonly isFull: boolean
   readonly log: (line: string) => void
 }
 
@@ -48,13 +66,19 @@ export async function takeTurns<Name extends string>(
     for (const name of names) {
       const { prepare, run } = contenders[name]
       await prepare?.()
-      globalThis.gc?.()
-      const start = performance.now()
-      await run()
-      if (turn > 0) times[name].push(performance.now() - start)
+      const elapsedMs = await timeOf(run)
+      if (turn > 0) times[name].push(elapsedMs)
     }
   }
   return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<Name, number>
+}
+
+/** Milliseconds, after a garbage collection where one can be asked for. */
+export async function timeOf(run: () => Promise<unknown>): Promise<number> {
+  globalThis.gc?.()
+  const start = performance.now()
+  await run()
+  return performance.now() - start
 }
 
 export function median(values: readonly number[]): number {

@@ -1,6 +1,6 @@
-import { ratioOf, type Measurement } from './measurement.ts'
+import { ratioOf, type ComparisonTable, type Measurement, type Unit } from './measurement.ts'
 
-/** The table of the report. */
+/** The table of what is compared with a target or a peer. */
 export function formatTable(measurements: readonly Measurement[]): string {
   const rows = measurements.map((measurement) => {
     const { suite, name, unit, ours, peer, samples, target } = measurement
@@ -11,22 +11,29 @@ export function formatTable(measurements: readonly Measurement[]): string {
         ? ''
         : 'absent' in peer
           ? `${peer.name}: absent`
-          : `${peer.name}: ${show(peer.value, unit)}`
+          : `${peer.name}: ${formatFigure(peer.value, unit)}`
     return [
       suite,
       name,
-      show(ours, unit),
+      formatFigure(ours, unit),
       shownPeer,
       ratio === null || !isRatio ? '' : `${ratio.toFixed(2)} x`,
-      target === null ? '' : isRatio ? `<= ${target} x` : `<= ${show(target, unit)}`,
-      target === null || ratio === null ? '' : ratio <= target ? 'ok' : 'over',
+      target === null ? '' : isRatio ? `<= ${target} x` : `<= ${target} ${unit}`,
+      target === null || ratio === null ? '' : ratio <= target ? 'ok' : '**over**',
       String(samples),
     ]
   })
-  const head = ['suite', 'what', 'ws', 'peer', 'ratio', 'target', 'verdict', 'samples']
-  return [head, head.map(() => '---'), ...rows]
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
-    .join('\n')
+  return formatRows(['suite', 'what', 'ws', 'peer', 'ratio', 'target', 'verdict', 'samples'], rows)
+}
+
+export function formatComparison({ title, head, rows }: ComparisonTable): string {
+  return `### ${title}\n\n${formatRows(head, rows)}`
+}
+
+export function formatFigure(value: number, unit: Unit): string {
+  if (unit === 'calls') return `${value}`
+  const digits = value < 1 ? 2 : value < 10 ? 1 : 0
+  return `${value.toFixed(digits)} ${unit}`
 }
 
 const BEGIN = '<!-- benchmarks: begin -->'
@@ -40,6 +47,8 @@ export function replaceReport(document: string, report: string): string {
   return `${document.slice(0, begin + BEGIN.length)}\n\n${report}\n\n${document.slice(end)}`
 }
 
-function show(value: number, unit: Measurement['unit']): string {
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${unit}`
+function formatRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => '---'), ...rows]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+    .join('\n')
 }

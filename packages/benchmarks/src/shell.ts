@@ -3,15 +3,23 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Runs a command line to its end. @throws with its complaint when it fails */
-export async function shell(command: string, directory: string): Promise<void> {
+export async function shell(
+  command: string,
+  directory: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', command], { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn('/bin/sh', ['-c', command], {
+      cwd: directory,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     let complaint = ''
-    child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-500)))
     child.on('error', reject)
     child.on('close', (code) => {
       if (code === 0) resolve()
-      else reject(new Error(`${command} ended with ${code}: ${complaint.slice(-500)}`))
+      else reject(new Error(`${command} ended with ${code}: ${complaint}`))
     })
   })
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Workspace } from '@ws/core'
 import { takeTurns, type Measurement, type Suite } from '../measurement.ts'
-import { commitTree, copyProjectTree, editTenFiles } from '../project-tree.ts'
+import { commitTree, copyProjectTree, editTenFiles } from '../trees/project-tree.ts'
 import { shell } from '../shell.ts'
 
 const STATUS = 'git status --porcelain=v2 -uall'
@@ -26,7 +26,9 @@ export const gitSnapshotSuite: Suite = {
           }),
       },
     })
-    measurements.push(line('first snapshot', first.ours, first.status, Math.min(samples, 5), null))
+    measurements.push(
+      line('first snapshot, new state directory', first.ours, first.status, Math.min(samples, 5), null),
+    )
 
     const workspace = new Workspace({ id: 'bench', path, stateDir: join(directory, 'state') })
     const backend = await workspace.openBackend({ strategy: 'git' })
@@ -53,7 +55,7 @@ export const gitSnapshotSuite: Suite = {
     measurements.push(
       line('rollback of 10 files, guarded and proven', changed.rollback, changed.status, samples, 3),
     )
-    return measurements
+    return { measurements }
   },
 }
 

@@ -1,11 +1,11 @@
-import { lstatSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Workspace } from '@ws/core'
 import { takeTurns, type Measurement, type Suite } from '../measurement.ts'
-import { copyProjectTree, editTenFiles } from '../project-tree.ts'
+import { copyProjectTree, editTenFiles } from '../trees/project-tree.ts'
 import { isInstalled, shell } from '../shell.ts'
+import { walkTree } from '../walk-tree.ts'
 
 /** Snapshots by manifest of a project with its node_modules, nothing left out. */
 export const hashSnapshotSuite: Suite = {
@@ -60,37 +60,27 @@ export const hashSnapshotSuite: Suite = {
       target,
     })
     const summed = `find | xargs -P${cores} sha256sum`
-    return [
-      line(
-        'snapshot, nothing changed',
-        warm.ours,
-        { name: 'readdir and lstat of all', value: warm.walk },
-        1.5,
-      ),
-      line(
-        'snapshot, 10 files edited',
-        after.ours,
-        { name: 'readdir and lstat of all', value: after.walk },
-        null,
-      ),
-      line(
-        'first snapshot',
-        coldTimes.ours,
-        hasSums ? { name: summed, value: coldTimes.sums } : { name: summed, absent: true },
-        1.3,
-      ),
-    ]
+    return {
+      measurements: [
+        line(
+          'snapshot, nothing changed',
+          warm.ours,
+          { name: 'readdir and lstat of all', value: warm.walk },
+          1.5,
+        ),
+        line(
+          'snapshot, 10 files edited',
+          after.ours,
+          { name: 'readdir and lstat of all', value: after.walk },
+          null,
+        ),
+        line(
+          'first snapshot',
+          coldTimes.ours,
+          hasSums ? { name: summed, value: coldTimes.sums } : { name: summed, absent: true },
+          1.3,
+        ),
+      ],
+    }
   },
-}
-
-/** The least that finding out about a change costs: every name and every stat, by the fastest calls that Node has. */
-function walkTree(directory: string): number {
-  let count = 0
-  for (const entry of readdirSync(directory, { withFileTypes: true })) {
-    const path = `${directory}/${entry.name}`
-    lstatSync(path)
-    count += 1
-    if (entry.isDirectory()) count += walkTree(path)
-  }
-  return count
 }

@@ -1,45 +1,49 @@
-import { execFile } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Measurement, Suite } from '../measurement.ts'
-import { writeMixedTree } from '../mixed-tree.ts'
+import { runWorkspaceChild, type ChildTask } from '../run-workspace-child.ts'
+import { writeLargeTree } from '../trees/workspace-trees.ts'
 
-const child = fileURLToPath(new URL('../memory-child.ts', import.meta.url))
-const TARGET_MB = 220
+export const MEMORY_TARGET_MB = 220
+const ARCHIVE_TARGET_MB = 200
 
 /** Peak memory of a whole process, Node included, on a tree that is much bigger than it. */
 export const memorySuite: Suite = {
   name: 'memory',
   async run({ directory, isQuick, log }) {
-    const megabytes = isQuick ? 100 : 1024
+    const size = isQuick ? 'a small L' : 'L, 1 GB'
     const tree = join(directory, 'tree')
+    await writeLargeTree(tree, log, isQuick ? 0.1 : 1)
     const archive = join(directory, 'tree.tar.zst')
-    mkdirSync(tree)
-    log(`writing a mixed tree of ${megabytes} MB`)
-    writeMixedTree(tree, megabytes * 1024 ** 2)
-    const measure = async (name: string, ...task: string[]): Promise<Measurement> => {
-      const { stdout } = await promisify(execFile)(process.execPath, [
-        '--conditions=@ws/source',
-        child,
-        ...task,
-      ])
-      const ours = Number(stdout) / 1024
-      return {
-        suite: 'memory',
-        name: `${name} of ${megabytes} MB, peak of the process`,
-        unit: 'MB',
-        ours,
-        peer: null,
-        samples: 1,
-        target: TARGET_MB,
-      }
+    const store = join(directory, 'store')
+    const stateDirectory = join(directory, 'state')
+    const measure = async (name: string, given: ChildTask, target: number): Promise<Measurement> => ({
+      suite: 'memory',
+      name: `${name} of ${size}, peak of the process`,
+      unit: 'MB',
+      ours: await runWorkspaceChild(given),
+      peer: null,
+      samples: 1,
+      target,
+    })
+    const place = (name: string): string => join(directory, name)
+    const save = { task: 'save', directory: tree, to: store, stateDirectory } as const
+    const load = { task: 'load', directory: place('loaded'), to: store, stateDirectory } as const
+    return {
+      measurements: [
+        await measure('createBundle', { task: 'create', directory: tree, to: archive }, ARCHIVE_TARGET_MB),
+        await measure(
+          'extractBundle',
+          { task: 'extract', directory: place('out'), to: archive },
+          ARCHIVE_TARGET_MB,
+        ),
+        await measure(
+          'hash snapshot',
+          { task: 'hash', directory: tree, to: place('hash') },
+          MEMORY_TARGET_MB,
+        ),
+        await measure('first save', save, MEMORY_TARGET_MB),
+        await measure('load', load, MEMORY_TARGET_MB),
+      ],
     }
-    return [
-      await measure('createBundle', 'create', tree, archive),
-      await measure('extractBundle', 'extract', archive, join(directory, 'out')),
-      await measure('hash snapshot', 'hash', tree, join(directory, 'state')),
-    ]
   },
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { executeRun, Workspace } from '@ws/core'
 import { takeTurns, type Measurement, type Suite } from '../measurement.ts'
-import { commitTree, copyProjectTree } from '../project-tree.ts'
+import { commitTree, copyProjectTree } from '../trees/project-tree.ts'
 import { shell } from '../shell.ts'
 
 /** What wrapping an agent costs when the agent does nothing. */
@@ -26,9 +26,11 @@ export const runSuite: Suite = {
       samples,
       target: null,
     })
-    return [
-      line('executeRun of an agent that does nothing, git', times.git),
-      line('executeRun of an agent that does nothing, hash without node_modules', times.hash),
-    ]
+    return {
+      measurements: [
+        line('executeRun of an agent that does nothing, git', times.git),
+        line('executeRun of an agent that does nothing, hash without node_modules', times.hash),
+      ],
+    }
   },
 }

@@ -9,13 +9,23 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { quote, shell } from './shell.ts'
+import { quote, shell } from '../shell.ts'
 
-const packages = ['vite@8', 'react@19', 'react-dom@19', 'typescript@6', 'eslint@10', 'jest@30', 'webpack@5']
+const packages = [
+  'vite@8',
+  'react@19',
+  'react-dom@19',
+  'typescript@6',
+  'eslint@10',
+  'jest@30',
+  'webpack@5',
+  'rxjs@7',
+  '@babel/preset-env@7',
+]
 
-/** A real JavaScript project with its node_modules (some 10,000 files), installed once per machine and copied from then on. */
+/** A real JavaScript project with its node_modules (some 13,000 files), installed once per machine and copied from then on. */
 export async function copyProjectTree(destination: string, log: (line: string) => void): Promise<void> {
-  const cache = join(tmpdir(), `ws-bench-project-${process.getuid?.() ?? 0}`)
+  const cache = join(tmpdir(), `ws-bench-project-2-${process.getuid?.() ?? 0}`)
   if (!existsSync(cache)) {
     log(`installing ${packages.join(' ')} into ${cache}`)
     const partial = `${cache}-${process.pid}`
