@@ -28,7 +28,14 @@ import { fileTime } from './file-time.ts'
 import { errnoOf } from './filesystem-error.ts'
 import { renameEntry } from './rename-entry.ts'
 import type { TimeSlice } from './time-slice.ts'
-import type { DirectoryUpdate, EntryFields, EntryUpdate, FieldsUpdate, FoundEntry, UpdateJournal } from './update-journal.ts'
+import type {
+  DirectoryUpdate,
+  EntryFields,
+  EntryUpdate,
+  FieldsUpdate,
+  FoundEntry,
+  UpdateJournal,
+} from './update-journal.ts'
 
 /** What to do about an entry that somebody changed since the journal was written. */
 export type OnForeignChange =
@@ -71,7 +78,12 @@ export async function applyUpdate(
 }
 
 /** Takes back what {@link applyUpdate} has done of a journal. What somebody changed meanwhile stays as it is. */
-export async function undoUpdate(work: string, target: string, journal: UpdateJournal, slice: TimeSlice): Promise<void> {
+export async function undoUpdate(
+  work: string,
+  target: string,
+  journal: UpdateJournal,
+  slice: TimeSlice,
+): Promise<void> {
   await visitDirectories(work, target, journal, slice, () => undefined, {
     enter(place, update) {
       for (const fields of update.fields) setFields(place.directory, fields, fields.before)
@@ -114,7 +126,11 @@ async function visitDirectories(
     }
   }
   try {
-    stack.push({ name: '', place: { directory: openRoot(toByteString(target)), fresh, parked }, update: null })
+    stack.push({
+      name: '',
+      place: { directory: openRoot(toByteString(target)), fresh, parked },
+      update: null,
+    })
     for (const update of journal.directories) {
       const pause = slice.pauseWhenDue()
       if (pause !== undefined) await pause
@@ -151,10 +167,18 @@ function descend(
     for (const name of update.path.slice(depth - 1)) {
       const level = stack.at(-1)
       if (level === undefined) return false
-      stack.push({ name, place: { ...level.place, directory: openAccessible(level.place.directory, name) }, update: null })
+      stack.push({
+        name,
+        place: { ...level.place, directory: openAccessible(level.place.directory, name) },
+        update: null,
+      })
     }
     const inner = stack.at(-1)
-    if (inner !== undefined && fstatSync(inner.place.directory.fd, { bigint: true }).ino.toString() === update.inode) return true
+    if (
+      inner !== undefined &&
+      fstatSync(inner.place.directory.fd, { bigint: true }).ino.toString() === update.inode
+    )
+      return true
   } catch (error) {
     if (!isAbsence(error)) throw error
   }
@@ -193,7 +217,8 @@ function moveBack({ directory, fresh, parked }: Place, { name, number, goes, com
     return
   }
   if (lstatOrNull(old) === null) return
-  if (comes && lstatOrNull(back) === null && lstatOrNull(path)?.isDirectory() !== goes.isDirectory) renameEntry(path, back)
+  if (comes && lstatOrNull(back) === null && lstatOrNull(path)?.isDirectory() !== goes.isDirectory)
+    renameEntry(path, back)
   renameEntry(old, path)
 }
 

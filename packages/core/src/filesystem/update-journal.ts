@@ -121,7 +121,13 @@ function isEntryUpdate(value: unknown): boolean {
 }
 
 function isFieldsUpdate(value: unknown): boolean {
-  return isRecord(value) && isName(value['name']) && isFound(value['found']) && isFields(value['before']) && isFields(value['after'])
+  return (
+    isRecord(value) &&
+    isName(value['name']) &&
+    isFound(value['found']) &&
+    isFields(value['before']) &&
+    isFields(value['after'])
+  )
 }
 
 function isFound(value: unknown): boolean {

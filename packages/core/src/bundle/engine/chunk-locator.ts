@@ -58,7 +58,8 @@ export function createChunkLocator(
       else high = middle - 1
     }
     const pack = opened[low]
-    if (pack === undefined) throw new WorkspaceError('INTERNAL', 'A chunk was looked for before a pack was open.')
+    if (pack === undefined)
+      throw new WorkspaceError('INTERNAL', 'A chunk was looked for before a pack was open.')
     return { pack, chunk: pack.chunkAt(number - (firstChunks[low] ?? 0)) }
   }
 

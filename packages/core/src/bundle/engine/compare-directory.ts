@@ -14,7 +14,14 @@ import { pathText } from '../exclude-filter.ts'
 import type { FileEntry, SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
 import { closePresent, openPresent, type ContentCheck } from './check-file.ts'
 import type { LoadMemory } from './load-memory.ts'
-import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
+import {
+  fieldsOf,
+  foundEntry,
+  isSameFields,
+  wantedFields,
+  type DirectoryPlan,
+  type LoadPlan,
+} from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
 import type { FileFields } from './restore-frame.ts'
 import { stageSubtree } from './stage-subtree.ts'
@@ -69,7 +76,13 @@ export async function compareDirectory(
   const inodes = new Map<bigint, bigint | null>()
   const { plan, stage, tree, mode, tally, slice } = context
 
-  async function compare(directory: TreeDirectory, names: readonly ByteString[], open: DirectoryHandle, chosen: Selection, wanted: FileFields): Promise<void> {
+  async function compare(
+    directory: TreeDirectory,
+    names: readonly ByteString[],
+    open: DirectoryHandle,
+    chosen: Selection,
+    wanted: FileFields,
+  ): Promise<void> {
     const there = plan.open(names, fstatSync(open.fd, { bigint: true }))
     if (chosen === 'all') there.after = wantedFields(wanted, there.before)
     const all = listDirectory(open).map(({ name }) => name)
@@ -85,7 +98,8 @@ export async function compareDirectory(
     for await (const entry of entriesOf(tree, directory, onDamage)) {
       const pause = slice.pauseWhenDue()
       if (pause !== undefined) await pause
-      for (; next < present.length && (present[next] ?? '') < entry.name; next += 1) stale.push(present[next] ?? '')
+      for (; next < present.length && (present[next] ?? '') < entry.name; next += 1)
+        stale.push(present[next] ?? '')
       const isPresent = present[next] === entry.name
       if (isPresent) next += 1
       const inner = chosen === 'all' ? 'all' : chosen.get(entry.name)
@@ -105,8 +119,16 @@ export async function compareDirectory(
     for (const name of stale) await remove(there, open, name)
   }
 
-  async function compareEntry(place: Place, entry: TreeEntry, stats: BigIntStats | null, open: DirectoryHandle, inner: Selection, depth: number): Promise<void> {
-    if (inner !== 'all' && entry.type !== 'directory') throw notInVersion(`${place.path}/${inner.keys().next().value ?? ''}`)
+  async function compareEntry(
+    place: Place,
+    entry: TreeEntry,
+    stats: BigIntStats | null,
+    open: DirectoryHandle,
+    inner: Selection,
+    depth: number,
+  ): Promise<void> {
+    if (inner !== 'all' && entry.type !== 'directory')
+      throw notInVersion(`${place.path}/${inner.keys().next().value ?? ''}`)
     if (entry.type === 'directory') {
       const directory = { path: place.path, node: entry.node, entriesBelow: entry.entriesBelow, depth }
       if (stats?.isDirectory() === true) {
@@ -128,7 +150,12 @@ export async function compareDirectory(
     return compareFile(place, entry, stats, open)
   }
 
-  async function compareSymlink(place: Place, entry: SymlinkEntry, stats: BigIntStats | null, open: DirectoryHandle): Promise<void> {
+  async function compareSymlink(
+    place: Place,
+    entry: SymlinkEntry,
+    stats: BigIntStats | null,
+    open: DirectoryHandle,
+  ): Promise<void> {
     if (stats?.isSymbolicLink() === true) {
       const before = fieldsOf(stats)
       const isSame =
@@ -143,7 +170,12 @@ export async function compareDirectory(
     stage.addSymlink(stagedPlace(place, await replace(place, stats, open)), entry)
   }
 
-  async function compareFile(place: Place, entry: FileEntry, stats: BigIntStats | null, open: DirectoryHandle): Promise<void> {
+  async function compareFile(
+    place: Place,
+    entry: FileEntry,
+    stats: BigIntStats | null,
+    open: DirectoryHandle,
+  ): Promise<void> {
     const isSame = stats !== null && stats.isFile() && (await isSameFile(place, entry, stats, open))
     if (entry.hardLinkGroup !== 0n) {
       if (stats?.isDirectory() === true) await makeRoom(place, open)
@@ -175,7 +207,12 @@ export async function compareDirectory(
     }
   }
 
-  async function isSameFile(place: Place, entry: FileEntry, stats: BigIntStats, open: DirectoryHandle): Promise<boolean> {
+  async function isSameFile(
+    place: Place,
+    entry: FileEntry,
+    stats: BigIntStats,
+    open: DirectoryHandle,
+  ): Promise<boolean> {
     if (stats.size !== BigInt(entry.size)) return false
     if (context.memory.hasContent(place.path, stats, entry.runs)) {
       context.memory.addKept(place.path, stats, true)
@@ -294,7 +331,11 @@ function stagedPlace(place: Place, number: number) {
   return { directory: 0, name: String(number), path: place.path }
 }
 
-async function countBelow(handle: DirectoryHandle, total: { files: number; bytes: number }, slice: TimeSlice): Promise<void> {
+async function countBelow(
+  handle: DirectoryHandle,
+  total: { files: number; bytes: number },
+  slice: TimeSlice,
+): Promise<void> {
   for (const { name } of listDirectory(handle)) {
     await slice.pauseWhenDue()
     const stats = lstatOrNull(handle, name)
@@ -338,4 +379,3 @@ function occupied(path: ByteString, reason: string): WorkspaceError {
     { details: { path: shown } },
   )
 }
-

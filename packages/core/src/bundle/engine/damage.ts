@@ -3,7 +3,11 @@ import { WorkspaceError } from '../../errors.ts'
 /** Puts the key of the stored object, and the files that need it, into the details of damage found in it; other errors stay as they are. */
 export function damageIn(key: string | null, error: unknown, files: readonly string[] = []): unknown {
   if (!WorkspaceError.is(error, 'CORRUPT')) return error
-  const details = { ...error.details, ...(key === null ? {} : { key }), ...(files.length === 0 ? {} : { files: files.slice(0, FILES_NAMED) }) }
+  const details = {
+    ...error.details,
+    ...(key === null ? {} : { key }),
+    ...(files.length === 0 ? {} : { files: files.slice(0, FILES_NAMED) }),
+  }
   return new WorkspaceError('CORRUPT', error.message, { cause: error.cause ?? error, details })
 }
 

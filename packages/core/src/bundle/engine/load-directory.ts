@@ -1,4 +1,14 @@
-import { chownSync, existsSync, fchmodSync, fstatSync, futimesSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+} from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { applyUpdate, undoUpdate } from '../../filesystem/apply-update.ts'
@@ -87,13 +97,20 @@ async function loadInto(
   const { onDamage = 'fail', mode = 'exact', signal } = options
   const isPresent = existsSync(target)
   if (isPresent && !statSync(target).isDirectory()) {
-    throw new WorkspaceError('INVALID_INPUT', `Cannot load into ${JSON.stringify(target)}: it is not a directory.`)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `Cannot load into ${JSON.stringify(target)}: it is not a directory.`,
+    )
   }
   const isFull = isPresent && readdirSync(target).some((name) => !isWorkDirectoryName(name))
   mkdirSync(dirname(target), { recursive: true })
   const work = createWorkDirectory(target, false)
   const slice = timeSlice(signal)
-  const tally = { deleted: { files: 0, bytes: 0 }, kept: { files: 0, bytes: 0 }, verified: { files: 0, bytes: 0 } }
+  const tally = {
+    deleted: { files: 0, bytes: 0 },
+    kept: { files: 0, bytes: 0 },
+    verified: { files: 0, bytes: 0 },
+  }
   const locator = createChunkLocator(repository, record.packs, signal, !isFull && selection === 'all')
   const chunks = createChunkReader(repository, locator, selection === 'all' && !isFull, signal)
   const fresh = openRoot(toByteString(join(work.path, 'new')))
@@ -115,7 +132,10 @@ async function loadInto(
     locator,
     tree,
     onDamage,
-    expected: isFull || selection !== 'all' ? { files: 0, bytes: 0 } : { files: record.stats.files, bytes: record.stats.contentBytes },
+    expected:
+      isFull || selection !== 'all'
+        ? { files: 0, bytes: 0 }
+        : { files: record.stats.files, bytes: record.stats.contentBytes },
     onWritten: ({ path }, file, written) => memory.addWritten(path, file, written),
     onLinked: ({ path }) => memory.addUnsettled(path),
     onDropped: ({ directory, name }) => {
@@ -186,10 +206,18 @@ async function update(work: WorkDirectory, target: string, journal: UpdateJourna
   closeJournal(work.path)
 }
 
-function replace(work: WorkDirectory, target: string, isPresent: boolean, fields: VersionRecord['root'] | null): void {
+function replace(
+  work: WorkDirectory,
+  target: string,
+  isPresent: boolean,
+  fields: VersionRecord['root'] | null,
+): void {
   const fresh = join(work.path, 'new')
   const old = isPresent ? lstatSync(target, { bigint: true }) : null
-  if (old !== null && (old.uid !== BigInt(process.geteuid?.() ?? 0) || old.gid !== BigInt(process.getegid?.() ?? 0))) {
+  if (
+    old !== null &&
+    (old.uid !== BigInt(process.geteuid?.() ?? 0) || old.gid !== BigInt(process.getegid?.() ?? 0))
+  ) {
     chownSync(fresh, Number(old.uid), Number(old.gid))
   }
   swapDirectory(work.path, target, work.isInside)
@@ -201,7 +229,8 @@ function replace(work: WorkDirectory, target: string, isPresent: boolean, fields
       return
     }
     const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
-    if ((fstatSync(handle.fd).mode & 0o7777) !== (fields.mode & KEPT_MODE_BITS)) fchmodSync(handle.fd, fields.mode & KEPT_MODE_BITS)
+    if ((fstatSync(handle.fd).mode & 0o7777) !== (fields.mode & KEPT_MODE_BITS))
+      fchmodSync(handle.fd, fields.mode & KEPT_MODE_BITS)
     futimesSync(handle.fd, time, time)
   } finally {
     closeDirectory(handle)
@@ -233,4 +262,3 @@ function countFields(journal: UpdateJournal | null): number {
   for (const { fields } of journal?.directories ?? []) count += fields.length
   return count
 }
-

@@ -1,6 +1,11 @@
 import { fstatSync, lstatSync, type BigIntStats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { childPath, toByteString, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
+import {
+  childPath,
+  toByteString,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
 import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
@@ -63,7 +68,13 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     }
   }
 
-  function build({ directory, entries }: { directory: TreeDirectory; entries: readonly TreeEntry[] }): KnownDirectory {
+  function build({
+    directory,
+    entries,
+  }: {
+    directory: TreeDirectory
+    entries: readonly TreeEntry[]
+  }): KnownDirectory {
     const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
     let entriesBelow = 0
     let contentBytesBelow = 0
@@ -71,10 +82,14 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
       entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
       if (entry.type === 'file') contentBytesBelow += entry.size
       if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
-      else rows.get(joinPath(directory.path, entry.name))?.forEach((value, column) => (stats[index * STATS_PER_ENTRY + column] = value))
+      else
+        rows
+          .get(joinPath(directory.path, entry.name))
+          ?.forEach((value, column) => (stats[index * STATS_PER_ENTRY + column] = value))
     })
     const before = known.directories.get(directory.path)
-    if (before?.node === directory.node && before.stats.every((value, index) => value === stats[index])) return before
+    if (before?.node === directory.node && before.stats.every((value, index) => value === stats[index]))
+      return before
     return { node: directory.node, entries, stats, entriesBelow, contentBytesBelow }
   }
 

@@ -2,7 +2,13 @@ import type { BigIntStats } from 'node:fs'
 import { foundEntry } from '../../filesystem/apply-update.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { isSameFileTime } from '../../filesystem/file-time.ts'
-import type { DirectoryUpdate, EntryFields, EntryUpdate, FieldsUpdate, UpdateJournal } from '../../filesystem/update-journal.ts'
+import type {
+  DirectoryUpdate,
+  EntryFields,
+  EntryUpdate,
+  FieldsUpdate,
+  UpdateJournal,
+} from '../../filesystem/update-journal.ts'
 import type { EntryFacts } from '../format/tree-node.ts'
 import { KEPT_MODE_BITS } from './stage-tree.ts'
 
@@ -58,11 +64,16 @@ export function fieldsOf(stats: BigIntStats): EntryFields {
   const seconds = Number(stats.mtimeNs / 1_000_000_000n)
   const nanoseconds = Number(stats.mtimeNs % 1_000_000_000n)
   const mode = Number(stats.mode & 0o7777n)
-  return nanoseconds < 0 ? { mode, seconds: seconds - 1, nanoseconds: nanoseconds + 1e9 } : { mode, seconds, nanoseconds }
+  return nanoseconds < 0
+    ? { mode, seconds: seconds - 1, nanoseconds: nanoseconds + 1e9 }
+    : { mode, seconds, nanoseconds }
 }
 
 /** The fields that an entry is to have. Special bits that are there already may stay as the version has them. */
-export function wantedFields(entry: Pick<EntryFacts, 'mode' | 'mtimeSeconds' | 'mtimeNanoseconds'>, present: EntryFields): EntryFields {
+export function wantedFields(
+  entry: Pick<EntryFacts, 'mode' | 'mtimeSeconds' | 'mtimeNanoseconds'>,
+  present: EntryFields,
+): EntryFields {
   const mode = present.mode === entry.mode ? entry.mode : entry.mode & KEPT_MODE_BITS
   return { mode, seconds: entry.mtimeSeconds, nanoseconds: entry.mtimeNanoseconds }
 }

@@ -56,7 +56,9 @@ export function createChunkReader(
       try {
         for await (const { frame: number, stored } of readStoredFrames(repository, pack, wanted, signal)) {
           fetched += stored.length
-          pending.get(number)?.resolve(decodeFrameInPool(stored, { packId: pack.packId, frame: number }, repository.keys))
+          pending
+            .get(number)
+            ?.resolve(decodeFrameInPool(stored, { packId: pack.packId, frame: number }, repository.keys))
         }
         throw new WorkspaceError('INTERNAL', 'A frame was not delivered.')
       } catch (error) {

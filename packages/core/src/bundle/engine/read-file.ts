@@ -118,12 +118,20 @@ async function* readRange(
   yield* readBatch(repository, batch, range)
 }
 
-async function locate(repository: Repository, locator: ChunkLocator, run: Run, path: string): Promise<ChunkPlace> {
+async function locate(
+  repository: Repository,
+  locator: ChunkLocator,
+  run: Run,
+  path: string,
+): Promise<ChunkPlace> {
   const place = await locator.locate(run.id).catch((error: unknown) => {
     throw damageIn(null, error, [path])
   })
   if (place.chunk.length === run.length) return place
-  const damage = damagedObject(`chunk ${run.id}`, `it has ${place.chunk.length} bytes instead of ${run.length}`)
+  const damage = damagedObject(
+    `chunk ${run.id}`,
+    `it has ${place.chunk.length} bytes instead of ${run.length}`,
+  )
   throw damageIn(repository.packKey(place.pack.packId), damage, [path])
 }
 
@@ -151,7 +159,8 @@ async function* readBatch(
     async onFrame({ pack, frame, chunks }, stored) {
       try {
         const raw = await decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys)
-        for (const { chunk } of chunks) contents.set(chunk.id, cutChunk(pack.packId, raw, chunk, repository.keys))
+        for (const { chunk } of chunks)
+          contents.set(chunk.id, cutChunk(pack.packId, raw, chunk, repository.keys))
       } catch (error) {
         fail(pack.packId, error)
       }
@@ -161,7 +170,9 @@ async function* readBatch(
   for (const { run, from, to } of batch) {
     const content = contents.get(run.id)
     if (content !== undefined) yield content.subarray(from, to)
-    else for (let done = from; done < to; done += ZEROS.length) yield ZEROS.slice(0, Math.min(ZEROS.length, to - done))
+    else
+      for (let done = from; done < to; done += ZEROS.length)
+        yield ZEROS.slice(0, Math.min(ZEROS.length, to - done))
   }
 }
 
@@ -178,7 +189,11 @@ function resolveRange(file: FileEntry, range: ByteRange | undefined): { start: n
 }
 
 function notAFile(path: string, what: string): WorkspaceError {
-  return new WorkspaceError('INVALID_INPUT', `Cannot read ${JSON.stringify(path)} as a file: it is ${what}.`, {
-    details: { path },
-  })
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `Cannot read ${JSON.stringify(path)} as a file: it is ${what}.`,
+    {
+      details: { path },
+    },
+  )
 }

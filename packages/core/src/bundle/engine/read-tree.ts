@@ -36,7 +36,10 @@ export async function* readTree(
   const { under, limits, signal } = options
   const names = under === undefined ? [] : splitPath(under)
   const locator = createChunkLocator(repository, record.packs, signal, names.length === 0)
-  const tree = createTreeReader(createChunkReader(repository, locator, names.length === 0, signal).read, limits)
+  const tree = createTreeReader(
+    createChunkReader(repository, locator, names.length === 0, signal).read,
+    limits,
+  )
   if (names.length === 0) {
     yield* walk(tree, rootOf(record), signal)
     return
@@ -71,7 +74,11 @@ export async function findEntry(
   return null
 }
 
-async function findName(tree: TreeReader, directory: TreeDirectory, name: ByteString): Promise<TreeEntry | null> {
+async function findName(
+  tree: TreeReader,
+  directory: TreeDirectory,
+  name: ByteString,
+): Promise<TreeEntry | null> {
   for await (const entry of tree.entries(directory)) {
     if (entry.name === name) return entry
     if (entry.name > name) return null

@@ -83,7 +83,11 @@ export function writePieces(
       const { id, offset, length } = piece
       if (checked === null || checked.id !== id || checked.offset !== offset) {
         try {
-          checked = { id, offset, bytes: cutChunk(job.packId, raw, { id, frame: job.frame, offset, length }, keys) }
+          checked = {
+            id,
+            offset,
+            bytes: cutChunk(job.packId, raw, { id, frame: job.frame, offset, length }, keys),
+          }
         } catch (error) {
           if (!WorkspaceError.is(error, 'CORRUPT')) throw error
           damage ??= error

@@ -5,7 +5,12 @@ import { WorkspaceError } from '../../errors.ts'
 import { decodeFrame, decodeFrameInPool } from '../format/frame.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import { writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
-import { fromFailure, type RestoreCall, type RestoreReply, type RestoreWorkerData } from './restore-messages.ts'
+import {
+  fromFailure,
+  type RestoreCall,
+  type RestoreReply,
+  type RestoreWorkerData,
+} from './restore-messages.ts'
 
 /** Decodes, checks and writes frames. */
 export interface FrameWriter {
@@ -47,7 +52,7 @@ export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
       // One after the other: slices of several frames in one turn of the event loop would add up.
       await before
       let merged: FrameResult = { damaged: [], damage: null, files: [] }
-      for (let from = 0; from < job.pieces.length; ) {
+      for (let from = 0; from < job.pieces.length;) {
         const { next, result } = writePieces(job, raw, keys, from, SLICE_MS)
         merged = {
           damaged: [...merged.damaged, ...result.damaged],
@@ -91,7 +96,11 @@ interface Thread {
 
 function startThread(data: RestoreWorkerData): Thread {
   const name = import.meta.url.endsWith('.ts') ? './restore-worker.ts' : './restore-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), { name: 'ws-restore', workerData: data, execArgv: [] })
+  const worker = new Worker(new URL(name, import.meta.url), {
+    name: 'ws-restore',
+    workerData: data,
+    execArgv: [],
+  })
   worker.unref()
   const calls = new Map<number, PromiseWithResolvers<FrameResult>>()
   let lastCall = 0
@@ -113,7 +122,9 @@ function startThread(data: RestoreWorkerData): Thread {
     }
   })
   worker.on('error', end)
-  worker.on('exit', () => end(new WorkspaceError('INTERNAL', 'A thread that wrote files ended before its work.')))
+  worker.on('exit', () =>
+    end(new WorkspaceError('INTERNAL', 'A thread that wrote files ended before its work.')),
+  )
   return {
     waiting: () => calls.size,
     call(job, stored) {

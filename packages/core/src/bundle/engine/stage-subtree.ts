@@ -27,7 +27,12 @@ export async function stageSubtree(
     missing.delete(entry.name)
     const place = { directory: number, name: entry.name, path: childOf(directory, entry.name) }
     if (entry.type === 'directory') {
-      const below = { path: place.path, node: entry.node, entriesBelow: entry.entriesBelow, depth: directory.depth + 1 }
+      const below = {
+        path: place.path,
+        node: entry.node,
+        entriesBelow: entry.entriesBelow,
+        depth: directory.depth + 1,
+      }
       await stageSubtree(context, below, stage.makeDirectory(place, entry), inner)
     } else if (inner !== 'all') throw notInVersion(`${place.path}/${inner.keys().next().value ?? ''}`)
     else if (entry.type === 'symlink') stage.addSymlink(place, entry)

@@ -1,7 +1,12 @@
 import { closeSync, constants, linkSync, lutimesSync, openSync, symlinkSync, unlinkSync } from 'node:fs'
 import { hash } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
-import { childPath, toFilePath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
+import {
+  childPath,
+  toFilePath,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
 import { fileTime } from '../../filesystem/file-time.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { pathText } from '../exclude-filter.ts'
@@ -14,7 +19,15 @@ import { damageIn, objectOf, reasonOf } from './damage.ts'
 import { fetchFrames } from './fetch-frames.ts'
 import type { DamagedEntry } from './load-options.ts'
 import type { Repository } from './repository.ts'
-import { createFile, finishFile, writeAll, type FileFields, type FrameResult, type Piece, type WrittenFile } from './restore-frame.ts'
+import {
+  createFile,
+  finishFile,
+  writeAll,
+  type FileFields,
+  type FrameResult,
+  type Piece,
+  type WrittenFile,
+} from './restore-frame.ts'
 import { createInlineWriter, createThreadedWriter, type FrameWriter } from './restore-threads.ts'
 import { createStagingDirectories, exclusively } from './staging-directories.ts'
 import type { TreeReader } from './tree-reader.ts'
@@ -135,7 +148,14 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
       const key = `${pack.packId} ${chunk.frame}`
       let frame = frames.get(key)
       if (frame === undefined) frames.set(key, (frame = { pack, frame: chunk.frame, pieces: [] }))
-      frame.pieces.push({ id: run.id, offset: chunk.offset, length: chunk.length, file: number, position, whole })
+      frame.pieces.push({
+        id: run.id,
+        offset: chunk.offset,
+        length: chunk.length,
+        file: number,
+        position,
+        whole,
+      })
       pieces += 1
       bytes += chunk.length
     }
@@ -152,7 +172,10 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
   }
 
   /** The places of all chunks, or the damage that keeps the file from being made. */
-  async function locateRuns(place: StagedPlace, file: FileEntry): Promise<{ run: Run; position: number }[] | null> {
+  async function locateRuns(
+    place: StagedPlace,
+    file: FileEntry,
+  ): Promise<{ run: Run; position: number }[] | null> {
     const runs: { run: Run; position: number }[] = []
     let position = 0
     try {
@@ -199,7 +222,10 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
   async function addFile(place: StagedPlace, file: FileEntry, present: number | null): Promise<void> {
     const key = file.hardLinkGroup
     if (key !== 0n) {
-      const content = hash('sha256', JSON.stringify([file.size, file.runs.map((run) => [run.kind, run.id, run.length])]))
+      const content = hash(
+        'sha256',
+        JSON.stringify([file.size, file.runs.map((run) => [run.kind, run.id, run.length])]),
+      )
       const group = groups.get(key)
       if (group !== undefined) {
         if (group.content !== content) {
@@ -213,13 +239,15 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     const runs = await locateRuns(place, file)
     if (runs === null) {
       const group = groups.get(key)
-      if (group !== undefined) group.damage = damagedObject(`file ${JSON.stringify(pathText(place.path))}`, 'it could not be read')
+      if (group !== undefined)
+        group.damage = damagedObject(`file ${JSON.stringify(pathText(place.path))}`, 'it could not be read')
       return
     }
     const single = runs[0]
     if (runs.length === 1 && single?.run.length === file.size) plan(place, file, runs)
     else await prepare(place, file, runs, present)
-    if (pieces >= PIECES_AT_ONCE || files.length + links.length + symlinks.length >= ENTRIES_AT_ONCE) await flush()
+    if (pieces >= PIECES_AT_ONCE || files.length + links.length + symlinks.length >= ENTRIES_AT_ONCE)
+      await flush()
   }
 
   /** Makes a file that has holes or several chunks; one without chunks is done then. */
@@ -239,7 +267,11 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     }
   }
 
-  async function writeFrame(writer: FrameWriter, planned: PlannedFrame, stored: Uint8Array): Promise<FrameResult> {
+  async function writeFrame(
+    writer: FrameWriter,
+    planned: PlannedFrame,
+    stored: Uint8Array,
+  ): Promise<FrameResult> {
     const used: number[] = []
     try {
       const located = planned.pieces.map((piece) => {
@@ -248,7 +280,10 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
         used.push(place.directory)
         return { ...piece, base: directories.acquire(place.directory).base, name: place.name }
       })
-      return await writer.write({ packId: planned.pack.packId, frame: planned.frame, pieces: located }, stored)
+      return await writer.write(
+        { packId: planned.pack.packId, frame: planned.frame, pieces: located },
+        stored,
+      )
     } finally {
       for (const directory of used) directories.release(directory)
     }
@@ -282,7 +317,10 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
   /** Damage may have happened on the way, so what is damaged is read once more. */
   async function fetch(writer: FrameWriter): Promise<void> {
     const again: PlannedFrame[] = []
-    const pass = (work: PlannedFrame[], onDamaged: (planned: PlannedFrame, error: unknown) => void): Promise<void> =>
+    const pass = (
+      work: PlannedFrame[],
+      onDamaged: (planned: PlannedFrame, error: unknown) => void,
+    ): Promise<void> =>
       fetchFrames(repository, {
         work,
         width: writer.width,
@@ -411,11 +449,19 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
 /** Bits that give whoever runs a file the rights of its owner do not come back. */
 export const KEPT_MODE_BITS = 0o777
 
-function fieldsOf(place: StagedPlace, file: FileEntry, changed: { path: string; reason: string }[]): FileFields {
+function fieldsOf(
+  place: StagedPlace,
+  file: FileEntry,
+  changed: { path: string; reason: string }[],
+): FileFields {
   return keptFields(place.path, file, changed)
 }
 
-function keptFields(path: ByteString, fields: FileFields, changed: { path: string; reason: string }[]): FileFields {
+function keptFields(
+  path: ByteString,
+  fields: FileFields,
+  changed: { path: string; reason: string }[],
+): FileFields {
   const { mode, mtimeSeconds, mtimeNanoseconds } = fields
   const names = [
     (mode & 0o4000) === 0 ? [] : ['set-uid'],

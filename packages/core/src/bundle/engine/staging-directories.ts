@@ -78,7 +78,8 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
     let start: DirectoryHandle | undefined
     while (start === undefined) {
       const made = all[above]
-      if (made === undefined) throw new WorkspaceError('INTERNAL', 'A directory was asked for that was never made.')
+      if (made === undefined)
+        throw new WorkspaceError('INTERNAL', 'A directory was asked for that was never made.')
       names.unshift(made.name)
       above = made.parent
       start = open.get(above)?.handle
@@ -87,7 +88,8 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
     try {
       while (names.length > 0) {
         let hop = names.shift() ?? ''
-        while (names[0] !== undefined && hop.length + names[0].length < MAX_HOP_BYTES) hop += `/${names.shift() ?? ''}`
+        while (names[0] !== undefined && hop.length + names[0].length < MAX_HOP_BYTES)
+          hop += `/${names.shift() ?? ''}`
         const outer = handle
         handle = openChild(outer, hop)
         if (outer !== start) closeDirectory(outer)
@@ -98,7 +100,10 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
     }
     if (fstatSync(handle.fd, { bigint: true }).ino !== all[directory]?.inode) {
       closeDirectory(handle)
-      throw new WorkspaceError('CONFLICT', 'Somebody moves directories of a load that is going on. Nothing was changed; load again.')
+      throw new WorkspaceError(
+        'CONFLICT',
+        'Somebody moves directories of a load that is going on. Nothing was changed; load again.',
+      )
     }
     return handle
   }

@@ -3,7 +3,14 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { pathText } from '../exclude-filter.ts'
 import type { ContentId } from '../format/content-id.ts'
 import { damagedObject } from '../format/damaged-object.ts'
-import { readDirectoryEntries, readRuns, type FileEntry, type ReadChunk, type Run, type TreeEntry } from '../format/tree-node.ts'
+import {
+  readDirectoryEntries,
+  readRuns,
+  type FileEntry,
+  type ReadChunk,
+  type Run,
+  type TreeEntry,
+} from '../format/tree-node.ts'
 import type { LoadLimits } from './load-options.ts'
 
 /** A directory of a version; the root has nobody to say how much is below it. */
@@ -51,11 +58,13 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
   return {
     totals,
     async *entries(directory) {
-      if (directory.depth > limits.maxDepth) throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
+      if (directory.depth > limits.maxDepth)
+        throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
       let last: ByteString | null = null
       let below = 0
       const remembered: TreeEntry[] = []
-      for await (const stored of memory?.entriesOf(directory) ?? readDirectoryEntries(directory.node, readChunk)) {
+      for await (const stored of memory?.entriesOf(directory) ??
+        readDirectoryEntries(directory.node, readChunk)) {
         const entry = memory === undefined ? stored : await withOpenLists(stored, readChunk)
         if (memory !== undefined) remembered.push(entry)
         if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
@@ -85,13 +94,19 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
         totals.runs += 1
         length += run.length
         if (run.kind === 'list' || run.length === 0 || count > file.size / LEAST_BYTES_PER_RUN + 16) {
-          throw damagedObject(`tree entry ${JSON.stringify(pathText(path))}`, 'its content is cut in an impossible way')
+          throw damagedObject(
+            `tree entry ${JSON.stringify(pathText(path))}`,
+            'its content is cut in an impossible way',
+          )
         }
         if (totals.runs > MAX_RUNS) throw tooMuch(`more than ${MAX_RUNS} pieces of content`)
         yield run
       }
       if (length !== file.size) {
-        throw damagedObject(`tree entry ${JSON.stringify(pathText(path))}`, 'its pieces do not add up to its size')
+        throw damagedObject(
+          `tree entry ${JSON.stringify(pathText(path))}`,
+          'its pieces do not add up to its size',
+        )
       }
     },
   }
@@ -116,9 +131,12 @@ function countContent(
 ): void {
   totals.contentBytes += file.size
   if (file.size > limits.maxFileBytes) {
-    throw tooMuch(`a file of ${file.size} bytes, ${JSON.stringify(pathText(path))}; at most ${limits.maxFileBytes} are allowed`)
+    throw tooMuch(
+      `a file of ${file.size} bytes, ${JSON.stringify(pathText(path))}; at most ${limits.maxFileBytes} are allowed`,
+    )
   }
-  if (totals.contentBytes > limits.maxContentBytes) throw tooMuch(`more than ${limits.maxContentBytes} bytes of content`)
+  if (totals.contentBytes > limits.maxContentBytes)
+    throw tooMuch(`more than ${limits.maxContentBytes} bytes of content`)
 }
 
 function lies(directory: TreeDirectory, reason: string): WorkspaceError {

@@ -85,10 +85,17 @@ export async function verifyVersion(
   const locator = createChunkLocator(repository, record.packs, signal, true)
   const chunks = createChunkReader(repository, locator, true, signal)
   const tree = createTreeReader(chunks.read, limits)
-  const files = await verifyTree(tree, locator, rootOf(record), (path, id, error) => {
-    const key = id === null ? undefined : damagedChunks.get(id)
-    problems.hit(key ?? objectOf(error), reasonOf(error), pathText(path))
-  }, damagedChunks, signal)
+  const files = await verifyTree(
+    tree,
+    locator,
+    rootOf(record),
+    (path, id, error) => {
+      const key = id === null ? undefined : damagedChunks.get(id)
+      problems.hit(key ?? objectOf(error), reasonOf(error), pathText(path))
+    },
+    damagedChunks,
+    signal,
+  )
   return { problems: problems.list(), packs: record.packs.length, bytes: bytesDone, files }
 }
 
@@ -98,7 +105,11 @@ interface VerifyPackOptions {
   readonly onDamage: (error: unknown, chunks: readonly ContentId[]) => void
 }
 
-async function verifyPack(repository: Repository, pack: PackIndex, options: VerifyPackOptions): Promise<void> {
+async function verifyPack(
+  repository: Repository,
+  pack: PackIndex,
+  options: VerifyPackOptions,
+): Promise<void> {
   const frames = pack.frames.map((_, frame) => ({ pack, frame, chunks: [] as number[] }))
   for (let position = 0; position < pack.chunkCount; position += 1) {
     frames[pack.chunkAt(position).frame]?.chunks.push(position)
@@ -113,7 +124,10 @@ async function verifyPack(repository: Repository, pack: PackIndex, options: Veri
       try {
         raw = await decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys)
       } catch (error) {
-        options.onDamage(error, chunks.map((position) => pack.chunkAt(position).id))
+        options.onDamage(
+          error,
+          chunks.map((position) => pack.chunkAt(position).id),
+        )
         return
       }
       for (const position of chunks) {
@@ -125,12 +139,21 @@ async function verifyPack(repository: Repository, pack: PackIndex, options: Veri
         }
       }
     },
-    onDamage: async ({ chunks }, error) => options.onDamage(error, chunks.map((position) => pack.chunkAt(position).id)),
+    onDamage: async ({ chunks }, error) =>
+      options.onDamage(
+        error,
+        chunks.map((position) => pack.chunkAt(position).id),
+      ),
   })
 }
 
 /** The frames, the index and its trailer say where they are: what is left is what may follow them. */
-async function checkLength(repository: Repository, key: string, bytes: number, signal: AbortSignal | undefined): Promise<void> {
+async function checkLength(
+  repository: Repository,
+  key: string,
+  bytes: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const info = await repository.store.head(key, { signal })
   if (info === null || info.size === bytes) return
   throw damagedObject(`object ${JSON.stringify(key)}`, `it has ${info.size} bytes instead of ${bytes}`)
@@ -152,7 +175,12 @@ async function verifyTree(
       for await (const entry of tree.entries(directory)) {
         const path = childOf(directory, entry.name)
         if (entry.type === 'directory') {
-          pending.push({ path, node: entry.node, entriesBelow: entry.entriesBelow, depth: directory.depth + 1 })
+          pending.push({
+            path,
+            node: entry.node,
+            entriesBelow: entry.entriesBelow,
+            depth: directory.depth + 1,
+          })
           continue
         }
         files += 1
@@ -200,4 +228,3 @@ function createProblemList() {
       [...byObject].map(([object, { reason, files }]) => ({ object, reason, files: [...files].sort() })),
   }
 }
-

@@ -169,7 +169,8 @@ function takeEntry(
   const before = known?.entries[position]
   const isKnown = before?.name === name
   if (stats.isDirectory()) {
-    const facts = isKnown && before.type === 'directory' && hasFacts(before, stats) ? before : factsOf(name, stats)
+    const facts =
+      isKnown && before.type === 'directory' && hasFacts(before, stats) ? before : factsOf(name, stats)
     return { kind: 'directory', directory: found(joinPath(path, name), facts, options) }
   }
   if (stats.isFile()) {

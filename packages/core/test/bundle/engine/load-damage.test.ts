@@ -33,11 +33,14 @@ beforeEach(async () => {
   for (let directory = 0; directory < 4; directory += 1) {
     mkdirSync(join(source, `d${directory}`), { recursive: true })
     for (let file = 0; file < 6; file += 1) {
-      writeFileSync(join(source, `d${directory}/f${file}`), noise(directory * 10 + file, 60_000 + 90_000 * file))
+      writeFileSync(
+        join(source, `d${directory}/f${file}`),
+        noise(directory * 10 + file, 20_000 + 40_000 * file),
+      )
     }
   }
   repository = await openRepository(memoryStore())
-  record = await storeTree(repository, source, 2 << 20)
+  record = await storeTree(repository, source, 1 << 20)
   mkdirSync(join(target, 'd1'), { recursive: true })
   writeFileSync(join(target, 'd1/f1'), 'mine')
   writeFileSync(join(target, 'extra'), 'mine too')
@@ -83,40 +86,52 @@ async function damage(pack: number, kind: (bytes: Buffer, other: Buffer) => Buff
   return key
 }
 
-const cases = Object.keys(damages).flatMap((kind) => [0, 1, -1].map((pack) => ({ kind, pack })))
+const cases = Object.keys(damages).flatMap((kind) => [0, -1].map((pack) => ({ kind, pack })))
 
 describe('a damaged pack', () => {
   it.each(cases)('$kind (pack $pack): a load says so and changes nothing', async ({ kind, pack }) => {
-    expect(record.packs.length).toBeGreaterThan(2)
+    expect(record.packs.length).toBeGreaterThan(1)
     const key = await damage(pack < 0 ? record.packs.length - 1 : pack, damages[kind] ?? (() => null))
     const before = listTree(target)
-    const error: unknown = await loadDirectory(repository, record, target, { cacheDirectory: null }).catch((failure: unknown) => failure)
+    const error: unknown = await loadDirectory(repository, record, target, { cacheDirectory: null }).catch(
+      (failure: unknown) => failure,
+    )
     expect(error).toMatchObject({ code: 'CORRUPT', details: { key } })
     expect(listTree(target)).toEqual(before)
   })
 
-  it.each(cases)('$kind (pack $pack): everything else can be loaded, and what cannot stays as it was', async ({ kind, pack }) => {
-    const key = await damage(pack < 0 ? record.packs.length - 1 : pack, damages[kind] ?? (() => null))
-    const before = listTree(target)
-    const result = await loadDirectory(repository, record, target, { cacheDirectory: null, onDamage: 'skip' })
-    expect(result.damaged.length).toBeGreaterThan(0)
-    for (const { object } of result.damaged) expect(object).toBe(key)
-    const wanted = listTree(source)
-    const hit = result.damaged.map(({ path }) => path)
-    const isHit = (path: string): boolean => hit.some((each) => each === '' || path === each || path.startsWith(`${each}/`))
-    const after = listTree(target)
-    for (const [path, entry] of Object.entries(wanted)) {
-      if (entry.type !== 'file') continue
-      if (!isHit(path)) expect(after[path]?.content === entry.content).toBe(true)
-      else expect(after[path]?.content).toBe(before[path]?.content)
-    }
-  })
+  it.each(cases)(
+    '$kind (pack $pack): everything else can be loaded, and what cannot stays as it was',
+    async ({ kind, pack }) => {
+      const key = await damage(pack < 0 ? record.packs.length - 1 : pack, damages[kind] ?? (() => null))
+      const before = listTree(target)
+      const result = await loadDirectory(repository, record, target, {
+        cacheDirectory: null,
+        onDamage: 'skip',
+      })
+      expect(result.damaged.length).toBeGreaterThan(0)
+      for (const { object } of result.damaged) expect(object).toBe(key)
+      const wanted = listTree(source)
+      const hit = result.damaged.map(({ path }) => path)
+      const isHit = (path: string): boolean =>
+        hit.some((each) => each === '' || path === each || path.startsWith(`${each}/`))
+      const after = listTree(target)
+      for (const [path, entry] of Object.entries(wanted)) {
+        if (entry.type !== 'file') continue
+        if (!isHit(path)) expect(after[path]?.content === entry.content).toBe(true)
+        else expect(after[path]?.content).toBe(before[path]?.content)
+      }
+    },
+  )
 
   it.each(cases)('$kind (pack $pack): verify names it and the files that it hits', async ({ kind, pack }) => {
     const key = await damage(pack < 0 ? record.packs.length - 1 : pack, damages[kind] ?? (() => null))
     const { problems } = await verifyVersion(repository, record)
     expect(problems.map(({ object }) => object)).toEqual([key])
-    const skipped = await loadDirectory(repository, record, join(base, 'other'), { cacheDirectory: null, onDamage: 'skip' })
+    const skipped = await loadDirectory(repository, record, join(base, 'other'), {
+      cacheDirectory: null,
+      onDamage: 'skip',
+    })
     const lost = skipped.damaged.map(({ path }) => (path === '' ? '.' : path)).sort()
     expect(problems[0]?.files).toEqual(lost)
   })
@@ -131,7 +146,13 @@ describe('a damaged pack', () => {
         if (!isBad || object === null || !key.includes('packs/')) return object
         isBad = false
         const bytes = flip(await readAll(object), 40)
-        return { info: object.info, body: (async function* () { yield bytes })(), discard: () => object.discard() }
+        return {
+          info: object.info,
+          body: (async function* () {
+            yield bytes
+          })(),
+          discard: () => object.discard(),
+        }
       },
     }
     await loadDirectory({ ...repository, store: flaky }, record, target, { cacheDirectory: null })
@@ -141,9 +162,15 @@ describe('a damaged pack', () => {
   it('never passes an outage for damage', async () => {
     const { store } = repository
     const down = new WorkspaceError('UNAVAILABLE', 'the store is down')
-    const failing: ObjectStore = { ...store, get: (key, options) => (key.includes('packs/') ? Promise.reject(down) : store.get(key, options)) }
+    const failing: ObjectStore = {
+      ...store,
+      get: (key, options) => (key.includes('packs/') ? Promise.reject(down) : store.get(key, options)),
+    }
     const before = listTree(target)
-    const load = loadDirectory({ ...repository, store: failing }, record, target, { cacheDirectory: null, onDamage: 'skip' })
+    const load = loadDirectory({ ...repository, store: failing }, record, target, {
+      cacheDirectory: null,
+      onDamage: 'skip',
+    })
     await expect(load).rejects.toBe(down)
     expect(listTree(target)).toEqual(before)
     await expect(verifyVersion({ ...repository, store: failing }, record)).rejects.toBe(down)

@@ -1,5 +1,20 @@
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -54,7 +69,11 @@ describe('loading over a full directory', () => {
     await load(record)
     const before = lstatSync(join(target, 'src/tmp/venv/kept'), { bigint: true })
     const result = await load(record)
-    expect(result).toMatchObject({ written: { files: 0, bytes: 0 }, deleted: { files: 0, bytes: 0 }, fieldsChanged: 0 })
+    expect(result).toMatchObject({
+      written: { files: 0, bytes: 0 },
+      deleted: { files: 0, bytes: 0 },
+      fieldsChanged: 0,
+    })
     expect(result.kept.files).toBe(record.stats.files + record.stats.symlinks)
     expect(lstatSync(join(target, 'src/tmp/venv/kept'), { bigint: true }).ctimeNs).toBe(before.ctimeNs)
   })

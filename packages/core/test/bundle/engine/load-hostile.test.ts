@@ -42,12 +42,25 @@ function renamed(builder: PackBuilder, entries: readonly TreeEntry[], from: stri
 }
 
 const hostile: Record<string, { build: (builder: PackBuilder) => string; code: string }> = {
-  'a name that leads up': { build: (builder) => renamed(builder, [fileOf('xx', [chunk(builder, 'a')])], 'xx', '..'), code: 'CORRUPT' },
-  'a name with a slash': { build: (builder) => renamed(builder, [fileOf('xxx', [chunk(builder, 'a')])], 'xxx', '/ab'), code: 'CORRUPT' },
-  'a name that is a dot': { build: (builder) => renamed(builder, [fileOf('x', [chunk(builder, 'a')])], 'x', '.'), code: 'CORRUPT' },
-  'a name with a NUL': { build: (builder) => renamed(builder, [fileOf('xx', [chunk(builder, 'a')])], 'xx', 'a\0'), code: 'CORRUPT' },
+  'a name that leads up': {
+    build: (builder) => renamed(builder, [fileOf('xx', [chunk(builder, 'a')])], 'xx', '..'),
+    code: 'CORRUPT',
+  },
+  'a name with a slash': {
+    build: (builder) => renamed(builder, [fileOf('xxx', [chunk(builder, 'a')])], 'xxx', '/ab'),
+    code: 'CORRUPT',
+  },
+  'a name that is a dot': {
+    build: (builder) => renamed(builder, [fileOf('x', [chunk(builder, 'a')])], 'x', '.'),
+    code: 'CORRUPT',
+  },
+  'a name with a NUL': {
+    build: (builder) => renamed(builder, [fileOf('xx', [chunk(builder, 'a')])], 'xx', 'a\0'),
+    code: 'CORRUPT',
+  },
   'two entries of one name': {
-    build: (builder) => renamed(builder, [fileOf('a', [chunk(builder, 'a')]), fileOf('b', [chunk(builder, 'b')])], 'b', 'a'),
+    build: (builder) =>
+      renamed(builder, [fileOf('a', [chunk(builder, 'a')]), fileOf('b', [chunk(builder, 'b')])], 'b', 'a'),
     code: 'CORRUPT',
   },
   'a size that its content does not have': {
@@ -98,7 +111,12 @@ const hostile: Record<string, { build: (builder: PackBuilder) => string; code: s
   'a file of 20,000 pieces of one byte': {
     build(builder) {
       const run = chunk(builder, 'a')
-      return builder.node([fileOf('a', Array.from({ length: 20_000 }, () => run))])
+      return builder.node([
+        fileOf(
+          'a',
+          Array.from({ length: 20_000 }, () => run),
+        ),
+      ])
     },
     code: 'CORRUPT',
   },
@@ -119,7 +137,9 @@ describe('a hostile tree', () => {
     const node = build(builder)
     const record = recordOf(node, await builder.finish())
     for (const directory of [target, join(base, 'absent')]) {
-      await expect(loadDirectory(repository, record, directory, { cacheDirectory: null })).rejects.toMatchObject({ code })
+      await expect(
+        loadDirectory(repository, record, directory, { cacheDirectory: null }),
+      ).rejects.toMatchObject({ code })
     }
     expect(listTree(target)).toMatchObject({ mine: { content: 'stays' } })
     expect(readdirSync(base)).toEqual(['target'])
@@ -152,7 +172,9 @@ describe('a hostile tree', () => {
       const bytes = Buffer.concat(parts)
       bytes.writeUInt32LE(rawBytes, 8 + 4)
       await repository.store.put(key, bytes)
-      await expect(loadDirectory(repository, record, target, { cacheDirectory: null })).rejects.toMatchObject({ code: 'CORRUPT' })
+      await expect(loadDirectory(repository, record, target, { cacheDirectory: null })).rejects.toMatchObject(
+        { code: 'CORRUPT' },
+      )
       expect((await verifyVersion(repository, record)).problems).toHaveLength(1)
     }
   })

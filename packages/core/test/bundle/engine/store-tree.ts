@@ -19,14 +19,21 @@ export interface PackBuilder {
   finish(): Promise<PackReference[]>
 }
 
-export function buildPacks(repository: Repository, packBytes = Number.POSITIVE_INFINITY, frameBytes = 1 << 20): PackBuilder {
+export function buildPacks(
+  repository: Repository,
+  packBytes = Number.POSITIVE_INFINITY,
+  frameBytes = 1 << 20,
+): PackBuilder {
   const { keys } = repository
   const finished: { reference: PackReference; bytes: Buffer }[] = []
   let writer = createPackWriter(keys)
   let parts: Buffer[] = []
   let written = 0
   const known = new Set<string>()
-  const open = { data: { chunks: [] as FrameChunk[], parts: [] as Uint8Array[], bytes: 0 }, tree: { chunks: [] as FrameChunk[], parts: [] as Uint8Array[], bytes: 0 } }
+  const open = {
+    data: { chunks: [] as FrameChunk[], parts: [] as Uint8Array[], bytes: 0 },
+    tree: { chunks: [] as FrameChunk[], parts: [] as Uint8Array[], bytes: 0 },
+  }
   const closeFrame = (kind: 'data' | 'tree'): void => {
     const frame = open[kind]
     if (frame.bytes === 0) return
@@ -61,11 +68,16 @@ export function buildPacks(repository: Repository, packBytes = Number.POSITIVE_I
     tree: (content) => add('tree', contentIdOf(content, keys), content),
     node(entries) {
       const sorted = [...entries].sort((left, right) => (left.name < right.name ? -1 : 1))
-      return encodeDirectory(sorted, keys).map(({ id, content }) => add('tree', id, content)).at(-1) ?? ''
+      return (
+        encodeDirectory(sorted, keys)
+          .map(({ id, content }) => add('tree', id, content))
+          .at(-1) ?? ''
+      )
     },
     async finish() {
       closePack()
-      for (const { reference, bytes } of finished) await repository.store.put(repository.packKey(reference.id), bytes)
+      for (const { reference, bytes } of finished)
+        await repository.store.put(repository.packKey(reference.id), bytes)
       return finished.map(({ reference }) => reference)
     },
   }
@@ -111,7 +123,11 @@ const GRID_BYTES = 64 * 1024
 const ZEROS = Buffer.alloc(GRID_BYTES)
 
 /** Stores a real directory the plain way. */
-export async function storeTree(repository: Repository, directory: string, packBytes?: number): Promise<VersionRecord> {
+export async function storeTree(
+  repository: Repository,
+  directory: string,
+  packBytes?: number,
+): Promise<VersionRecord> {
   const builder = buildPacks(repository, packBytes)
   const stats = { files: 0, directories: 0, symlinks: 0, contentBytes: 0 }
   const groups = new Map<bigint, bigint>()
@@ -129,7 +145,13 @@ export async function storeTree(repository: Repository, directory: string, packB
         stats.directories += 1
         below += child.entries
         bytes += child.bytes
-        entries.push({ type: 'directory', ...facts, node: child.node, entriesBelow: child.entries, contentBytesBelow: child.bytes })
+        entries.push({
+          type: 'directory',
+          ...facts,
+          node: child.node,
+          entriesBelow: child.entries,
+          contentBytesBelow: child.bytes,
+        })
       } else if (info.isSymbolicLink()) {
         stats.symlinks += 1
         entries.push({ type: 'symlink', ...facts, target: readlinkSync(inner, 'latin1') })
@@ -140,7 +162,13 @@ export async function storeTree(repository: Repository, directory: string, packB
         bytes += content.length
         const hardLinkGroup = info.nlink > 1n ? (groups.get(info.ino) ?? BigInt(groups.size + 1)) : 0n
         if (info.nlink > 1n) groups.set(info.ino, hardLinkGroup)
-        entries.push({ type: 'file', ...facts, size: content.length, hardLinkGroup, runs: cut(content, builder) })
+        entries.push({
+          type: 'file',
+          ...facts,
+          size: content.length,
+          hardLinkGroup,
+          runs: cut(content, builder),
+        })
       }
     }
     return { node: builder.node(entries), entries: below, bytes }
@@ -174,5 +202,8 @@ function cut(content: Buffer, builder: PackBuilder): Run[] {
 
 function timeOf(info: BigIntStats): { mtimeSeconds: number; mtimeNanoseconds: number } {
   const nanoseconds = ((info.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
-  return { mtimeSeconds: Number((info.mtimeNs - nanoseconds) / 1_000_000_000n), mtimeNanoseconds: Number(nanoseconds) }
+  return {
+    mtimeSeconds: Number((info.mtimeNs - nanoseconds) / 1_000_000_000n),
+    mtimeNanoseconds: Number(nanoseconds),
+  }
 }
