@@ -16,6 +16,7 @@ const program = `
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createArtifactStore, createBundle, executeRun, extractBundle, openStore, Workspace } from '@ws/core'
 import { runChecks } from '@ws/conformance'
+import { renderReport } from '@ws/report'
 import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 
@@ -34,6 +35,7 @@ same((await copy.load()).version.version, 1)
 same(await readFile('copy/deep/4999', 'utf8'), 'file 4999')
 await extractBundle(createBundle('work'), 'extracted')
 same(await readFile('extracted/new.txt', 'utf8'), 'x')
+same(renderReport(result).includes('new.txt'), true)
 await createArtifactStore(memoryStore()).put('a', 'b')
 same((await runChecks(() => memoryStore())).failed, 0)
 console.log('the packed packages work')

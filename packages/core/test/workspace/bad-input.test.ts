@@ -1,0 +1,322 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { gunzipSync } from 'node:zlib'
+import { localStore } from '@ws/store-local'
+import { memoryStore } from '@ws/store-memory'
+import { describe, expect, it } from 'vitest'
+import {
+  createBundle,
+  createBundleStore,
+  executeRun,
+  extractBundle,
+  openStore,
+  Workspace,
+  WorkspaceError,
+  type ErrorCode,
+  type ObjectStore,
+} from '../../src/index.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
+import {
+  createRepository,
+  describeTree,
+  git,
+  temporaryDirectory,
+  writeFiles,
+} from '../support/temporary-directory.ts'
+
+const run = promisify(execFile)
+
+/** The call rejects with this code and a sentence that says what to do, and neither directory nor store has changed. */
+async function expectRefusal(
+  call: () => unknown,
+  code: ErrorCode,
+  untouched: { readonly directory?: string; readonly store?: ObjectStore } = {},
+): Promise<WorkspaceError> {
+  const before = untouched.directory === undefined ? null : describeTree(untouched.directory, { skip: [] })
+  const keys = untouched.store === undefined ? null : await keysOf(untouched.store)
+  const error = await (async () => call())().then(
+    () => null,
+    (reason: unknown) => reason,
+  )
+  if (!WorkspaceError.is(error))
+    throw new Error('The call was not refused with a WorkspaceError.', { cause: error })
+  expect(error.code, error.message).toBe(code)
+  expect(error.message).toMatch(/^[^\n]{20,}[.!?)]$/)
+  if (untouched.directory !== undefined)
+    expect(describeTree(untouched.directory, { skip: [] })).toEqual(before)
+  if (untouched.store !== undefined) expect(await keysOf(untouched.store)).toEqual(keys)
+  return error
+}
+
+async function keysOf(store: ObjectStore): Promise<string[]> {
+  return (await Array.fromAsync(store.list(''))).map(({ key }) => key)
+}
+
+async function bytesOf(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(source))
+}
+
+function makeTree(): string {
+  const directory = join(temporaryDirectory(), 'work')
+  mkdirSync(directory)
+  writeFiles(directory, { 'a.txt': 'one\n', 'deep/b.bin': Buffer.alloc(1000, 3), '.hidden/c': 'x' })
+  return directory
+}
+
+describe('ids, keys and paths', () => {
+  it.each(['', '.', '..', 'a/b', '../x', '-x', 'a b', 'é', 'x'.repeat(129), 'a\0'])(
+    'refuses the id %j',
+    async (id) => {
+      await expectRefusal(() => new Workspace({ id, path: '/tmp/x' }), 'INVALID_INPUT')
+      await expectRefusal(() => createBundleStore(memoryStore()).exists(id), 'INVALID_INPUT')
+    },
+  )
+
+  it.each(['', '/a', 'a/', 'a//b', '..', 'a/../b', 'a\\b', 'a\nb', 'x'.repeat(901)])(
+    'refuses the key %j',
+    async (key) => {
+      const store = memoryStore()
+      await expectRefusal(() => store.put(key, Buffer.from('x')), 'INVALID_INPUT', { store })
+    },
+  )
+
+  it('refuses a missing directory, a file, and an empty path', async () => {
+    const directory = makeTree()
+    const file = join(directory, 'a.txt')
+    const missing = join(directory, 'missing')
+    const store = memoryStore()
+    const workspaceAt = (path: string) =>
+      new Workspace({ id: 'w', path, store, stateDir: temporaryDirectory() })
+    for (const act of [
+      (path: string) => workspaceAt(path).snapshot(),
+      (path: string) => workspaceAt(path).save('x'),
+      (path: string) => executeRun(workspaceAt(path), () => 1),
+      (path: string) => bytesOf(createBundle(path)),
+    ]) {
+      await expectRefusal(() => act(missing), 'NOT_FOUND', { directory, store })
+      await expectRefusal(() => act(file), 'INVALID_INPUT', { directory, store })
+    }
+    await expectRefusal(() => workspaceAt(''), 'INVALID_INPUT')
+    await workspaceAt(directory).save('x')
+    await expectRefusal(() => workspaceAt(file).load(), 'INVALID_INPUT', { directory, store })
+  })
+
+  it('says which store URLs exist when one is not known, and never repeats a secret', async () => {
+    await expectRefusal(() => openStore('gopher://x'), 'INVALID_INPUT')
+    await expectRefusal(() => openStore('not a url'), 'INVALID_INPUT')
+    const error = await expectRefusal(() => openStore('s3://key:sup3rsecret@bucket'), 'INVALID_INPUT')
+    expect(JSON.stringify(error) + error.message).not.toContain('sup3rsecret')
+  })
+
+  it('refuses to load, save or fork without a store, and to fork what was never saved', async () => {
+    const directory = makeTree()
+    const bare = new Workspace({ id: 'w', path: directory })
+    await expectRefusal(() => bare.load(), 'INVALID_INPUT', { directory })
+    await expectRefusal(() => bare.save('x'), 'INVALID_INPUT', { directory })
+    const store = memoryStore()
+    const unsaved = new Workspace({ id: 'w', path: directory, store })
+    await expectRefusal(() => unsaved.fork('other'), 'NOT_FOUND', { directory, store })
+    expect(await unsaved.load()).toBeNull()
+  })
+})
+
+describe('archives', () => {
+  const cases: [string, ErrorCode, (archive: Buffer) => Buffer][] = [
+    ['nothing at all', 'INVALID_INPUT', () => Buffer.alloc(0)],
+    ['a text', 'INVALID_INPUT', () => Buffer.from('this is no archive at all')],
+    ['a tar that is not compressed', 'INVALID_INPUT', (archive) => gunzipSync(archive)],
+    ['a truncated archive', 'CORRUPT', (archive) => archive.subarray(0, archive.length - 20)],
+    ['an archive with a flipped bit', 'CORRUPT', (archive) => flipMiddle(archive)],
+    [
+      'an archive with bytes after its end',
+      'CORRUPT',
+      (archive) => Buffer.concat([archive, Buffer.from('more')]),
+    ],
+  ]
+
+  it.each(cases)('refuses %s', async (_, code, damage) => {
+    const archive = damage(await bytesOf(createBundle(makeTree(), { format: 'tar.gz' })))
+    const directory = makeTree()
+    await expectRefusal(() => extractBundle(archive, directory), code, { directory })
+    expect(readdirSync(join(directory, '..'))).toEqual(['work'])
+    const store = memoryStore()
+    await expectRefusal(() => createBundleStore(store).upload('w', archive), code)
+    expect(await createBundleStore(store).exists('w')).toBe(false)
+  })
+
+  it('refuses an archive over the limits', async () => {
+    const archive = await bytesOf(createBundle(makeTree()))
+    const directory = makeTree()
+    for (const limits of [
+      { maxEntries: 2 },
+      { maxContentBytes: 10 },
+      { maxFileBytes: 10 },
+      { maxArchiveBytes: 10 },
+      { maxDepth: 0 },
+    ]) {
+      await expectRefusal(() => extractBundle(archive, directory, { limits }), 'QUOTA_EXCEEDED', {
+        directory,
+      })
+    }
+  })
+
+  function flipMiddle(archive: Buffer): Buffer {
+    const copy = Buffer.from(archive)
+    const middle = copy.length >> 1
+    copy[middle] = (copy[middle] ?? 0) ^ 0x10
+    return copy
+  }
+})
+
+describe('repositories', () => {
+  it('refuses a bare and a broken repository', async () => {
+    const bare = join(temporaryDirectory(), 'bare.git')
+    git('/', 'init', '--quiet', '--bare', bare)
+    await expectRefusal(() => executeRun(bare, () => 1, { strategy: 'git' }), 'INVALID_INPUT', {
+      directory: bare,
+    })
+    const broken = createRepository(join(temporaryDirectory(), 'broken'), { 'a.txt': 'x' })
+    writeFileSync(join(broken, '.git', 'HEAD'), 'nonsense')
+    await expectRefusal(() => executeRun(broken, () => 1), 'CORRUPT', { directory: broken })
+  })
+
+  it('says what to install when git is missing or too old', async () => {
+    const repository = createRepository(join(temporaryDirectory(), 'repository'), { 'a.txt': 'x' })
+    const empty = temporaryDirectory()
+    const old = temporaryDirectory()
+    writeFileSync(join(old, 'git'), '#!/bin/sh\necho git version 2.20.1\n')
+    chmodSync(join(old, 'git'), 0o755)
+    for (const path of [empty, old]) {
+      const output = await runElsewhere(`await executeRun(${JSON.stringify(repository)}, () => 1)`, {
+        PATH: path,
+      })
+      expect(output).toMatchObject({
+        code: 'UNSUPPORTED',
+        message: expect.stringMatching(/git 2\.\d+ or newer/) as string,
+      })
+    }
+  })
+})
+
+describe('permissions, space and cancellation', () => {
+  it('says ACCESS_DENIED where it may not write, and leaves everything as it was', async () => {
+    const base = temporaryDirectory()
+    chmodSync(base, 0o755)
+    const directory = join(base, 'work')
+    mkdirSync(directory)
+    writeFiles(directory, { 'a.txt': 'x' })
+    for (const call of [
+      `await executeRun(new Workspace({ id: 'w', path: '${directory}', stateDir: '${base}/state' }), () => 1)`,
+      `await new Workspace({ id: 'w', path: '${directory}', store: localStore({ root: '${base}/store' }) }).save('x')`,
+      `await extractBundle(createBundle('${directory}'), '${base}/extracted')`,
+    ]) {
+      const before = describeTree(base, { skip: [] })
+      const output = await runElsewhere(call, { HOME: '/nonexistent' }, { uid: 65534, gid: 65534 })
+      expect(output, call).toMatchObject({ code: 'ACCESS_DENIED' })
+      expect(describeTree(base, { skip: [] })).toEqual(before)
+    }
+  })
+
+  it('says QUOTA_EXCEEDED when the disk of the store, of the state or of the target is full', async () => {
+    const base = temporaryDirectory()
+    const directory = join(base, 'work')
+    mkdirSync(directory)
+    writeFiles(directory, { 'big.bin': randomBytes(6 << 20), 'small.txt': 'x' })
+    const disk = mountSmallDisk(join(base, 'disk'), 3)
+
+    const store = localStore({ root: join(disk, 'store') })
+    const workspace = new Workspace({ id: 'w', path: directory, store, stateDir: join(base, 'state') })
+    await expectRefusal(() => workspace.save('x'), 'QUOTA_EXCEEDED', { directory })
+    expect(await createBundleStore(store).exists('w')).toBe(false)
+
+    createRepository(directory, { 'staged.txt': 'y' })
+    const crowded = new Workspace({ id: 'w', path: directory, stateDir: join(disk, 'state') })
+    writeFiles(directory, { 'bigger.bin': randomBytes(6 << 20) })
+    await expectRefusal(() => executeRun(crowded, () => 1), 'QUOTA_EXCEEDED', { directory })
+
+    const target = join(disk, 'target')
+    mkdirSync(target)
+    writeFiles(target, { 'old.txt': 'old' })
+    await expectRefusal(() => extractBundle(createBundle(directory), target), 'QUOTA_EXCEEDED', {
+      directory: target,
+    })
+  })
+
+  it('rejects with the reason of the signal in the middle of a save, a load, a capture and an extraction', async () => {
+    const directory = makeTree()
+    for (let index = 0; index < 200; index += 1)
+      writeFiles(directory, { [`many/${index}`]: randomBytes(2000) })
+    const reason = new Error('enough')
+    const store = memoryStore()
+    const workspace = new Workspace({ id: 'w', path: directory, store, stateDir: temporaryDirectory() })
+
+    const saving = new AbortController()
+    const abortingStore: ObjectStore = {
+      ...store,
+      put: (key, body, options) => {
+        saving.abort(reason)
+        return store.put(key, body, options)
+      },
+    }
+    const doomed = new Workspace({
+      id: 'w',
+      path: directory,
+      store: abortingStore,
+      stateDir: temporaryDirectory(),
+    })
+    await expect(doomed.save('x', { signal: saving.signal })).rejects.toBe(reason)
+    expect(await createBundleStore(store).exists('w')).toBe(false)
+
+    await workspace.save('x')
+    const target = makeTree()
+    const before = describeTree(target)
+    const loading = new AbortController()
+    const other = new Workspace({ id: 'w', path: target, store, stateDir: temporaryDirectory() })
+    await expect(
+      other.load({ signal: loading.signal, onProgress: () => loading.abort(reason) }),
+    ).rejects.toBe(reason)
+    expect(describeTree(target)).toEqual(before)
+    expect(readdirSync(join(target, '..'))).toEqual(['work'])
+
+    await expect(workspace.snapshot({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    const extracting = new AbortController()
+    await expect(
+      extractBundle(createBundle(directory), target, {
+        signal: extracting.signal,
+        onProgress: () => extracting.abort(reason),
+      }),
+    ).rejects.toBe(reason)
+    expect(describeTree(target)).toEqual(before)
+  })
+})
+
+it('gives every error through JSON with its code', async () => {
+  const error = await expectRefusal(() => executeRun('/nonexistent/directory', () => 1), 'NOT_FOUND')
+  expect(JSON.parse(JSON.stringify(error))).toMatchObject({ code: 'NOT_FOUND', message: error.message })
+})
+
+/** Runs a call in a process of its own, with its own environment and perhaps another user; gives the error as JSON. */
+async function runElsewhere(
+  call: string,
+  environment: Record<string, string>,
+  user: { readonly uid?: number; readonly gid?: number } = {},
+): Promise<unknown> {
+  const script = `
+    const { createBundle, executeRun, extractBundle, Workspace } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
+    const { localStore } = await import(${JSON.stringify(import.meta.resolve('@ws/store-local'))})
+    try { ${call}; process.stdout.write('null') } catch (error) { process.stdout.write(JSON.stringify(error)) }
+  `
+  const { stdout } = await run(
+    process.execPath,
+    ['--conditions=@ws/source', '--input-type=module-typescript', '-e', script],
+    {
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '', ...environment },
+      ...user,
+    },
+  )
+  return JSON.parse(stdout) as unknown
+}
