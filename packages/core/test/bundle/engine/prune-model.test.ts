@@ -26,7 +26,7 @@ describe('prune beside everything else', () => {
       fc.asyncProperty(fc.integer(), async (seed) => {
         await playSchedule(seededRandom(seed))
       }),
-      { numRuns: 2_500 },
+      { numRuns: 4_000 },
     )
   })
 })
@@ -76,10 +76,14 @@ async function playSchedule(random: () => number): Promise<void> {
   state.repository = repository
 
   const failures: unknown[] = []
-  const actors = Array.from({ length: ACTORS }, async () => {
-    for (let count = 0; count < OPERATIONS; count += 1) {
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const script = random() < 0.3 ? null : pick(scripts)
+  const world: World = { repository, simulation, random, wasDeleted }
+  const actors = Array.from({ length: script?.length ?? ACTORS }, async (_, actor) => {
+    const operations = script?.[actor] ?? Array.from({ length: OPERATIONS }, () => pick(kinds))
+    for (const operation of operations) {
       await simulation.idle()
-      await operate(repository, simulation, random, wasDeleted).catch((error: unknown) => {
+      await operate(world, operation).catch((error: unknown) => {
         const isExpected =
           WorkspaceError.is(error) &&
           ['CONFLICT', 'NOT_FOUND', 'ALREADY_EXISTS', 'UNAVAILABLE'].includes(error.code)
@@ -102,62 +106,144 @@ async function playSchedule(random: () => number): Promise<void> {
   expect(simulation.keys('condemned/')).toEqual([])
 }
 
-async function operate(
-  repository: Repository,
-  simulation: Simulation,
-  random: () => number,
-  wasDeleted: Set<string>,
-): Promise<void> {
+interface World {
+  readonly repository: Repository
+  readonly simulation: Simulation
+  readonly random: () => number
+  readonly wasDeleted: Set<string>
+}
+
+type Kind = 'save' | 'slow save' | 'rebase' | 'fork' | 'delete' | 'tag' | 'prune' | 'keep one' | 'load'
+/** A kind of operation and, where it matters, the workspaces that it is done on. */
+type Operation = readonly [kind: Kind, ...on: string[]]
+
+const kinds: readonly Operation[] = [
+  ['save'],
+  ['save'],
+  ['slow save'],
+  ['rebase'],
+  ['fork'],
+  ['fork'],
+  ['delete'],
+  ['tag'],
+  ['prune'],
+  ['keep one'],
+  ['load'],
+]
+
+/** Meetings that chance would bring about too seldom: each list is one actor's, in this order. */
+const scripts: readonly (readonly (readonly Operation[])[])[] = [
+  // A mark is put on packs that a fork has just taken over; later the fork is removed while it is forked again.
+  [
+    [
+      ['save', 'a'],
+      ['fork', 'a', 'b'],
+      ['fork', 'b', 'c'],
+      ['load', 'c'],
+    ],
+    [
+      ['delete', 'a'],
+      ['delete', 'b'],
+    ],
+    [['prune'], ['prune'], ['prune']],
+  ],
+  // The version that a long save builds on is removed and swept meanwhile.
+  [
+    [
+      ['save', 'a'],
+      ['rebase', 'a'],
+    ],
+    [['save', 'a'], ['keep one'], ['prune'], ['prune'], ['prune']],
+    [['rebase', 'a'], ['keep one'], ['prune']],
+  ],
+  [
+    [
+      ['save', 'a'],
+      ['slow save', 'a'],
+      ['load', 'a'],
+    ],
+    [['delete', 'a'], ['prune'], ['prune'], ['prune']],
+  ],
+  // Newer versions come, and the one in between goes, while a save is under way.
+  [
+    [
+      ['save', 'a'],
+      ['slow save', 'a'],
+    ],
+    [['save', 'a'], ['save', 'a'], ['save', 'a'], ['keep one'], ['keep one']],
+  ],
+  // The packs of a long save are marked before it commits.
+  [
+    [['slow save', 'a']],
+    [['prune'], ['prune'], ['prune'], ['prune']],
+    [
+      ['rebase', 'a'],
+      ['fork', 'a', 'b'],
+    ],
+  ],
+]
+
+async function operate(world: World, [kind, ...on]: Operation): Promise<void> {
+  const { repository, simulation, random, wasDeleted } = world
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
-  const workspaceId = pick(WORKSPACES)
-  const kind = pick(['save', 'save', 'save', 'fork', 'fork', 'delete', 'tag', 'prune', 'prune', 'load'])
+  const [workspaceId = pick(WORKSPACES), newId = pick(WORKSPACES)] = on
   const details = { message: '', author: null, metadata: {} }
-  if (kind === 'save') {
-    await saveVersion(repository, {
-      ...details,
-      workspaceId,
-      tags: [],
-      onConflict: pick(['fail', 'rebase'] as const),
-      writeTree: (parent, target) => writeRandomTree(parent, target, simulation, random),
-    })
-  } else if (kind === 'fork') {
-    const version = random() < 0.5 ? undefined : 1 + Math.floor(random() * 4)
-    await forkVersion(repository, { ...details, workspaceId, version, newId: pick(WORKSPACES) })
-  } else if (kind === 'delete') {
-    wasDeleted.add(workspaceId)
-    await removeWorkspace(repository, workspaceId)
-  } else if (kind === 'tag') {
-    await setTag(repository, workspaceId, 1 + Math.floor(random() * 3), 'kept')
-  } else if (kind === 'prune') {
-    const policy = pick([null, { keepLast: 1 }, { keepLast: 2 }])
-    await prune(repository, policy, { graceMs: GRACE_MS, listDelayMs: LIST_DELAY_MS })
-  } else {
-    const startedAt = simulation.now()
-    const record = await findVersion(repository, workspaceId, undefined)
-    for (const { id } of record?.packs ?? []) {
-      await simulation.idle()
-      const found = await repository.store.head(repository.packKey(id))
-      if (simulation.now() - startedAt < GRACE_MS - LIST_DELAY_MS) expect(found).not.toBeNull()
+  switch (kind) {
+    case 'save':
+    case 'slow save':
+    case 'rebase':
+      await saveVersion(repository, {
+        ...details,
+        workspaceId,
+        tags: [],
+        onConflict: kind === 'rebase' ? 'rebase' : 'fail',
+        writeTree: (parent, target) => writeRandomTree(world, parent, target, kind === 'save' ? 0.1 : 0.7),
+      })
+      return
+    case 'fork': {
+      const version = on.length > 0 || random() < 0.5 ? undefined : 1 + Math.floor(random() * 4)
+      await forkVersion(repository, { ...details, workspaceId, version, newId })
+      return
+    }
+    case 'delete':
+      wasDeleted.add(workspaceId)
+      return removeWorkspace(repository, workspaceId)
+    case 'tag':
+      return setTag(repository, workspaceId, 1 + Math.floor(random() * 3), 'kept')
+    case 'prune':
+    case 'keep one': {
+      const policy = kind === 'prune' ? null : { keepLast: 1 }
+      await prune(repository, policy, { graceMs: GRACE_MS, listDelayMs: LIST_DELAY_MS })
+      return
+    }
+    case 'load': {
+      const startedAt = simulation.now()
+      const record = await findVersion(repository, workspaceId, undefined)
+      for (const { id } of record?.packs ?? []) {
+        await simulation.idle()
+        const found = await repository.store.head(repository.packKey(id))
+        if (simulation.now() - startedAt < GRACE_MS - 2 * COMMIT_WINDOW_MS) expect(found).not.toBeNull()
+      }
     }
   }
 }
 
 async function writeRandomTree(
+  { simulation, random }: World,
   parent: VersionRecord | null,
   repository: Repository,
-  simulation: Simulation,
-  random: () => number,
+  pauses: number,
 ) {
   const newPacks: string[] = []
   const count = Math.floor(random() * 3)
   for (let index = 0; index < count; index += 1) {
-    if (random() < 0.3) await simulation.idle()
+    if (random() < pauses) await simulation.idle()
     const id = Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join('')
     await repository.store.put(repository.packKey(id), Buffer.from(id))
     newPacks.push(id)
   }
-  if (random() < 0.3) await simulation.idle()
-  const reused = (parent?.packs ?? []).filter(() => random() < 0.7)
+  while (random() < pauses) await simulation.idle()
+  const reused = (parent?.packs ?? []).filter(() => random() < 0.8)
   return fakeTree(
     reused.map(({ id }) => id),
     newPacks,

@@ -142,7 +142,7 @@ export function simulate(options: SimulationOptions): Simulation {
     if (next === undefined) return isDraining
     waiting.splice(waiting.indexOf(next), 1)
     next.resume()
-    return isDraining ? calls.length > 0 : random() < 0.02
+    return isDraining ? calls.length > 0 : random() < 0.08
   }
 
   return {
