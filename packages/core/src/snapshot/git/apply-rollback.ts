@@ -38,6 +38,9 @@ interface Place {
  */
 export async function applyRollback(place: Place, plan: RollbackPlan, signal?: AbortSignal): Promise<void> {
   const resolve = pathResolver(place.path)
+  // Some of them may not let anybody in as they are.
+  for (const { path, mode } of plan.directoryModes.toSorted((a, b) => compareBytes(a.path, b.path)))
+    changeDirectoryMode(place, path, mode | 0o700)
   for (const path of [...plan.removals].toReversed()) {
     assertRealParents(place, path)
     unlinkSync(resolve(path))
@@ -52,10 +55,18 @@ export async function applyRollback(place: Place, plan: RollbackPlan, signal?: A
   await writeFiles(place, plan, signal)
   for (const { path, mode } of plan.modeChanges) changeMode(place, path, mode)
   // Deepest first: a directory may lose the permission to look into it.
-  for (const { path, mode } of plan.directories.toSorted((a, b) => compareBytes(b.path, a.path))) {
-    assertRealParents(place, joinPath(path, '.'))
-    chmodSync(resolve(path), mode)
+  for (const { path, mode } of [...plan.directories, ...plan.directoryModes].toSorted((a, b) =>
+    compareBytes(b.path, a.path),
+  )) {
+    changeDirectoryMode(place, path, mode)
   }
+}
+
+/** Leaves alone what is no directory of the workspace. */
+function changeDirectoryMode(place: Place, path: BytePath, mode: number): void {
+  if (!hasRealParents(place, joinPath(path, '.'))) return
+  const target = pathResolver(place.path)(path)
+  if (Number((lstatOrNull(target)?.mode ?? 0n) & 0o7777n) !== mode) chmodSync(target, mode)
 }
 
 async function writeFiles(place: Place, plan: RollbackPlan, signal?: AbortSignal): Promise<void> {

@@ -20,11 +20,24 @@ interface Child {
   readonly id: string
 }
 
-/** The git tree of all entries, and every tree object below it by id. */
+export interface BuiltTrees {
+  readonly root: string
+  /** By directory; the workspace itself is the empty path. */
+  readonly ids: Map<BytePath, string>
+  /** Content of the trees that were built now, by id. */
+  readonly built: Map<string, Buffer>
+}
+
+/**
+ * The git trees of all entries.
+ * @param known trees of an earlier state, and all paths that differ from it: only the directories above those are built
+ */
 export function buildTrees(
   repository: PrivateRepository,
   entries: ReadonlyMap<BytePath, { readonly mode: number; readonly id: string }>,
-): { readonly root: string; readonly trees: Map<string, Buffer> } {
+  known: { readonly ids: ReadonlyMap<BytePath, string>; readonly changed: Iterable<BytePath> } | null,
+): BuiltTrees {
+  const affected = known === null ? null : ancestorsOf(known.changed)
   const directories = new Map<BytePath, Child[]>([['', []]])
   const childrenOf = (directory: BytePath): Child[] => {
     let children = directories.get(directory)
@@ -37,24 +50,39 @@ export function buildTrees(
   }
   for (const [path, entry] of entries) {
     const directory = parentOf(path)
+    if (affected !== null && !affected.has(directory)) continue
     const name = path.slice(directory === '' ? 0 : directory.length + 1)
     childrenOf(directory).push({ sortKey: name, head: `${treeMode(entry.mode)} ${name}\0`, id: entry.id })
   }
-  const trees = new Map<string, Buffer>()
-  let root = ''
+  const ids = new Map<BytePath, string>()
+  const addToParent = (directory: BytePath, id: string) => {
+    const parent = parentOf(directory)
+    const name = directory.slice(parent === '' ? 0 : parent.length + 1)
+    childrenOf(parent).push({ sortKey: `${name}/`, head: `40000 ${name}\0`, id })
+  }
+  for (const [directory, id] of known?.ids ?? []) {
+    if (affected?.has(directory) === true) continue
+    ids.set(directory, id)
+    if (affected?.has(parentOf(directory)) === true) addToParent(directory, id)
+  }
+  const built = new Map<string, Buffer>()
   // A directory's path sorts before the paths below it, so that in reverse order the inner trees come first.
   for (const directory of [...directories.keys()].toSorted(compareBytes).toReversed()) {
     const content = encodeTree(directories.get(directory) ?? [])
     const id = objectId(repository, 'tree', content)
-    trees.set(id, content)
-    if (directory === '') root = id
-    else {
-      const parent = parentOf(directory)
-      const name = directory.slice(parent === '' ? 0 : parent.length + 1)
-      directories.get(parent)?.push({ sortKey: `${name}/`, head: `40000 ${name}\0`, id })
-    }
+    built.set(id, content)
+    ids.set(directory, id)
+    if (directory !== '') addToParent(directory, id)
   }
-  return { root, trees }
+  return { root: ids.get('') ?? '', ids, built }
+}
+
+function ancestorsOf(paths: Iterable<BytePath>): Set<BytePath> {
+  const found = new Set<BytePath>([''])
+  for (const path of paths) {
+    for (let parent = parentOf(path); !found.has(parent); parent = parentOf(parent)) found.add(parent)
+  }
+  return found
 }
 
 function encodeTree(children: Child[]): Buffer {

@@ -3,7 +3,17 @@ import { deserialize, serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
 import { join } from 'node:path'
 import type { BytePath } from './byte-path.ts'
-import type { HeadState } from './user-repository.ts'
+import {
+  fromColumns,
+  split,
+  tableOfColumns,
+  toColumns,
+  toEntryColumns,
+  type EntryColumns,
+  type EntryTable,
+  type StampColumns,
+} from './entry-table.ts'
+import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
 /** What the file system said about a path when its content was read. */
@@ -30,19 +40,27 @@ export interface CapturedDirectory extends FileStamp {
   readonly hasIgnoreFile: boolean
 }
 
+/** Names without duplicates; a map's keys are such a set too. */
+export type PathSet = Pick<ReadonlySet<BytePath>, 'size' | 'has' | 'keys'>
+
 /** Everything that the next capture of the same directory can build on. Losing it costs time only. */
 export interface CaptureState {
   readonly tree: string
   readonly sidecar: string | null
-  /** Files and links, sorted. */
-  readonly entries: Map<BytePath, CapturedEntry>
+  readonly entries: EntryTable
+  /** Whether the entries are exactly what git listed. */
+  readonly isAsListed: boolean
+  /** Entries whose content could not be read; theirs is that of an earlier capture. */
+  readonly unread: ReadonlySet<BytePath>
   /** Directories that were looked into; the workspace itself is the empty path. */
   readonly directories: Map<BytePath, CapturedDirectory>
   readonly leafDirectories: ReadonlyMap<BytePath, number>
-  /** Trees that the private repository holds. */
-  readonly knownTrees: Set<string>
+  /** Permission bits of files that a git tree cannot hold. */
+  readonly fileModes: ReadonlyMap<BytePath, number>
+  /** Tree objects by directory; the private repository holds them. */
+  readonly treeIds: ReadonlyMap<BytePath, string>
   /** What git listed, by its ignore rules as they were. */
-  readonly listed: Set<BytePath>
+  readonly listed: () => PathSet
   readonly ignored: readonly BytePath[]
   readonly nested: readonly BytePath[]
   readonly unreadableDirectories: readonly BytePath[]
@@ -55,7 +73,7 @@ export interface CaptureState {
   readonly dirty: { readonly key: string; readonly value: boolean } | null
 }
 
-const FORMAT = 2
+const FORMAT = 3
 const HEADER_BYTES = 8
 
 /**
@@ -82,29 +100,41 @@ export interface CaptureStateFile {
   save(state: CaptureState): void
 }
 
+/** A few workspaces that are in use keep their states in memory, also when they are opened anew. */
+const MAX_HELD = 4
+const heldStates = new Map<string, { readonly state: CaptureState; readonly version: string }>()
+
 /** Keeps the state in memory too, as long as no other process has replaced the file. Use it under the lock. */
 export function captureStateFile(repository: PrivateRepository): CaptureStateFile {
   const path = join(repository.directory, 'state')
-  let held: { readonly state: CaptureState; readonly version: string } | null = null
   const version = () => {
     const info = statSync(path, { bigint: true, throwIfNoEntry: false })
     return info === undefined ? '' : `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
   }
+  const hold = (state: CaptureState, current: string) => {
+    heldStates.delete(path)
+    heldStates.set(path, { state, version: current })
+    for (const oldest of heldStates.keys()) {
+      if (heldStates.size <= MAX_HELD) break
+      heldStates.delete(oldest)
+    }
+  }
   return {
     load() {
       const current = version()
-      if (current === '') return null
-      if (held?.version === current) return held.state
-      const state = decode(readFileSync(path))
-      held = state === null ? null : { state, version: current }
+      const held = heldStates.get(path)
+      if (current !== '' && held?.version === current) return held.state
+      heldStates.delete(path)
+      const state = current === '' ? null : decode(readFileSync(path))
+      if (state !== null) hold(state, current)
       return state
     },
     save(state) {
-      if (held?.state === state) return
+      if (heldStates.get(path)?.state === state) return
       const temporary = temporaryPath(repository)
       writeFileSync(temporary, encode(state), { mode: 0o600, flag: 'wx' })
       renameSync(temporary, path)
-      held = { state, version: version() }
+      hold(state, version())
     },
   }
 }
@@ -113,9 +143,9 @@ function encode(state: CaptureState): Buffer {
   const { entries, directories, listed, ...rest } = state
   const body = serialize({
     ...rest,
-    entries: toColumns(entries),
+    entries: toEntryColumns(entries),
     directories: toDirectoryColumns(directories),
-    listed: [...listed].join('\0'),
+    listed: state.isAsListed ? null : [...listed().keys()].join('\0'),
   })
   const header = Buffer.alloc(HEADER_BYTES)
   header.writeUInt32LE(FORMAT, 0)
@@ -129,53 +159,31 @@ function decode(bytes: Buffer): CaptureState | null {
   if (bytes.readUInt32LE(4) !== crc32(body)) return null
   try {
     const stored = deserialize(body) as Omit<CaptureState, 'entries' | 'directories' | 'listed'> & {
-      entries: Columns & { ids: string }
-      directories: Columns & { details: Pick<CapturedDirectory, 'children' | 'special' | 'hasIgnoreFile'>[] }
-      listed: string
+      entries: EntryColumns
+      directories: StampColumns & {
+        details: Pick<CapturedDirectory, 'children' | 'special' | 'hasIgnoreFile'>[]
+      }
+      listed: string | null
     }
-    const { entries, directories } = stored
-    const ids = split(entries.ids)
+    const { directories, listed: names } = stored
+    const entries = tableOfColumns(stored.entries)
+    let listed: PathSet | null = null
     return {
       ...stored,
-      entries: fromColumns(entries, (row) => ({ id: ids[row] ?? '' })),
+      entries,
       directories: fromColumns(
         directories,
+        directories.paths
+          .slice(1)
+          .split('\0')
+          .slice(0, directories.numbers.length / 3),
         (row) => directories.details[row] ?? { children: [], special: [], hasIgnoreFile: false },
       ),
-      listed: new Set(split(stored.listed)),
+      listed: () => (listed ??= names === null ? entries.map() : new Set(split(names))),
     }
   } catch {
     return null
   }
-}
-
-/** One typed array for each field: serializing ten thousand objects one by one would take longer than the capture. */
-interface Columns {
-  readonly paths: string
-  readonly numbers: Float64Array
-  readonly times: BigInt64Array
-}
-
-type Stamped = FileStamp & { readonly settled: boolean }
-
-function stampColumns(rows: ReadonlyMap<BytePath, Stamped>): Columns {
-  const numbers = new Float64Array(rows.size * 3)
-  const times = new BigInt64Array(rows.size * 3)
-  let at = 0
-  for (const row of rows.values()) {
-    numbers[at] = row.mode
-    numbers[at + 1] = row.size
-    numbers[at + 2] = row.settled ? 1 : 0
-    times[at] = row.inode
-    times[at + 1] = row.mtimeNs
-    times[at + 2] = row.ctimeNs
-    at += 3
-  }
-  return { paths: [...rows.keys()].join('\0'), numbers, times }
-}
-
-function toColumns(entries: ReadonlyMap<BytePath, CapturedEntry>): Columns & { ids: string } {
-  return { ...stampColumns(entries), ids: Array.from(entries.values(), (entry) => entry.id).join('\0') }
 }
 
 function toDirectoryColumns(directories: ReadonlyMap<BytePath, CapturedDirectory>) {
@@ -185,28 +193,6 @@ function toDirectoryColumns(directories: ReadonlyMap<BytePath, CapturedDirectory
     hasIgnoreFile,
   }))
   // The leading separator keeps a lone empty path (the workspace itself) apart from no path at all.
-  const columns = stampColumns(directories)
+  const columns = toColumns(directories)
   return { ...columns, paths: `\0${columns.paths}`, details }
-}
-
-function fromColumns<T>(columns: Columns, rest: (row: number) => T): Map<BytePath, Stamped & T> {
-  const paths = columns.paths.startsWith('\0') ? columns.paths.slice(1).split('\0') : split(columns.paths)
-  const rows = new Map<BytePath, Stamped & T>()
-  for (const [row, path] of paths.entries()) {
-    const at = row * 3
-    rows.set(path, {
-      mode: columns.numbers[at] ?? 0,
-      size: columns.numbers[at + 1] ?? 0,
-      settled: columns.numbers[at + 2] === 1,
-      inode: columns.times[at] ?? 0n,
-      mtimeNs: columns.times[at + 1] ?? 0n,
-      ctimeNs: columns.times[at + 2] ?? 0n,
-      ...rest(row),
-    })
-  }
-  return rows
-}
-
-function split(text: string): string[] {
-  return text === '' ? [] : text.split('\0')
 }

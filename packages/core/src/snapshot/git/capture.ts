@@ -1,25 +1,35 @@
 import { randomUUID } from 'node:crypto'
+import { WorkspaceError } from '../../errors.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { buildTrees } from './build-trees.ts'
-import { compareBytes, fromBytePath, joinPath, parentOf, splitRecords, type BytePath } from './byte-path.ts'
-import type { CaptureState } from './capture-state.ts'
-import { isDirty } from './compare-with-head.ts'
-import { runGit } from './git-command.ts'
-import { listWorkspace, type WorkspaceListing } from './list-workspace.ts'
-import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
-import { pauser } from './pause.ts'
-import { objectSizes, privateCall, sweepTemporaries, writeObject } from './private-repository.ts'
 import {
-  adoptBorrowed,
+  compareBytes,
+  fromBytePath,
+  joinPath,
+  pathResolver,
+  splitRecords,
+  type BytePath,
+} from './byte-path.ts'
+import type { CaptureState, FileStamp, PathSet } from './capture-state.ts'
+import { isDirty } from './compare-with-head.ts'
+import { tableOf, type EntryTable } from './entry-table.ts'
+import { runGit } from './git-command.ts'
+import { listWorkspace, lstatIfAllowed, stampOf, type WorkspaceListing } from './list-workspace.ts'
+import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
+import { pauser, type Pause } from './pause.ts'
+import { adoptObjects, privateCall, sweepTemporaries, type PrivateRepository } from './private-repository.ts'
+import {
   chooseCandidates,
+  findChanged,
   readContents,
   type Capture,
   type Contents,
   type GitWorkspace,
+  type RecalledEntry,
 } from './read-contents.ts'
-import { formatRef, unusualModes, writeSidecar } from './sidecar.ts'
+import { readHead } from './read-head.ts'
+import { formatRef } from './sidecar.ts'
+import { storeState } from './store-state.ts'
 import { readIndexStamp, readTrackedFiles } from './tracked-files.ts'
-import { readHead } from './user-repository.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -40,124 +50,241 @@ export async function captureWorkspace(
   const pause = pauser(signal)
   const indexStamp = readIndexStamp(workspace.user)
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
-  const [listing, head, known] = await Promise.all([
+  const early = last === null ? startEarly(workspace, pause, signal) : null
+  const [listing, head, known, stamps] = await Promise.all([
     listWorkspace({ ...workspace, pause, signal }, last),
     readHead(workspace.user, last?.head ?? null, signal),
-    isIndexKnown ? null : readTrackedFiles(workspace.user, signal),
+    early?.tracked ?? (isIndexKnown ? null : readTrackedFiles(workspace.user, signal)),
+    early?.stamps ?? new Map<BytePath, FileStamp>(),
   ])
   const isListKnown = last !== null && isSuperset(listing.listed, last.listed)
   const tracked = known ?? (isListKnown ? null : await readTrackedFiles(workspace.user, signal))
-  const capture: Capture = { ...workspace, last, listing, tracked, pause, signal }
-  const trackedUnlisted = unlisted(
-    tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys(),
+  const adoption = early?.adoption ?? null
+  const recall = recaller(workspace, last, request)
+  const capture: Capture = {
+    ...workspace,
+    last,
     listing,
-  )
-  const kept = await pathsOfTrees(capture, request.keepInView)
-  const contents = await readContents(capture, await chooseCandidates(capture, [...trackedUnlisted, ...kept]))
-  await adoptBorrowed(capture, contents)
+    tracked,
+    stamps,
+    adoption,
+    recall,
+    pause,
+    signal,
+  }
+  const trackedUnlisted =
+    tracked === null && listing === last
+      ? last.trackedUnlisted
+      : unlisted(tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys(), listing)
+  const kept = await pathsInView(capture, request.keepInView)
+  const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
+  const changed = last === null || candidates !== null ? [] : await findChanged(capture, last.entries)
+  if (last !== null && listing === last && candidates === null && changed.length === 0) {
+    const { tree, entries } = last
+    const dirty = await isDirty(capture, { head, tree, indexStamp, entries: () => entries.map() })
+    const state = { ...last, indexStamp, trackedUnlisted, head, dirty }
+    return finish(workspace, request, { last, state, omitted: listOmitted(listing, noContents(entries)) })
+  }
+  const contents = await readContents(capture, candidates, changed)
   const stored = await storeState(capture, contents)
-  const dirty = await isDirty(capture, { head, tree: stored.tree, indexStamp, entries: contents.entries })
+  const { entries } = contents
+  const dirty = await isDirty(capture, { head, tree: stored.tree, indexStamp, entries: () => entries })
   const state: CaptureState = {
     ...listing,
     ...stored,
-    entries: contents.entries,
+    entries: tableOf(entries),
+    isAsListed: isSameNames(listing.listed(), entries),
+    unread: contents.unread,
     indexStamp,
     trackedUnlisted,
     head,
     dirty,
   }
+  const { unstable } = contents
+  return finish(workspace, request, { last, state, omitted: listOmitted(listing, contents), unstable })
+}
+
+/** While git lists the workspace for the first time, there is enough to do that does not depend on the list. */
+function startEarly(workspace: GitWorkspace, pause: Pause, signal: AbortSignal | undefined) {
+  const { user, own } = workspace
+  const tracked = readTrackedFiles(user, signal)
+  const adoption = tracked.then(({ entries, trees }) => {
+    const wanted = new Set(trees)
+    for (const { id, ctimeNs } of entries.values()) if (ctimeNs !== 0n) wanted.add(id)
+    return wanted.size === 0
+      ? new Map<string, number>()
+      : adoptObjects(own, user.objectsDirectory, wanted, signal)
+  })
+  const stamps = tracked.then(({ entries }) => readStamps(workspace.path, entries.keys(), pause))
+  // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
+  for (const promise of [tracked, adoption, stamps]) promise.catch(() => {})
+  return { tracked, adoption, stamps }
+}
+
+async function readStamps(
+  root: string,
+  paths: Iterable<BytePath>,
+  pause: Pause,
+): Promise<Map<BytePath, FileStamp>> {
+  const resolve = pathResolver(root)
+  const stamps = new Map<BytePath, FileStamp>()
+  for (const path of paths) {
+    const pausing = pause()
+    if (pausing !== undefined) await pausing
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats !== null && stats !== 'denied') stamps.set(path, stampOf(stats))
+  }
+  return stamps
+}
+
+interface Outcome {
+  readonly last: CaptureState | null
+  readonly state: CaptureState
+  readonly omitted: readonly OmittedPath[]
+  readonly unstable?: ReadonlySet<BytePath>
+}
+
+function finish(
+  workspace: GitWorkspace,
+  request: CaptureRequest,
+  { last, state, omitted, unstable = new Set() }: Outcome,
+): { readonly snapshot: Snapshot; readonly state: CaptureState } {
   workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
+  const { head, dirty } = state
   const id = randomUUID()
-  const omitted = listOmitted(listing, contents)
   const snapshot: Snapshot = {
     id,
     backend: 'git',
     path: workspace.path,
-    ref: formatRef(stored.tree, stored.sidecar),
+    ref: formatRef(state.tree, state.sidecar),
     label: request.label,
     capturedAt: new Date().toISOString(),
     metadata: {
-      entries: contents.entries.size + stored.leafDirectories.size,
+      entries: state.entries.size + state.leafDirectories.size,
       head: head.commit,
       headRef: head.ref,
-      dirty: dirty.value,
+      dirty: dirty?.value ?? false,
       includesUntracked: true,
-      tree: stored.tree,
+      tree: state.tree,
     },
     coverage: {
-      complete: omitted.length === 0 && contents.unstable.size === 0,
+      complete: omitted.length === 0 && unstable.size === 0,
       ...recordOmitted(workspace.own, id, omitted),
-      unstable: [...contents.unstable].toSorted(compareBytes).map(fromBytePath),
+      unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
     },
   }
   return { snapshot, state }
 }
 
 /** Then what git does not list now, it did not list then. */
-function isSuperset(now: ReadonlySet<BytePath>, then: ReadonlySet<BytePath>): boolean {
+function isSuperset(now: () => PathSet, then: () => PathSet): boolean {
   if (now === then) return true
-  for (const path of then) if (!now.has(path)) return false
+  const names = now()
+  for (const path of then().keys()) if (!names.has(path)) return false
+  return true
+}
+
+function isSameNames(listed: PathSet, entries: ReadonlyMap<BytePath, unknown>): boolean {
+  if (listed.size !== entries.size) return false
+  for (const path of listed.keys()) if (!entries.has(path)) return false
   return true
 }
 
 function unlisted(paths: Iterable<BytePath>, listing: WorkspaceListing): BytePath[] {
-  return [...paths].filter((path) => !listing.listed.has(path))
+  const listed = listing.listed()
+  return [...paths].filter((path) => !listed.has(path))
 }
 
-/** Paths that the trees hold and git does not list now. */
-async function pathsOfTrees(capture: Capture, trees: readonly string[]): Promise<BytePath[]> {
-  let paths: BytePath[] = []
+/** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list. */
+async function pathsInView(capture: Capture, trees: readonly string[]): Promise<Set<BytePath>> {
+  const { last, listing, own, signal } = capture
+  const paths = new Set<BytePath>()
+  for (const directory of listing.unreadableDirectories) {
+    const below = `${directory}/`
+    for (const path of last?.entries.paths() ?? []) if (path.startsWith(below)) paths.add(path)
+  }
+  const isUnchanged = last !== null && listing === last && last.isAsListed
+  const ofLast =
+    last === null || isUnchanged || trees.length === 0 ? [] : unlisted(last.entries.paths(), listing)
   for (const tree of new Set(trees)) {
-    if (tree === capture.last?.tree) {
-      paths = paths.concat(unlisted(capture.last.entries.keys(), capture.listing))
-      continue
-    }
-    const call = privateCall(capture.own, ['ls-tree', '-r', '-z', '--name-only', tree], {
-      signal: capture.signal,
-    })
-    paths = paths.concat(unlisted(splitRecords(await runGit(call)), capture.listing))
+    const { all, added, removed } = await namesOf(own, last?.tree ?? null, tree, signal)
+    for (const path of unlisted(all ?? added, listing)) paths.add(path)
+    if (all === null) for (const path of ofLast) if (!removed.has(path)) paths.add(path)
   }
   return paths
 }
 
-type StoredState = Pick<CaptureState, 'tree' | 'sidecar' | 'leafDirectories' | 'knownTrees'>
-
-async function storeState(capture: Capture, contents: Contents): Promise<StoredState> {
-  const { last, own } = capture
-  const isSameListing = capture.listing === last
-  if (last !== null && isSameListing && isSameContent(last.entries, contents.entries)) return last
-  const { root, trees } = buildTrees(own, contents.entries)
-  const fresh = [...trees.keys()].filter((id) => last?.knownTrees.has(id) !== true)
-  const present = fresh.length > MANY_TREES ? await objectSizes(own, fresh, { signal: capture.signal }) : null
-  for (const id of fresh) {
-    await capture.pause()
-    if (present?.has(id) !== true) writeObject(own, 'tree', id, trees.get(id) ?? Buffer.alloc(0))
-  }
-  const leafDirectories = findLeafDirectories(capture.listing, contents)
-  const sidecar = writeSidecar(own, { modes: unusualModes(contents.entries), directories: leafDirectories })
-  return { tree: root, sidecar, leafDirectories, knownTrees: new Set(trees.keys()) }
+interface TreeNames {
+  /** `null` when they are those of the last capture, without the removed and with the added ones. */
+  readonly all: readonly BytePath[] | null
+  readonly added: readonly BytePath[]
+  readonly removed: ReadonlySet<BytePath>
 }
 
-/** Above this, one call of git to see which ones came with the user's packs is cheaper than writing them. */
-const MANY_TREES = 64
-
-/** Directories that hold nothing but what is ignored: git has no place for them. */
-function findLeafDirectories(listing: WorkspaceListing, contents: Contents): Map<BytePath, number> {
-  const occupied = new Set<BytePath>([''])
-  for (const path of contents.entries.keys()) occupied.add(parentOf(path))
-  for (const path of listing.nested) occupied.add(parentOf(path))
-  for (const path of listing.unreadableDirectories) occupied.add(parentOf(path))
-  for (const { path } of contents.omitted) occupied.add(parentOf(path))
-  for (const [path, directory] of listing.directories) {
-    if (path !== '') occupied.add(parentOf(path))
-    if (directory.special.length > 0) occupied.add(path)
+async function namesOf(
+  own: PrivateRepository,
+  last: string | null,
+  tree: string,
+  signal: AbortSignal | undefined,
+): Promise<TreeNames> {
+  const added: BytePath[] = []
+  const removed = new Set<BytePath>()
+  if (last === tree) return { all: null, added, removed }
+  if (last !== null) {
+    try {
+      const shape = ['-r', '-z', '--name-status', '--no-renames']
+      const output = await runGit(privateCall(own, ['diff-tree', ...shape, last, tree], { signal }))
+      const records = splitRecords(output)
+      for (let at = 0; at + 1 < records.length; at += 2) {
+        const path = records[at + 1] ?? ''
+        if (records[at] === 'A') added.push(path)
+        if (records[at] === 'D') removed.add(path)
+      }
+      return { all: null, added, removed }
+    } catch (error) {
+      if (!WorkspaceError.is(error, 'UNAVAILABLE')) throw error
+    }
   }
-  const leaves = new Map<BytePath, number>()
-  for (const [path, { mode }] of listing.directories) if (!occupied.has(path)) leaves.set(path, mode & 0o7777)
-  return leaves
+  const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', '--name-only', tree], { signal }))
+  return { all: splitRecords(output), added, removed }
 }
 
-function listOmitted(listing: WorkspaceListing, contents: Contents): OmittedPath[] {
+/** For files that cannot be read now: what the last capture, or else the trees that are to stay in view, have. */
+function recaller(
+  { own }: GitWorkspace,
+  last: CaptureState | null,
+  { keepInView, signal }: CaptureRequest,
+): Capture['recall'] {
+  let stored: Promise<Map<BytePath, RecalledEntry>> | null = null
+  return async (path) =>
+    last?.entries.map().get(path) ?? (await (stored ??= readTrees(own, keepInView, signal))).get(path)
+}
+
+async function readTrees(
+  own: PrivateRepository,
+  trees: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<Map<BytePath, RecalledEntry>> {
+  const found = new Map<BytePath, RecalledEntry>()
+  for (const tree of trees) {
+    const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', tree], { signal }))
+    for (const record of splitRecords(output)) {
+      const end = record.indexOf('\t')
+      const [mode = '', , id = ''] = record.slice(0, end).split(' ')
+      const path = record.slice(end + 1)
+      if (!found.has(path)) found.set(path, { id, mode: Number.parseInt(mode, 8) })
+    }
+  }
+  return found
+}
+
+type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<BytePath>, 'has'> }
+
+function noContents(entries: EntryTable): Looked {
+  return { omitted: [], entries: { has: (path) => entries.map().has(path) } }
+}
+
+function listOmitted(listing: WorkspaceListing, contents: Looked): OmittedPath[] {
   const all: OmittedPath[] = [...contents.omitted]
   for (const path of listing.ignored) if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
   for (const path of listing.nested) all.push({ path, reason: 'nested-repository' })
@@ -166,17 +293,6 @@ function listOmitted(listing: WorkspaceListing, contents: Contents): OmittedPath
     for (const name of special) all.push({ path: joinPath(path, name), reason: 'special-file' })
   }
   return all
-}
-
-function isSameContent(left: CaptureState['entries'], right: CaptureState['entries']): boolean {
-  if (left === right) return true
-  if (left.size !== right.size) return false
-  for (const [path, entry] of right) {
-    const other = left.get(path)
-    if (other !== entry && (other === undefined || other.id !== entry.id || other.mode !== entry.mode))
-      return false
-  }
-  return true
 }
 
 /** Whether saving would only repeat what is stored. */

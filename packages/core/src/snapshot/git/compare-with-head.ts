@@ -1,15 +1,17 @@
 import { splitRecords, type BytePath } from './byte-path.ts'
 import type { CapturedEntry, CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
+import { lstatOrNull } from './list-workspace.ts'
 import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
 import { readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
-import type { HeadState, UserRepository } from './user-repository.ts'
+import type { HeadState } from './read-head.ts'
+import type { UserRepository } from './user-repository.ts'
 
 interface Comparison {
   readonly head: HeadState
   readonly tree: string
   readonly indexStamp: string
-  readonly entries: ReadonlyMap<BytePath, CapturedEntry>
+  readonly entries: () => ReadonlyMap<BytePath, CapturedEntry>
 }
 
 interface Source {
@@ -30,7 +32,7 @@ export async function isDirty(
 ): Promise<{ key: string; value: boolean }> {
   const { head, tree, indexStamp, entries } = comparison
   const key = `${head.tree ?? ''} ${tree} ${indexStamp}`
-  if (head.tree === null) return { key, value: entries.size > 0 }
+  if (head.tree === null) return { key, value: entries().size > 0 }
   if (head.tree === tree) return { key, value: false }
   if (indexStamp !== '' && source.last?.dirty?.key === key) return source.last.dirty
   const output = await runGit(
@@ -39,16 +41,29 @@ export async function isDirty(
       signal: source.signal,
     }),
   )
-  const tracked = source.tracked ?? (await readTrackedFiles(source.user, source.signal))
   const records = splitRecords(output)
+  const indexCtimeNs = lstatOrNull(source.user.indexFile)?.ctimeNs ?? 0n
+  // What is not in HEAD, and what was changed after the index was written, is a change whatever the index says.
+  const isPlainChange = (record: string, path: BytePath): boolean => {
+    const [oldMode, , , , status] = record.slice(1).split(' ')
+    const entry = entries().get(path)
+    return (
+      status === 'A' ||
+      (status === 'M' && oldMode !== '160000' && entry !== undefined && entry.ctimeNs > indexCtimeNs)
+    )
+  }
+  const some = (holds: typeof isPlainChange) =>
+    records.some((record, at) => at % 2 === 0 && holds(record, records[at + 1] ?? ''))
+  if (some(isPlainChange)) return { key, value: true }
+  const tracked = source.tracked ?? (await readTrackedFiles(source.user, source.signal))
   const isChange = (record: string, path: BytePath): boolean => {
     const [oldMode, , oldId, , status] = record.slice(1).split(' ')
     const inIndex = tracked.entries.get(path)
-    const entry = entries.get(path)
+    const entry = entries().get(path)
     if (oldMode === '160000') return false
     if (inIndex === undefined || inIndex.id !== oldId) return true
     if (status === 'D') return !inIndex.skipWorktree
     return status !== 'M' || entry === undefined || !tracked.hasSameStamp(inIndex, entry)
   }
-  return { key, value: records.some((record, at) => at % 2 === 0 && isChange(record, records[at + 1] ?? '')) }
+  return { key, value: some(isChange) }
 }

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { isAbsolute, delimiter } from 'node:path'
-import { simpleGit } from 'simple-git'
 import { WorkspaceError } from '../../errors.ts'
 
 /** Every call of git goes through this file, in an environment that only this file makes. */
@@ -138,6 +137,8 @@ export async function askGit(
   const { cwd, args, signal } = call
   const environment = gitEnvironment({ configuration: 'user', environment: call.environment })
   const allowEnvironment = Object.keys(environment).filter((name) => name.startsWith('GIT_'))
+  // Loading it takes longer than most calls; a workspace whose layout is remembered never needs it.
+  const { simpleGit } = await import('simple-git')
   try {
     const git = simpleGit({
       baseDir: cwd,

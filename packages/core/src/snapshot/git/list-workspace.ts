@@ -60,7 +60,13 @@ export async function listWorkspace(
     else nested.push(bare)
   }
   const walk = await walkDirectories(source, new Set([...ignored, ...nested]), last)
-  return { listed, ignored, nested, ...walk, ignoreStamp: ignoreStamp(source, walk.directories) }
+  return {
+    listed: () => listed,
+    ignored,
+    nested,
+    ...walk,
+    ignoreStamp: ignoreStamp(source, walk.directories),
+  }
 }
 
 function listingCommand(user: UserRepository): string[] {

@@ -29,8 +29,8 @@ const LOCK_WAIT_MS = 5 * 60_000
  */
 export async function openGitBackend(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
   const { path, stateDirectory } = options
-  const user = await findUserRepository(path)
-  if (user === null) return null
+  const user = await findUserRepository(path, stateDirectory)
+  if (typeof user === 'string') return null
   const own = await openPrivateRepository(stateDirectory, user.format)
   const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own) }
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
@@ -61,6 +61,12 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
     rollback: (target, rollbackOptions = {}) =>
       exclusively(rollbackOptions.signal, () => rollbackWorkspace(workspace, target, rollbackOptions)),
   }
+}
+
+/** Why {@link openGitBackend} has no backend for a directory, to follow its path in a sentence. */
+export async function explainNoGitBackend(options: OpenGitBackendOptions): Promise<string> {
+  const found = await findUserRepository(options.path, options.stateDirectory)
+  return found === 'ignored' ? 'is ignored by the git repository that it lies in' : 'is in no git work tree'
 }
 
 /** What the file system says becomes one of this library's errors; an abort stays what it is. */

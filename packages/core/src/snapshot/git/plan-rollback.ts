@@ -1,12 +1,20 @@
 import { readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
-import { fromBytePath, joinPath, parentOf, pathResolver, splitRecords, type BytePath } from './byte-path.ts'
+import {
+  compareBytes,
+  fromBytePath,
+  joinPath,
+  parentOf,
+  pathResolver,
+  splitRecords,
+  type BytePath,
+} from './byte-path.ts'
 import { isSameStamp, type CapturedEntry } from './capture-state.ts'
 import type { Delta, EntrySide, StoredState } from './compare-states.ts'
 import { runGit } from './git-command.ts'
-import { lstatOrNull, stampOf } from './list-workspace.ts'
+import { lstatIfAllowed, lstatOrNull, stampOf } from './list-workspace.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
-import { readSidecar } from './sidecar.ts'
+import { readSidecar, USUAL_DIRECTORY_MODE } from './sidecar.ts'
 
 export interface RollbackPlan {
   /** Files and links to remove, whether or not something takes their place. */
@@ -17,6 +25,8 @@ export interface RollbackPlan {
   readonly modeChanges: readonly { readonly path: BytePath; readonly mode: number }[]
   /** Directories that are to be there, with their modes. */
   readonly directories: readonly { readonly path: BytePath; readonly mode: number }[]
+  /** Modes of directories that are not empty in the target, where they are there with another one or must be made. */
+  readonly directoryModes: readonly { readonly path: BytePath; readonly mode: number }[]
   /** Directories that the target has, so that they stay when they become empty. */
   readonly targetDirectories: ReadonlySet<BytePath>
   readonly restored: readonly BytePath[]
@@ -28,17 +38,20 @@ export async function planRollback(
   source: { readonly path: string; readonly own: PrivateRepository },
   deltas: readonly Delta[],
   target: StoredState,
+  isIncluded: (path: BytePath) => boolean,
 ): Promise<RollbackPlan> {
   const resolve = pathResolver(source.path)
   const targetDirectories = await directoriesOf(source.own, target)
+  const directoryModes = findDirectoryModes(source, targetDirectories, target, isIncluded)
   const plan = {
     removals: [] as BytePath[],
     directoryRemovals: [] as BytePath[],
     writes: [] as { path: BytePath; side: EntrySide }[],
     modeChanges: [] as { path: BytePath; mode: number }[],
     directories: [] as { path: BytePath; mode: number }[],
+    directoryModes: directoryModes.map(({ path, mode }) => ({ path, mode })),
     targetDirectories,
-    restored: [] as BytePath[],
+    restored: directoryModes.filter(({ isThere }) => isThere).map(({ path }) => path),
     deleted: [] as BytePath[],
   }
   for (const { path, before, after } of deltas) {
@@ -65,18 +78,41 @@ export async function planRollback(
       plan.restored.push(path)
     }
   }
+  plan.restored.sort(compareBytes)
   return plan
+}
+
+/** What {@link RollbackPlan.directoryModes} says; directories that are empty in the target are among its deltas. */
+export function findDirectoryModes(
+  source: { readonly path: string; readonly own: PrivateRepository },
+  targetDirectories: ReadonlySet<BytePath>,
+  target: StoredState,
+  isIncluded: (path: BytePath) => boolean,
+): { path: BytePath; mode: number; isThere: boolean }[] {
+  const resolve = pathResolver(source.path)
+  const { directories, directoryModes } = readSidecar(source.own, target.sidecar)
+  const found: { path: BytePath; mode: number; isThere: boolean }[] = []
+  for (const path of targetDirectories) {
+    if (directories.has(path) || !isIncluded(path)) continue
+    const mode = directoryModes.get(path) ?? USUAL_DIRECTORY_MODE
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats === 'denied') continue
+    const isThere = stats !== null && stats.isDirectory()
+    if (!isThere || Number(stats.mode & 0o7777n) !== mode) found.push({ path, mode, isThere })
+  }
+  return found
+}
+
+interface Present {
+  readonly entries: ReadonlyMap<BytePath, CapturedEntry>
+  readonly unread: ReadonlySet<BytePath>
 }
 
 /**
  * Looks at each place that the plan touches, and changes nothing.
  * @throws `CONFLICT` when something in the way was not captured, or changed since the capture; details name the paths
  */
-export function preflight(
-  root: string,
-  plan: RollbackPlan,
-  entries: ReadonlyMap<BytePath, CapturedEntry>,
-): void {
+export function preflight(root: string, plan: RollbackPlan, { entries, unread }: Present): void {
   const resolve = pathResolver(root)
   const going = new Set([...plan.removals, ...plan.directoryRemovals])
   const obstructions = new Set<BytePath>()
@@ -94,6 +130,9 @@ export function preflight(
     obstructions.add(path)
     return false
   }
+  // What could not be read is in no snapshot as it is now.
+  for (const path of [...plan.removals, ...plan.writes.map((write) => write.path)])
+    if (unread.has(path)) obstructions.add(path)
   for (const { path } of plan.directories) isClear(path)
   for (const { path } of plan.writes) {
     if (!isClear(parentOf(path))) continue
@@ -141,7 +180,7 @@ function remaining(
   })
 }
 
-async function directoriesOf(own: PrivateRepository, target: StoredState): Promise<Set<BytePath>> {
+export async function directoriesOf(own: PrivateRepository, target: StoredState): Promise<Set<BytePath>> {
   const output = await runGit(privateCall(own, ['ls-tree', '-r', '-d', '-z', '--name-only', target.tree]))
   const directories = new Set<BytePath>(splitRecords(output))
   for (const leaf of readSidecar(own, target.sidecar).directories.keys()) {

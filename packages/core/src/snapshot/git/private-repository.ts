@@ -145,19 +145,21 @@ export async function objectSizes(
   ids: Iterable<string>,
   options: { readonly alternate?: string; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Map<string, number>> {
-  const input = [...ids].join('\n')
+  const asked = [...ids]
   const sizes = new Map<string, number>()
-  if (input === '') return sizes
+  if (asked.length === 0) return sizes
   const output = await runGit(
-    privateCall(repository, ['cat-file', '--batch-check=%(objectname) %(objectsize)', '--buffer'], {
-      input: Buffer.from(`${input}\n`),
+    privateCall(repository, ['cat-file', '--batch-check=%(objectsize)', '--buffer'], {
+      input: Buffer.from(`${asked.join('\n')}\n`, 'latin1'),
       signal: options.signal,
       environment: alternateEnvironment(options.alternate),
     }),
   )
-  for (const line of output.toString('latin1').split('\n')) {
-    const [id = '', size = ''] = line.split(' ')
-    if (/^\d+$/.test(size)) sizes.set(id, Number(size))
+  // One line for each, in order; `<id> missing` is no number.
+  const lines = output.toString('latin1').split('\n')
+  for (const [row, id] of asked.entries()) {
+    const size = Number(lines[row] === '' ? undefined : lines[row])
+    if (size >= 0) sizes.set(id, size)
   }
   return sizes
 }

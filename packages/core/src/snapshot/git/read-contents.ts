@@ -1,10 +1,19 @@
-import type { OmissionReason } from '../snapshot.ts'
+import { isLink } from './build-trees.ts'
 import { compareBytes, parentOf, pathResolver, type BytePath } from './byte-path.ts'
-import { isSameStamp, type CapturedEntry, type CaptureState, type CaptureStateFile } from './capture-state.ts'
+import {
+  isSameStamp,
+  type CapturedEntry,
+  type CaptureState,
+  type CaptureStateFile,
+  type FileStamp,
+  type PathSet,
+} from './capture-state.ts'
+import type { EntryTable } from './entry-table.ts'
 import { lstatIfAllowed, lstatOrNull, stampOf, type WorkspaceListing } from './list-workspace.ts'
+import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptObjects, type PrivateRepository } from './private-repository.ts'
-import { readEntry } from './read-entry.ts'
+import { kindOf, readEntry } from './read-entry.ts'
 import { mayConvertContent, type TrackedFiles } from './tracked-files.ts'
 import type { UserRepository } from './user-repository.ts'
 
@@ -21,13 +30,32 @@ export interface Capture extends GitWorkspace {
   readonly last: CaptureState | null
   readonly listing: WorkspaceListing
   readonly tracked: TrackedFiles | null
+  /** Stamps that were taken while git was listing; the others are looked up. */
+  readonly stamps: ReadonlyMap<BytePath, FileStamp>
+  /** Sizes of the objects that were made our own while git was listing; `null` when none were. */
+  readonly adoption: Promise<ReadonlyMap<string, number>> | null
+  /** What an earlier capture says of a path that cannot be read now. */
+  readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
   readonly signal?: AbortSignal | undefined
 }
 
+export type RecalledEntry = Pick<CapturedEntry, 'id' | 'mode'> & Partial<CapturedEntry>
+
 export interface Contents {
+  readonly entries: ReadonlyMap<BytePath, CapturedEntry>
+  /** Paths whose entry may differ from the last capture's; `null` when any may. */
+  readonly touched: readonly BytePath[] | null
+  readonly omitted: readonly OmittedPath[]
+  /** Paths that cannot be read, but were captured before: they stay in view as they were. */
+  readonly unread: ReadonlySet<BytePath>
+  readonly unstable: ReadonlySet<BytePath>
+}
+
+interface Reading {
   readonly entries: Map<BytePath, CapturedEntry>
-  readonly omitted: { readonly path: BytePath; readonly reason: OmissionReason }[]
+  readonly omitted: OmittedPath[]
+  readonly unread: Set<BytePath>
   readonly unstable: Set<BytePath>
   /** Entries whose blobs are, so far, only in the user's repository. */
   readonly borrowed: Set<BytePath>
@@ -38,10 +66,11 @@ export interface Contents {
  * leads to another place.
  */
 export async function chooseCandidates(
-  capture: Capture,
+  capture: Pick<Capture, 'path' | 'last' | 'listing' | 'pause'>,
   extra: readonly BytePath[],
 ): Promise<readonly BytePath[] | null> {
   const { last, listing } = capture
+  if (last !== null && listing === last && last.isAsListed && extra.length === 0) return null
   const resolve = pathResolver(capture.path)
   const real = new Map<BytePath, boolean>()
   const isRealDirectory = (path: BytePath): boolean => {
@@ -49,7 +78,8 @@ export async function chooseCandidates(
     let answer = real.get(path)
     if (answer === undefined) {
       const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null
-      answer = stats !== null && stats !== 'denied' && stats.isDirectory()
+      // Nothing can be read through a directory that may not even be looked into.
+      answer = stats === 'denied' || stats?.isDirectory() === true
       real.set(path, answer)
     }
     return answer
@@ -59,66 +89,115 @@ export async function chooseCandidates(
     await capture.pause()
     if (isRealDirectory(parentOf(path))) added.add(path)
   }
-  const known = last?.entries
+  const listed = listing.listed()
+  const known = last?.entries.map()
   const isKnown = (path: BytePath) => known?.has(path) === true
   const isAsBefore =
-    known?.size === listing.listed.size + added.size &&
-    every(listing.listed, isKnown) &&
-    every(added, isKnown)
-  return isAsBefore ? null : [...listing.listed, ...added].toSorted(compareBytes)
+    known?.size === listed.size + added.size && every(listed, isKnown) && every(added, isKnown)
+  return isAsBefore ? null : [...listed.keys(), ...added].toSorted(compareBytes)
 }
 
-function every(paths: ReadonlySet<BytePath>, holds: (path: BytePath) => boolean): boolean {
-  for (const path of paths) if (!holds(path)) return false
+function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
+  for (const path of paths.keys()) if (!holds(path)) return false
   return true
 }
 
-/** @param candidates what {@link chooseCandidates} says */
+/** The hot loop of a capture where nothing has changed. */
+export async function findChanged(
+  capture: Pick<Capture, 'path' | 'pause'>,
+  entries: EntryTable,
+): Promise<BytePath[]> {
+  const resolve = pathResolver(capture.path)
+  const changed: BytePath[] = []
+  let row = 0
+  for (const path of entries.paths()) {
+    const pause = capture.pause()
+    if (pause !== undefined) await pause
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats === null || stats === 'denied' || !entries.isUnchanged(row, stats)) changed.push(path)
+    row += 1
+  }
+  return changed
+}
+
+/** @param candidates what {@link chooseCandidates} says, or `null` with what {@link findChanged} says */
 export async function readContents(
   capture: Capture,
   candidates: readonly BytePath[] | null,
+  changed: readonly BytePath[],
 ): Promise<Contents> {
-  const { last } = capture
-  let paths = candidates
-  let entries = new Map<BytePath, CapturedEntry>()
-  if (last !== null && candidates === null) {
-    paths = await findChanged(capture, last.entries)
-    entries = paths.length === 0 ? last.entries : new Map(last.entries)
+  const { last, tracked } = capture
+  const before = last?.entries.map()
+  const entries = new Map<BytePath, CapturedEntry>(candidates === null ? before : [])
+  const reading: Reading = {
+    entries,
+    omitted: [],
+    unread: new Set(),
+    unstable: new Set(),
+    borrowed: new Set(),
   }
-  const contents: Contents = { entries, omitted: [], unstable: new Set(), borrowed: new Set() }
   const resolve = pathResolver(capture.path)
   const canSeed = createSeedRule(capture)
   const read: BytePath[] = []
-  for (const path of paths ?? []) {
-    await capture.pause()
-    const stats = lstatIfAllowed(resolve(path))
-    if (stats === null || stats === 'denied') {
+  for (const path of candidates ?? changed) {
+    const pause = capture.pause()
+    if (pause !== undefined) await pause
+    const stats = capture.stamps.get(path) ?? lstatIfAllowed(resolve(path))
+    if (stats === null) {
       entries.delete(path)
-      if (stats === 'denied') contents.omitted.push({ path, reason: 'unreadable' })
       continue
     }
-    const stamp = stampOf(stats)
-    const before = last?.entries.get(path)
-    const inIndex = capture.tracked?.entries.get(path)
-    if (before !== undefined && before.settled && isSameStamp(before, stamp)) entries.set(path, before)
-    else if (inIndex !== undefined && capture.tracked?.isUntouched(inIndex, stamp) === true && canSeed()) {
+    if (stats === 'denied') {
+      await keepUnread(capture, reading, path)
+      continue
+    }
+    const stamp = 'ino' in stats ? stampOf(stats) : stats
+    const known = before?.get(path)
+    const inIndex = tracked?.entries.get(path)
+    if (known !== undefined && known.settled && isSameStamp(known, stamp)) entries.set(path, known)
+    else if (inIndex !== undefined && tracked?.isUntouched(inIndex, stamp) === true && canSeed()) {
       entries.set(path, { ...stamp, id: inIndex.id, settled: true })
-      contents.borrowed.add(path)
+      reading.borrowed.add(path)
     } else {
-      await readInto(capture, contents, path)
+      await readInto(capture, reading, path)
       read.push(path)
     }
   }
-  await readMovedAgain(capture, contents, read)
-  return contents
+  await readMovedAgain(capture, reading, read)
+  await adoptBorrowed(capture, reading)
+  // Late additions would stand at the end.
+  const isSorted = candidates === null || reading.unread.size === 0
+  return {
+    ...reading,
+    entries: isSorted ? entries : sorted(entries),
+    touched: candidates === null ? changed : null,
+  }
+}
+
+function sorted(entries: ReadonlyMap<BytePath, CapturedEntry>): Map<BytePath, CapturedEntry> {
+  return new Map([...entries].toSorted(([a], [b]) => compareBytes(a, b)))
+}
+
+/** What is there but cannot be read has not been deleted: it stays as it was, and is reported. */
+async function keepUnread(capture: Capture, reading: Reading, path: BytePath): Promise<void> {
+  if (reading.unread.has(path)) return
+  reading.omitted.push({ path, reason: 'unreadable' })
+  const known = await capture.recall(path)
+  const stats = lstatIfAllowed(pathResolver(capture.path)(path))
+  const isFile =
+    stats === 'denied' || (stats !== null && kindOf(stats) === 'file' && !isLink(known?.mode ?? 0))
+  if (known === undefined || !isFile) {
+    reading.entries.delete(path)
+    return
+  }
+  reading.unread.add(path)
+  const none: FileStamp = { mode: known.mode, size: 0, inode: 0n, mtimeNs: 0n, ctimeNs: 0n }
+  const stamp = stats === 'denied' ? none : stampOf(stats)
+  reading.entries.set(path, { ...stamp, id: known.id, settled: false })
 }
 
 /** What moved after it was read is read once more, and marked. */
-async function readMovedAgain(
-  capture: Capture,
-  contents: Contents,
-  read: readonly BytePath[],
-): Promise<void> {
+async function readMovedAgain(capture: Capture, contents: Reading, read: readonly BytePath[]): Promise<void> {
   const resolve = pathResolver(capture.path)
   for (const path of read) {
     await capture.pause()
@@ -131,44 +210,22 @@ async function readMovedAgain(
   }
 }
 
-/** The hot loop of a capture where nothing has changed. */
-async function findChanged(
-  capture: Capture,
-  entries: ReadonlyMap<BytePath, CapturedEntry>,
-): Promise<BytePath[]> {
-  const resolve = pathResolver(capture.path)
-  const changed: BytePath[] = []
-  for (const [path, entry] of entries) {
-    const pause = capture.pause()
-    if (pause !== undefined) await pause
-    const stats = lstatIfAllowed(resolve(path))
-    const isSame =
-      stats !== null &&
-      stats !== 'denied' &&
-      entry.settled &&
-      entry.ctimeNs === stats.ctimeNs &&
-      entry.mtimeNs === stats.mtimeNs &&
-      entry.inode === stats.ino &&
-      entry.size === Number(stats.size) &&
-      entry.mode === Number(stats.mode)
-    if (!isSame) changed.push(path)
-  }
-  return changed
-}
-
-async function readInto(capture: Capture, contents: Contents, path: BytePath): Promise<void> {
-  const known = new Set([capture.last?.entries.get(path)?.id])
+async function readInto(capture: Capture, contents: Reading, path: BytePath): Promise<void> {
+  const known = capture.last?.entries.map().get(path)?.id
   const tracked = capture.tracked?.entries.get(path)?.id
-  const reading = await readEntry(capture, path, (id) => known.has(id) || id === tracked)
+  const reading = await readEntry(capture, path, (id) => id === known || id === tracked)
   if (reading.kind === 'read') {
     contents.entries.set(path, reading.entry)
     if (!reading.isStable) contents.unstable.add(path)
-    if (reading.entry.id === tracked && !known.has(tracked)) contents.borrowed.add(path)
+    if (reading.entry.id === tracked && tracked !== known) contents.borrowed.add(path)
+    return
+  }
+  if (reading.kind === 'unreadable') {
+    await keepUnread(capture, contents, path)
     return
   }
   contents.entries.delete(path)
-  if (reading.kind === 'unreadable' || reading.kind === 'special-file')
-    contents.omitted.push({ path, reason: reading.kind })
+  if (reading.kind === 'special-file') contents.omitted.push({ path, reason: reading.kind })
 }
 
 /** Whether the index's word for an untouched file can be taken; found out when it is first asked. */
@@ -179,7 +236,9 @@ function createSeedRule(capture: Capture): () => boolean {
       const isAttributeFile = (path: BytePath) =>
         path === '.gitattributes' || path.endsWith('/.gitattributes')
       const files = new Set(
-        [...capture.listing.listed, ...(capture.tracked?.entries.keys() ?? [])].filter(isAttributeFile),
+        [...capture.listing.listed().keys(), ...(capture.tracked?.entries.keys() ?? [])].filter(
+          isAttributeFile,
+        ),
       )
       const resolve = pathResolver(capture.path)
       // Where the file is gone, git goes by the one in the index.
@@ -191,11 +250,15 @@ function createSeedRule(capture: Capture): () => boolean {
 }
 
 /** Makes the snapshot independent of the user's objects; what cannot be had, or has another size, is read from disk. */
-export async function adoptBorrowed(capture: Capture, contents: Contents): Promise<void> {
+async function adoptBorrowed(capture: Capture, contents: Reading): Promise<void> {
   if (contents.borrowed.size === 0) return
   const wanted = new Set<string>()
   for (const path of contents.borrowed) wanted.add(contents.entries.get(path)?.id ?? '')
-  const sizes = await adoptObjects(capture.own, capture.user.objectsDirectory, wanted, capture.signal)
+  const early = await capture.adoption
+  const isEarly = early !== null && [...wanted].every((id) => early.has(id))
+  const sizes = isEarly
+    ? early
+    : await adoptObjects(capture.own, capture.user.objectsDirectory, wanted, capture.signal)
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
   for (const path of contents.borrowed) {
     await capture.pause()

@@ -8,6 +8,7 @@ import { assertPresent, compareStates, stateOf, type Delta, type StoredState } f
 import { readOmitted } from './omitted-paths.ts'
 import { isEmptyDirectory, list, planRollback, preflight } from './plan-rollback.ts'
 import type { GitWorkspace } from './read-contents.ts'
+import { readSidecar } from './sidecar.ts'
 
 /**
  * Under the workspace's lock: capture (the guard), compare with what the caller expects, look at every place that
@@ -29,20 +30,29 @@ export async function rollbackWorkspace(
   const keepInView = [goal.tree, ...(believed === null ? [] : [believed.tree])]
   const present = await captureWorkspace(workspace, { label: 'rollback_guard', keepInView, signal })
   const guard = stateOf(present.snapshot, workspace.path)
-  const isUnknown = readOmitted(workspace.own, target)
+  const isOmitted = readOmitted(workspace.own, target)
+  const { unread } = readSidecar(workspace.own, goal.sidecar)
+  // What the target could not read it holds from an earlier time, which is no reason to bring that back.
+  const isUnknown = ({ path, after }: Delta) => unread.has(path) || (after === null && isOmitted(path))
   const all = (await compareStates(workspace.own, guard, goal, signal)).filter(
-    ({ path, after }) => isInScope(path) && !(after === null && isUnknown(path)),
+    (delta) => isInScope(delta.path) && !isUnknown(delta),
   )
   const foreign =
-    believed === null ? new Set<BytePath>() : await foreignEdits(workspace, believed, guard, all, signal)
+    believed === null
+      ? new Set<BytePath>()
+      : await foreignEdits(workspace, { believed, guard, goal, isInScope }, all, signal)
   if (foreign.size > 0 && onForeignEdits === 'refuse') throw refusal(foreign)
   const kept = onForeignEdits === 'keep' ? foreign : new Set<BytePath>()
   const plan = await planRollback(
     workspace,
     all.filter(({ path }) => !kept.has(path)),
     goal,
+    (path) => isInScope(path) && !kept.has(path),
   )
-  preflight(workspace.path, plan, present.state.entries)
+  preflight(workspace.path, plan, {
+    entries: present.state.entries.map(),
+    unread: present.state.unread,
+  })
   signal?.throwIfAborted()
 
   const result = {
@@ -66,15 +76,26 @@ export async function rollbackWorkspace(
 
 /** Paths that the rollback would touch and that are not as the caller believes. */
 async function foreignEdits(
-  workspace: GitWorkspace,
-  believed: StoredState,
-  guard: StoredState,
+  { own }: GitWorkspace,
+  {
+    believed,
+    guard,
+    goal,
+    isInScope,
+  }: Record<'believed' | 'guard' | 'goal', StoredState> & Pick<Proof, 'isInScope'>,
   deltas: readonly Delta[],
   signal?: AbortSignal,
 ): Promise<Set<BytePath>> {
   const touched = new Set(deltas.map(({ path }) => path))
-  const edits = await compareStates(workspace.own, believed, guard, signal)
-  return new Set(edits.map(({ path }) => path).filter((path) => touched.has(path)))
+  const edits = await compareStates(own, believed, guard, signal)
+  const foreign = new Set(edits.map(({ path }) => path).filter((path) => touched.has(path)))
+  const modes = (state: StoredState) => readSidecar(own, state.sidecar).directoryModes
+  const [expected, present, wanted] = [modes(believed), modes(guard), modes(goal)]
+  for (const path of new Set([...expected.keys(), ...present.keys()])) {
+    const isForeign = expected.get(path) !== present.get(path) && present.get(path) !== wanted.get(path)
+    if (isForeign && isInScope(path)) foreign.add(path)
+  }
+  return foreign
 }
 
 interface Proof {
@@ -82,8 +103,8 @@ interface Proof {
   readonly guard: StoredState
   readonly kept: ReadonlySet<BytePath>
   readonly isInScope: (path: BytePath) => boolean
-  /** What the target left out. */
-  readonly isUnknown: (path: BytePath) => boolean
+  /** What the target says nothing about. */
+  readonly isUnknown: (delta: Delta) => boolean
 }
 
 /**
@@ -103,8 +124,9 @@ async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<D
     if (before === null) appeared.add(path)
   }
   const resolve = pathResolver(workspace.path)
-  return deltas.filter(({ path, before, after }) => {
-    if (kept.has(path) || (after === null && (appeared.has(path) || isUnknown(path)))) return false
+  return deltas.filter((delta) => {
+    const { path, before, after } = delta
+    if (kept.has(path) || isUnknown(delta) || (after === null && appeared.has(path))) return false
     // A directory that holds something uncaptured stays; one that holds something kept is not empty.
     if (after === null && before?.type === 'directory') return isEmptyDirectory(resolve(path))
     return !(
@@ -129,7 +151,7 @@ async function restoreGuard(
     const deltas = await compareStates(workspace.own, stateOf(now.snapshot, workspace.path), guard)
     const written = new Set((await compareStates(workspace.own, guard, goal)).map(({ path }) => path))
     const touchable = deltas.filter(({ path, after }) => after !== null || written.has(path))
-    const plan = await planRollback(workspace, touchable, guard)
+    const plan = await planRollback(workspace, touchable, guard, () => true)
     await applyRollback(workspace, plan)
   } catch (error) {
     throw new WorkspaceError(

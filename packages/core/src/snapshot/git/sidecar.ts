@@ -6,35 +6,43 @@ import { isLink } from './build-trees.ts'
 import { compareBytes, fromBytePath, toBytePath, type BytePath } from './byte-path.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
+/** The mode of most directories, which is not recorded. */
+export const USUAL_DIRECTORY_MODE = 0o755
+
 /** What a git tree cannot hold. */
 export interface Sidecar {
   /** Permission bits of files that are neither 0644 nor 0755. */
   readonly modes: ReadonlyMap<BytePath, number>
   /** Directories without captured content, with their permission bits. */
   readonly directories: ReadonlyMap<BytePath, number>
+  /** Permission bits of the other directories, where they are not 0755. The workspace's own are not recorded. */
+  readonly directoryModes: ReadonlyMap<BytePath, number>
+  /** Files that could not be read: what the tree has for them is from an earlier capture. */
+  readonly unread: ReadonlySet<BytePath>
 }
 
 export function permissionsOf(mode: number): number {
   return isLink(mode) ? 0o777 : mode & 0o7777
 }
 
-export function unusualModes(
-  entries: ReadonlyMap<BytePath, { readonly mode: number }>,
-): Map<BytePath, number> {
-  const modes = new Map<BytePath, number>()
-  for (const [path, { mode }] of entries) {
-    const permissions = mode & 0o7777
-    if (permissions !== 0o644 && permissions !== 0o755 && !isLink(mode)) modes.set(path, permissions)
-  }
-  return modes
+/** @returns `null` for the permission bits that a git tree can hold */
+export function unusualMode(mode: number): number | null {
+  const permissions = mode & 0o7777
+  return permissions === 0o644 || permissions === 0o755 || isLink(mode) ? null : permissions
 }
 
 /** Stored under the hash of its content. @returns that hash, or `null` when there is nothing to store */
 export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): string | null {
-  if (sidecar.modes.size === 0 && sidecar.directories.size === 0) return null
+  const { modes, directories, directoryModes, unread } = sidecar
+  if (modes.size + directories.size + directoryModes.size + unread.size === 0) return null
   const list = (map: ReadonlyMap<BytePath, number>) =>
     [...map].toSorted(([a], [b]) => compareBytes(a, b)).map(([path, mode]) => [fromBytePath(path), mode])
-  const text = JSON.stringify({ modes: list(sidecar.modes), directories: list(sidecar.directories) })
+  const text = JSON.stringify({
+    modes: list(modes),
+    directories: list(directories),
+    directoryModes: list(directoryModes),
+    unread: [...unread].toSorted(compareBytes).map(fromBytePath),
+  })
   const id = createHash('sha256').update(text).digest('hex')
   const path = join(repository.directory, 'sidecars', id)
   if (existsSync(path)) return id
@@ -46,7 +54,8 @@ export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): s
 
 /** @throws `NOT_FOUND` when it is gone, `CORRUPT` when it is not what was written */
 export function readSidecar(repository: PrivateRepository, id: string | null): Sidecar {
-  if (id === null) return { modes: new Map(), directories: new Map() }
+  if (id === null)
+    return { modes: new Map(), directories: new Map(), directoryModes: new Map(), unread: new Set() }
   let text: string
   try {
     text = readFileSync(join(repository.directory, 'sidecars', id), 'utf8')
@@ -61,9 +70,19 @@ export function readSidecar(repository: PrivateRepository, id: string | null): S
       `The stored modes of snapshot state ${id} are damaged. Take a new snapshot.`,
     )
   }
-  const stored = JSON.parse(text) as { modes: [string, number][]; directories: [string, number][] }
+  const stored = JSON.parse(text) as Record<
+    'modes' | 'directories' | 'directoryModes',
+    [string, number][]
+  > & {
+    unread: string[]
+  }
   const map = (list: [string, number][]) => new Map(list.map(([path, mode]) => [toBytePath(path), mode]))
-  return { modes: map(stored.modes), directories: map(stored.directories) }
+  return {
+    modes: map(stored.modes),
+    directories: map(stored.directories),
+    directoryModes: map(stored.directoryModes),
+    unread: new Set(stored.unread.map(toBytePath)),
+  }
 }
 
 /** A snapshot's ref: the tree's id, and the sidecar's where there is one. Equal exactly for equal states. */

@@ -11,6 +11,8 @@ import type { UserRepository } from './user-repository.ts'
 /** What the user's index knows about the workspace's files. */
 export interface TrackedFiles {
   readonly entries: ReadonlyMap<BytePath, IndexEntry>
+  /** Trees that git may have made of them. */
+  readonly trees: readonly string[]
   /** Whether the file is the one that the index was written for, by all that the index knows of it. */
   hasSameStamp(entry: IndexEntry, stamp: FileStamp): boolean
   /** The same, and it cannot have changed since without a new stamp. */
@@ -31,11 +33,12 @@ export async function readTrackedFiles(
   signal?: AbortSignal,
 ): Promise<TrackedFiles> {
   const writtenAtNs = lstatOrNull(repository.indexFile)?.mtimeNs ?? 0n
-  const all =
-    (await readUserIndex(repository.indexFile, repository.format)) ??
-    (await listTrackedFiles(repository, signal))
+  const index = (await readUserIndex(repository.indexFile, repository.format)) ?? {
+    entries: await listTrackedFiles(repository, signal),
+    trees: [],
+  }
   const entries = new Map<BytePath, IndexEntry>()
-  for (const entry of all) {
+  for (const entry of index.entries) {
     if (entry.mode === GITLINK || !entry.path.startsWith(repository.prefix)) continue
     entries.set(entry.path.slice(repository.prefix.length), entry)
   }
@@ -48,6 +51,7 @@ export async function readTrackedFiles(
     (entry.mode === LINK) === isLink(stamp.mode)
   return {
     entries,
+    trees: index.trees,
     hasSameStamp,
     isUntouched: (entry, stamp) => hasSameStamp(entry, stamp) && isSettled(stamp, writtenAtNs),
   }

@@ -17,6 +17,12 @@ export interface IndexEntry {
   readonly skipWorktree: boolean
 }
 
+export interface UserIndex {
+  readonly entries: readonly IndexEntry[]
+  /** Ids of trees that git has made from it; some may be in no repository any more. */
+  readonly trees: readonly string[]
+}
+
 const EXTENDED = 0x4000
 const SKIP_WORKTREE = 0x4000
 const STAGE_MASK = 0x3000
@@ -26,18 +32,18 @@ const STAT_BYTES = 40
  * Reads an index file (versions 2 to 4) without git, so that no configuration, lock or refresh is involved.
  * @returns `null` when it needs git to be read: split or sparse, of an unknown version, or not whole.
  */
-export async function readUserIndex(file: string, format: 'sha1' | 'sha256'): Promise<IndexEntry[] | null> {
+export async function readUserIndex(file: string, format: 'sha1' | 'sha256'): Promise<UserIndex | null> {
   let bytes: Buffer
   try {
     bytes = await readFile(file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { entries: [], trees: [] }
     throw error
   }
   return parseIndex(bytes, format)
 }
 
-export function parseIndex(bytes: Buffer, format: 'sha1' | 'sha256'): IndexEntry[] | null {
+export function parseIndex(bytes: Buffer, format: 'sha1' | 'sha256'): UserIndex | null {
   const idBytes = format === 'sha1' ? 20 : 32
   const end = bytes.length - idBytes
   if (end < 12 || bytes.toString('latin1', 0, 4) !== 'DIRC' || !isWhole(bytes, end, format)) return null
@@ -71,7 +77,10 @@ export function parseIndex(bytes: Buffer, format: 'sha1' | 'sha256'): IndexEntry
     if ((flags & STAGE_MASK) !== 0 && entries.at(-1)?.path === path) continue
     entries.push(readEntry(bytes, start, idBytes, { path, mode, flags, extended }))
   }
-  return hasLinkedIndex(bytes, position, end) ? null : entries
+  const extensions = readExtensions(bytes, position, end)
+  if (extensions.some(({ name }) => name === 'link' || name === 'sdir')) return null
+  const trees = extensions.find(({ name }) => name === 'TREE')
+  return { entries, trees: trees === undefined ? [] : readTreeIds(trees.content, idBytes) }
 }
 
 function readEntry(
@@ -117,13 +126,35 @@ function isWhole(bytes: Buffer, end: number, format: 'sha1' | 'sha256'): boolean
   return createHash(format).update(bytes.subarray(0, end)).digest().equals(trailer)
 }
 
-/** `link`: most entries are in another file. `sdir`: some entries are directories. */
-function hasLinkedIndex(bytes: Buffer, start: number, end: number): boolean {
+interface Extension {
+  readonly name: string
+  readonly content: Buffer
+}
+
+/** `link`: most entries are in another file. `sdir`: some entries are directories. `TREE`: trees that git has made. */
+function readExtensions(bytes: Buffer, start: number, end: number): Extension[] {
+  const found: Extension[] = []
   let position = start
   while (position + 8 <= end) {
     const name = bytes.toString('latin1', position, position + 4)
-    if (name === 'link' || name === 'sdir') return true
-    position += 8 + bytes.readUInt32BE(position + 4)
+    const length = bytes.readUInt32BE(position + 4)
+    found.push({ name, content: bytes.subarray(position + 8, position + 8 + length) })
+    position += 8 + length
   }
-  return false
+  return found
+}
+
+/** For each directory: its name, a zero byte, `entries subtrees` in decimal and, where it is known, the tree's id. */
+function readTreeIds(content: Buffer, idBytes: number): string[] {
+  const ids: string[] = []
+  for (let position = 0; position < content.length;) {
+    const nameEnd = content.indexOf(0, position)
+    const lineEnd = nameEnd === -1 ? -1 : content.indexOf(10, nameEnd)
+    if (lineEnd === -1) break
+    position = lineEnd + 1
+    if (content[nameEnd + 1] === 0x2d) continue
+    ids.push(content.toString('hex', position, position + idBytes))
+    position += idBytes
+  }
+  return ids
 }

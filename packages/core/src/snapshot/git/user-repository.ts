@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, join, relative, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { toBytePath, type BytePath } from './byte-path.ts'
 import { askGit, runGit } from './git-command.ts'
+import { gitBinaryStamp, layoutEvidence, readKnownLayout, rememberLayout } from './known-layout.ts'
 
 /** Where the parts of the user's repository are. All of them are only ever read. */
 export interface UserRepository {
@@ -23,13 +23,6 @@ export interface UserRepository {
   readonly attributeFiles: readonly string[]
 }
 
-export interface HeadState {
-  readonly commit: string | null
-  readonly ref: string | null
-  /** Tree of the workspace at HEAD; `null` when HEAD has nothing there. */
-  readonly tree: string | null
-}
-
 const layoutQuestions = [
   'rev-parse',
   '--path-format=absolute',
@@ -41,45 +34,64 @@ const layoutQuestions = [
   '--show-toplevel',
 ]
 
+/** Why a directory cannot be captured by way of git. */
+export type GitAbsence = 'no-work-tree' | 'ignored'
+
 /**
- * Finds the repository whose work tree holds a directory.
- * @returns `null` when there is none, or when the repository ignores the whole directory
+ * Finds the repository whose work tree holds a directory. What git has said is remembered in the state directory, and
+ * counts as long as nothing that git went by has changed.
  * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without a git that is new enough
  */
-export async function findUserRepository(path: string): Promise<UserRepository | null> {
+export async function findUserRepository(
+  path: string,
+  stateDirectory: string,
+): Promise<UserRepository | GitAbsence> {
+  const layout = await findLayout(path, stateDirectory)
+  if (layout === null) return 'no-work-tree'
+  return layout.prefix !== '' && (await isIgnored(path, layout.topLevel)) ? 'ignored' : layout
+}
+
+async function findLayout(path: string, stateDirectory: string): Promise<UserRepository | null> {
   const candidate = await nearestRepository(path)
+  const binary = gitBinaryStamp()
+  const known = binary === null ? null : readKnownLayout(stateDirectory, binary)
+  const systemFile = known === null ? await askAboutGit(path) : known.systemFile
+  // Taken before git is asked, so that a change meanwhile shows the next time.
+  const evidence = candidate === null ? null : layoutEvidence(path, candidate, systemFile)
+  if (known !== null && evidence !== null && known.evidence === evidence.text) return known.layout
+  const answer = await askForLayout(path, candidate)
+  if (answer === null) return null
+  const { layout, hasIncludes } = answer
+  const isUsual = layout.topLevel === candidate && layout.gitDirectory === evidence?.gitDirectory
+  if (isUsual && !hasIncludes && binary !== null && systemFile !== null) {
+    rememberLayout(stateDirectory, { binary, systemFile, evidence: evidence.text, layout })
+  }
+  return layout
+}
+
+async function askForLayout(
+  path: string,
+  candidate: string | null,
+): Promise<{ readonly layout: UserRepository; readonly hasIncludes: boolean } | null> {
   const trusted = candidate === null ? [] : ['-c', `safe.directory=${candidate}`]
-  const [, layout, settings] = await Promise.all([
-    assertGitVersion(path),
+  const [answer, settings] = await Promise.all([
     askGit({ cwd: path, args: [...trusted, ...layoutQuestions] }),
     readSettings(path, trusted),
   ])
-  if (layout.text === null) return explainFailure(path, candidate, layout.failure)
-  const lines = layout.text.replace(/\n$/, '').split('\n')
-  const [
-    isBare,
-    isInWorkTree,
-    format,
-    gitDirectory,
-    indexFile,
-    objectsDirectory,
-    excludeFile,
-    attributes,
-    topLevel,
-  ] = lines
+  if (answer.text === null) return explainFailure(path, candidate, answer.failure)
+  const lines = answer.text.replace(/\n$/, '').split('\n')
+  const [isBare, isInWorkTree, format, gitDirectory, ...places] = lines
+  const [indexFile, objectsDirectory, excludeFile, attributes, topLevel] = places
   if (isBare === 'true' || isInWorkTree === 'false') throw bareRepository(path)
   if (lines.length !== 9 || topLevel === undefined || (format !== 'sha1' && format !== 'sha256')) {
     throw new WorkspaceError(
       'UNSUPPORTED',
       `git describes the repository of ${path} in a way that is not understood.`,
-      {
-        details: { path },
-      },
+      { details: { path } },
     )
   }
   const below = relative(topLevel, path).split(sep).join('/')
-  if (below !== '' && (await isIgnored(path, trusted))) return null
-  return {
+  const layout: UserRepository = {
     topLevel,
     prefix: below === '' ? '' : `${toBytePath(below)}/`,
     gitDirectory: gitDirectory ?? '',
@@ -93,82 +105,7 @@ export async function findUserRepository(path: string): Promise<UserRepository |
       settings.get('core.attributesfile') ?? configurationFile('attributes'),
     ],
   }
-}
-
-/**
- * What HEAD is now. All `null` when there is no commit, or no repository any more.
- * @param known an earlier answer: as long as HEAD's commit is the same, git need not be asked for its tree
- */
-export async function readHead(
-  repository: UserRepository,
-  known: HeadState | null,
-  signal?: AbortSignal,
-): Promise<HeadState> {
-  const seen = readHeadFiles(repository)
-  if (seen !== null && known !== null && known.commit === seen.commit) return { ...known, ref: seen.ref }
-  const ask = async (...args: string[]) => {
-    const output = await runGit({
-      args: ['rev-parse', ...args],
-      cwd: '/',
-      configuration: 'user',
-      environment: { GIT_DIR: repository.gitDirectory },
-      exitCodes: [0, 1, 128],
-      signal,
-    })
-    return output.toString('utf8').trimEnd().split('\n')
-  }
-  const inside = repository.prefix === '' ? 'HEAD^{tree}' : `HEAD:${repository.prefix.slice(0, -1)}`
-  const [names, trees] = await Promise.all([
-    ask('HEAD', '--symbolic-full-name', 'HEAD'),
-    ask('--quiet', '--verify', inside),
-  ])
-  const [commit, ref] = names
-  if (!isId(commit)) return { commit: null, ref: await unbornBranch(repository, signal), tree: null }
-  const tree = trees[0]
-  return { commit, ref: ref === undefined || ref === 'HEAD' ? null : ref, tree: isId(tree) ? tree : null }
-}
-
-const MAX_PACKED_REFS_BYTES = 1 << 20
-
-/** The usual layouts, read without a process. @returns `null` when only git can tell */
-function readHeadFiles(repository: UserRepository): { commit: string; ref: string | null } | null {
-  const read = (path: string) => {
-    try {
-      if (statSync(path).size > MAX_PACKED_REFS_BYTES) return ''
-      return readFileSync(path, 'utf8')
-    } catch {
-      return ''
-    }
-  }
-  const head = read(join(repository.gitDirectory, 'HEAD')).trim()
-  if (isId(head)) return { commit: head, ref: null }
-  const [, ref] = /^ref: (refs\/heads\/[^\n]+)$/.exec(head) ?? []
-  if (ref === undefined || ref.split('/').includes('..')) return null
-  const shared = dirname(repository.objectsDirectory)
-  const commit = read(join(shared, ref)).trim()
-  if (isId(commit)) return { commit, ref }
-  if (commit !== '') return null
-  const line = read(join(shared, 'packed-refs'))
-    .split('\n')
-    .find((text) => text.endsWith(` ${ref}`))
-  const packed = line?.slice(0, line.indexOf(' '))
-  return isId(packed) ? { commit: packed, ref } : null
-}
-
-function isId(text: string | undefined): text is string {
-  return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)
-}
-
-async function unbornBranch(repository: UserRepository, signal?: AbortSignal): Promise<string | null> {
-  const output = await runGit({
-    args: ['symbolic-ref', '--quiet', 'HEAD'],
-    cwd: '/',
-    configuration: 'user',
-    environment: { GIT_DIR: repository.gitDirectory },
-    exitCodes: [0, 1, 128],
-    signal,
-  })
-  return output.toString('utf8').trim() || null
+  return { layout, hasIncludes: [...settings.keys()].some((name) => name.startsWith('include')) }
 }
 
 async function nearestRepository(path: string): Promise<string | null> {
@@ -182,18 +119,20 @@ async function nearestRepository(path: string): Promise<string | null> {
 }
 
 /** A scratch directory that a repository ignores is not part of it: a snapshot by its rules would hold nothing. */
-async function isIgnored(path: string, trusted: readonly string[]): Promise<boolean> {
-  const { text } = await askGit({
+async function isIgnored(path: string, topLevel: string): Promise<boolean> {
+  const output = await runGit({
     cwd: path,
-    args: [...trusted, 'check-ignore', '--', path],
+    configuration: 'user',
+    args: ['-c', `safe.directory=${topLevel}`, 'check-ignore', '--', path],
     // An absolute path is taken as it is; this command knows no literal pathspecs.
     environment: { GIT_LITERAL_PATHSPECS: '0' },
+    exitCodes: [0, 1, 128],
   })
-  return text !== null && text !== ''
+  return output.length > 0
 }
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {
-  const pattern = '^core\\.(excludesfile|attributesfile)$'
+  const pattern = '^(core\\.(excludesfile|attributesfile)|include(if)?\\..*)$'
   const answer = await askGit({
     cwd,
     args: [...trusted, 'config', '-z', '--type=path', '--get-regexp', pattern],
@@ -211,14 +150,23 @@ function configurationFile(name: string): string {
   return join(base, 'git', name)
 }
 
-async function assertGitVersion(cwd: string): Promise<void> {
-  const { text } = await askGit({ cwd, args: ['version'] })
+/** @returns the machine's configuration file; `null` when git did not say which that is */
+async function askAboutGit(cwd: string): Promise<string | null> {
+  const [{ text }, system] = await Promise.all([
+    askGit({ cwd, args: ['version'] }),
+    askGit({ cwd, args: ['config', '--system', '--list', '--show-origin', '-z'] }),
+  ])
   const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(text ?? '') ?? []
-  if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 31)) return
-  throw new WorkspaceError(
-    'UNSUPPORTED',
-    `Snapshots need git 2.31 or newer, and this is ${text?.trim() || 'something else'}. Install a newer git.`,
-  )
+  if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 31)) {
+    throw new WorkspaceError(
+      'UNSUPPORTED',
+      `Snapshots need git 2.31 or newer, and this is ${text?.trim() || 'something else'}. Install a newer git.`,
+    )
+  }
+  const [, listed] = /^file:([^\0]+)\0/.exec(system.text ?? '') ?? []
+  const [, absent] = /unable to read config file '([^'\n]+)': No such file/.exec(system.failure) ?? []
+  const file = listed ?? absent ?? ''
+  return isAbsolute(file) ? file : null
 }
 
 function bareRepository(path: string): WorkspaceError {

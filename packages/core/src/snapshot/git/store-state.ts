@@ -1,0 +1,99 @@
+import { buildTrees } from './build-trees.ts'
+import { parentOf, type BytePath } from './byte-path.ts'
+import type { CaptureState } from './capture-state.ts'
+import type { WorkspaceListing } from './list-workspace.ts'
+import { objectSizes, writeObject } from './private-repository.ts'
+import type { Capture, Contents } from './read-contents.ts'
+import { unusualMode, USUAL_DIRECTORY_MODE, writeSidecar } from './sidecar.ts'
+
+type StoredState = Pick<CaptureState, 'tree' | 'sidecar' | 'leafDirectories' | 'fileModes' | 'treeIds'>
+
+/** Above this, one call of git to see which ones came with the user's packs is cheaper than writing them. */
+const MANY_TREES = 64
+
+/** Writes the trees and the sidecar of what was captured, as far as they differ from the last capture's. */
+export async function storeState(capture: Capture, contents: Contents): Promise<StoredState> {
+  const { last, own } = capture
+  const changed = last === null ? null : differingPaths(last, contents)
+  const { root, ids, built } = buildTrees(
+    own,
+    contents.entries,
+    changed === null || last === null ? null : { ids: last.treeIds, changed },
+  )
+  const known = new Set(last?.treeIds.values())
+  const early = await capture.adoption
+  let fresh = [...built.keys()].filter((id) => !known.has(id) && early?.has(id) !== true)
+  if (fresh.length > MANY_TREES) {
+    const present = await objectSizes(own, fresh, { signal: capture.signal })
+    fresh = fresh.filter((id) => !present.has(id))
+  }
+  for (const id of fresh) {
+    await capture.pause()
+    writeObject(own, 'tree', id, built.get(id) ?? Buffer.alloc(0))
+  }
+  const isSameNames = last !== null && capture.listing === last && contents.touched !== null
+  const hasSameNames = isSameNames && last.entries.size === contents.entries.size
+  const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture.listing, contents)
+  const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
+  const directoryModes = new Map<BytePath, number>()
+  for (const path of ids.keys()) {
+    const mode = (capture.listing.directories.get(path)?.mode ?? USUAL_DIRECTORY_MODE) & 0o7777
+    if (path !== '' && mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
+  }
+  const { unread } = contents
+  const sidecar = writeSidecar(own, {
+    modes: fileModes,
+    directories: leafDirectories,
+    directoryModes,
+    unread,
+  })
+  return { tree: root, sidecar, leafDirectories, fileModes, treeIds: ids }
+}
+
+/** Every path that is not as a git tree of the last capture has it. */
+function differingPaths(last: CaptureState, contents: Contents): BytePath[] {
+  const before = last.entries.map()
+  const after = contents.entries
+  const isSame = (path: BytePath) => {
+    const old = before.get(path)
+    const now = after.get(path)
+    return old === now || (old !== undefined && old.id === now?.id && old.mode === now.mode)
+  }
+  if (contents.touched !== null) return contents.touched.filter((path) => !isSame(path))
+  const changed: BytePath[] = []
+  for (const path of after.keys()) if (!isSame(path)) changed.push(path)
+  for (const path of before.keys()) if (!after.has(path)) changed.push(path)
+  return changed
+}
+
+function findFileModes(
+  known: ReadonlyMap<BytePath, number> | null,
+  contents: Contents,
+): Map<BytePath, number> {
+  const modes = new Map<BytePath, number>(known)
+  const paths = known === null ? null : contents.touched
+  const look = (path: BytePath, mode: number) => {
+    const unusual = unusualMode(mode)
+    if (unusual === null) modes.delete(path)
+    else modes.set(path, unusual)
+  }
+  if (paths === null) for (const [path, { mode }] of contents.entries) look(path, mode)
+  else for (const path of paths) look(path, contents.entries.get(path)?.mode ?? 0)
+  return modes
+}
+
+/** Directories that hold nothing but what is ignored: git has no place for them. */
+function findLeafDirectories(listing: WorkspaceListing, contents: Contents): Map<BytePath, number> {
+  const occupied = new Set<BytePath>([''])
+  for (const path of contents.entries.keys()) occupied.add(parentOf(path))
+  for (const path of listing.nested) occupied.add(parentOf(path))
+  for (const path of listing.unreadableDirectories) occupied.add(parentOf(path))
+  for (const { path } of contents.omitted) occupied.add(parentOf(path))
+  for (const [path, directory] of listing.directories) {
+    if (path !== '') occupied.add(parentOf(path))
+    if (directory.special.length > 0) occupied.add(path)
+  }
+  const leaves = new Map<BytePath, number>()
+  for (const [path, { mode }] of listing.directories) if (!occupied.has(path)) leaves.set(path, mode & 0o7777)
+  return leaves
+}
