@@ -1,8 +1,13 @@
 import { Buffer } from 'node:buffer'
 import type { ContentId } from '../format/content-id.ts'
 import { compressFrameInPool, plainFrame, type FrameContent } from '../format/frame.ts'
-import { MAX_PACK_CHUNKS, type PackChunk } from '../format/pack-index.ts'
-import { createPackWriter, type FrameChunk, type PackWriter } from '../format/pack-writer.ts'
+import { MAX_PACK_CHUNKS } from '../format/pack-index.ts'
+import {
+  createPackWriter,
+  type FinishedPack,
+  type FrameChunk,
+  type PackWriter,
+} from '../format/pack-writer.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { PackReference } from '../format/version-record.ts'
 
@@ -21,19 +26,16 @@ export interface ContentPacker {
   /** Hands on what is compressed, until there is room again. */
   drain(): Promise<void>
   /** Hands on everything. */
-  finish(): Promise<readonly FinishedPack[]>
+  finish(): Promise<readonly StoredPack[]>
 }
 
-export interface FinishedPack {
-  readonly reference: PackReference
-  readonly chunks: readonly PackChunk[]
-}
+export type StoredPack = Pick<FinishedPack, 'reference' | 'chunks'>
 
 const FRAME_BYTES = 1024 * 1024
 /** A frame takes whole chunks, of which one may begin just before its end. */
 const BUFFER_BYTES = 2 * FRAME_BYTES
 const PACK_BYTES = 16 * 1024 * 1024
-const MAX_COMPRESSING = 4
+const MAX_COMPRESSING = 3
 
 interface OpenFrame {
   readonly kind: 'data' | 'tree'
@@ -58,9 +60,8 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     chunks: FrameChunk[]
     buffer: Buffer
   }[] = []
-  const finished: FinishedPack[] = []
+  const finished: StoredPack[] = []
   let writer: PackWriter | null = null
-  let parts: Buffer[] = []
 
   const close = (frame: OpenFrame): void => {
     if (frame.chunks.length === 0) return
@@ -75,10 +76,8 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
   }
   const finishPack = async (): Promise<void> => {
     if (writer === null) return
-    const { end, reference, chunks } = writer.finish()
+    const { bytes, reference, chunks } = writer.finish()
     writer = null
-    const bytes = joinParts([...parts, end], reference.bytes)
-    parts = []
     finished.push({ reference, chunks })
     await sink.put(reference, bytes)
   }
@@ -87,7 +86,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     if (next === undefined) return
     const content = await next.content
     writer ??= createPackWriter(keys)
-    parts.push(writer.addFrame(next.kind, content, next.chunks))
+    writer.addFrame(next.kind, content, next.chunks)
     spare.push(next.buffer)
     if (writer.bytes() >= PACK_BYTES || writer.chunkCount() >= MAX_PACK_CHUNKS / 2) await finishPack()
   }
@@ -114,17 +113,6 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
       return finished
     },
   }
-}
-
-/** In memory of its own, which can be handed to another thread. */
-function joinParts(parts: readonly Buffer[], length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length)
-  let position = 0
-  for (const part of parts) {
-    bytes.set(part, position)
-    position += part.length
-  }
-  return bytes
 }
 
 /** So that an index of many tiny files stays within its frame. */

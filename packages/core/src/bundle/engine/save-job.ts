@@ -6,12 +6,7 @@ import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { FileEntry } from '../format/tree-node.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { compareTrees } from './compare-trees.ts'
-import {
-  createContentPacker,
-  type ContentPacker,
-  type FinishedPack,
-  type PackSink,
-} from './content-packer.ts'
+import { createContentPacker, type ContentPacker, type StoredPack, type PackSink } from './content-packer.ts'
 import { createDirectoryCursor, type DirectoryCursor } from './directory-cursor.ts'
 import { encodeFoundTree } from './encode-found-tree.ts'
 import { findHardLinks, type HardLinks } from './find-hard-links.ts'
@@ -280,7 +275,7 @@ function conclude(
   root: FoundDirectory | undefined,
   directories: Map<ByteString, KnownDirectory>,
   kept: readonly PackReference[],
-  finished: readonly FinishedPack[],
+  finished: readonly StoredPack[],
 ): SavedTree {
   const { known, notes } = state
   const node = directories.get('')?.node

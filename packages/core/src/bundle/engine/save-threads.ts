@@ -58,7 +58,11 @@ function pickThread(): SaveThread {
 
 function startThread(): SaveThread {
   const name = import.meta.url.endsWith('.ts') ? './save-worker.ts' : './save-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), { name: 'ws-save', execArgv: [] })
+  const worker = new Worker(new URL(name, import.meta.url), {
+    name: 'ws-save',
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: 16 },
+  })
   worker.unref()
   const saves = new Map<number, { handle(message: FromSaveWorker): void; fail(error: unknown): void }>()
   let lastSave = 0

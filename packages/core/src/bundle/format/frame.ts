@@ -72,13 +72,19 @@ export function encodeFrame(
   position: FramePosition,
   keys: RepositoryKeys | null,
 ): Buffer {
-  if (keys === null) {
-    const frame = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + content.payload.length)
-    writeHeader(frame, content.codec, content.rawBytes, content.payload.length)
-    frame.set(content.payload, FRAME_HEADER_BYTES)
-    return frame
-  }
-  return seal(content, position, keys)
+  return Buffer.concat(encodeFrameParts(content, position, keys))
+}
+
+/** The same in parts, for a caller that puts them together elsewhere. */
+export function encodeFrameParts(
+  content: FrameContent,
+  position: FramePosition,
+  keys: RepositoryKeys | null,
+): readonly Uint8Array[] {
+  if (keys !== null) return [seal(content, position, keys)]
+  const header = Buffer.alloc(FRAME_HEADER_BYTES)
+  writeHeader(header, content.codec, content.rawBytes, content.payload.length)
+  return [header, content.payload]
 }
 
 /** The raw content of a stored frame. @throws `CORRUPT` */
@@ -200,8 +206,7 @@ function writeHeader(target: Buffer, codec: number, rawBytes: number, storedByte
 
 function choose(raw: Uint8Array, compressed: Buffer): FrameContent {
   if (compressed.length > raw.length - raw.length / 32) return plainFrame(raw)
-  // A copy: the compressor's buffer is larger.
-  return { codec: ZSTD, rawBytes: raw.length, payload: new Uint8Array(compressed) }
+  return { codec: ZSTD, rawBytes: raw.length, payload: compressed }
 }
 
 function compressOptions(rawBytes: number): ZstdOptions {

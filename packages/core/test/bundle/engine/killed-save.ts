@@ -6,7 +6,7 @@ import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
 import { recordOf } from './save-session.ts'
 
 const [root = '', directory = '', cacheDirectory = '', killAt = '', parent = ''] = process.argv.slice(2)
-const die = (): void => process.kill(process.pid, 'SIGKILL')
+const die = (): void => void process.kill(process.pid, 'SIGKILL')
 const local = localStore({ root })
 const repository = await openRepository({
   ...local,

@@ -25,10 +25,8 @@ export function buildPacks(
   frameBytes = 1 << 20,
 ): PackBuilder {
   const { keys } = repository
-  const finished: { reference: PackReference; bytes: Buffer }[] = []
+  const finished: { reference: PackReference; bytes: Uint8Array }[] = []
   let writer = createPackWriter(keys)
-  let parts: Buffer[] = []
-  let written = 0
   const known = new Set<string>()
   const open = {
     data: { chunks: [] as FrameChunk[], parts: [] as Uint8Array[], bytes: 0 },
@@ -37,19 +35,15 @@ export function buildPacks(
   const closeFrame = (kind: 'data' | 'tree'): void => {
     const frame = open[kind]
     if (frame.bytes === 0) return
-    const part = writer.addFrame(kind, compressFrame(Buffer.concat(frame.parts)), frame.chunks)
-    parts.push(part)
-    written += part.length
+    writer.addFrame(kind, compressFrame(Buffer.concat(frame.parts)), frame.chunks)
     open[kind] = { chunks: [], parts: [], bytes: 0 }
   }
   const closePack = (): void => {
     closeFrame('data')
     closeFrame('tree')
-    const { end, reference } = writer.finish()
-    finished.push({ reference, bytes: Buffer.concat([...parts, end]) })
+    const { bytes, reference } = writer.finish()
+    finished.push({ reference, bytes })
     writer = createPackWriter(keys)
-    parts = []
-    written = 0
   }
   const add = (kind: 'data' | 'tree', id: string, content: Uint8Array): string => {
     if (known.has(id)) return id
@@ -60,7 +54,7 @@ export function buildPacks(
     target.chunks.push({ id, offset: target.bytes, length: content.length })
     target.parts.push(Uint8Array.from(content))
     target.bytes += content.length
-    if (written > packBytes) closePack()
+    if (writer.bytes() > packBytes) closePack()
     return id
   }
   return {

@@ -129,7 +129,6 @@ describe('a hostile frame', () => {
 async function storePack(frameKeys: RepositoryKeys | null, store: ObjectStore) {
   const writer = createPackWriter(frameKeys)
   const chunks = Array.from({ length: 20 }, (_, index) => randomBytes(1000 + index * 100))
-  const parts: Buffer[] = []
   for (let first = 0; first < chunks.length; first += 2) {
     const pair = chunks.slice(first, first + 2)
     let offset = 0
@@ -138,10 +137,10 @@ async function storePack(frameKeys: RepositoryKeys | null, store: ObjectStore) {
       offset += content.length
       return place
     })
-    parts.push(writer.addFrame(first < 10 ? 'data' : 'tree', compressFrame(Buffer.concat(pair)), places))
+    writer.addFrame(first < 10 ? 'data' : 'tree', compressFrame(Buffer.concat(pair)), places)
   }
-  const { end, reference } = writer.finish()
-  const bytes = Buffer.concat([...parts, end])
+  const { bytes: packBytes, reference } = writer.finish()
+  const bytes = Buffer.from(packBytes)
   await store.put(`packs/${reference.id}`, bytes)
   const source = { store, keys: frameKeys, packKey: (id: string) => `packs/${id}` }
   return { chunks, reference, source, bytes, key: `packs/${reference.id}` }
