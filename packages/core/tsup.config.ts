@@ -6,6 +6,7 @@ export default defineConfig({
     'capture-worker': 'src/snapshot/hash/capture-worker.ts',
     'bundle-worker': 'src/bundle/bundle-worker.ts',
     'restore-worker': 'src/bundle/engine/restore-worker.ts',
+    'save-worker': 'src/bundle/engine/save-worker.ts',
   },
   format: 'esm',
   dts: { entry: 'src/index.ts' },

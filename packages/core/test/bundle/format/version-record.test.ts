@@ -87,7 +87,7 @@ describe('a hostile version record', () => {
     ['a pack of negative length', { packs: [{ id: 'e'.repeat(32), bytes: -1, indexBytes: 1 }] }, 'CORRUPT'],
     ['a root that is no content id', { root: { ...record.root, node: 'x' } }, 'CORRUPT'],
     ['metadata that is no text', { metadata: { a: 1 } }, 'CORRUPT'],
-    ['an infinite size', { stats: { ...record.stats, contentBytes: 1e400 } }, 'CORRUPT'],
+    ['a negative size', { stats: { ...record.stats, contentBytes: -1 } }, 'CORRUPT'],
   ])('is refused: %s', (_, change, code) => {
     const bytes = Buffer.from(JSON.stringify({ ...record, ...change, checksum: 'f'.repeat(64) }))
     expect(codeOf(() => decodeVersionRecord(bytes, reference, null))).toBe(code)
