@@ -57,6 +57,13 @@ export interface EntryFields {
   readonly nanoseconds: number
 }
 
+/**
+ * Marks in a work directory that tell how far its process came. By their names they are the last to go when it is
+ * removed entry by entry.
+ */
+export const UPDATE_APPLIED = 'update-applied'
+export const SWAP_BEGUN = 'update-swapping'
+
 const HEADER = 'ws-update 1'
 const FOOTER = 'end'
 
@@ -70,7 +77,7 @@ export function writeJournal(work: string, journal: UpdateJournal): void {
 
 /** The update is made; what is left in the work directory is rubbish. */
 export function closeJournal(work: string): void {
-  renameSync(join(work, 'journal'), join(work, 'applied'))
+  renameSync(join(work, 'journal'), join(work, UPDATE_APPLIED))
 }
 
 /** `null`: none was written, so nothing was changed. @throws `CORRUPT` */

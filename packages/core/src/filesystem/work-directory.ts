@@ -23,7 +23,7 @@ import {
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap } from './swap-directory.ts'
 import { timeSlice } from './time-slice.ts'
-import { closeJournal, readJournal } from './update-journal.ts'
+import { closeJournal, readJournal, SWAP_BEGUN, UPDATE_APPLIED } from './update-journal.ts'
 
 /**
  * A private directory on the file system of `target`, in which its next content is prepared as `new` and its last one
@@ -124,15 +124,15 @@ async function finishWork(work: string, target: string): Promise<Recovery> {
     closeJournal(work)
     return 'completed'
   }
-  if (existsSync(join(work, 'applied'))) return 'completed'
+  if (existsSync(join(work, UPDATE_APPLIED))) return 'completed'
   finishEntrySwap(work, target)
   const old = join(work, 'old')
   if (!existsSync(target) && existsSync(old)) {
     renameSync(old, target)
     return 'undone'
   }
-  const isSwapped = existsSync(join(work, 'moving-in')) || !existsSync(join(work, 'new'))
-  return isSwapped && existsSync(target) ? 'completed' : 'undone'
+  const isReplaced = existsSync(join(work, SWAP_BEGUN)) && !existsSync(join(work, 'new'))
+  return isReplaced || existsSync(join(work, 'moving-in')) ? 'completed' : 'undone'
 }
 
 /** The target by its real path: a link to the directory is the caller's own way of naming it. */

@@ -41,58 +41,10 @@ export function createChunkLocator(
   all = false,
 ): ChunkLocator {
   const unopened = [...packs]
-  const opened: PackIndex[] = []
-  const firstChunks: number[] = []
+  const table = createChunkTable()
   const damagedPacks = new Map<string, unknown>()
-  let chunkCount = 0
-  let table = new Int32Array(1024)
   let opening: Promise<void> | null = null
   let packsAtOnce = all ? MAX_PACKS_AT_ONCE : 1
-
-  function chunkOf(number: number): ChunkPlace {
-    let low = 0
-    let high = opened.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >> 1
-      if ((firstChunks[middle] ?? 0) <= number) low = middle
-      else high = middle - 1
-    }
-    const pack = opened[low]
-    if (pack === undefined)
-      throw new WorkspaceError('INTERNAL', 'A chunk was looked for before a pack was open.')
-    return { pack, chunk: pack.chunkAt(number - (firstChunks[low] ?? 0)) }
-  }
-
-  function find(id: ContentId): ChunkPlace | null {
-    const mask = table.length - 1
-    for (let slot = slotOf(id) & mask; ; slot = (slot + 1) & mask) {
-      const entry = table[slot] ?? 0
-      if (entry === 0) return null
-      const place = chunkOf(entry - 1)
-      if (place.chunk.id === id) return place
-    }
-  }
-
-  function insert(number: number, id: ContentId): void {
-    const mask = table.length - 1
-    let slot = slotOf(id) & mask
-    while (table[slot] !== 0) slot = (slot + 1) & mask
-    table[slot] = number + 1
-  }
-
-  function add(pack: PackIndex): void {
-    const first = chunkCount
-    opened.push(pack)
-    firstChunks.push(first)
-    chunkCount += pack.chunkCount
-    if (chunkCount * 2 > table.length) {
-      table = new Int32Array(2 ** Math.ceil(Math.log2(chunkCount * 3)))
-      for (let number = 0; number < first; number += 1) insert(number, chunkOf(number).chunk.id)
-    }
-    for (let position = 0; position < pack.chunkCount; position += 1) {
-      insert(first + position, pack.chunkAt(position).id)
-    }
-  }
 
   async function openMore(): Promise<void> {
     const batch = unopened.splice(-packsAtOnce).toReversed()
@@ -100,13 +52,11 @@ export function createChunkLocator(
     const indexes = await Promise.all(
       batch.map(async (pack) => {
         try {
-          return await readPackIndex(repository, pack, signal)
-        } catch (error) {
-          if (!WorkspaceError.is(error, 'CORRUPT')) throw error
-        }
-        // Damage may have happened on the way, so it is asked for once more.
-        try {
-          return await readPackIndex(repository, pack, signal)
+          // Damage may have happened on the way, so it is asked for once more.
+          return await readPackIndex(repository, pack, signal).catch((error: unknown) => {
+            if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+            return readPackIndex(repository, pack, signal)
+          })
         } catch (error) {
           if (!WorkspaceError.is(error, 'CORRUPT')) throw error
           damagedPacks.set(pack.id, damageIn(repository.packKey(pack.id), error))
@@ -114,20 +64,74 @@ export function createChunkLocator(
         }
       }),
     )
-    for (const index of indexes) if (index !== null) add(index)
+    for (const index of indexes) if (index !== null) table.add(index)
   }
 
   return {
     damagedPacks,
-    find,
-    openPacks: () => opened,
+    find: table.find,
+    openPacks: table.packs,
     async locate(id) {
       for (;;) {
-        const place = find(id)
+        const place = table.find(id)
         if (place !== null) return place
         if (opening === null && unopened.length === 0) throw lostChunk(id, damagedPacks)
         opening ??= openMore().finally(() => (opening = null))
         await opening
+      }
+    },
+  }
+}
+
+/** An open-addressed table over the indexes, of numbers that count the chunks of all of them, plus one. */
+function createChunkTable() {
+  const packs: PackIndex[] = []
+  const firstChunks: number[] = []
+  let chunkCount = 0
+  let slots = new Int32Array(1024)
+
+  function chunkOf(number: number): ChunkPlace {
+    let low = 0
+    let high = packs.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((firstChunks[middle] ?? 0) <= number) low = middle
+      else high = middle - 1
+    }
+    const pack = packs[low]
+    if (pack === undefined) throw new WorkspaceError('INTERNAL', 'A chunk was looked for in no pack.')
+    return { pack, chunk: pack.chunkAt(number - (firstChunks[low] ?? 0)) }
+  }
+
+  function insert(number: number, id: ContentId): void {
+    const mask = slots.length - 1
+    let slot = slotOf(id) & mask
+    while (slots[slot] !== 0) slot = (slot + 1) & mask
+    slots[slot] = number + 1
+  }
+
+  return {
+    packs: (): readonly PackIndex[] => packs,
+    find: (id: ContentId): ChunkPlace | null => {
+      const mask = slots.length - 1
+      for (let slot = slotOf(id) & mask; ; slot = (slot + 1) & mask) {
+        const entry = slots[slot] ?? 0
+        if (entry === 0) return null
+        const place = chunkOf(entry - 1)
+        if (place.chunk.id === id) return place
+      }
+    },
+    add(pack: PackIndex): void {
+      const first = chunkCount
+      packs.push(pack)
+      firstChunks.push(first)
+      chunkCount += pack.chunkCount
+      if (chunkCount * 2 > slots.length) {
+        slots = new Int32Array(2 ** Math.ceil(Math.log2(chunkCount * 3)))
+        for (let number = 0; number < first; number += 1) insert(number, chunkOf(number).chunk.id)
+      }
+      for (let position = 0; position < pack.chunkCount; position += 1) {
+        insert(first + position, pack.chunkAt(position).id)
       }
     },
   }

@@ -1,30 +1,21 @@
-import {
-  chownSync,
-  existsSync,
-  fchmodSync,
-  fstatSync,
-  futimesSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  statSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { applyUpdate, undoUpdate } from '../../filesystem/apply-update.ts'
-import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
-import { fileTime } from '../../filesystem/file-time.ts'
+import {
+  closeDirectory,
+  openRoot,
+  toByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
-import { swapDirectory } from '../../filesystem/swap-directory.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
-import { closeJournal, writeJournal, type UpdateJournal } from '../../filesystem/update-journal.ts'
+import type { UpdateJournal } from '../../filesystem/update-journal.ts'
 import {
   abandonWorkDirectory,
   createWorkDirectory,
   isWorkDirectoryName,
   recoverDirectory,
   resolveTarget,
-  type WorkDirectory,
 } from '../../filesystem/work-directory.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createContentCheck } from './check-file.ts'
@@ -36,11 +27,13 @@ import { createLoadMemory } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
 import { createLoadPlan } from './load-plan.ts'
 import { selectPaths, type Selection } from './path-selection.ts'
+import { HalfDone, putInPlace, updateInPlace } from './put-in-place.ts'
 import { createChunkReader } from './read-chunk.ts'
+import { rootOf } from './read-tree.ts'
 import type { Repository } from './repository.ts'
 import { stageSubtree } from './stage-subtree.ts'
-import { createTreeStage, KEPT_MODE_BITS, type TreeStage } from './stage-tree.ts'
-import { createTreeReader, type TreeDirectory } from './tree-reader.ts'
+import { createTreeStage } from './stage-tree.ts'
+import { createTreeReader } from './tree-reader.ts'
 
 /**
  * Gives a directory the content of a version; makes it when it is absent.
@@ -80,7 +73,7 @@ export async function loadDirectory(
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
     const loaded = await useKnownTree(options.cacheDirectory, repository.marker.repository, (known) =>
-      loadInto(repository, record, { target, selection, known }, options),
+      loadInto({ repository, record, target, selection, known, options }),
     )
     return { ...loaded, recovered }
   } catch (error) {
@@ -88,54 +81,87 @@ export async function loadDirectory(
   }
 }
 
-async function loadInto(
-  repository: Repository,
-  record: VersionRecord,
-  { target, selection, known }: { target: string; selection: Selection; known: KnownTree },
-  options: LoadDirectoryOptions,
-): Promise<Omit<LoadedDirectory, 'recovered'>> {
-  const { onDamage = 'fail', mode = 'exact', signal } = options
+interface LoadTask {
+  readonly repository: Repository
+  readonly record: VersionRecord
+  /** Real path. */
+  readonly target: string
+  readonly selection: Selection
+  readonly known: KnownTree
+  readonly options: LoadDirectoryOptions
+}
+
+async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovered'>> {
+  const { target } = task
   const isPresent = existsSync(target)
-  if (isPresent && !statSync(target).isDirectory()) {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `Cannot load into ${JSON.stringify(target)}: it is not a directory.`,
-    )
-  }
-  const isFull = isPresent && readdirSync(target).some((name) => !isWorkDirectoryName(name))
+  const isFull = isPresent && holdsEntries(target)
   mkdirSync(dirname(target), { recursive: true })
   const work = createWorkDirectory(target, false)
-  const slice = timeSlice(signal)
-  const tally = {
-    deleted: { files: 0, bytes: 0 },
-    kept: { files: 0, bytes: 0 },
-    verified: { files: 0, bytes: 0 },
+  let keepsWork = false
+  try {
+    const fresh = openRoot(toByteString(join(work.path, 'new')))
+    const parts = prepare(task, fresh, isFull)
+    try {
+      if (isFull) await compare(task, parts)
+      else await stageSubtree(parts, rootOf(task.record), 0, task.selection)
+      parts.enter('fetch')
+      await parts.stage.finish(parts.slice)
+      task.options.signal?.throwIfAborted()
+    } finally {
+      await parts.stage.close()
+      closeDirectory(fresh)
+    }
+    parts.enter('apply')
+    const journal = isFull ? parts.plan.journal() : null
+    if (journal !== null) await updateInPlace(work, target, journal)
+    else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
+    await remember(task, parts)
+    return report(task.record, parts, journal)
+  } catch (error) {
+    keepsWork = error instanceof HalfDone
+    throw error
+  } finally {
+    if (keepsWork) abandonWorkDirectory(work.path)
+    else await work.remove()
   }
-  const locator = createChunkLocator(repository, record.packs, signal, !isFull && selection === 'all')
-  const chunks = createChunkReader(repository, locator, selection === 'all' && !isFull, signal)
-  const fresh = openRoot(toByteString(join(work.path, 'new')))
+}
+
+function prepare(
+  { repository, record, selection, known, options }: LoadTask,
+  fresh: DirectoryHandle,
+  isFull: boolean,
+) {
+  const { onDamage = 'fail', signal } = options
+  const readsAll = selection === 'all' && !isFull
+  const slice = timeSlice(signal)
+  const count = () => ({ files: 0, bytes: 0 })
+  const tally = { deleted: count(), kept: count(), verified: count() }
+  const locator = createChunkLocator(repository, record.packs, signal, readsAll)
+  const chunks = createChunkReader(repository, locator, readsAll, signal)
   const memory = createLoadMemory(known, fresh, isFull)
   const tree = createTreeReader(chunks.read, options.limits, memory)
   const plan = createLoadPlan()
+  const { files, symlinks, contentBytes } = record.stats
   let phase: LoadProgress['phase'] = isFull ? 'compare' : 'fetch'
   const onProgress = (): void =>
     options.onProgress?.({
       phase,
       filesDone: tally.kept.files + stage.outcome.files,
-      filesExpected: record.stats.files + record.stats.symlinks,
+      filesExpected: files + symlinks,
       bytesDone: tally.kept.bytes + stage.outcome.bytes + stage.outcome.reusedBytes,
-      bytesExpected: record.stats.contentBytes,
+      bytesExpected: contentBytes,
     })
+  const enter = (next: LoadProgress['phase']): void => {
+    phase = next
+    onProgress()
+  }
   const stage = createTreeStage({
     repository,
     root: fresh,
     locator,
     tree,
     onDamage,
-    expected:
-      isFull || selection !== 'all'
-        ? { files: 0, bytes: 0 }
-        : { files: record.stats.files, bytes: record.stats.contentBytes },
+    expected: readsAll ? { files, bytes: contentBytes } : { files: 0, bytes: 0 },
     onWritten: ({ path }, file, written) => memory.addWritten(path, file, written),
     onLinked: ({ path }) => memory.addUnsettled(path),
     onDropped: ({ directory, name }) => {
@@ -144,105 +170,44 @@ async function loadInto(
     onProgress,
     signal,
   })
-  let keepsWork = false
-  try {
-    const root: TreeDirectory = { path: '', node: record.root.node, entriesBelow: null, depth: 0 }
-    if (isFull) {
-      const handle = openRoot(toByteString(target))
-      try {
-        const content = createContentCheck(repository.keys, slice)
-        const context = { mode, tree, stage, plan, memory, content, slice, tally, onProgress }
-        await compareDirectory(context, root, record.root, handle, selection)
-      } finally {
-        closeDirectory(handle)
-      }
-    } else await stageSubtree({ tree, stage, slice }, root, 0, selection)
-    phase = 'fetch'
-    await stage.finish(slice)
-    signal?.throwIfAborted()
-    phase = 'apply'
-    onProgress()
-    const journal = isFull ? plan.journal() : null
-    if (journal !== null) {
-      try {
-        await update(work, target, journal)
-      } catch (error) {
-        keepsWork = error instanceof HalfDone
-        throw error
-      }
-    } else if (!isFull) replace(work, target, isPresent, selection === 'all' ? record.root : null)
-    const isWhole = selection === 'all' && mode === 'exact' && stage.outcome.damaged.length === 0
-    if (isWhole && options.cacheDirectory !== null) await memory.conclude(target, record, locator)
-    return report(record, stage, tally, journal, chunks.fetchedBytes())
-  } finally {
-    await stage.close()
-    closeDirectory(fresh)
-    if (keepsWork) abandonWorkDirectory(work.path)
-    else await work.remove()
-  }
+  return { slice, tally, locator, chunks, memory, tree, plan, stage, onProgress, enter }
 }
 
-/** Not even the way back worked; the next load of the directory tries again. */
-class HalfDone extends WorkspaceError {}
+type LoadParts = ReturnType<typeof prepare>
 
-async function update(work: WorkDirectory, target: string, journal: UpdateJournal): Promise<void> {
-  mkdirSync(join(work.path, 'old'), { mode: 0o700 })
-  writeJournal(work.path, journal)
-  // From here on an abort comes too late: the renames take less time than taking them back.
-  try {
-    await applyUpdate(work.path, target, journal, 'refuse', timeSlice())
-  } catch (error) {
-    try {
-      await undoUpdate(work.path, target, journal, timeSlice())
-    } catch (second) {
-      throw new HalfDone(
-        'UNAVAILABLE',
-        `${JSON.stringify(target)} is between two states: putting files in place failed, and so did taking them back. Load again to end it.`,
-        { cause: new AggregateError([error, second]), details: { path: target } },
-      )
-    }
-    throw error
-  }
-  closeJournal(work.path)
-}
-
-function replace(
-  work: WorkDirectory,
-  target: string,
-  isPresent: boolean,
-  fields: VersionRecord['root'] | null,
-): void {
-  const fresh = join(work.path, 'new')
-  const old = isPresent ? lstatSync(target, { bigint: true }) : null
-  if (
-    old !== null &&
-    (old.uid !== BigInt(process.geteuid?.() ?? 0) || old.gid !== BigInt(process.getegid?.() ?? 0))
-  ) {
-    chownSync(fresh, Number(old.uid), Number(old.gid))
-  }
-  swapDirectory(work.path, target, work.isInside)
+async function compare(
+  { repository, record, target, selection, options }: LoadTask,
+  parts: LoadParts,
+): Promise<void> {
   const handle = openRoot(toByteString(target))
   try {
-    if (fields === null) {
-      if (old === null) fchmodSync(handle.fd, 0o777 & ~process.umask())
-      else fchmodSync(handle.fd, Number(old.mode & 0o7777n))
-      return
-    }
-    const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
-    if ((fstatSync(handle.fd).mode & 0o7777) !== (fields.mode & KEPT_MODE_BITS))
-      fchmodSync(handle.fd, fields.mode & KEPT_MODE_BITS)
-    futimesSync(handle.fd, time, time)
+    const content = createContentCheck(repository.keys, parts.slice)
+    const context = { ...parts, mode: options.mode ?? 'exact', content }
+    await compareDirectory(context, rootOf(record), record.root, handle, selection)
   } finally {
     closeDirectory(handle)
   }
 }
 
+/** Only of a directory that is the version as a whole. */
+async function remember({ options, selection, target, record }: LoadTask, parts: LoadParts): Promise<void> {
+  const { mode = 'exact', cacheDirectory } = options
+  if (cacheDirectory === null || selection !== 'all' || mode !== 'exact') return
+  if (parts.stage.outcome.damaged.length === 0) await parts.memory.conclude(target, record, parts.locator)
+}
+
+function holdsEntries(target: string): boolean {
+  if (statSync(target).isDirectory()) return readdirSync(target).some((name) => !isWorkDirectoryName(name))
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `Cannot load into ${JSON.stringify(target)}: it is not a directory.`,
+  )
+}
+
 function report(
   record: VersionRecord,
-  stage: TreeStage,
-  tally: Pick<LoadedDirectory, 'deleted' | 'kept' | 'verified'>,
+  { stage, tally, chunks }: LoadParts,
   journal: UpdateJournal | null,
-  treeBytes: number,
 ): Omit<LoadedDirectory, 'recovered'> {
   const { files, bytes, reusedBytes, fetchedBytes, changed, damaged } = stage.outcome
   return {
@@ -251,7 +216,7 @@ function report(
     ...tally,
     fieldsChanged: countFields(journal),
     reusedBytes,
-    fetchedBytes: fetchedBytes + treeBytes,
+    fetchedBytes: fetchedBytes + chunks.fetchedBytes(),
     changed,
     damaged,
   }

@@ -33,10 +33,9 @@ export interface LoadMemory {
 
 type Row = readonly [device: bigint, inode: bigint, ctimeNs: bigint, mtimeNs: bigint]
 
-/** See `isSettled` of the scan: a file that was read within this time of its change could change without a trace. */
-const TIME_STEP_NS = 2_000_000_000n
-/** The clock that file times are taken from ticks at least this often. */
+/** The clock that file times are taken from ticks at least this often; within a tick a file can change without a trace. */
 const CLOCK_TICK_MS = 12
+const SETTLED_AFTER_NS = 100_000_000n
 
 export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPlace: boolean): LoadMemory {
   const startedNs = BigInt(Date.now()) * 1_000_000n
@@ -68,31 +67,6 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     }
   }
 
-  function build({
-    directory,
-    entries,
-  }: {
-    directory: TreeDirectory
-    entries: readonly TreeEntry[]
-  }): KnownDirectory {
-    const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
-    let entriesBelow = 0
-    let contentBytesBelow = 0
-    entries.forEach((entry, index) => {
-      entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
-      if (entry.type === 'file') contentBytesBelow += entry.size
-      if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
-      else
-        rows
-          .get(joinPath(directory.path, entry.name))
-          ?.forEach((value, column) => (stats[index * STATS_PER_ENTRY + column] = value))
-    })
-    const before = known.directories.get(directory.path)
-    if (before?.node === directory.node && before.stats.every((value, index) => value === stats[index]))
-      return before
-    return { node: directory.node, entries, stats, entriesBelow, contentBytesBelow }
-  }
-
   return {
     entriesOf({ path, node }) {
       const directory = known.directories.get(path)
@@ -105,7 +79,7 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
       return isRow(found.directory.stats, found.index, rowOf(stats)) && isSameContent(found.entry.runs, runs)
     },
     addKept(path, stats, isKnown) {
-      if (isKnown || stats.ctimeNs < startedNs - TIME_STEP_NS) addRow(path, rowOf(stats))
+      if (isKnown || stats.ctimeNs < startedNs - SETTLED_AFTER_NS) addRow(path, rowOf(stats))
     },
     addWritten(path, file, { inode, ctimeNs, mtimeNs }) {
       if (isInPlace || file.hardLinkGroup !== 0n) {
@@ -118,19 +92,11 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     addUnsettled: (path) => void unsettled.push(path),
     async conclude(target, record, locator) {
       lookAgain(target)
-      const built = new Map([...directories].map(([path, each]) => [path, build(each)]))
+      const built = new Map([...directories].map(([path, each]) => [path, describe(known, rows, each)]))
       known.directories.clear()
       for (const [path, directory] of built) known.directories.set(path, directory)
       known.root = record.root.node
-      forgetPacks(known, new Set(record.packs.map(({ id }) => id)))
-      for (const index of locator.openPacks()) {
-        const reference = record.packs.find(({ id }) => id === index.packId)
-        if (reference === undefined || known.packs.has(index.packId)) continue
-        known.packs.set(index.packId, reference)
-        for (let position = 0; position < index.chunkCount; position += 1) {
-          known.chunkPacks.set(index.chunkAt(position).id, index.packId)
-        }
-      }
+      rememberPacks(known, record, locator)
       // Whoever changes a file from here on gives it a later change time than it has now.
       const waitMs = Number(lastChangeNs / 1_000_000n) + CLOCK_TICK_MS - Date.now()
       if (waitMs > 0 && waitMs <= CLOCK_TICK_MS) await sleep(waitMs)
@@ -138,7 +104,41 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
   }
 }
 
-function forgetPacks(known: KnownTree, kept: ReadonlySet<string>): void {
+/** With what is known of each file and link. A directory that is as it was stays the same object. */
+function describe(
+  known: KnownTree,
+  rows: ReadonlyMap<ByteString, Row>,
+  { directory, entries }: { readonly directory: TreeDirectory; readonly entries: readonly TreeEntry[] },
+): KnownDirectory {
+  const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
+  let entriesBelow = 0
+  let contentBytesBelow = 0
+  entries.forEach((entry, index) => {
+    entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
+    if (entry.type === 'file') contentBytesBelow += entry.size
+    if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
+    else stats.set(rows.get(joinPath(directory.path, entry.name)) ?? [], index * STATS_PER_ENTRY)
+  })
+  const before = known.directories.get(directory.path)
+  const isSame =
+    before?.node === directory.node && before.stats.every((value, index) => value === stats[index])
+  return isSame ? before : { node: directory.node, entries, stats, entriesBelow, contentBytesBelow }
+}
+
+function rememberPacks(known: KnownTree, record: VersionRecord, locator: ChunkLocator): void {
+  const references = new Map(record.packs.map((reference) => [reference.id, reference]))
+  forgetPacks(known, references)
+  for (const index of locator.openPacks()) {
+    const reference = references.get(index.packId)
+    if (reference === undefined || known.packs.has(index.packId)) continue
+    known.packs.set(index.packId, reference)
+    for (let position = 0; position < index.chunkCount; position += 1) {
+      known.chunkPacks.set(index.chunkAt(position).id, index.packId)
+    }
+  }
+}
+
+function forgetPacks(known: KnownTree, kept: ReadonlyMap<string, unknown>): void {
   const gone = [...known.packs.keys()].filter((id) => !kept.has(id))
   if (gone.length === 0) return
   for (const id of gone) known.packs.delete(id)

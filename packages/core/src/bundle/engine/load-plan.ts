@@ -10,7 +10,7 @@ import type {
   UpdateJournal,
 } from '../../filesystem/update-journal.ts'
 import type { EntryFacts } from '../format/tree-node.ts'
-import { KEPT_MODE_BITS } from './stage-tree.ts'
+import { KEPT_MODE_BITS } from './stage-state.ts'
 
 /** The changes to one directory, as they are found. */
 export interface DirectoryPlan {

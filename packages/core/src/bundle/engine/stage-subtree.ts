@@ -1,6 +1,8 @@
+import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
-import { entriesOf, notInVersion } from './compare-directory.ts'
+import { pathText } from '../exclude-filter.ts'
+import type { TreeEntry } from '../format/tree-node.ts'
 import type { Selection } from './path-selection.ts'
 import type { TreeStage } from './stage-tree.ts'
 import { childOf, type TreeDirectory, type TreeReader } from './tree-reader.ts'
@@ -39,4 +41,26 @@ export async function stageSubtree(
     else await stage.addFile(place, entry, null)
   }
   if (isWhole) for (const name of missing) throw notInVersion(childOf(directory, name))
+}
+
+/** A directory's entries; damage to it ends them early instead of ending the load. */
+export async function* entriesOf(
+  tree: TreeReader,
+  directory: TreeDirectory,
+  onDamage: (error: unknown) => void,
+): AsyncGenerator<TreeEntry, void, void> {
+  try {
+    for await (const entry of tree.entries(directory)) yield entry
+  } catch (error) {
+    onDamage(error)
+  }
+}
+
+export function notInVersion(path: ByteString): WorkspaceError {
+  const shown = pathText(path)
+  return new WorkspaceError(
+    'NOT_FOUND',
+    `The version has no ${JSON.stringify(shown)}. Nothing was changed; look for the path with diff or history.`,
+    { details: { path: shown } },
+  )
 }

@@ -48,7 +48,7 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
   function acquire(directory: number): DirectoryHandle {
     let entry = open.get(directory)
     if (entry === undefined) {
-      entry = { handle: reopen(directory), users: 0 }
+      entry = { handle: reopenMade(all, open, directory), users: 0 }
       evict()
     } else if (directory !== 0) open.delete(directory)
     open.set(directory, entry)
@@ -69,43 +69,6 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
       closeDirectory(handle)
       return
     }
-  }
-
-  /** By a path that somebody may have tampered with, so what it leads to must be the directory that was made. */
-  function reopen(directory: number): DirectoryHandle {
-    const names: ByteString[] = []
-    let above = directory
-    let start: DirectoryHandle | undefined
-    while (start === undefined) {
-      const made = all[above]
-      if (made === undefined)
-        throw new WorkspaceError('INTERNAL', 'A directory was asked for that was never made.')
-      names.unshift(made.name)
-      above = made.parent
-      start = open.get(above)?.handle
-    }
-    let handle = start
-    try {
-      while (names.length > 0) {
-        let hop = names.shift() ?? ''
-        while (names[0] !== undefined && hop.length + names[0].length < MAX_HOP_BYTES)
-          hop += `/${names.shift() ?? ''}`
-        const outer = handle
-        handle = openChild(outer, hop)
-        if (outer !== start) closeDirectory(outer)
-      }
-    } catch (error) {
-      if (handle !== start) closeDirectory(handle)
-      throw error
-    }
-    if (fstatSync(handle.fd, { bigint: true }).ino !== all[directory]?.inode) {
-      closeDirectory(handle)
-      throw new WorkspaceError(
-        'CONFLICT',
-        'Somebody moves directories of a load that is going on. Nothing was changed; load again.',
-      )
-    }
-    return handle
   }
 
   return {
@@ -144,6 +107,55 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
       open.clear()
     },
   }
+}
+
+/** By a path that somebody may have tampered with, so what it leads to must be the directory that was made. */
+function reopenMade(
+  all: readonly Made[],
+  open: ReadonlyMap<number, OpenDirectory>,
+  directory: number,
+): DirectoryHandle {
+  const names: ByteString[] = []
+  let above = directory
+  let start: DirectoryHandle | undefined
+  while (start === undefined) {
+    const made = all[above]
+    if (made === undefined)
+      throw new WorkspaceError('INTERNAL', 'A directory was asked for that was never made.')
+    names.push(made.name)
+    above = made.parent
+    start = open.get(above)?.handle
+  }
+  const handle = openBelow(start, names.reverse())
+  if (fstatSync(handle.fd, { bigint: true }).ino === all[directory]?.inode) return handle
+  closeDirectory(handle)
+  throw new WorkspaceError(
+    'CONFLICT',
+    'Somebody moves directories of a load that is going on. Nothing was changed; load again.',
+  )
+}
+
+/** In hops that the system takes at once. */
+function openBelow(start: DirectoryHandle, names: readonly ByteString[]): DirectoryHandle {
+  let handle = start
+  let hop = ''
+  const take = (): void => {
+    const outer = handle
+    try {
+      handle = openChild(outer, hop)
+    } finally {
+      if (outer !== start) closeDirectory(outer)
+    }
+  }
+  for (const name of names) {
+    if (hop !== '' && hop.length + name.length >= MAX_HOP_BYTES) {
+      take()
+      hop = ''
+    }
+    hop = hop === '' ? name : `${hop}/${name}`
+  }
+  take()
+  return handle
 }
 
 /** In a directory that only this load knows, a name that is taken means: the file system confuses two names. */

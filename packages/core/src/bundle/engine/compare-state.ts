@@ -1,0 +1,138 @@
+import { lstatSync, type BigIntStats } from 'node:fs'
+import { WorkspaceError } from '../../errors.ts'
+import { openAccessible } from '../../filesystem/apply-update.ts'
+import {
+  childPath,
+  closeDirectory,
+  listDirectory,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
+import type { TimeSlice } from '../../filesystem/time-slice.ts'
+import { pathText } from '../exclude-filter.ts'
+import type { FileEntry } from '../format/tree-node.ts'
+import type { ContentCheck } from './check-file.ts'
+import type { LoadMemory } from './load-memory.ts'
+import { foundEntry, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
+import type { StagedPlace } from './stage-state.ts'
+import type { TreeStage } from './stage-tree.ts'
+import type { TreeReader } from './tree-reader.ts'
+
+export interface CompareContext {
+  readonly mode: 'exact' | 'merge'
+  readonly tree: TreeReader
+  readonly stage: TreeStage
+  readonly plan: LoadPlan
+  readonly memory: LoadMemory
+  readonly content: ContentCheck
+  readonly slice: TimeSlice
+  readonly tally: CompareTally
+  readonly onProgress: () => void
+}
+
+export interface CompareTally {
+  readonly deleted: FileCount
+  readonly kept: FileCount
+  readonly verified: FileCount
+}
+
+export interface FileCount {
+  files: number
+  bytes: number
+}
+
+export interface CompareState {
+  readonly context: CompareContext
+  /** Names of hard-linked files, by group: all of a group stay, or all are made anew. */
+  readonly groups: Map<bigint, GroupMember[]>
+  /** Inodes of files with several names, by the group that has them in the version; `null`: a file of one name. */
+  readonly inodes: Map<bigint, bigint | null>
+}
+
+export interface GroupMember {
+  readonly place: Place
+  readonly entry: FileEntry
+  readonly stats: BigIntStats | null
+  readonly isSame: boolean
+}
+
+export interface Place {
+  readonly directory: DirectoryPlan
+  readonly name: ByteString
+  readonly path: ByteString
+}
+
+/** Notes that something new comes to a place, and whatever is there goes. @returns its number */
+export async function replace(
+  state: CompareState,
+  place: Place,
+  stats: BigIntStats | null,
+  open: DirectoryHandle,
+): Promise<number> {
+  if (stats?.isDirectory() === true) await makeRoom(state, place, open)
+  return comes(state, place, stats)
+}
+
+export function comes({ context }: CompareState, place: Place, stats: BigIntStats | null): number {
+  const number = context.plan.nextNumber()
+  const goes = stats === null ? null : foundEntry(stats)
+  place.directory.entries.push({ name: place.name, number, goes, comes: true })
+  return number
+}
+
+/** Counts what goes with a directory, where it may go. */
+export async function makeRoom(
+  { context }: CompareState,
+  place: Place,
+  open: DirectoryHandle,
+): Promise<void> {
+  const inside = openAccessible(open, place.name)
+  try {
+    if (context.mode === 'merge' && listDirectory(inside).length > 0) {
+      throw occupied(place.path, 'a directory that is not empty is there')
+    }
+    await countBelow(inside, context.tally.deleted, context.slice)
+  } finally {
+    closeDirectory(inside)
+  }
+}
+
+export async function countBelow(handle: DirectoryHandle, total: FileCount, slice: TimeSlice): Promise<void> {
+  for (const { name } of listDirectory(handle)) {
+    await slice.pauseWhenDue()
+    const stats = lstatOrNull(handle, name)
+    if (stats === null) continue
+    if (!stats.isDirectory()) {
+      countFile(total, Number(stats.size))
+      continue
+    }
+    const inside = openAccessible(handle, name)
+    try {
+      await countBelow(inside, total, slice)
+    } finally {
+      closeDirectory(inside)
+    }
+  }
+}
+
+export function countFile(total: FileCount, bytes: number): void {
+  total.files += 1
+  total.bytes += bytes
+}
+
+export function stagedPlace(place: Place, number: number): StagedPlace {
+  return { directory: 0, name: String(number), path: place.path }
+}
+
+export function lstatOrNull(directory: DirectoryHandle, name: ByteString): BigIntStats | null {
+  return lstatSync(childPath(directory, name), { bigint: true, throwIfNoEntry: false }) ?? null
+}
+
+export function occupied(path: ByteString, reason: string): WorkspaceError {
+  const shown = pathText(path)
+  return new WorkspaceError(
+    'CONFLICT',
+    `Cannot load ${JSON.stringify(shown)}: ${reason}. Move it away, or load the whole directory exactly.`,
+    { details: { path: shown } },
+  )
+}

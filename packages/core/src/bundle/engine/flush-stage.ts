@@ -1,0 +1,199 @@
+import { closeSync, constants, linkSync, lutimesSync, openSync, symlinkSync, unlinkSync } from 'node:fs'
+import { WorkspaceError } from '../../errors.ts'
+import { childPath, toFilePath } from '../../filesystem/directory-handle.ts'
+import { fileTime } from '../../filesystem/file-time.ts'
+import { pathText } from '../exclude-filter.ts'
+import type { SymlinkEntry } from '../format/tree-node.ts'
+import { damageIn } from './damage.ts'
+import { fetchFrames } from './fetch-frames.ts'
+import { finishFile, type FrameResult } from './restore-frame.ts'
+import { createInlineWriter, createThreadedWriter, type FrameWriter } from './restore-threads.ts'
+import {
+  dropEntry,
+  keptFields,
+  type PlannedFrame,
+  type StagedFile,
+  type StagedLink,
+  type StagedPlace,
+  type StageState,
+} from './stage-state.ts'
+import { exclusively } from './staging-directories.ts'
+
+/** From here on threads are worth their start. */
+const FILES_WORTH_THREADS = 3000
+const BYTES_WORTH_THREADS = 24 * 1024 * 1024
+
+/** Starts the threads when there is so much to write. */
+export function startThreads(state: StageState, files: number, bytes: number): void {
+  if (files < FILES_WORTH_THREADS && bytes < BYTES_WORTH_THREADS) return
+  state.threads ??= createThreadedWriter(state.options.repository.keys)
+}
+
+/** Fetches and writes what is planned. */
+export async function flushStage(state: StageState): Promise<void> {
+  const { options, slice } = state
+  if (state.frames.size > 0) {
+    startThreads(state, state.pieces, state.pieceBytes)
+    await fetchPlanned(state, state.threads ?? createInlineWriter(options.repository.keys))
+  }
+  options.signal?.throwIfAborted()
+  for (const file of state.files) {
+    completeFile(state, file)
+    await slice.pauseWhenDue()
+  }
+  for (const link of state.links) {
+    makeLink(state, link)
+    await slice.pauseWhenDue()
+  }
+  for (const { place, link } of state.symlinks) {
+    makeSymlink(state, place, link)
+    await slice.pauseWhenDue()
+  }
+  Object.assign(state, { files: [], frames: new Map(), links: [], symlinks: [], pieces: 0, pieceBytes: 0 })
+}
+
+/** Damage may have happened on the way, so what is damaged is read once more. */
+async function fetchPlanned(state: StageState, writer: FrameWriter): Promise<void> {
+  const again: PlannedFrame[] = []
+  await fetchPass(state, writer, [...state.frames.values()], (planned) => void again.push(planned))
+  if (again.length > 0)
+    await fetchPass(state, writer, again, (planned, error) => markDamaged(state, planned, error))
+}
+
+async function fetchPass(
+  state: StageState,
+  writer: FrameWriter,
+  work: readonly PlannedFrame[],
+  onDamaged: (planned: PlannedFrame, error: unknown) => void,
+): Promise<void> {
+  await fetchFrames(state.options.repository, {
+    work,
+    width: writer.width,
+    signal: state.options.signal,
+    async onFrame(planned, stored) {
+      state.outcome.fetchedBytes += stored.length
+      const result = await writeFrame(state, writer, planned, stored)
+      const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])
+      if (result.damage !== null) onDamaged({ ...planned, pieces: damaged }, result.damage)
+      settleFrame(state, planned, result)
+    },
+    onDamage: async (planned, error) => onDamaged(planned, error),
+  })
+}
+
+async function writeFrame(
+  { files, directories }: StageState,
+  writer: FrameWriter,
+  planned: PlannedFrame,
+  stored: Uint8Array,
+): Promise<FrameResult> {
+  const used: number[] = []
+  try {
+    const located = planned.pieces.map((piece) => {
+      const place = files[piece.file]?.place
+      if (place === undefined) throw new WorkspaceError('INTERNAL', 'A piece belongs to no file.')
+      const { base } = directories.acquire(place.directory)
+      used.push(place.directory)
+      return { ...piece, base, name: place.name }
+    })
+    const job = { packId: planned.pack.packId, frame: planned.frame, pieces: located }
+    return await writer.write(job, stored)
+  } finally {
+    for (const directory of used) directories.release(directory)
+  }
+}
+
+function settleFrame(
+  { files, outcome, options }: StageState,
+  planned: PlannedFrame,
+  result: FrameResult,
+): void {
+  const damaged = new Set(result.damaged)
+  planned.pieces.forEach((piece, number) => {
+    if (!damaged.has(number)) outcome.bytes += piece.length
+  })
+  for (const written of result.files) {
+    const file = files[written.file]
+    if (file !== undefined) options.onWritten(file.place, file.entry, written)
+  }
+  options.onProgress()
+}
+
+function markDamaged({ files, options }: StageState, planned: PlannedFrame, error: unknown): void {
+  const paths = [...new Set(planned.pieces.map(({ file }) => files[file]?.place.path ?? ''))]
+  const key = options.repository.packKey(planned.pack.packId)
+  const damage = damageIn(key, error, paths.map(pathText))
+  if (options.onDamage === 'fail') throw damage
+  for (const { file } of planned.pieces) {
+    const hit = files[file]
+    if (hit !== undefined) hit.damage ??= damage
+  }
+}
+
+function completeFile(state: StageState, { place, entry, isWhole, damage }: StagedFile): void {
+  const group = state.groups.get(entry.hardLinkGroup)
+  if (damage !== null && group !== undefined) group.damage = damage
+  if (damage === null) state.outcome.files += 1
+  if (isWhole) {
+    if (damage !== null) dropEntry(state, place, damage)
+    return
+  }
+  const directory = state.directories.acquire(place.directory)
+  try {
+    const path = childPath(directory, place.name)
+    if (damage !== null) {
+      unlinkSync(path)
+      dropEntry(state, place, damage)
+      return
+    }
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW)
+    try {
+      state.options.onWritten(place, entry, finishFile(fd, keptFields(state, place.path, entry)))
+    } finally {
+      closeSync(fd)
+    }
+  } finally {
+    state.directories.release(place.directory)
+  }
+}
+
+function makeLink(state: StageState, { place, file }: StagedLink): void {
+  const { directories, outcome, options } = state
+  const group = state.groups.get(file.hardLinkGroup)
+  if (group === undefined) return
+  if (group.damage !== null) {
+    dropEntry(state, place, group.damage)
+    return
+  }
+  const { directory, name } = group.first
+  const from = directories.acquire(directory)
+  try {
+    const to = directories.acquire(place.directory)
+    try {
+      exclusively(place.path, () => linkSync(childPath(from, name), childPath(to, place.name)))
+    } finally {
+      directories.release(place.directory)
+    }
+  } finally {
+    directories.release(directory)
+  }
+  outcome.files += 1
+  options.onLinked(place)
+}
+
+function makeSymlink(
+  { directories, outcome, options }: StageState,
+  place: StagedPlace,
+  link: SymlinkEntry,
+): void {
+  const path = childPath(directories.acquire(place.directory), place.name)
+  try {
+    exclusively(place.path, () => symlinkSync(toFilePath(link.target), path))
+    const time = fileTime(link.mtimeSeconds, link.mtimeNanoseconds)
+    lutimesSync(path, time, time)
+  } finally {
+    directories.release(place.directory)
+  }
+  outcome.files += 1
+  options.onLinked(place)
+}
