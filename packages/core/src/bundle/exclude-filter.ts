@@ -6,7 +6,9 @@ import { decodePath } from '../filesystem/path-text.ts'
 
 /** Tests paths against anchored globs. @throws `INVALID_INPUT` for a pattern that cannot match anything. */
 export function excludeFilter(patterns: readonly string[]): (path: ByteString) => boolean {
-  const matchers = patterns.map((pattern) => {
+  const names = new Set<ByteString>()
+  const matchers: Minimatch[] = []
+  for (const pattern of patterns) {
     if (typeof pattern !== 'string' || pattern.replace(/[/.]/g, '') === '' || pattern.includes('\0')) {
       throw new WorkspaceError(
         'INVALID_INPUT',
@@ -14,10 +16,18 @@ export function excludeFilter(patterns: readonly string[]): (path: ByteString) =
       )
     }
     const anchored = pattern.replace(/^(\.?\/)+/, '').replace(/\/+$/, '')
-    return new Minimatch(anchored, { dot: true, nocomment: true, nonegate: true, platform: 'linux' })
-  })
-  if (matchers.length === 0) return () => false
+    const name = /^\*\*\/([\w.-]+)$/.exec(anchored)?.[1]
+    if (name !== undefined) names.add(name)
+    else
+      matchers.push(
+        new Minimatch(anchored, { dot: true, nocomment: true, nonegate: true, platform: 'linux' }),
+      )
+  }
+  if (matchers.length === 0 && names.size === 0) return () => false
   return (path) => {
+    // A plain name at any depth is by far the most common pattern, and asked for with every entry of a walk.
+    if (names.has(path.slice(path.lastIndexOf('/') + 1))) return true
+    if (matchers.length === 0) return false
     const text = pathText(path)
     return matchers.some((matcher) => matcher.match(text))
   }

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { openBundleBackend } from './bundle/open-bundle-backend.ts'
 import { explainNoGitBackend, openGitBackend } from './git/open-git-backend.ts'
 import { openHashBackend } from './hash/open-hash-backend.ts'
 import type { SnapshotBackend } from './snapshot-backend.ts'

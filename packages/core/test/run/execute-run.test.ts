@@ -180,7 +180,6 @@ it('does not roll back a completed run', async () => {
 
 it.each([
   ['hash with rollback', { strategy: 'hash', rollbackOnFailure: true }, 'INVALID_INPUT'],
-  ['auto with rollback outside a repository', { strategy: 'auto', rollbackOnFailure: true }, 'UNSUPPORTED'],
   ['git outside a repository', { strategy: 'git' }, 'INVALID_INPUT'],
   ['an unknown strategy', { strategy: 'magic' as 'git' }, 'INVALID_INPUT'],
   ['a negative time', { timeoutMs: -1 }, 'INVALID_INPUT'],

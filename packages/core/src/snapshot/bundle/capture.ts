@@ -1,0 +1,177 @@
+import { hash, randomBytes } from 'node:crypto'
+import { WorkspaceError } from '../../errors.ts'
+import { commitVersion } from '../../bundle/engine/commit-version.ts'
+import { findVersion } from '../../bundle/engine/list-versions.ts'
+import { saveDirectory } from '../../bundle/engine/save-directory.ts'
+import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
+import type { VersionRecord } from '../../bundle/format/version-record.ts'
+import { encodePath } from '../../filesystem/path-text.ts'
+import type { IgnoreRules } from '../hash/ignore-rules.ts'
+import type { Omission, OmissionReason, Snapshot, SnapshotCoverage } from '../snapshot.ts'
+import { collectVersions } from './collect-versions.ts'
+import { openState, rootPlace, stateCacheOf } from './stored-state.ts'
+import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } from './workspace-versions.ts'
+
+export interface CaptureRequest {
+  readonly label: string
+  readonly rules: IgnoreRules
+  readonly maxStateBytes: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface CapturedVersion {
+  readonly snapshot: Snapshot
+  readonly record: VersionRecord
+  /** When the walk began, by the clock of this process, in milliseconds since 1970. */
+  readonly startedAt: number
+}
+
+const EXAMPLES = 100
+/** A version of an unchanged directory is used again for this long; then a new one keeps it from being collected. */
+const REUSE_MS = 12 * 60 * 60_000
+
+const reasons: Readonly<Record<string, OmissionReason | undefined>> = {
+  'special-file': 'special-file',
+  unreadable: 'unreadable',
+  'unsupported-name': 'unreadable',
+}
+
+/**
+ * Saves the directory as the next version, or finds that it is the last one still. Call it under the workspace's lock.
+ * A file that kept changing has its last known content, or none when there is none, and is listed as unstable.
+ */
+export async function captureDirectory(
+  workspace: BundleWorkspace,
+  request: CaptureRequest,
+): Promise<CapturedVersion> {
+  const { repository, workspaceId, path, cacheDirectory } = workspace
+  const { label, rules, signal } = request
+  const latest = await findVersion(repository, workspaceId, undefined, signal)
+  const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
+  const startedAt = Date.now()
+  const saved = await saveDirectory(repository, {
+    workspaceId,
+    directory: path,
+    parent,
+    exclude: toExclude(rules, workspace.ownPath),
+    cacheDirectory,
+    signal,
+  })
+  const omitted = listOmitted(saved, workspace.ownPath)
+  const isSame = parent !== null && isStillTheSame(parent, saved, rules, omitted)
+  const record = isSame ? parent : await commit(workspace, request, { latest, saved, omitted })
+  const facts = factsOf(record)
+  const snapshot: Snapshot = {
+    id: makeSnapshotId(record.version, randomBytes(8).toString('hex')),
+    backend: 'bundle',
+    path,
+    ref: facts.ref,
+    label,
+    capturedAt: new Date().toISOString(),
+    metadata: { entries: facts.entries },
+    coverage: coverageOf(omitted, saved.unstable),
+  }
+  if (!isSame) await collectVersions(workspace, request.maxStateBytes)
+  return { snapshot, record, startedAt }
+}
+
+function isStillTheSame(
+  parent: VersionRecord,
+  saved: SavedTree,
+  rules: IgnoreRules,
+  omitted: readonly Omission[],
+): boolean {
+  if (saved.root.node !== parent.root.node || Date.now() - Date.parse(parent.createdAt) > REUSE_MS)
+    return false
+  const facts = factsOf(parent)
+  return (
+    JSON.stringify([facts.rules, facts.omitted, facts.unstable]) ===
+    JSON.stringify([rules, omitted, saved.unstable])
+  )
+}
+
+async function commit(
+  workspace: BundleWorkspace,
+  { label, rules, signal }: CaptureRequest,
+  {
+    latest,
+    saved,
+    omitted,
+  }: {
+    readonly latest: VersionRecord | null
+    readonly saved: SavedTree
+    readonly omitted: readonly Omission[]
+  },
+): Promise<VersionRecord> {
+  const { repository, workspaceId } = workspace
+  const cache = stateCacheOf(workspace)
+  const state = openState(workspace, saved, cache, signal)
+  const { hash: content, entries } = await state.stateOf(rootPlace(state))
+  cache.save()
+  const ref = hash('sha256', `ws bundle state 1\n${content}`)
+  const record: VersionRecord = {
+    format: 1,
+    workspaceId,
+    version: (latest?.version ?? 0) + 1,
+    parent: latest === null ? null : { workspaceId, version: latest.version },
+    nonce: randomBytes(16).toString('hex'),
+    message: label,
+    author: null,
+    metadata: toMetadata({ ref, entries, rules, omitted, unstable: saved.unstable }),
+    tags: [],
+    createdAt: new Date().toISOString(),
+    template: false,
+    root: saved.root,
+    packs: saved.packs,
+    stats: saved.stats,
+  }
+  if (await commitVersion(repository, record, signal)) return record
+  throw new WorkspaceError('BUSY', `Another process captured ${workspace.path} meanwhile. Try again.`, {
+    details: { path: workspace.path },
+  })
+}
+
+/** The rules in the engine's terms: anchored globs. */
+function toExclude(rules: IgnoreRules, ownPath: string | null): string[] {
+  return [
+    ...rules.names.map((name) => `**/${literally(name)}`),
+    ...rules.paths.map(literally),
+    ...rules.globs.map((glob) => (glob.includes('/') ? glob.replace(/^\//, '') : `**/${glob}`)),
+    ...(ownPath === null ? [] : [literally(ownPath)]),
+  ]
+}
+
+function literally(path: string): string {
+  return path.replace(/[\\*?[\]{}()!+@|]/g, '\\$&')
+}
+
+/** Sorted by path. */
+function listOmitted(saved: SavedTree, ownPath: string | null): Omission[] {
+  const omitted: Omission[] = []
+  for (const path of saved.excluded) if (path !== ownPath) omitted.push({ path, reason: 'ignored' })
+  for (const { path, reason } of saved.skipped) {
+    const known = reasons[reason]
+    if (known !== undefined) omitted.push({ path, reason: known })
+  }
+  return omitted
+    .map((omission) => ({ omission, key: encodePath(omission.path).toString('latin1') }))
+    .sort((left, right) => (left.key < right.key ? -1 : 1))
+    .map(({ omission }) => omission)
+}
+
+function coverageOf(omitted: readonly Omission[], unstable: readonly string[]): SnapshotCoverage {
+  const counts: Record<OmissionReason, number> = {
+    ignored: 0,
+    'nested-repository': 0,
+    'special-file': 0,
+    unreadable: 0,
+    'too-large': 0,
+  }
+  for (const { reason } of omitted) counts[reason] += 1
+  return {
+    complete: omitted.length === 0 && unstable.length === 0,
+    omitted: counts,
+    examples: omitted.slice(0, EXAMPLES),
+    unstable,
+  }
+}

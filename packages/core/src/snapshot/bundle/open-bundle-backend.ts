@@ -1,0 +1,144 @@
+import { mkdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
+import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { decodePath, encodePath } from '../../filesystem/path-text.ts'
+import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
+import type { SnapshotBackend } from '../snapshot-backend.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { captureDirectory } from './capture.ts'
+import { describeChanges, type DescribedState } from './describe-changes.ts'
+import { rollbackDirectory } from './rollback.ts'
+import { sweepInterruptedRollback } from './rollback-journal.ts'
+import { openState, stateCacheOf } from './stored-state.ts'
+import { factsOf, findSnapshot, openWorkspace, type BundleWorkspace } from './workspace-versions.ts'
+import { writePatch } from './write-patch.ts'
+
+export interface OpenBundleBackendOptions {
+  /** The workspace. */
+  readonly path: string
+  /** The workspace's private state directory; content goes to `bundle` in it. */
+  readonly stateDirectory: string
+  /** What captures leave out besides `.git`; its `defaults` are off here unless asked for. @default nothing more */
+  readonly ignore?: HashIgnoreOptions | undefined
+  /**
+   * Snapshots taken longest ago go when all together take more; the newest 20 and those of the last 24 hours stay.
+   * @default 5 GiB
+   */
+  readonly maxStateBytes?: number | undefined
+}
+
+const LOCK_WAIT_MS = 5 * 60_000
+const GIBIBYTE = 1024 ** 3
+
+/**
+ * Snapshots of any directory with its content, kept as versions in a private store: changes, patches and rollback
+ * where there is no git repository, or where everything counts.
+ *
+ * - Everything is captured, what a repository would ignore too. Only `.git` at any depth, what the caller's rules name,
+ *   and the state directory itself are left out; no file in the workspace changes that. Nothing in a `.git` is ever
+ *   changed or removed.
+ * - The permissions of all directories are captured and rolled back; in `changes` a directory shows only when it is empty. A file
+ *   that is written back has the modification time it was captured with (to the microsecond), and stays one file with
+ *   the names that it was hard-linked to as far as they are written back too. Times of directories, owners and extended
+ *   attributes are not captured.
+ * - Equal content is stored once, over all snapshots. An unchanged directory costs a walk, a changed one the change.
+ * - Files over 8 MiB count as binary in `changes` and patches.
+ * - Not flushed to the disk: a snapshot taken just before a power failure may be gone afterwards (`NOT_FOUND`).
+ *
+ * @throws `INVALID_INPUT` for an unusable ignore rule or a state directory that is the workspace, `NOT_FOUND` when there
+ * is no directory, `ACCESS_DENIED`.
+ */
+export async function openBundleBackend(options: OpenBundleBackendOptions): Promise<SnapshotBackend> {
+  const { ignore, maxStateBytes = 5 * GIBIBYTE } = options
+  const rules = toRules(ignore)
+  const path = await resolveRealPath(options.path, 'open the workspace')
+  const stateDirectory = await prepareState(options.stateDirectory)
+  if (path === stateDirectory || path.startsWith(`${stateDirectory}/`)) {
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `The state directory ${stateDirectory} is the workspace or holds it. Choose another one.`,
+      { details: { path: stateDirectory } },
+    )
+  }
+  const ownPath = stateDirectory.startsWith(`${path}/`) ? stateDirectory.slice(path.length + 1) : null
+  const directory = join(stateDirectory, 'bundle')
+  const workspace = await openWorkspace(path, directory, ownPath)
+
+  const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+    const lock = await acquireProcessLock(directory, 'capture', { waitTimeoutMs: LOCK_WAIT_MS, signal })
+    try {
+      return await work()
+    } catch (error) {
+      throw toWorkspaceError(error, 'take or restore a snapshot of', path)
+    } finally {
+      await lock.release()
+    }
+  }
+
+  return {
+    name: 'bundle',
+    capabilities: { patch: true, rollback: true },
+
+    capture: ({ label, signal }) =>
+      exclusively(signal, async () => {
+        sweepInterruptedRollback(workspace)
+        return (await captureDirectory(workspace, { label, rules, maxStateBytes, signal })).snapshot
+      }),
+
+    async changes(from, to, { signal } = {}) {
+      signal?.throwIfAborted()
+      const [before, after] = await openBoth(workspace, from, to, signal)
+      return from.ref === to.ref ? [] : describeChanges(before, after, signal)
+    },
+
+    async *patch(from, to, { signal } = {}) {
+      signal?.throwIfAborted()
+      const [before, after] = await openBoth(workspace, from, to, signal)
+      if (from.ref !== to.ref) yield* writePatch(before, after, signal)
+    },
+
+    rollback: (target, rollbackOptions = {}) =>
+      exclusively(rollbackOptions.signal, () =>
+        rollbackDirectory(workspace, target, rollbackOptions, maxStateBytes),
+      ),
+  }
+}
+
+async function openBoth(
+  workspace: BundleWorkspace,
+  from: Snapshot,
+  to: Snapshot,
+  signal: AbortSignal | undefined,
+): Promise<readonly [DescribedState, DescribedState]> {
+  const cache = stateCacheOf(workspace)
+  const describe = async (snapshot: Snapshot): Promise<DescribedState> => {
+    const record = await findSnapshot(workspace, snapshot, signal)
+    return { state: openState(workspace, record, cache, signal), facts: factsOf(record) }
+  }
+  return [await describe(from), await describe(to)]
+}
+
+/** `.git` is never captured: what is in it is the user's repository, and a rollback must not touch that. */
+function toRules(ignore: HashIgnoreOptions = {}): IgnoreRules {
+  const rules = normalizeIgnoreRules({ ...ignore, defaults: ignore.defaults ?? false })
+  return { ...rules, names: [...new Set([...rules.names, '.git'])].toSorted() }
+}
+
+async function prepareState(path: string): Promise<string> {
+  try {
+    await mkdir(join(path, 'bundle'), { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw toWorkspaceError(error, 'use the state directory', path)
+  }
+  return resolveRealPath(path, 'use the state directory')
+}
+
+async function resolveRealPath(path: string, action: string): Promise<string> {
+  try {
+    return decodePath(await realpath(encodePath(path), { encoding: 'buffer' }))
+  } catch (error) {
+    throw toWorkspaceError(error, action, path)
+  }
+}

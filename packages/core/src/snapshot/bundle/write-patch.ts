@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { leafOf, listChanges, readText, type DescribedState, type Leaf } from './describe-changes.ts'
+import type { StoredState } from './stored-state.ts'
+import { writeLiteral } from './write-binary.ts'
+import { writeHunks } from './write-hunks.ts'
+
+const NO_BLOB = '0'.repeat(40)
+const SPECIALS: Readonly<Record<string, string>> = {
+  '\u0007': '\\a',
+  '\b': '\\b',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\v': '\\v',
+  '\f': '\\f',
+  '\r': '\\r',
+  '"': '\\"',
+  '\\': '\\\\',
+}
+
+/**
+ * The patch in git's extended format, with the ids that git would give, for `git apply` in both directions. What git
+ * has no place for (empty directories, permissions besides the owner's execute bit) is not in it.
+ */
+export async function* writePatch(
+  before: DescribedState,
+  after: DescribedState,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  for (const { path, before: old, after: fresh } of await listChanges(before, after, signal)) {
+    signal?.throwIfAborted()
+    const left = await openSide(before.state, path, leafOf(old))
+    const right = await openSide(after.state, path, leafOf(fresh))
+    const isOtherType = left !== null && right !== null && left.entry.type !== right.entry.type
+    if (!isOtherType) yield* writeFilePatch(path, left, right)
+    else {
+      yield* writeFilePatch(path, left, null)
+      yield* writeFilePatch(path, null, right)
+    }
+  }
+}
+
+interface Side {
+  readonly entry: Leaf
+  /** As git has it: what it is, and whether its owner may execute it. */
+  readonly mode: string
+  readonly blob: string
+  readonly bytes: number
+  /** `null` for what counts as binary. */
+  readonly text: Buffer | null
+  read(): AsyncIterable<Uint8Array>
+}
+
+async function openSide(state: StoredState, path: ByteString, entry: Leaf | null): Promise<Side | null> {
+  if (entry === null) return null
+  const bytes = entry.type === 'file' ? entry.size : entry.target.length
+  const text = await readText(state, path, entry)
+  const read = (): AsyncIterable<Uint8Array> => state.read(path, entry)
+  const digest = createHash('sha1').update(`blob ${bytes}\0`)
+  if (text === null) for await (const chunk of read()) digest.update(chunk)
+  else digest.update(text)
+  const mode = entry.type === 'symlink' ? '120000' : (entry.mode & 0o100) === 0 ? '100644' : '100755'
+  return { entry, mode, blob: digest.digest('hex'), bytes, text, read }
+}
+
+async function* writeFilePatch(
+  path: ByteString,
+  before: Side | null,
+  after: Side | null,
+): AsyncGenerator<Uint8Array, void, void> {
+  const side = after ?? before
+  if (side === null || (before?.mode === after?.mode && before?.blob === after?.blob)) return
+  yield Buffer.from(`diff --git ${quote(`a/${path}`)} ${quote(`b/${path}`)}\n`, 'latin1')
+  if (before === null) yield Buffer.from(`new file mode ${side.mode}\n`)
+  else if (after === null) yield Buffer.from(`deleted file mode ${side.mode}\n`)
+  else if (before.mode !== after.mode) yield Buffer.from(`old mode ${before.mode}\nnew mode ${after.mode}\n`)
+  if (before?.blob === after?.blob) return
+  const mode = before?.mode === after?.mode ? ` ${side.mode}` : ''
+  yield Buffer.from(`index ${before?.blob ?? NO_BLOB}..${after?.blob ?? NO_BLOB}${mode}\n`)
+
+  const old = before === null ? Buffer.alloc(0) : before.text
+  const fresh = after === null ? Buffer.alloc(0) : after.text
+  if (old === null || fresh === null) {
+    yield Buffer.from('GIT binary patch\n')
+    yield* writeLiteral(after?.read() ?? nothing(), after?.bytes ?? 0)
+    yield* writeLiteral(before?.read() ?? nothing(), before?.bytes ?? 0)
+  } else if (old.length > 0 || fresh.length > 0) {
+    yield Buffer.from(`--- ${label('a', path, before)}\n+++ ${label('b', path, after)}\n`, 'latin1')
+    yield writeHunks(old, fresh)
+  }
+}
+
+/** A name with a space is marked off with a tab, so that nothing after it is taken for a part of it. */
+function label(prefix: string, path: ByteString, side: Side | null): string {
+  if (side === null) return '/dev/null'
+  const name = quote(`${prefix}/${path}`)
+  return name.includes(' ') ? `${name}\t` : name
+}
+
+/** As git prints names: in double quotes with octal escapes when there is anything but plain ASCII in them. */
+function quote(path: ByteString): string {
+  // eslint-disable-next-line no-control-regex -- what must be escaped
+  if (!/[\u0000-\u001f"\\\u007f-\u00ff]/.test(path)) return path
+  // eslint-disable-next-line no-control-regex -- the same
+  const escaped = path.replace(/[\u0000-\u001f"\\\u007f-\u00ff]/g, (character) => {
+    const special = SPECIALS[character]
+    return special ?? `\\${(character.codePointAt(0) ?? 0).toString(8).padStart(3, '0')}`
+  })
+  return `"${escaped}"`
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, void> {
+  // The side that is not there.
+}

@@ -1,0 +1,261 @@
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+  type BigIntStats,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { WorkspaceError } from '../errors.ts'
+import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
+import { assertKeyPrefix, assertObjectKey } from './object-key.ts'
+import { assertPutOptions, conditionFailed, resolveByteRange } from './object-options.ts'
+import type { ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
+import { readBody } from './read-body.ts'
+
+const READ_BYTES = 1_048_576
+/** Holds what is being written; no key can begin with a dot. */
+const ASIDE = '.aside'
+const MAX_KEY_BYTES = 200
+
+/**
+ * Objects as plain files in a directory of this library's own state, for keys that the bundle engine makes: letters,
+ * digits, `-`, `_` and `.` in segments that do not begin with a dot, no key the folder of another. Keeps no metadata,
+ * and does not flush: what a power failure damages is found by the checksums of what is stored. For everything else
+ * there is `@ws/store-local`.
+ *
+ * @param root absolute; made when it is not there
+ */
+export function privateDirectoryStore(root: string): ObjectStore {
+  const place = (key: string): string => {
+    assertObjectKey(key)
+    if (
+      key.length > MAX_KEY_BYTES ||
+      !/^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(key)
+    )
+      throw noPlace(key)
+    return join(root, key)
+  }
+  return {
+    name: 'private',
+    capabilities: {
+      createIfAbsent: 'atomic',
+      replaceIfMatch: false,
+      rangeReads: true,
+      metadata: false,
+      signedUrls: false,
+      maxKeyBytes: MAX_KEY_BYTES,
+    },
+
+    async get(key, { range, signal } = {}) {
+      const path = place(key)
+      signal?.throwIfAborted()
+      return attempt('read', key, () => openObject(key, path, range, signal))
+    },
+
+    async head(key, { signal } = {}) {
+      const path = place(key)
+      signal?.throwIfAborted()
+      return attempt('read', key, () => {
+        const stats = lookAt(path)
+        return stats === null ? null : describe(key, stats)
+      })
+    },
+
+    async put(key, body, options = {}) {
+      const path = place(key)
+      assertPutOptions(key, options)
+      if (options.ifMatch !== undefined) throw unsupported(key)
+      const temporary = join(root, ASIDE, randomBytes(12).toString('hex'))
+      try {
+        await writeAside(temporary, readBody(key, body, options))
+        options.signal?.throwIfAborted()
+        return attempt('write', key, () => putInPlace(key, temporary, path, options))
+      } finally {
+        rmSync(temporary, { force: true })
+      }
+    },
+
+    async delete(key, { signal } = {}) {
+      const path = place(key)
+      signal?.throwIfAborted()
+      attempt('delete', key, () => {
+        if (lookAt(path) !== null) rmSync(path, { force: true })
+      })
+    },
+
+    async *list(prefix, { startAfter = '', signal } = {}) {
+      assertKeyPrefix(prefix)
+      signal?.throwIfAborted()
+      for (const key of listKeys(root, '', prefix, startAfter)) {
+        signal?.throwIfAborted()
+        const stats = attempt('list', key, () => lookAt(join(root, key)))
+        if (stats !== null) yield describe(key, stats)
+      }
+    },
+  }
+}
+
+/** `null`: no object is there. */
+function lookAt(path: string): BigIntStats | null {
+  try {
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+    return stats?.isFile() === true ? stats : null
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') return null
+    throw error
+  }
+}
+
+function describe(key: string, stats: BigIntStats): ObjectInfo {
+  return {
+    key,
+    size: Number(stats.size),
+    etag: `${stats.ino}-${stats.mtimeNs}-${stats.size}`,
+    modifiedAt: new Date(Number(stats.mtimeMs)),
+    metadata: {},
+  }
+}
+
+function openObject(
+  key: string,
+  path: string,
+  range: { readonly start: number; readonly end?: number | undefined } | undefined,
+  signal: AbortSignal | undefined,
+): StoredObject | null {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errnoOf(error) ?? '')) return null
+    throw error
+  }
+  let isOpen = true
+  const close = (): void => {
+    if (isOpen) closeSync(fd)
+    isOpen = false
+  }
+  try {
+    const stats = fstatSync(fd, { bigint: true })
+    if (!stats.isFile()) {
+      close()
+      return null
+    }
+    const info = describe(key, stats)
+    const { start, end } =
+      range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (let position = start; position < end && isOpen;) {
+          signal?.throwIfAborted()
+          const chunk = attempt('read', key, () =>
+            readChunk(key, fd, position, Math.min(READ_BYTES, end - position)),
+          )
+          position += chunk.length
+          yield chunk
+        }
+      } finally {
+        close()
+      }
+    }
+    return { info, body: chunks(), discard: async () => close() }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+function readChunk(key: string, fd: number, position: number, length: number): Uint8Array {
+  const chunk = Buffer.allocUnsafeSlow(length)
+  for (let done = 0; done < length;) {
+    const count = readSync(fd, chunk, done, length - done, position + done)
+    if (count === 0) throw new WorkspaceError('CORRUPT', `The object ${key} was cut short while it was read.`)
+    done += count
+  }
+  return chunk
+}
+
+async function writeAside(temporary: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  mkdirSync(dirname(temporary), { recursive: true, mode: 0o700 })
+  const fd = openSync(temporary, 'wx', 0o600)
+  try {
+    for await (const chunk of chunks) {
+      attempt('write', temporary, () => {
+        for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done)
+      })
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function putInPlace(key: string, temporary: string, path: string, options: PutOptions): ObjectInfo {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw ['EEXIST', 'ENOTDIR'].includes(errnoOf(error) ?? '') ? noPlace(key) : error
+  }
+  if (options.ifAbsent === true) {
+    try {
+      linkSync(temporary, path)
+    } catch (error) {
+      throw errnoOf(error) === 'EEXIST' ? conditionFailed(key, 'ifAbsent') : error
+    }
+  } else renameSync(temporary, path)
+  return describe(key, lstatSync(path, { bigint: true }))
+}
+
+/** A folder sorts with the `/` that its keys have after its name. */
+function* listKeys(root: string, folder: string, prefix: string, startAfter: string): Generator<string> {
+  let entries
+  try {
+    entries = readdirSync(join(root, folder), { withFileTypes: true })
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return
+    throw toWorkspaceError(error, 'list', root)
+  }
+  const keys = entries
+    .filter(({ name }) => !name.startsWith('.'))
+    .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`)
+    .sort((left, right) => (left < right ? -1 : 1))
+  for (const key of keys) {
+    const isFolder = key.endsWith('/')
+    if (!key.startsWith(prefix) && !(isFolder && prefix.startsWith(key))) continue
+    if (isFolder) {
+      const isBehind = key < startAfter && !startAfter.startsWith(key)
+      if (!isBehind) yield* listKeys(root, key, prefix, startAfter)
+    } else if (key > startAfter) yield key
+  }
+}
+
+function attempt<T>(action: string, key: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw toWorkspaceError(error, `${action} in the private store`, key)
+  }
+}
+
+function noPlace(key: string): WorkspaceError {
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `The private store has no place for the key ${JSON.stringify(key)}.`,
+    {
+      details: { key },
+    },
+  )
+}
+
+function unsupported(key: string): WorkspaceError {
+  return new WorkspaceError('UNSUPPORTED', 'The private store replaces nothing on a condition.', {
+    details: { key, condition: 'ifMatch' },
+  })
+}
