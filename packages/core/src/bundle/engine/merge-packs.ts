@@ -59,9 +59,13 @@ export async function mergePacks(
 ): Promise<readonly PackReference[]> {
   const needed = new Set<string>()
   const moved = new Set<ContentId>()
+  const own = new Set(options.packs.map((pack) => pack.id))
+  let isComplete = true
   const isChosen = (id: ContentId): boolean => {
     const pack = options.packOf(id)
     if (pack === undefined || moved.has(id)) return false
+    // Known from elsewhere: then it is not known which of these packs has it too, and none may be given up.
+    if (!own.has(pack)) isComplete = false
     if (!chosen.has(pack)) needed.add(pack)
     return chosen.has(pack)
   }
@@ -81,7 +85,7 @@ export async function mergePacks(
     }
     await options.pause()
   }
-  return options.packs.filter((pack) => needed.has(pack.id))
+  return isComplete ? options.packs.filter((pack) => needed.has(pack.id)) : options.packs
 }
 
 function hasLists(entry: { readonly type: string }): boolean {

@@ -7,8 +7,11 @@ import { readParent } from './read-parent.ts'
 import type { Repository } from './repository.ts'
 import { runSaveJob, type SaveHost } from './save-job.ts'
 import { isAtHomeInThread, saveInThread, ThreadsUnavailable, type ThreadedSave } from './save-threads.ts'
-import type { SavedTree } from './saved-tree.ts'
+import type { SavedTree, SaveProgress } from './saved-tree.ts'
+
 import { uploadPacks } from './upload-packs.ts'
+
+export type { SaveProgress } from './saved-tree.ts'
 
 export interface SaveDirectoryOptions {
   readonly workspaceId: string
@@ -23,17 +26,6 @@ export interface SaveDirectoryOptions {
   readonly onProgress?: ((progress: SaveProgress) => void) | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
-}
-
-export interface SaveProgress {
-  /** Files whose content is known, by reading or from the cache. */
-  readonly filesDone: number
-  /** `null` until the walk is done. */
-  readonly filesExpected: number | null
-  /** Of the files that have to be read. */
-  readonly bytesDone: number
-  readonly bytesExpected: number | null
-  readonly uploadedBytes: number
 }
 
 /** A larger tree is saved in a thread of its own; below, starting the thread would cost more than it spares. */

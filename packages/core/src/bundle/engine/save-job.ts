@@ -14,9 +14,8 @@ import { emptyTree, type KnownDirectory, type KnownTree } from './known-tree.ts'
 import { choosePacksToMerge, mergePacks } from './merge-packs.ts'
 import { READ_BUFFER_BYTES } from './read-content.ts'
 import { readFiles, type ReadFiles } from './read-files.ts'
-import type { SaveProgress } from './save-directory.ts'
 import { createSaveNotes, type SaveNotes } from './save-notes.ts'
-import type { SavedTree } from './saved-tree.ts'
+import type { SavedTree, SaveProgress } from './saved-tree.ts'
 import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 export interface SaveJob {

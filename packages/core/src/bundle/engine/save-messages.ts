@@ -2,8 +2,7 @@ import type { PackReference } from '../format/version-record.ts'
 import type { WorkerFailure } from '../worker-task.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-job.ts'
-import type { SaveProgress } from './save-directory.ts'
-import type { SavedTree } from './saved-tree.ts'
+import type { SavedTree, SaveProgress } from './saved-tree.ts'
 
 /** `stop` is a shared number: not 0 when the save is to end. */
 export type ToSaveWorker =

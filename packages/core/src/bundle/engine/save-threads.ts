@@ -4,8 +4,7 @@ import { fromFailure } from './restore-messages.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-job.ts'
 import type { FromSaveWorker, ToSaveWorker } from './save-messages.ts'
-import type { SaveProgress } from './save-directory.ts'
-import type { SavedTree } from './saved-tree.ts'
+import type { SavedTree, SaveProgress } from './saved-tree.ts'
 import type { PackUploads } from './upload-packs.ts'
 
 export interface ThreadedSave {

@@ -33,3 +33,15 @@ export interface ChangeTotal {
   readonly files: number
   readonly bytes: number
 }
+
+/** How far a save is. JSON-safe. */
+export interface SaveProgress {
+  /** Files whose content is known, by reading or from the cache. */
+  readonly filesDone: number
+  /** `null` until the walk is done. */
+  readonly filesExpected: number | null
+  /** Of the files that have to be read. */
+  readonly bytesDone: number
+  readonly bytesExpected: number | null
+  readonly uploadedBytes: number
+}
