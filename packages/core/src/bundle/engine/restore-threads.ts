@@ -133,10 +133,11 @@ function startThread(data: RestoreWorkerData): Thread {
       lastCall += 1
       calls.set(lastCall, settled)
       worker.ref()
-      // A copy of its own: a view would be sent with all that its buffer holds.
-      const copy = stored.slice()
-      const message: RestoreCall = { ...job, call: lastCall, stored: copy }
-      worker.postMessage(message, [copy.buffer])
+      // A view would be sent with all that its buffer holds.
+      const isAlone = stored.byteLength === stored.buffer.byteLength
+      const own = isAlone && stored.buffer instanceof ArrayBuffer ? stored.buffer : stored.slice().buffer
+      const message: RestoreCall = { ...job, call: lastCall, stored: new Uint8Array(own) }
+      worker.postMessage(message, [own])
       return settled.promise
     },
     stop: () => worker.terminate(),

@@ -95,7 +95,7 @@ describe('a process killed while it loads', () => {
     const { steps } = loadInChild(target, 0)
     expect(listTree(target)).toEqual(newTree)
     const outcomes = new Set<string>()
-    for (const step of spread(steps, 45)) {
+    for (const step of spread(steps, 24)) {
       execFileSync('rm', ['-rf', target])
       execFileSync('cp', ['-a', join(base, 'saved'), target])
       expect(loadInChild(target, step).isKilled).toBe(true)
@@ -112,7 +112,7 @@ describe('a process killed while it loads', () => {
   it('into an absent directory leaves nothing or the whole version', async () => {
     const fresh = join(base, 'fresh')
     const { steps } = loadInChild(fresh, 0)
-    for (const step of spread(steps, 14)) {
+    for (const step of spread(steps, 7)) {
       rmSync(fresh, { recursive: true, force: true })
       expect(loadInChild(fresh, step).isKilled).toBe(true)
       const isThere = readdirSync(base).includes('fresh')
