@@ -11,8 +11,8 @@ export interface BackupTool {
   readonly isIncremental: boolean
   /** Whether it finds what moved within a file. */
   readonly deduplicates: boolean
-  /** Too slow for every run on big trees. */
-  readonly isSlow: boolean
+  /** Takes part with big trees only in full runs: it is slow there, or nothing was promised beside it. */
+  readonly isExtra: boolean
   /** A repository of its own below an empty directory. */
   open(directory: string): BackupRepository
 }
@@ -35,7 +35,7 @@ const tarZstd: BackupTool = {
   programs: ['tar', 'zstd'],
   isIncremental: false,
   deduplicates: false,
-  isSlow: false,
+  isExtra: false,
   open(directory) {
     const archive = quote(join(directory, 'archive.tar.zst'))
     return {
@@ -52,7 +52,7 @@ const restic: BackupTool = {
   programs: ['restic'],
   isIncremental: true,
   deduplicates: true,
-  isSlow: false,
+  isExtra: false,
   open(directory) {
     const repository = join(directory, 'repository')
     const environment = {
@@ -74,7 +74,7 @@ const borg: BackupTool = {
   programs: ['borg'],
   isIncremental: true,
   deduplicates: true,
-  isSlow: true,
+  isExtra: true,
   open(directory) {
     const repository = join(directory, 'repository')
     const environment = {
@@ -98,7 +98,7 @@ const git: BackupTool = {
   programs: ['git'],
   isIncremental: true,
   deduplicates: false,
-  isSlow: true,
+  isExtra: true,
   open(directory) {
     const repository = join(directory, 'repository')
     const environment = { GIT_DIR: repository, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' }
@@ -124,7 +124,7 @@ const rsync: BackupTool = {
   programs: ['rsync'],
   isIncremental: true,
   deduplicates: false,
-  isSlow: false,
+  isExtra: true,
   open(directory) {
     const copy = join(directory, 'copy')
     return {
@@ -141,7 +141,7 @@ const zpaq: BackupTool = {
   programs: ['zpaq'],
   isIncremental: true,
   deduplicates: true,
-  isSlow: true,
+  isExtra: true,
   open(directory) {
     const archive = join(directory, 'archive.zpaq')
     return {

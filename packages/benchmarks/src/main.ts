@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util'
 import { prepareBenchDirectory } from './bench-directory.ts'
 import { describeMachine } from './machine.ts'
 import type { ComparisonTable, Measurement, Suite } from './measurement.ts'
-import { formatComparison, formatTable, replaceReport } from './report.ts'
+import { formatComparison, formatOverTarget, formatTable, replaceReport } from './report.ts'
+import { buildPackages } from './run-workspace-child.ts'
 import { bundleSuite } from './suites/bundle.ts'
 import { gitSnapshotSuite } from './suites/git-snapshot.ts'
 import { hashSnapshotSuite } from './suites/hash-snapshot.ts'
@@ -49,6 +50,7 @@ const chosen = suites.filter(
 if (chosen.length === 0) throw new Error(`--only takes: ${suites.map((suite) => suite.name).join(', ')}`)
 const log = (line: string): void => console.error(line)
 
+await buildPackages(log)
 const place = await prepareBenchDirectory()
 const onSignal = (): void => void place.remove().finally(() => process.exit(130))
 process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
@@ -63,7 +65,7 @@ try {
     mkdirSync(directory)
     try {
       const { quick: isQuick, full: isFull } = options
-      const result = await suite.run({ directory, samples: isQuick ? 3 : 15, isQuick, isFull, log })
+      const result = await suite.run({ directory, samples: isQuick ? 3 : 11, isQuick, isFull, log })
       measurements.push(...result.measurements)
       tables.push(...(result.tables ?? []))
     } catch (error) {
@@ -76,8 +78,9 @@ try {
 }
 
 const report = [
-  `${new Date().toISOString().slice(0, 10)}: ${machine}.`,
+  `${new Date().toISOString().slice(0, 10)}${options.quick ? ', a quick run: smaller trees, few samples' : ''}: ${machine}.`,
   formatTable(measurements),
+  formatOverTarget(measurements),
   ...tables.map(formatComparison),
   ...failures.map((failure) => `**${failure}**`),
 ].join('\n\n')

@@ -4,26 +4,49 @@ import { ratioOf, type ComparisonTable, type Measurement, type Unit } from './me
 export function formatTable(measurements: readonly Measurement[]): string {
   const rows = measurements.map((measurement) => {
     const { suite, name, unit, ours, peer, samples, target } = measurement
-    const ratio = ratioOf(measurement)
-    const isRatio = peer !== null
     const shownPeer =
       peer === null
         ? ''
         : 'absent' in peer
           ? `${peer.name}: absent`
           : `${peer.name}: ${formatFigure(peer.value, unit)}`
+    const ratio = ratioOf(measurement)
     return [
       suite,
       name,
       formatFigure(ours, unit),
       shownPeer,
-      ratio === null || !isRatio ? '' : `${ratio.toFixed(2)} x`,
-      target === null ? '' : isRatio ? `<= ${target} x` : `<= ${target} ${unit}`,
-      target === null || ratio === null ? '' : ratio <= target ? 'ok' : '**over**',
+      peer === null || ratio === null ? '' : `${ratio.toFixed(2)} x`,
+      target === null ? '' : `<= ${formatTarget(measurement)}`,
+      target === null || ratio === null ? '' : isOverTarget(measurement) ? '**over**' : 'ok',
       String(samples),
     ]
   })
   return formatRows(['suite', 'what', 'ws', 'peer', 'ratio', 'target', 'verdict', 'samples'], rows)
+}
+
+/** What missed its target, the furthest first. */
+export function formatOverTarget(measurements: readonly Measurement[]): string {
+  const missed = (measurement: Measurement): number => (ratioOf(measurement) ?? 0) / (measurement.target || 1)
+  const lines = measurements
+    .filter(isOverTarget)
+    .toSorted((left, right) => missed(right) - missed(left))
+    .map((measurement) => {
+      const { suite, name, unit, ours, peer } = measurement
+      const found =
+        peer === null ? formatFigure(ours, unit) : `${ratioOf(measurement)?.toFixed(2)} x of ${peer.name}`
+      return `- ${suite}, ${name}: ${found}, to be at most ${formatTarget(measurement)}`
+    })
+  return `### Over target\n\n${lines.length === 0 ? 'Nothing in this run.' : lines.join('\n')}`
+}
+
+function isOverTarget(measurement: Measurement): boolean {
+  const ratio = ratioOf(measurement)
+  return measurement.target !== null && ratio !== null && !(ratio <= measurement.target)
+}
+
+function formatTarget({ target, unit, peer }: Measurement): string {
+  return peer === null ? `${target} ${unit}` : `${target} x`
 }
 
 export function formatComparison({ title, head, rows }: ComparisonTable): string {

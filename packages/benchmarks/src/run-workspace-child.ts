@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { shell } from './shell.ts'
 
 const child = fileURLToPath(new URL('./workspace-child.ts', import.meta.url))
 const packages = fileURLToPath(new URL('../..', import.meta.url))
@@ -15,28 +16,29 @@ export interface ChildTask {
   readonly stateDirectory?: string
 }
 
-/** Whether processes of their own run what is published; stripping types off the sources would count as their start. */
-export const isBuilt = ['core', 'store-local'].every((name) => {
-  const built = modifiedAt(join(packages, name, 'dist/index.js'))
-  const sources = join(packages, name, 'src')
-  return readdirSync(sources, { recursive: true, encoding: 'utf8' }).every(
-    (file) => modifiedAt(join(sources, file)) <= built,
-  )
-})
+/** Processes of their own run what is published: stripping types off the sources would count as their start and memory. */
+export async function buildPackages(log: (line: string) => void): Promise<void> {
+  for (const name of ['core', 'store-local']) {
+    const directory = join(packages, name)
+    if (isBuilt(directory)) continue
+    log(`building ${name} ...`)
+    await shell('npm run --silent build', directory)
+  }
+}
 
 /** Runs one task in a process of its own and returns the most memory that it ever had, in megabytes. */
 export async function runWorkspaceChild(given: ChildTask): Promise<number> {
   const { task, directory, to, stateDirectory = '' } = given
-  const conditions = isBuilt ? [] : ['--conditions=@ws/source']
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...conditions,
-    child,
-    task,
-    directory,
-    to,
-    stateDirectory,
-  ])
+  const { stdout } = await promisify(execFile)(process.execPath, [child, task, directory, to, stateDirectory])
   return Number(stdout) / 1024
+}
+
+function isBuilt(directory: string): boolean {
+  const built = modifiedAt(join(directory, 'dist/index.js'))
+  const sources = readdirSync(join(directory, 'src'), { recursive: true, encoding: 'utf8' })
+  return ['tsup.config.ts', ...sources.map((file) => join('src', file))].every(
+    (file) => modifiedAt(join(directory, file)) <= built,
+  )
 }
 
 function modifiedAt(path: string): number {

@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { createBundleStore, Workspace } from '@ws/core'
 import { localStore } from '@ws/store-local'
 import type { BackupTool } from './backup-tools.ts'
-import { isBuilt, runWorkspaceChild } from './run-workspace-child.ts'
+import { runWorkspaceChild } from './run-workspace-child.ts'
 import { megabytesIn } from './walk-tree.ts'
 
-const traits = { programs: [], isIncremental: true, deduplicates: true, isSlow: false } as const
+const traits = { programs: [], isIncremental: true, deduplicates: true, isExtra: false } as const
 
 /** `save` and `load` as a host calls them: modules loaded, everything on disk when they return. */
 export const warmWorkspace: BackupTool = {
@@ -27,7 +27,7 @@ export const warmWorkspace: BackupTool = {
 /** The same in a new process each time. */
 export const coldWorkspace: BackupTool = {
   ...traits,
-  name: `ws, new process${isBuilt ? '' : ' (from sources)'}`,
+  name: 'ws, new process',
   open(directory) {
     const to = join(directory, 'store')
     const stateDirectory = join(directory, 'state')

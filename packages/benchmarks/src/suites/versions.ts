@@ -15,8 +15,8 @@ interface VersionsPlan {
   readonly title: string
   readonly isHeavy?: boolean
   readonly rounds: number
-  /** Whether peers that are marked slow take part in a run that is not a full one. */
-  readonly withSlowPeers: boolean
+  /** Whether the extra peers take part in a run that is not a full one. */
+  readonly withExtraPeers: boolean
   readonly measuresEventLoop?: boolean
   /** Highest acceptable ratios; what is left out is shown without one. */
   readonly targets: {
@@ -31,8 +31,8 @@ interface VersionsPlan {
 export const smallVersionsSuite = versionsSuite({
   name: 'versions-small',
   title: 'S: 500 source files, 5 MB',
-  rounds: 9,
-  withSlowPeers: true,
+  rounds: 5,
+  withExtraPeers: true,
   targets: { firstSave: 1.2 },
   writeTree: (tree, { log }) => writeSmallTree(tree, log),
 })
@@ -41,7 +41,7 @@ export const projectVersionsSuite = versionsSuite({
   name: 'versions-project',
   title: 'M: a JavaScript project with its node_modules, 13,000 files',
   rounds: 5,
-  withSlowPeers: true,
+  withExtraPeers: true,
   measuresEventLoop: true,
   targets: { firstSave: 1.2, edits: { peer: 'zpaq -m1', ratio: 0.4 }, restore: 0.7 },
   writeTree: (tree, { log }) => copyProjectTree(tree, log),
@@ -51,7 +51,7 @@ export const largeVersionsSuite = versionsSuite({
   name: 'versions-large',
   title: 'L: M and 820 MB of big files',
   rounds: 3,
-  withSlowPeers: false,
+  withExtraPeers: false,
   targets: { firstSave: 0.95, edits: { peer: 'restic', ratio: 0.25 }, restore: 0.6 },
   writeTree: (tree, { log, isQuick }) => writeLargeTree(tree, log, isQuick ? 0.1 : 1),
 })
@@ -61,7 +61,7 @@ export const manyVersionsSuite = versionsSuite({
   title: '200,000 small files',
   isHeavy: true,
   rounds: 2,
-  withSlowPeers: false,
+  withExtraPeers: false,
   targets: {},
   writeTree: async (tree, { isQuick }) => writeManyFiles(tree, isQuick ? 10_000 : 200_000),
 })
@@ -74,7 +74,7 @@ function versionsSuite(plan: VersionsPlan): Suite {
       const { directory, isQuick, isFull, log } = context
       const tree = join(directory, 'tree')
       await plan.writeTree(tree, context)
-      const wanted = peerTools.filter(({ isSlow }) => plan.withSlowPeers || isFull || !isSlow)
+      const wanted = peerTools.filter(({ isExtra }) => plan.withExtraPeers || isFull || !isExtra)
       const present = wanted.filter(({ programs }) => isInstalled(...programs))
       const tools = [warmWorkspace, coldWorkspace, ...present]
       const rounds = isQuick ? 1 : plan.rounds
