@@ -273,6 +273,53 @@ describe('prune', () => {
     expect(await all(bundles.history('a'))).toHaveLength(3)
   })
 
+  it('keeps the numbers of removed versions taken, so that no save slips in below newer ones', async () => {
+    await save()
+    let isFirst = true
+    const { store: slow } = observed(store, {
+      async put(key, body, options?: PutOptions) {
+        if (key.includes('/versions/') && isFirst) {
+          isFirst = false
+          for (let count = 0; count < 3; count += 1) await save()
+          await bundles.prune({ keepLast: 1 }, { exclusive: true })
+        }
+        return store.put(key, body, options)
+      },
+    })
+    const late = createBundleStore(slow).save('w', source, { message: 'late' })
+    await expect(late).rejects.toMatchObject({ code: 'CONFLICT', details: { winner: 4 } })
+    expect((await all(bundles.history('w'))).map(({ version }) => version)).toEqual([4])
+  })
+
+  it('leaves a pack whose mark is taken away at the last moment, and deletes it when the mark stays', async () => {
+    const twoDaysMs = 172_800_000
+    const older = <T extends { key: string; modifiedAt: Date }>(info: T): T =>
+      /packs|condemned/.test(info.key)
+        ? { ...info, modifiedAt: new Date(info.modifiedAt.getTime() - twoDaysMs) }
+        : info
+    let takesAway = true
+    const aged = observed(store, {
+      async get(key, options) {
+        if (key.startsWith('condemned/') && takesAway) await store.delete(key)
+        const found = await store.get(key, options)
+        return found === null ? null : { ...found, info: older(found.info) }
+      },
+      async *list(prefix, options) {
+        for await (const info of store.list(prefix, options)) yield older(info)
+      },
+    }).store
+    await save()
+    await bundles.delete('w')
+    const later = createBundleStore(aged)
+    expect(await later.prune(null)).toMatchObject({ condemned: { packs: 1 }, deleted: { packs: 0 } })
+    expect(await later.prune(null)).toMatchObject({ deleted: { packs: 0 }, waiting: { packs: 1 } })
+    expect(await keysOf('packs/')).toHaveLength(1)
+    takesAway = false
+    expect(await later.prune(null)).toMatchObject({ condemned: { packs: 1 } })
+    expect(await later.prune(null)).toMatchObject({ deleted: { packs: 1 }, waiting: { packs: 0 } })
+    expect([...(await keysOf('packs/')), ...(await keysOf('condemned/'))]).toEqual([])
+  })
+
   it('refuses a grace time that is too short', async () => {
     await save()
     await expect(bundles.prune(null, { graceMs: 1000 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
