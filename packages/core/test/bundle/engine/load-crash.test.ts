@@ -102,9 +102,11 @@ describe('a process killed while it loads', () => {
       const recovery = await recoverDirectory(target)
       const tree = listTree(target)
       if (recovery === 'completed') expect(tree).toEqual(newTree)
-      else expect(tree).toEqual(oldTree)
+      else if (recovery === 'undone') expect(tree).toEqual(oldTree)
+      // Killed before the work directory had an owner, or after it was emptied: there is nothing to put right.
+      else expect([oldTree, newTree]).toContainEqual(tree)
       outcomes.add(String(recovery))
-      expect(readdirSync(base).filter((name) => name.startsWith('.'))).toEqual([])
+      if (recovery !== null) expect(readdirSync(base).filter((name) => name.startsWith('.'))).toEqual([])
     }
     expect([...outcomes].sort()).toEqual(expect.arrayContaining(['completed', 'undone']))
   })
