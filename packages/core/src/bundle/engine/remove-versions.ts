@@ -5,8 +5,8 @@ import type { Repository } from './repository.ts'
 
 /**
  * To be called before each removal of a version: takes prune's marks off the packs of versions that are about to go,
- * unless it has done so within half of {@link COMMIT_WINDOW_MS}. So a mark's age says that for this long no version that held the pack was removed,
- * and a writer that saw one in time has committed visibly before the mark is due (docs/design/prune.md).
+ * unless it has done so within half of {@link COMMIT_WINDOW_MS}. So a mark's age says for how long no version that held
+ * the pack was removed, and a writer that saw one in time has committed before the mark is due (docs/design/prune.md).
  * @param readPacks the packs of all of these versions; only asked for when there are marks. `null`: not known, then
  * every mark is taken off
  */
