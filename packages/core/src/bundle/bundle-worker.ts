@@ -17,12 +17,12 @@ const port = parentPort
 if (port === null) throw new Error('bundle-worker is started as a thread')
 
 const controller = new AbortController()
-const received: (Uint8Array | null)[] = []
+const received: (Extract<ToWorker, { type: 'chunk' }> | null)[] = []
 let unanswered = 0
 let wake: (() => void) | undefined
 
 port.on('message', (message: ToWorker) => {
-  if (message.type === 'chunk') received.push(message.chunk)
+  if (message.type === 'chunk') received.push(message)
   else if (message.type === 'end') received.push(null)
   else if (message.type === 'taken') unanswered -= 1
   else {
@@ -31,8 +31,8 @@ port.on('message', (message: ToWorker) => {
   wake?.()
 })
 
-function send(message: FromWorker): void {
-  port?.postMessage(message)
+function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer)
 }
 
 function nextMessage(): Promise<void> {
@@ -40,18 +40,26 @@ function nextMessage(): Promise<void> {
   return new Promise((resolve) => (wake = resolve))
 }
 
+/** Chunks that are only valid until the next one is asked for. */
 async function* receivedChunks(): AsyncGenerator<Uint8Array, void, void> {
   for (;;) {
     controller.signal.throwIfAborted()
-    const chunk = received.shift()
-    if (chunk === undefined) {
+    const next = received.shift()
+    if (next === undefined) {
       await nextMessage()
       continue
     }
-    if (chunk === null) return
-    send({ type: 'taken' })
-    yield chunk
+    if (next === null) return
+    yield new Uint8Array(next.memory, 0, next.bytes)
+    send({ type: 'taken', memory: next.memory }, [next.memory])
   }
+}
+
+/** With its memory, unless others have a share in that. */
+function sendChunk(chunk: Buffer): void {
+  const { buffer } = chunk
+  const isOwn = buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length
+  send({ type: 'chunk', chunk }, isOwn ? [buffer] : [])
 }
 
 async function create(task: CreateTask): Promise<unknown> {
@@ -63,7 +71,7 @@ async function create(task: CreateTask): Promise<unknown> {
     controller.signal.throwIfAborted()
     archiveBytes += chunk.length
     unanswered += 1
-    send({ type: 'chunk', chunk })
+    sendChunk(chunk)
     const { files, directories, symlinks, hardLinks, contentBytes } = notes.totals
     const entries = files + directories + symlinks + hardLinks
     send({ type: 'progress', progress: { phase: 'create', entries, bytes: contentBytes } })

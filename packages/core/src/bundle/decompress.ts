@@ -1,16 +1,18 @@
 import { Buffer } from 'node:buffer'
-import { pipeline, type Transform } from 'node:stream'
+import type { Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { WorkspaceError } from '../errors.ts'
 import { errnoOf } from '../filesystem/filesystem-error.ts'
 import { corrupt } from './archive-error.ts'
 import type { BundleFormat } from './bundle.ts'
-import { splitZstdFrames } from './zstd-frames.ts'
+import { releaseBuffer } from './release-buffer.ts'
+import { createZstdFrameScanner } from './zstd-frames.ts'
 
 const STREAM_CHUNK_BYTES = 512 * 1024
 
 export interface Decompressed {
   readonly format: BundleFormat
+  /** Pieces that are only valid until the next one is asked for. */
   readonly content: AsyncGenerator<Buffer, void, void>
 }
 
@@ -88,36 +90,50 @@ async function* gunzip(input: AsyncGenerator<Uint8Array, void, void>): AsyncGene
 async function* decompressZstd(
   input: AsyncGenerator<Uint8Array, void, void>,
 ): AsyncGenerator<Buffer, void, void> {
-  yield* decode(wholeFrames(input), createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
-}
-
-async function* wholeFrames(
-  input: AsyncGenerator<Uint8Array, void, void>,
-): AsyncGenerator<Buffer, void, void> {
-  let collected: Buffer[] = []
-  let bytes = 0
-  for await (const piece of splitZstdFrames(input)) {
-    collected.push(piece.bytes)
-    bytes += piece.bytes.length
-    if (!piece.isEnd && bytes < STREAM_CHUNK_BYTES) continue
-    if (bytes > 0) yield Buffer.concat(collected)
-    collected = []
-    bytes = 0
+  const scanner = createZstdFrameScanner()
+  async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
+    for await (const chunk of input) {
+      yield* scanner.pieces(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+    }
+    scanner.finish()
   }
+  yield* decode(pieces(), createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
 }
 
+/** Asks for the next input only when the last one is used up, and for output only when it is wanted. */
 async function* decode(
-  input: AsyncIterable<Uint8Array>,
+  input: AsyncGenerator<Uint8Array, void, void>,
   decoder: Transform,
 ): AsyncGenerator<Buffer, void, void> {
-  pipeline(input, decoder, () => undefined)
+  let isFed = false
+  feed(input, decoder).then(
+    () => (isFed = true),
+    (error: unknown) => decoder.destroy(error instanceof Error ? error : new Error(String(error))),
+  )
+  let last: Buffer | null = null
   try {
-    for await (const chunk of decoder) yield chunk as Buffer
+    for await (const chunk of decoder as AsyncIterable<Buffer>) {
+      // Output is cut from one buffer until that is full; a piece of the next one says that it is.
+      if (last !== null && last.buffer !== chunk.buffer) releaseBuffer(last)
+      last = chunk
+      yield chunk
+    }
+    // A decoder that ends by itself leaves the write unanswered in which it found its end.
+    if (!isFed) throw corrupt('bytes follow its end')
   } catch (error) {
     throw toCorrupt(error)
   } finally {
     decoder.destroy()
   }
+}
+
+async function feed(input: AsyncGenerator<Uint8Array, void, void>, decoder: Transform): Promise<void> {
+  for await (const piece of input) {
+    await new Promise<void>((resolve, reject) => {
+      decoder.write(piece, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+  decoder.end()
 }
 
 function toCorrupt(error: unknown): unknown {

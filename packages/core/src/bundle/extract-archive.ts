@@ -4,6 +4,7 @@ import { timeSlice } from '../filesystem/time-slice.ts'
 import type { BundleProgress, ExtractReport } from './bundle.ts'
 import { decompress } from './decompress.ts'
 import { createEntryPolicy, tooMuch, type EntryPolicy, type ResolvedLimits } from './entry-policy.ts'
+import { createSecondReader, type SecondReader } from './second-reader.ts'
 import { createTarReader } from './tar-reader.ts'
 import { createTreeWriter, type TreeWriter } from './tree-writer.ts'
 
@@ -13,6 +14,8 @@ export interface ExtractPlan {
   readonly profile: 'trusted' | 'untrusted'
   readonly limits: ResolvedLimits
   readonly umask: number
+  /** Whether another reader must find the same members in it. */
+  readonly isReadTwice: boolean
 }
 
 export interface ExtractedArchive {
@@ -46,14 +49,17 @@ export async function extractArchive(
   const writer = plan.root === null ? null : createTreeWriter(plan.root, plan.umask)
   const counted = countInput(input, limits.maxArchiveBytes)
   const implied = new Set<ByteString>()
-  const reader = createTarReader(visitor(policy, writer, implied))
+  const second = plan.isReadTwice ? createSecondReader() : null
+  const reader = createTarReader(visitor(policy, writer, implied, second))
   const slice = timeSlice(signal)
   let contentBytes = 0
   try {
     const { format, content } = await decompress(counted.chunks)
     for await (const chunk of content) {
       for (let offset = 0; offset < chunk.length; offset += SLICE_BYTES) {
-        reader.push(chunk.subarray(offset, offset + SLICE_BYTES))
+        const bytes = chunk.subarray(offset, offset + SLICE_BYTES)
+        reader.push(bytes)
+        if (second !== null) await second.push(bytes)
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
@@ -65,6 +71,7 @@ export async function extractArchive(
       onProgress?.({ phase: 'extract', entries: entryCount(policy), bytes: policy.totals.contentBytes })
     }
     reader.finish()
+    await second?.finish()
     await writer?.finish(slice)
     signal?.throwIfAborted()
     const report: ExtractReport = {
@@ -77,14 +84,21 @@ export async function extractArchive(
     return { report, root: writer?.root() ?? null, impliedDirectories: [...implied] }
   } finally {
     writer?.close()
+    second?.close()
   }
 }
 
-function visitor(policy: EntryPolicy, writer: TreeWriter | null, implied: Set<ByteString>) {
+function visitor(
+  policy: EntryPolicy,
+  writer: TreeWriter | null,
+  implied: Set<ByteString>,
+  second: SecondReader | null,
+) {
   let isSkipping = true
   return {
     header: () => policy.countHeader(),
     entry(entry: Parameters<EntryPolicy['decide']>[0]) {
+      second?.found(entry)
       const step = policy.decide(entry)
       for (const parent of step.missingParents) implied.add(parent)
       if (step.action === 'directory') implied.delete(step.path)

@@ -33,8 +33,9 @@ const GIBIBYTE = 1024 ** 3
  *   is replaced by two renames; a process killed exactly between them leaves nothing at the path until the next
  *   `extractBundle` or `createBundle` of that path puts the old content back. A directory that cannot be renamed (a
  *   mount point, the working directory of this process, a closed parent) or should not be (`keepDirectory`) has its
- *   entries exchanged one by one instead; if that is cut short, the next call ends it. Power failures are not covered:
- *   nothing is flushed to the disk.
+ *   entries exchanged one by one instead; if that is cut short, the next call ends it. A crash of the machine
+ *   is not covered: nothing is flushed to the disk, so files that were extracted in the seconds before it may come back
+ *   empty or short under their names. Whoever must survive that runs `sync -f` on the directory, or extracts again.
  * - `mode: 'merge'` checks the whole archive first too, then moves its entries in one at a time; a failure in between
  *   leaves some of them moved. Links and files in the way are replaced, never followed.
  * - Comes back: content, permission bits (whatever the umask), times to the microsecond, links as text, hard links,
@@ -57,6 +58,7 @@ export async function extractBundle(
   options: ExtractBundleOptions = {},
 ): Promise<ExtractReport> {
   const { mode = 'exact', profile = 'trusted', keepDirectory = false, signal } = options
+  const { secondReader: isReadTwice = profile === 'untrusted' } = options
   if (mode !== 'exact' && mode !== 'merge') throw invalid(`The mode ${JSON.stringify(mode)} is unknown.`)
   if (profile !== 'trusted' && profile !== 'untrusted') {
     throw invalid(`The profile ${JSON.stringify(profile)} is unknown.`)
@@ -71,7 +73,7 @@ export async function extractBundle(
     const umask = process.umask()
     return await withWorkDirectory(target, keepDirectory || isWorkingDirectory(target), async (work) => {
       const root = toByteString(join(work.path, 'new'))
-      const archive = await unpack(input, { root, profile, limits, umask }, options)
+      const archive = await unpack(input, { root, profile, limits, umask, isReadTwice }, options)
       signal?.throwIfAborted()
       if (mode === 'merge' && existsSync(target)) return merge(work, archive, options)
       return replace(work, archive, keepDirectory || isWorkingDirectory(target), umask)
@@ -85,18 +87,19 @@ export async function extractBundle(
 }
 
 /**
- * Reads an archive to its end with all checks of `extractBundle`, without writing anything.
+ * Reads an archive to its end with all checks of `extractBundle`, without writing anything, and with a second reader
+ * that must find the same members in it.
  * @throws as `extractBundle` does
  */
 export async function checkBundle(
   bundle: AsyncIterable<Uint8Array> | Uint8Array,
   options: ExtractBundleOptions = {},
 ): Promise<ExtractReport> {
-  const { profile = 'trusted', signal } = options
+  const { profile = 'trusted', secondReader: isReadTwice = true, signal } = options
   const limits = resolveLimits(profile, options.limits)
   const input = abortable(toChunks(bundle), signal)
   try {
-    return (await unpack(input, { root: null, profile, limits, umask: 0 }, options)).report
+    return (await unpack(input, { root: null, profile, limits, umask: 0, isReadTwice }, options)).report
   } finally {
     void Promise.resolve(input.return?.()).catch(() => undefined)
   }

@@ -1,10 +1,15 @@
 import { Buffer } from 'node:buffer'
-import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib'
-import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-directory.ts'
+import type { Transform } from 'node:stream'
+import { constants, crc32, createDeflateRaw, createZstdCompress } from 'node:zlib'
+import type { BlockPool } from './archive-directory.ts'
 import type { BundleFormat } from './bundle.ts'
+import { releaseBuffer } from './release-buffer.ts'
 
 /** Blocks that are being compressed on the thread pool while the next one is made. */
 const BLOCKS_IN_FLIGHT = 3
+
+/** The usual 16 KiB cost a third of the speed. */
+const OUTPUT_BYTES = 512 * 1024
 
 /**
  * Compresses blocks side by side and hands them out in order. zstd: one frame a block, which every zstd reader takes as
@@ -50,21 +55,13 @@ interface Encoder {
 }
 
 function zstdEncoder(level: number): Encoder {
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: level,
+    [constants.ZSTD_c_checksumFlag]: 1,
+  }
   return {
     header: Buffer.alloc(0),
-    encode: (block) =>
-      new Promise((resolve, reject) => {
-        const params = {
-          [constants.ZSTD_c_compressionLevel]: level,
-          [constants.ZSTD_c_checksumFlag]: 1,
-        }
-        // In few pieces: the default of 16 KiB costs a third of the speed, the largest possible one costs memory.
-        const chunkSize = ARCHIVE_BLOCK_BYTES / 4
-        zstdCompress(block, { params, chunkSize }, (error, result) => {
-          if (error === null) resolve(Buffer.from(result))
-          else reject(error)
-        })
-      }),
+    encode: (block) => compress(createZstdCompress({ params, chunkSize: OUTPUT_BYTES }), block),
     trailer: () => Buffer.alloc(0),
   }
 }
@@ -77,13 +74,8 @@ function gzipEncoder(level: number): Encoder {
     encode: (block) => {
       checksum = crc32(block, checksum)
       length = (length + block.length) % 2 ** 32
-      return new Promise((resolve, reject) => {
-        const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: 256 * 1024 }
-        deflateRaw(block, options, (error, result) => {
-          if (error === null) resolve(result)
-          else reject(error)
-        })
-      })
+      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: OUTPUT_BYTES }
+      return compress(createDeflateRaw(options), block)
     },
     trailer: () => {
       const bytes = Buffer.alloc(10)
@@ -93,4 +85,21 @@ function gzipEncoder(level: number): Encoder {
       return bytes
     },
   }
+}
+
+/** In one buffer of its own; everything else that it took is free again when it resolves. */
+function compress(encoder: Transform, block: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = []
+    encoder.on('data', (part: Buffer) => parts.push(part))
+    encoder.on('error', reject)
+    encoder.on('close', () => {
+      const result = Buffer.allocUnsafeSlow(parts.reduce((total, part) => total + part.length, 0))
+      let offset = 0
+      for (const part of parts) offset += part.copy(result, offset)
+      for (const part of parts) releaseBuffer(part)
+      resolve(result)
+    })
+    encoder.end(block)
+  })
 }

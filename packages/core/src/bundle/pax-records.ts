@@ -21,7 +21,7 @@ export interface PaxSparse {
   readonly segments?: readonly SparseSegment[]
 }
 
-const globalKeys = /^(comment|hdrcharset|charset|atime|ctime|mtime|uid|gid|uname|gname)$/
+const globalKeys = /^(comment|hdrcharset|charset|atime|ctime|mtime|uid|gid|uname|gname|GNU\.volume\.label)$/
 
 export function parsePaxRecords(data: Buffer): PaxFields {
   const values = new Map<string, string>()

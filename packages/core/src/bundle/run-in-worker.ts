@@ -3,6 +3,7 @@ import { WorkspaceError } from '../errors.ts'
 import type { BundleProgress } from './bundle.ts'
 import {
   CHUNKS_IN_FLIGHT,
+  INPUT_CHUNK_BYTES,
   type FromWorker,
   type ToWorker,
   type WorkerFailure,
@@ -26,9 +27,15 @@ export async function* runInWorker(
   const { input, onProgress, signal } = options
   signal?.throwIfAborted()
   const name = import.meta.url.endsWith('.ts') ? './bundle-worker.ts' : './bundle-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), { workerData: task, execArgv: [] })
-  const send = (message: ToWorker): void => worker.postMessage(message)
+  const worker = new Worker(new URL(name, import.meta.url), {
+    workerData: task,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MIB },
+  })
+  const send = (message: ToWorker, transfer: ArrayBuffer[] = []): void =>
+    worker.postMessage(message, transfer)
   const inbox = mailbox<FromWorker>()
+  const collector = earlyCollector()
   worker.on('message', (message: FromWorker) => inbox.put(message))
   worker.on('error', (error) => inbox.fail(error))
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
@@ -45,8 +52,9 @@ export async function* runInWorker(
       const message = await inbox.take()
       if (message.type === 'chunk') {
         yield message.chunk
+        collector.sent(message.chunk.length)
         send({ type: 'taken' })
-      } else if (message.type === 'taken') feed?.taken()
+      } else if (message.type === 'taken') feed?.taken(message.memory)
       else if (message.type === 'progress') onProgress?.(message.progress)
       else if (message.type === 'done') return message.result
       else throw signal?.aborted === true ? signal.reason : toError(message.failure)
@@ -59,34 +67,88 @@ export async function* runInWorker(
   }
 }
 
+interface Feed {
+  taken(memory: ArrayBuffer): void
+  stop(): void
+}
+
+/**
+ * Sends the input in chunks of one size, copied: the producer may use its buffers again. The same few pieces of memory
+ * go back and forth.
+ */
 function startFeed(
   input: AsyncIterator<Uint8Array>,
-  send: (message: ToWorker) => void,
+  send: (message: ToWorker, transfer?: ArrayBuffer[]) => void,
   fail: (error: unknown) => void,
-): { taken(): void; stop(): void } {
-  let unanswered = 0
+): Feed {
+  const free = Array.from({ length: CHUNKS_IN_FLIGHT }, () => new ArrayBuffer(INPUT_CHUNK_BYTES))
   let isStopped = false
   let wake: (() => void) | undefined
+  let memory: ArrayBuffer | undefined
+  let used = 0
+  const flush = (): void => {
+    if (memory === undefined) return
+    send({ type: 'chunk', memory, bytes: used }, [memory])
+    memory = undefined
+    used = 0
+  }
+  const put = async (chunk: Uint8Array): Promise<void> => {
+    for (let offset = 0; offset < chunk.length && !isStopped;) {
+      memory ??= free.pop()
+      if (memory === undefined) {
+        await new Promise<void>((resolve) => (wake = resolve))
+        continue
+      }
+      const part = chunk.subarray(offset, offset + INPUT_CHUNK_BYTES - used)
+      new Uint8Array(memory).set(part, used)
+      used += part.length
+      offset += part.length
+      if (used === INPUT_CHUNK_BYTES) flush()
+    }
+  }
   const run = async (): Promise<void> => {
     while (!isStopped) {
       const next = await input.next()
       if (isStopped) return
-      if (next.done === true) return send({ type: 'end' })
-      // A copy: the producer may use its buffer again, and a pooled one would be sent with all that it holds.
-      send({ type: 'chunk', chunk: Uint8Array.from(next.value) })
-      unanswered += 1
-      if (unanswered >= CHUNKS_IN_FLIGHT) await new Promise<void>((resolve) => (wake = resolve))
+      if (next.done === true) {
+        flush()
+        return send({ type: 'end' })
+      }
+      await put(next.value)
     }
   }
   run().catch(fail)
   return {
-    taken() {
-      unanswered -= 1
+    taken(returned) {
+      free.push(returned)
       wake?.()
     },
     stop() {
       isStopped = true
       wake?.()
+    },
+  }
+}
+
+/** Bytes handed out between two collections. */
+const COLLECT_EVERY_BYTES = 4 * 1024 * 1024
+/** Of the thread; it makes little that lives on. */
+const NURSERY_MIB = 4
+/** More than the nursery of V8 holds. */
+const NURSERY_ITEMS = 256 * 1024
+
+/**
+ * To V8 a chunk is a small object, however much memory it holds, so a stream of chunks fills its nursery slowly and
+ * some 75 MB of dead ones gather before it looks. Filling the nursery once in a while makes it look (0.2 ms).
+ */
+function earlyCollector(): { sent(bytes: number): void } {
+  let sentBytes = 0
+  return {
+    sent(bytes) {
+      sentBytes += bytes
+      if (sentBytes < COLLECT_EVERY_BYTES) return
+      sentBytes = 0
+      for (let made = 0; made < NURSERY_ITEMS;) made += Array<number>(1024).fill(made).length
     },
   }
 }

@@ -150,6 +150,8 @@ class StrictTarReader implements TarReader {
   private startEntry(block: Buffer, flag: string, headerSize: number): void {
     const pax = this.meta.pax ?? {}
     if (flag === 'V') {
+      // Other readers apply it here, and take what follows for content of that size.
+      if (this.meta.pax !== undefined) throw corrupt('a header describes a volume label')
       this.meta = {}
       if (headerSize > 0) throw corrupt('a volume label has content')
       return

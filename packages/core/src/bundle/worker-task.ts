@@ -18,16 +18,19 @@ export interface ExtractTask {
 
 export type WorkerTask = CreateTask | ExtractTask
 
-/** `taken` answers a `chunk` in either direction; a sender stops at a few chunks without an answer. */
+/**
+ * Chunks go from thread to thread with their memory, not as copies. `taken` answers a chunk; a sender stops at a few
+ * chunks without an answer. The memory of input comes back with the answer, to be filled again.
+ */
 export type ToWorker =
-  | { readonly type: 'chunk'; readonly chunk: Uint8Array }
+  | { readonly type: 'chunk'; readonly memory: ArrayBuffer; readonly bytes: number }
   | { readonly type: 'end' }
   | { readonly type: 'taken' }
   | { readonly type: 'abort' }
 
 export type FromWorker =
   | { readonly type: 'chunk'; readonly chunk: Uint8Array }
-  | { readonly type: 'taken' }
+  | { readonly type: 'taken'; readonly memory: ArrayBuffer }
   | { readonly type: 'progress'; readonly progress: BundleProgress }
   | { readonly type: 'done'; readonly result: unknown }
   | { readonly type: 'failed'; readonly failure: WorkerFailure }
@@ -41,4 +44,7 @@ export interface WorkerFailure {
   readonly cause: unknown
 }
 
-export const CHUNKS_IN_FLIGHT = 4
+/** Chunks on their way in either direction. */
+export const CHUNKS_IN_FLIGHT = 3
+
+export const INPUT_CHUNK_BYTES = 256 * 1024

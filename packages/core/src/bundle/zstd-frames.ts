@@ -7,127 +7,174 @@ const MAX_WINDOW_BYTES = 128 * 1024 * 1024
 const FRAME_MAGIC = 0xfd2fb528
 const SKIPPABLE_MAGIC = 0x184d2a50
 
-export interface FramePiece {
-  readonly bytes: Buffer
-  readonly isEnd: boolean
+export interface ZstdFrameScanner {
+  /**
+   * The parts of the next chunk that belong to frames, none of which goes on after the end of its frame. Parts are only
+   * valid until the next one is asked for.
+   * @throws `CORRUPT` for anything but frames after a frame
+   */
+  pieces(chunk: Buffer): Generator<Buffer, void, void>
+  /** @throws `CORRUPT` when the stream ends within a frame. */
+  finish(): void
 }
 
-/**
- * Finds where the frames of a zstd stream begin and end by its block headers (RFC 8878), without decompressing.
- * @throws `CORRUPT` for a stream that is cut off, or has anything but frames after a frame.
- */
-export async function* splitZstdFrames(
-  input: AsyncIterator<Uint8Array>,
-): AsyncGenerator<FramePiece, void, void> {
-  const reader = byteReader(input)
-  let isFirst = true
-  for (;;) {
-    const magicBytes = await reader.take(4, isFirst ? 'all' : 'maybe-none')
-    if (magicBytes === null) return
-    isFirst = false
-    const magic = magicBytes.readUInt32LE(0)
-    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
-      const size = (await reader.need(4)).readUInt32LE(0)
-      for await (const piece of reader.pieces(size)) void piece
-      continue
+/** Finds where the frames of a zstd stream begin and end by its block headers (RFC 8878), without decompressing. */
+export function createZstdFrameScanner(): ZstdFrameScanner {
+  return new FrameScanner()
+}
+
+class FrameScanner implements ZstdFrameScanner {
+  /** A header that is not whole yet: the longest one is magic, descriptor, window, dictionary and content size. */
+  private readonly header = Buffer.alloc(18)
+  private headerBytes = 0
+  private wantedBytes = 4
+  private state: 'magic' | 'skip-size' | 'skip' | 'descriptor' | 'frame-header' | 'block-header' | 'body' =
+    'magic'
+  /** What is left of a block, a checksum or a skipped frame. */
+  private bodyBytes = 0
+  private isLastBlock = false
+  private isEndOfFrame = false
+  private hasChecksum = false
+
+  finish(): void {
+    if (this.state !== 'magic' || this.headerBytes > 0) throw corrupt('it is cut off')
+  }
+
+  *pieces(chunk: Buffer): Generator<Buffer, void, void> {
+    let start = 0
+    let offset = 0
+    while (offset < chunk.length) {
+      if (this.state === 'skip' || this.state === 'body') {
+        const taken = Math.min(this.bodyBytes, chunk.length - offset)
+        this.bodyBytes -= taken
+        offset += taken
+        if (this.state === 'skip') start = offset
+        if (this.bodyBytes > 0) continue
+        if (this.endBody()) {
+          if (offset > start) yield chunk.subarray(start, offset)
+          start = offset
+        }
+        continue
+      }
+      const taken = Math.min(this.wantedBytes - this.headerBytes, chunk.length - offset)
+      chunk.copy(this.header, this.headerBytes, offset, offset + taken)
+      this.headerBytes += taken
+      offset += taken
+      const isMagic = this.state === 'magic'
+      // It is not known yet whether the decoder is to see it; a copy of it is passed on when it is.
+      if (isMagic || this.state === 'skip-size') start = offset
+      if (this.headerBytes < this.wantedBytes) continue
+      if (this.endHeader()) {
+        yield chunk.subarray(start, offset)
+        start = offset
+      }
+      if (isMagic && this.state === 'descriptor') yield Buffer.from(this.header.subarray(0, 4))
     }
-    if (magic !== FRAME_MAGIC) throw corrupt('something that is not zstd follows its frames')
-    yield* frame(reader, magicBytes)
+    if (start < chunk.length) yield chunk.subarray(start)
   }
-}
 
-async function* frame(reader: ByteReader, magic: Buffer): AsyncGenerator<FramePiece, void, void> {
-  const descriptor = await reader.need(1)
-  const flags = descriptor[0] ?? 0
-  const isSingleSegment = (flags & 0x20) !== 0
-  if ((flags & 0x08) !== 0) throw corrupt('a zstd frame header is malformed')
-  const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0
-  const dictionaryBytes = [0, 1, 2, 4][flags & 3] ?? 0
-  const rest = await reader.need((isSingleSegment ? 0 : 1) + dictionaryBytes + sizeBytes)
-  const contentBytes = readContentBytes(rest, rest.length - sizeBytes, sizeBytes)
-  const windowBytes = isSingleSegment ? (contentBytes ?? 0) : readWindowBytes(rest[0] ?? 0)
-  if (windowBytes > MAX_WINDOW_BYTES) {
-    throw new WorkspaceError(
-      'UNSUPPORTED',
-      `The archive needs ${windowBytes} bytes of memory to decompress; at most ${MAX_WINDOW_BYTES} are allowed. Compress it again without --long=28 or more.`,
-    )
+  /** Whether a frame ends with it. */
+  private endBody(): boolean {
+    const isEnd = this.state === 'body' && this.isEndOfFrame
+    if (this.state === 'skip' || this.isEndOfFrame) this.expect('magic', 4)
+    else if (!this.isLastBlock) this.expect('block-header', 3)
+    else if (this.hasChecksum) this.expectBody(4, true)
+    return isEnd
   }
-  yield { bytes: Buffer.concat([magic, descriptor, rest]), isEnd: false }
-  for (let isLast = false; !isLast;) {
-    const header = await reader.need(3)
-    const value = header.readUIntLE(0, 3)
-    isLast = (value & 1) === 1
+
+  /** Whether a frame ends with it: one whose last block is empty, without a checksum. */
+  private endHeader(): boolean {
+    const { header, state } = this
+    if (state === 'magic') this.onMagic(header.readUInt32LE(0))
+    else if (state === 'skip-size') this.onSkipSize(header.readUInt32LE(0))
+    else if (state === 'descriptor') this.onDescriptor(header[0] ?? 0)
+    else if (state === 'frame-header') this.onFrameHeader()
+    else return this.onBlockHeader(header.readUIntLE(0, 3))
+    return false
+  }
+
+  private onMagic(magic: number): void {
+    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) this.expect('skip-size', 4)
+    else if (magic === FRAME_MAGIC) this.expect('descriptor', 1)
+    else throw corrupt('something that is not zstd follows its frames')
+  }
+
+  private onSkipSize(size: number): void {
+    if (size === 0) this.expect('magic', 4)
+    else {
+      this.state = 'skip'
+      this.bodyBytes = size
+    }
+  }
+
+  private onDescriptor(flags: number): void {
+    if ((flags & 0x08) !== 0) throw corrupt('a zstd frame header is malformed')
+    this.hasChecksum = (flags & 0x04) !== 0
+    const { windowBytes, dictionaryBytes, sizeBytes } = headerFields(flags)
+    this.state = 'frame-header'
+    this.wantedBytes = 1 + windowBytes + dictionaryBytes + sizeBytes
+  }
+
+  private onFrameHeader(): void {
+    const flags = this.header[0] ?? 0
+    const { windowBytes, dictionaryBytes, sizeBytes } = headerFields(flags)
+    const needed =
+      windowBytes === 0
+        ? readContentBytes(this.header, 1 + dictionaryBytes, sizeBytes)
+        : readWindowBytes(this.header[1] ?? 0)
+    if (needed > MAX_WINDOW_BYTES) {
+      throw new WorkspaceError(
+        'UNSUPPORTED',
+        `The archive needs ${needed} bytes of memory to decompress; at most ${MAX_WINDOW_BYTES} are allowed. Compress it again without --long=28 or more.`,
+      )
+    }
+    this.expect('block-header', 3)
+  }
+
+  private onBlockHeader(value: number): boolean {
     const type = (value >> 1) & 3
     if (type === 3) throw corrupt('a zstd block is malformed')
-    yield { bytes: header, isEnd: false }
-    for await (const bytes of reader.pieces(type === 1 ? 1 : value >> 3)) {
-      yield { bytes, isEnd: false }
+    this.isLastBlock = (value & 1) === 1
+    const length = type === 1 ? 1 : value >> 3
+    if (length > 0) this.expectBody(length, this.isLastBlock && !this.hasChecksum)
+    else if (!this.isLastBlock) this.expect('block-header', 3)
+    else if (this.hasChecksum) this.expectBody(4, true)
+    else {
+      this.expect('magic', 4)
+      return true
     }
+    return false
   }
-  const checksum = (flags & 0x04) === 0 ? Buffer.alloc(0) : await reader.need(4)
-  yield { bytes: checksum, isEnd: true }
+
+  private expect(state: 'magic' | 'skip-size' | 'descriptor' | 'block-header', bytes: number): void {
+    this.state = state
+    this.headerBytes = 0
+    this.wantedBytes = bytes
+  }
+
+  private expectBody(bytes: number, isEndOfFrame: boolean): void {
+    this.state = 'body'
+    this.bodyBytes = bytes
+    this.isEndOfFrame = isEndOfFrame
+  }
 }
 
-function readContentBytes(field: Buffer, offset: number, length: number): number | null {
-  if (length === 0) return null
-  if (length === 2) return field.readUInt16LE(offset) + 256
-  if (length === 8) return Number(field.readBigUInt64LE(offset))
-  return field.readUIntLE(offset, length)
+function headerFields(flags: number): { windowBytes: number; dictionaryBytes: number; sizeBytes: number } {
+  const isSingleSegment = (flags & 0x20) !== 0
+  return {
+    windowBytes: isSingleSegment ? 0 : 1,
+    dictionaryBytes: [0, 1, 2, 4][flags & 3] ?? 0,
+    sizeBytes: [isSingleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0,
+  }
+}
+
+function readContentBytes(header: Buffer, offset: number, length: number): number {
+  if (length === 2) return header.readUInt16LE(offset) + 256
+  if (length === 8) return Number(header.readBigUInt64LE(offset))
+  return header.readUIntLE(offset, length)
 }
 
 function readWindowBytes(descriptor: number): number {
   const base = 2 ** (10 + (descriptor >> 3))
   return base + (base / 8) * (descriptor & 7)
-}
-
-interface ByteReader {
-  need(length: number): Promise<Buffer>
-  /** `maybe-none`: the stream may end here, which is `null`. */
-  take(length: number, end: 'all' | 'maybe-none'): Promise<Buffer | null>
-  pieces(length: number): AsyncGenerator<Buffer, void, void>
-}
-
-function byteReader(input: AsyncIterator<Uint8Array>): ByteReader {
-  let chunk: Buffer = Buffer.alloc(0)
-  async function fill(): Promise<boolean> {
-    while (chunk.length === 0) {
-      const next = await input.next()
-      if (next.done === true) return false
-      chunk = Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength)
-    }
-    return true
-  }
-  function cut(length: number): Buffer {
-    const bytes = chunk.subarray(0, length)
-    chunk = chunk.subarray(bytes.length)
-    return bytes
-  }
-  async function take(length: number, end: 'all' | 'maybe-none'): Promise<Buffer | null> {
-    if (chunk.length >= length) return cut(length)
-    const parts: Buffer[] = []
-    for (let missing = length; missing > 0;) {
-      if (!(await fill())) {
-        if (missing === length && end === 'maybe-none') return null
-        throw corrupt('it is cut off')
-      }
-      const part = cut(missing)
-      parts.push(part)
-      missing -= part.length
-    }
-    return Buffer.concat(parts)
-  }
-  return {
-    take,
-    async need(length) {
-      return (await take(length, 'all')) ?? Buffer.alloc(0)
-    },
-    async *pieces(length) {
-      for (let missing = length; missing > 0;) {
-        if (!(await fill())) throw corrupt('it is cut off')
-        const part = cut(missing)
-        missing -= part.length
-        yield part
-      }
-    },
-  }
 }

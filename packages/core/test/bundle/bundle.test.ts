@@ -55,7 +55,7 @@ async function untarred(bytes: Buffer): Promise<Buffer> {
     yield bytes
   }
   const parts: Buffer[] = []
-  for await (const part of (await decompress(one())).content) parts.push(part)
+  for await (const part of (await decompress(one())).content) parts.push(Buffer.from(part))
   return Buffer.concat(parts)
 }
 

@@ -155,6 +155,11 @@ const attacks: readonly Attack[] = [
     expected: 'CORRUPT',
   },
   {
+    name: 't14b a PAX size before a volume label, which other readers skip content for',
+    archive: () => tarGz(pax({ size: '512' }), rawHeader({ name: 'label', type: 'V' }), file('hidden', '')),
+    expected: 'CORRUPT',
+  },
+  {
     name: 't15 a header in the content of a file stays content',
     archive: () =>
       tarGz(pax({ size: '512' }), rawHeader({ name: 'a', size: 0 }), rawHeader({ name: '../evil' })),
