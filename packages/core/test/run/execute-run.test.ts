@@ -190,6 +190,65 @@ it.each([
   expect(calls).toBe(0)
 })
 
+it('rolls a failed run in a plain directory back, proven, and gives its patch', async () => {
+  const workspace = makePlainWorkspace({ 'a.txt': 'one\n', 'node_modules/x/index.js': 'x\n' })
+  const { path } = workspace
+  mkdirSync(join(path, 'empty'))
+  const tree = describeTree(path)
+  const result = await executeRun(
+    workspace,
+    () => {
+      writeFileSync(join(path, 'a.txt'), 'two\n')
+      writeFileSync(join(path, 'made.txt'), 'made\n')
+      rmSync(join(path, 'node_modules'), { recursive: true })
+      rmSync(join(path, 'empty'), { recursive: true })
+      throw new Error('the agent gave up')
+    },
+    { rollbackOnFailure: true },
+  )
+  expect(result).toMatchObject({
+    status: 'failed',
+    workspace: {
+      backend: 'bundle',
+      diff: {
+        changedPaths: ['a.txt', 'empty', 'made.txt', 'node_modules/x/index.js'],
+        insertions: 2,
+        deletions: 2,
+      },
+      rollback: {
+        restored: ['a.txt', 'empty', 'node_modules/x/index.js'],
+        deleted: ['made.txt'],
+        verified: true,
+      },
+    },
+  })
+  expect(result.workspace?.error).toBeUndefined()
+  expect(describeTree(path)).toEqual(tree)
+  execFileSync('git', ['apply', '-'], { cwd: path, input: decodePatch(result.workspace!.diff!)! })
+  expect(readFileSync(join(path, 'a.txt'), 'utf8')).toBe('two\n')
+  expect(readFileSync(join(path, 'made.txt'), 'utf8')).toBe('made\n')
+})
+
+it('takes the bundle strategy by name, in a repository too, and undoes a run from its record', async () => {
+  const workspace = makeWorkspace()
+  const { path } = workspace
+  writeFiles(path, { '.gitignore': 'ignored/\n', 'ignored/data': 'precious\n' })
+  const result = await executeRun(workspace, () => writeFileSync(join(path, 'ignored/data'), 'spoilt\n'), {
+    strategy: 'bundle',
+  })
+  expect(result.workspace).toMatchObject({ backend: 'bundle', diff: { changedPaths: ['ignored/data'] } })
+  const status = git(path, 'status', '--porcelain=v2', '--branch')
+  const { beforeSnapshot } = JSON.parse(JSON.stringify(result.workspace)) as NonNullable<
+    typeof result.workspace
+  >
+  expect(await workspace.rollback(beforeSnapshot)).toMatchObject({
+    restored: ['ignored/data'],
+    verified: true,
+  })
+  expect(readFileSync(join(path, 'ignored/data'), 'utf8')).toBe('precious\n')
+  expect(git(path, 'status', '--porcelain=v2', '--branch')).toBe(status)
+})
+
 it('refuses a missing path, a file and an empty path before the agent starts', async () => {
   let calls = 0
   const agent = () => (calls += 1)

@@ -146,49 +146,67 @@ function compare(
   }
 }
 
+type Point = readonly [x: number, y: number]
+
+/** What is searched from one end: the furthest place reached on each diagonal (`x` less `y`), -1 for none. */
+interface Front {
+  readonly reached: Int32Array
+  readonly isEqual: (x: number, y: number) => boolean
+}
+
 /**
  * A point on a shortest way from the start of both to the end of both, found from both ends at once; one on a good way
  * when the difference is large; `null` when there is none (nothing equal) or no budget.
  */
-function findMiddle(
-  left: Int32Array,
-  right: Int32Array,
-  budget: { steps: number },
-): readonly [number, number] | null {
+function findMiddle(left: Int32Array, right: Int32Array, budget: { steps: number }): Point | null {
   const [n, m] = [left.length, right.length]
   const most = Math.min(Math.ceil((n + m) / 2), MAX_DIFFERENCES)
-  const offset = most + 1
-  const forward = new Int32Array(2 * most + 3).fill(-1)
-  const backward = new Int32Array(2 * most + 3).fill(-1)
-  forward[offset + 1] = 0
-  backward[offset + 1] = 0
-  const delta = n - m
-  const isOdd = (delta & 1) !== 0
-  let best: readonly [number, number] = [0, 0]
+  const forward = openFront(most, (x, y) => left[x] === right[y])
+  const backward = openFront(most, (x, y) => left[n - 1 - x] === right[m - 1 - y])
+  const isOdd = ((n - m) & 1) !== 0
   for (let d = 0; d <= most; d += 1) {
-    for (let k = -d; k <= d; k += 2) {
-      let x = furthest(forward, offset + k)
-      if (x >= 0) while (x < n && x - k < m && left[x] === right[x - k]) x += 1
-      if (x > n || x - k > m) x = -1
-      forward[offset + k] = x
-      if (x < 0) continue
-      if (2 * x - k > best[0] + best[1]) best = [x, x - k]
-      const met = isOdd && Math.abs(delta - k) < d ? (backward[offset + delta - k] ?? -1) : -1
-      if (met >= 0 && x + met >= n) return inside([x, x - k], n, m)
-    }
-    for (let k = -d; k <= d; k += 2) {
-      let x = furthest(backward, offset + k)
-      if (x >= 0) while (x < n && x - k < m && left[n - 1 - x] === right[m - 1 - x + k]) x += 1
-      if (x > n || x - k > m) x = -1
-      backward[offset + k] = x
-      if (x < 0) continue
-      const met = !isOdd && Math.abs(delta - k) <= d ? (forward[offset + delta - k] ?? -1) : -1
-      if (met >= 0 && x + met >= n) return inside([n - x, m - x + k], n, m)
-    }
-    budget.steps -= 2 * d + 2
+    const met = advance(forward, backward, d, isOdd ? d - 1 : -1, [n, m], budget)
+    if (met !== null) return inside(met, n, m)
+    const metBack = advance(backward, forward, d, isOdd ? -1 : d, [n, m], budget)
+    if (metBack !== null) return inside([n - metBack[0], m - metBack[1]], n, m)
     if (budget.steps < 0) return null
   }
-  return inside(best, n, m)
+  return inside(furthestPoint(forward), n, m)
+}
+
+function openFront(most: number, isEqual: Front['isEqual']): Front {
+  const reached = new Int32Array(2 * most + 3).fill(-1)
+  reached[most + 2] = 0
+  return { reached, isEqual }
+}
+
+/**
+ * Takes one difference more into account.
+ * @param looked how far from its middle the other front is worth looking at; -1: not at all
+ * @returns where it meets the way from the other end
+ */
+function advance(
+  own: Front,
+  other: Front,
+  d: number,
+  looked: number,
+  [n, m]: readonly [number, number],
+  budget: { steps: number },
+): Point | null {
+  const { reached, isEqual } = own
+  const offset = (reached.length - 1) / 2
+  for (let k = -d; k <= d; k += 2) {
+    const start = furthest(reached, offset + k)
+    let x = start
+    if (x >= 0) while (x < n && x - k < m && isEqual(x, x - k)) x += 1
+    budget.steps -= 1 + x - start
+    if (x > n || x - k > m) x = -1
+    reached[offset + k] = x
+    const mirrored = n - m - k
+    const met = x >= 0 && Math.abs(mirrored) <= looked ? (other.reached[offset + mirrored] ?? -1) : -1
+    if (met >= 0 && x + met >= n) return [x, x - k]
+  }
+  return null
 }
 
 /** The best of a step down from one diagonal and a step across from the other; -1: neither is possible. */
@@ -198,8 +216,18 @@ function furthest(reached: Int32Array, index: number): number {
   return across < 0 ? down : Math.max(down, across + 1)
 }
 
+function furthestPoint({ reached }: Front): Point {
+  const offset = (reached.length - 1) / 2
+  let best: Point = [0, 0]
+  reached.forEach((x, index) => {
+    const y = x - (index - offset)
+    if (x >= 0 && x + y > best[0] + best[1]) best = [x, y]
+  })
+  return best
+}
+
 /** A corner would divide nothing. */
-function inside(point: readonly [number, number], n: number, m: number): readonly [number, number] | null {
+function inside(point: Point, n: number, m: number): Point | null {
   const isStart = point[0] === 0 && point[1] === 0
   const isEnd = point[0] === n && point[1] === m
   return isStart || isEnd ? null : point

@@ -1,4 +1,4 @@
-import type { TreeEntry } from '../../bundle/format/tree-node.ts'
+import type { DirectoryEntry, TreeEntry } from '../../bundle/format/tree-node.ts'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { fromBytePath } from '../git/byte-path.ts'
@@ -39,39 +39,53 @@ export function planRollback(
   deltas: readonly Delta[],
   isEmptyNow: (path: ByteString) => boolean,
 ): RollbackPlan {
-  const plan = {
-    removals: [] as Removal[],
-    directories: [] as { path: ByteString; mode: number }[],
-    writes: [] as Write[],
-    modeChanges: [] as { path: ByteString; before: Leaf; mode: number }[],
-    restored: [] as ByteString[],
-    deleted: [] as ByteString[],
+  const plan: GrowingPlan = {
+    removals: [],
+    directories: [],
+    writes: [],
+    modeChanges: [],
+    restored: [],
+    deleted: [],
   }
-  for (const { path, before, after, hasSameContent } of deltas) {
+  for (const delta of deltas) {
+    const { path, before, after } = delta
     assertTouchable(path)
-    if (after === null) {
-      if (before === null) continue
+    if (after?.type === 'directory') planDirectory(plan, path, before, after)
+    else if (after !== null) planLeaf(plan, delta, after)
+    else if (before !== null) {
       plan.removals.push({ path, entry: before, isReplaced: false })
       if (before.type !== 'directory' || (isEmptyDirectory(before) && isEmptyNow(path)))
         plan.deleted.push(path)
-    } else if (after.type === 'directory') {
-      if (before?.type === 'directory' && before.mode === after.mode) continue
-      plan.directories.push({ path, mode: after.mode })
-      const isFilled = before?.type !== 'directory' && !isEmptyDirectory(after)
-      if (before !== null && before.type !== 'directory') {
-        plan.removals.push({ path, entry: before, isReplaced: true })
-        if (isFilled) plan.deleted.push(path)
-      }
-      if (!isFilled) plan.restored.push(path)
-    } else {
-      if (before?.type === 'directory') plan.removals.push({ path, entry: before, isReplaced: true })
-      const old = before === null || before.type === 'directory' ? null : before
-      if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
-      else plan.writes.push({ path, entry: after, before: old })
-      plan.restored.push(path)
     }
   }
   return plan
+}
+
+type GrowingPlan = { readonly [Part in keyof RollbackPlan]: RollbackPlan[Part][number][] }
+
+function planDirectory(
+  plan: GrowingPlan,
+  path: ByteString,
+  before: TreeEntry | null,
+  after: DirectoryEntry,
+): void {
+  const isThere = before?.type === 'directory'
+  if (isThere && before.mode === after.mode) return
+  plan.directories.push({ path, mode: after.mode })
+  // One that is made for what is in it is not listed; that is.
+  const isListed = isThere || isEmptyDirectory(after)
+  if (isListed) plan.restored.push(path)
+  if (before === null || isThere) return
+  plan.removals.push({ path, entry: before, isReplaced: true })
+  if (!isListed) plan.deleted.push(path)
+}
+
+function planLeaf(plan: GrowingPlan, { path, before, hasSameContent }: Delta, after: Leaf): void {
+  if (before?.type === 'directory') plan.removals.push({ path, entry: before, isReplaced: true })
+  const old = before === null || before.type === 'directory' ? null : before
+  if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
+  else plan.writes.push({ path, entry: after, before: old })
+  plan.restored.push(path)
 }
 
 /** Trees are made by this library, but they are read from files. */

@@ -68,26 +68,38 @@ async function* writeFilePatch(
   before: Side | null,
   after: Side | null,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const side = after ?? before
-  if (side === null || (before?.mode === after?.mode && before?.blob === after?.blob)) return
+  const hasSameContent = before?.blob === after?.blob
+  if (hasSameContent && before?.mode === after?.mode) return
   yield Buffer.from(`diff --git ${quote(`a/${path}`)} ${quote(`b/${path}`)}\n`, 'latin1')
-  if (before === null) yield Buffer.from(`new file mode ${side.mode}\n`)
-  else if (after === null) yield Buffer.from(`deleted file mode ${side.mode}\n`)
-  else if (before.mode !== after.mode) yield Buffer.from(`old mode ${before.mode}\nnew mode ${after.mode}\n`)
-  if (before?.blob === after?.blob) return
-  const mode = before?.mode === after?.mode ? ` ${side.mode}` : ''
+  yield Buffer.from(modeLines(before, after))
+  if (hasSameContent) return
+  const mode = before !== null && before.mode === after?.mode ? ` ${before.mode}` : ''
   yield Buffer.from(`index ${before?.blob ?? NO_BLOB}..${after?.blob ?? NO_BLOB}${mode}\n`)
 
-  const old = before === null ? Buffer.alloc(0) : before.text
-  const fresh = after === null ? Buffer.alloc(0) : after.text
+  const old = textOf(before)
+  const fresh = textOf(after)
   if (old === null || fresh === null) {
     yield Buffer.from('GIT binary patch\n')
-    yield* writeLiteral(after?.read() ?? nothing(), after?.bytes ?? 0)
-    yield* writeLiteral(before?.read() ?? nothing(), before?.bytes ?? 0)
+    yield* writeSide(after)
+    yield* writeSide(before)
   } else if (old.length > 0 || fresh.length > 0) {
     yield Buffer.from(`--- ${label('a', path, before)}\n+++ ${label('b', path, after)}\n`, 'latin1')
     yield writeHunks(old, fresh)
   }
+}
+
+function modeLines(before: Side | null, after: Side | null): string {
+  if (before === null) return after === null ? '' : `new file mode ${after.mode}\n`
+  if (after === null) return `deleted file mode ${before.mode}\n`
+  return before.mode === after.mode ? '' : `old mode ${before.mode}\nnew mode ${after.mode}\n`
+}
+
+function textOf(side: Side | null): Buffer | null {
+  return side === null ? Buffer.alloc(0) : side.text
+}
+
+function writeSide(side: Side | null): AsyncIterable<Uint8Array> {
+  return side === null ? writeLiteral(nothing(), 0) : writeLiteral(side.read(), side.bytes)
 }
 
 /** A name with a space is marked off with a tab, so that nothing after it is taken for a part of it. */
@@ -97,10 +109,13 @@ function label(prefix: string, path: ByteString, side: Side | null): string {
   return name.includes(' ') ? `${name}\t` : name
 }
 
-/** As git prints names: in double quotes with octal escapes when there is anything but plain ASCII in them. */
+/**
+ * As git prints names: in double quotes with octal escapes when there is anything but plain ASCII in them. Also around a
+ * directory whose name ends with a space, which `git apply` would take for the end of the first of two names.
+ */
 function quote(path: ByteString): string {
   // eslint-disable-next-line no-control-regex -- what must be escaped
-  if (!/[\u0000-\u001f"\\\u007f-\u00ff]/.test(path)) return path
+  if (!/[\u0000-\u001f"\\\u007f-\u00ff]| \//.test(path)) return path
   // eslint-disable-next-line no-control-regex -- the same
   const escaped = path.replace(/[\u0000-\u001f"\\\u007f-\u00ff]/g, (character) => {
     const special = SPECIALS[character]

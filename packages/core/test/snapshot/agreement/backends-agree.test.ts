@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { openBundleBackend } from '../../../src/snapshot/bundle/open-bundle-backend.ts'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import type { HashIgnoreOptions } from '../../../src/snapshot/hash/ignore-rules.ts'
 import { openHashBackend } from '../../../src/snapshot/hash/open-hash-backend.ts'
-import type { EntryState, FileChange } from '../../../src/snapshot/snapshot.ts'
+import type { SnapshotBackend } from '../../../src/snapshot/snapshot-backend.ts'
+import type { EntryState, FileChange, Snapshot } from '../../../src/snapshot/snapshot.ts'
 import { git } from '../../support/temporary-directory.ts'
 import { applyEdit, edit, type Edit } from './apply-edits.ts'
 
@@ -25,12 +27,14 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
 
 const onlyGit: HashIgnoreOptions = { defaults: false, paths: ['.git'] }
 
+type Report = { readonly entries: readonly number[]; readonly changes: readonly unknown[] }
+
 /** Runs the scenario once and gives what each backend makes of it. */
 async function compare(
   { committed, pending, edits }: Scenario,
   gitignore: string | null,
   ignore: HashIgnoreOptions,
-): Promise<{ readonly git: unknown; readonly hash: unknown }> {
+): Promise<Report[]> {
   const base = realpathSync(mkdtempSync(join(tmpdir(), 'ws-test-')))
   try {
     const path = join(base, 'repository')
@@ -41,33 +45,34 @@ async function compare(
     git(path, 'add', '-A')
     git(path, 'commit', '-q', '--allow-empty', '-m', 'start')
     for (const step of pending) applyEdit(path, step)
+    const stateDirectory = join(base, 'state')
     const backends = [
-      await openGitBackend({ path, stateDirectory: join(base, 'state') }),
-      await openHashBackend({ path, stateDirectory: join(base, 'state'), ignore }),
-    ] as const
-    if (backends[0] === null) throw new Error('the repository is none')
-    const before = [
-      await backends[0].capture({ label: 'x' }),
-      await backends[1].capture({ label: 'x' }),
-    ] as const
+      await openGitBackend({ path, stateDirectory }),
+      await openHashBackend({ path, stateDirectory, ignore }),
+      await openBundleBackend({ path, stateDirectory, ignore }),
+    ].filter((backend) => backend !== null)
+    const captures: { backend: SnapshotBackend; before: Snapshot }[] = []
+    for (const backend of backends) captures.push({ backend, before: await backend.capture({ label: 'x' }) })
     for (const step of edits) applyEdit(path, step)
-    const after = [
-      await backends[0].capture({ label: 'x', previous: before[0] }),
-      await backends[1].capture({ label: 'x', previous: before[1] }),
-    ] as const
-    return {
-      git: {
-        entries: [before[0].metadata.entries, after[0].metadata.entries],
-        changes: (await backends[0].changes(before[0], after[0])).map(comparable),
-      },
-      hash: {
-        entries: [before[1].metadata.entries, after[1].metadata.entries],
-        changes: (await backends[1].changes(before[1], after[1])).map(comparable),
-      },
+    const reports: Report[] = []
+    for (const { backend, before } of captures) {
+      const after = await backend.capture({ label: 'x', previous: before })
+      reports.push({
+        entries: [before.metadata.entries, after.metadata.entries],
+        changes: (await backend.changes(before, after)).map(comparable),
+      })
     }
+    return reports
   } finally {
     rmSync(base, { recursive: true, force: true })
   }
+}
+
+function expectAgreement(reports: readonly Report[]): void {
+  const [byGit, byHash, byBundle] = reports
+  expect(reports).toHaveLength(3)
+  expect(byGit).toEqual(byHash)
+  expect(byBundle).toEqual(byHash)
 }
 
 /** Content ids and line counts are each backend's own. */
@@ -77,25 +82,20 @@ function comparable({ path, status, before, after, renamedFrom }: FileChange) {
   return { path, status, before: state(before), after: state(after), renamedFrom: renamedFrom ?? null }
 }
 
-test('git and hash report the same changes for any edits', async () => {
+test('git, hash and bundle report the same changes for any edits', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async (drawn) => {
-      const reports = await compare(drawn, null, onlyGit)
-      expect(reports.git).toEqual(reports.hash)
+      expectAgreement(await compare(drawn, null, onlyGit))
     }),
     { numRuns: 40 },
   )
 })
 
-test('git and hash report the same changes when they ignore the same', async () => {
+test('git, hash and bundle report the same changes when they ignore the same', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async (drawn) => {
-      const reports = await compare(drawn, 'b\n/c/a\n*.b\n', {
-        ...onlyGit,
-        paths: ['.git', 'b', 'c/a'],
-        globs: ['*.b'],
-      })
-      expect(reports.git).toEqual(reports.hash)
+      const ignore = { ...onlyGit, paths: ['.git', 'b', 'c/a'], globs: ['*.b'] }
+      expectAgreement(await compare(drawn, 'b\n/c/a\n*.b\n', ignore))
     }),
     { numRuns: 20 },
   )

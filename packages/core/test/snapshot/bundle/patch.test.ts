@@ -148,11 +148,13 @@ it('turns any state into any other', async () => {
         for (const step of second) applyEdit(path, step)
         const after = await backend.capture({ label: 'after' })
         const patch = await collect(backend.patch(before, after))
+        // git knows no empty directories, and stops at one that is in the way.
+        execFileSync('find', [copy, '-mindepth', '1', '-type', 'd', '-empty', '-delete'])
         if (patch.length > 0) gitApply(copy, patch)
         expect(asGitHasIt(copy)).toEqual(asGitHasIt(path))
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 30 },
   )
 })
 
@@ -167,7 +169,9 @@ it('marks as few lines as a quadratic comparison does', () => {
       const diff = diffLines(before, after)
       const lines = (bytes: Buffer) => bytes.toString('latin1').match(/[^\n]*\n|[^\n]+$/g) ?? []
       const [left, right] = [lines(before), lines(after)]
-      const table = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0))
+      const table = Array.from({ length: left.length + 1 }, () =>
+        Array.from({ length: right.length + 1 }, () => 0),
+      )
       for (let row = left.length - 1; row >= 0; row -= 1)
         for (let column = right.length - 1; column >= 0; column -= 1)
           table[row]![column] =
