@@ -22,7 +22,7 @@ export interface RunContext {
 export interface RunOptions {
   /** Whether the workspace is looked at; switched off, only the agent runs. @default true */
   readonly enabled?: boolean | undefined
-  /** How snapshots are taken. @default 'auto': git in a repository, else hash */
+  /** How snapshots are taken. @default 'auto': git in a repository; else bundle with `rollbackOnFailure`, hash without */
   readonly strategy?: SnapshotStrategy | undefined
   /** Whether a patch is made, where the backend can. @default true */
   readonly capturePatch?: boolean | undefined
@@ -32,7 +32,7 @@ export interface RunOptions {
   readonly rollbackOnFailure?: boolean | undefined
   /** Where patches go instead of into the result, whatever their size. @default embedded up to the cap */
   readonly artifactStore?: ArtifactStore | undefined
-  /** What the hash strategy leaves out, on top of its defaults. @default nothing more */
+  /** What the hash and bundle strategies leave out, on top of their defaults. @default nothing more */
   readonly ignore?: IgnoreRules | undefined
   /** Load the workspace from its store first; `true` is the latest version, and no version yet is no error. @default false */
   readonly load?: boolean | LoadOptions | undefined

@@ -51,7 +51,7 @@ export interface WorkspaceSnapshotOptions {
   readonly label?: string | undefined
   /** @default 'auto' */
   readonly strategy?: SnapshotStrategy | undefined
-  /** For the hash strategy. @default no rules besides the defaults */
+  /** For the hash and bundle strategies. @default no rules besides the defaults */
   readonly ignore?: IgnoreRules | undefined
   /** The snapshot taken before this one: what it captured stays in view even if ignore rules have changed. @default none */
   readonly previous?: Snapshot | undefined
