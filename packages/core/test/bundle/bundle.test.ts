@@ -2,17 +2,22 @@ import { Buffer } from 'node:buffer'
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
   linkSync,
 } from 'node:fs'
+import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +32,8 @@ import type { CreateBundleOptions } from '../../src/bundle/bundle.ts'
 import { makeMessyTree } from './messy-tree.ts'
 import { listTree, withoutTimes, type ListedEntry } from './tree-listing.ts'
 import { directory, file, tarGz } from './tar-blocks.ts'
+import { writeTarHeader } from '../../src/bundle/tar-header.ts'
+import { createTarReader } from '../../src/bundle/tar-reader.ts'
 
 let base = ''
 let source = ''
@@ -139,20 +146,10 @@ describe('what GNU tar writes', () => {
   it.each(['gnu', 'posix --sparse-version=0.0', 'posix --sparse-version=0.1', 'posix --sparse-version=1.0'])(
     'is extracted with its holes, sparse format %s',
     async (format) => {
-      const fd = join(source, 'holes')
-      writeFileSync(fd, '')
-      for (let index = 0; index < 60; index += 1) {
-        execFileSync('dd', [
-          'if=/dev/urandom',
-          `of=${fd}`,
-          'bs=4096',
-          'count=1',
-          `seek=${index * 40}`,
-          'conv=notrunc',
-          'status=none',
-        ])
-      }
-      execFileSync('truncate', ['-s', '50M', fd])
+      const fd = openSync(join(source, 'holes'), 'w')
+      for (let index = 0; index < 60; index += 1) writeSync(fd, randomBytes(4096), 0, 4096, index * 40 * 4096)
+      ftruncateSync(fd, 50 * 1024 ** 2)
+      closeSync(fd)
       writeFileSync(join(source, 'after'), 'after')
       const archive = gnuTar(['-cSf', '-', ...`--format=${format}`.split(' '), '-C', source, '.'])
       expect(archive.length).toBeLessThan(1_000_000)
@@ -180,6 +177,27 @@ describe('what GNU tar writes', () => {
       zstdCompressSync(Buffer.alloc(0)),
     ])
     expect(await extractBundle(bytes, target)).toMatchObject({ files: 1, contentBytes: 3_000_000 })
+  })
+})
+
+describe('a file of 9 GiB', () => {
+  it('has a header that GNU tar and our own reader read alike', () => {
+    const size = 9 * 1024 ** 3
+    const header = Buffer.alloc(4096)
+    const fields = { path: 'nine', type: 'file', mode: 0o644, size, mtimeNs: 0n, linkPath: '' } as const
+    const length = writeTarHeader(header, 0, fields)
+    const listed = spawnSync('tar', ['-tvf', '-'], { input: header.subarray(0, length), encoding: 'utf8' })
+    expect(listed.stdout).toContain(` ${size} `)
+    const sizes: number[] = []
+    const reader = createTarReader({
+      entry: (entry) => sizes.push(entry.size),
+      content: () => undefined,
+      endOfEntry: () => undefined,
+      header: () => undefined,
+    })
+    reader.push(header.subarray(0, length))
+    expect(sizes).toEqual([size])
+    expect(() => reader.finish()).toThrow(/cut off/)
   })
 })
 

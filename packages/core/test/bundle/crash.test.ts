@@ -61,7 +61,7 @@ describe('a process killed while it extracts', () => {
        for (;;) for (const bytes of [a, b]) await extractBundle(bytes, ${JSON.stringify(target)}, { keepDirectory: ${keepDirectory} })`,
       )
       await extractBundle(generation('a'), target)
-      for (let round = 0; round < 15; round += 1) {
+      for (let round = 0; round < 10; round += 1) {
         const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
         await once(child.stdout, 'data')
         await new Promise((resolve) => setTimeout(resolve, (round * 37) % 90))
@@ -188,7 +188,7 @@ describe('somebody who swaps directories of the target for links', () => {
     const attacker = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] })
     try {
       await once(attacker.stdout, 'data')
-      for (let round = 0; round < 60; round += 1) {
+      for (let round = 0; round < 30; round += 1) {
         // The attacker can make the call fail, but only with an error.
         await extractBundle(archive, target, { mode: 'merge' }).catch((error: unknown) =>
           expect(error).toBeInstanceOf(Error),

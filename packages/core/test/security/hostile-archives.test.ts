@@ -275,8 +275,8 @@ const attacks: readonly Attack[] = [
     options: untrusted,
   },
   {
-    name: 't29 three thousand levels of directories',
-    archive: () => tarGz(pax({ path: `${'d/'.repeat(3000)}f` }), file('f', 'deep')),
+    name: 't29 directories so deep that their path is longer than the system takes',
+    archive: () => tarGz(pax({ path: `${'d/'.repeat(2100)}f` }), file('f', 'deep')),
     expected: (_, report) => expect(report).toMatchObject({ files: 1, directories: 0 }),
   },
   {
