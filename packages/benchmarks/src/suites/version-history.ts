@@ -57,8 +57,8 @@ async function measureVersions(
   const show = lineOf(samples)
   const calls = oldSave.calls()
   return [
-    show(`save of version ${versions}`, times.oldSave, { name: 'of version 2', value: times.youngSave }, 1.1),
-    show(`load of version ${versions}`, times.oldLoad, { name: 'of version 1', value: times.youngLoad }, 1.1),
+    show(`save of version ${versions}`, times.oldSave, { name: 'version 2', value: times.youngSave }, 1.1),
+    show(`load of version ${versions}`, times.oldLoad, { name: 'version 1', value: times.youngLoad }, 1.1),
     showCalls(`save of version ${versions}: puts`, calls.puts, 3),
     showCalls(`save of version ${versions}: lists`, calls.lists, 1),
     showCalls(`save of version ${versions}: gets`, calls.gets + calls.heads, 0),
@@ -94,18 +94,8 @@ async function measureForks(
   const show = lineOf(samples)
   const { gets, heads, puts, lists } = lastFork.calls()
   return [
-    show(
-      `fork of the ${forks}th fork`,
-      times.lastFork,
-      { name: 'of the first', value: times.firstFork },
-      1.1,
-    ),
-    show(
-      `load of the ${forks}th fork`,
-      times.lastLoad,
-      { name: 'of the first', value: times.firstLoad },
-      1.1,
-    ),
+    show(`fork of the ${forks}th fork`, times.lastFork, { name: 'the first', value: times.firstFork }, 1.1),
+    show(`load of the ${forks}th fork`, times.lastLoad, { name: 'the first', value: times.firstLoad }, 1.1),
     showCalls(`fork of the ${forks}th fork: store calls`, gets + heads + puts + lists, null),
   ]
 }
