@@ -1,5 +1,4 @@
-import { execFileSync, fork, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -16,8 +15,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 import { applyEdit, edit } from '../agreement/apply-edits.ts'
 import { createFixture, describeTree } from './bundle-fixture.ts'
 
@@ -55,6 +56,18 @@ function prepare() {
     execFileSync('sh', ['-c', 'rm odd*'], { cwd: path })
   }
   return { ...fixture, spoil }
+}
+
+function runDisturbed(
+  path: string,
+  stateDirectory: string,
+  target: Snapshot,
+  disturbance: 'kill' | 'meddle',
+  count: number,
+) {
+  const script = fileURLToPath(new URL('disturbed-rollback.ts', import.meta.url))
+  const parameters = [path, stateDirectory, JSON.stringify(target), disturbance, `${count}`]
+  return spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters], { encoding: 'utf8' })
 }
 
 describe('a rollback', () => {
@@ -405,6 +418,21 @@ describe('a rollback that fails on the way', () => {
     expect(describeTree(path)).toEqual(state)
   })
 
+  it('does not trust what it wrote: what is otherwise in the capture afterwards undoes the rollback', async () => {
+    const { open, path, stateDirectory, write } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'agent')
+    write('new.txt', 'agent')
+    unlinkSync(join(path, 'src/b.txt'))
+    const state = describeTree(path)
+    const child = runDisturbed(path, stateDirectory, before, 'meddle', 1)
+    expect(child.stderr).toBe('')
+    expect(JSON.parse(child.stdout)).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+    expect(describeTree(path)).toEqual(state)
+    expect((await backend.rollback(before)).verified).toBe(true)
+  })
+
   it('leaves nothing half-written behind when it is killed, and the next one completes', async () => {
     const { open, path, stateDirectory, write } = createFixture()
     for (let number = 0; number < 300; number += 1) write(`many/${number}`, `${number}\n`.repeat(50))
@@ -413,15 +441,8 @@ describe('a rollback that fails on the way', () => {
     const before = await backend.capture({ label: 'before' })
     rmSync(join(path, 'many'), { recursive: true })
     write('a.txt', 'agent')
-    const child = fork(
-      new URL('killed-rollback.ts', import.meta.url),
-      [path, stateDirectory, JSON.stringify(before)],
-      {
-        execArgv: ['--conditions=@ws/source'],
-      },
-    )
-    const [, signal] = (await once(child, 'exit')) as [number | null, string | null]
-    expect(signal).toBe('SIGKILL')
+    const child = runDisturbed(path, stateDirectory, before, 'kill', 100)
+    expect(child.signal).toBe('SIGKILL')
     expect(readdirSync(join(path, 'many')).some((name) => name.startsWith('.ws-rollback-'))).toBe(true)
     const result = await backend.rollback(before)
     expect(result.verified).toBe(true)
