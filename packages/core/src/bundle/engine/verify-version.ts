@@ -68,7 +68,6 @@ export async function verifyVersion(
     let index: PackIndex
     try {
       index = await readPackIndex(repository, pack, signal)
-      await checkLength(repository, key, pack.bytes, signal)
     } catch (error) {
       problems.add(key, error)
       continue
@@ -145,18 +144,6 @@ async function verifyPack(
         chunks.map((position) => pack.chunkAt(position).id),
       ),
   })
-}
-
-/** The frames, the index and its trailer say where they are: what is left is what may follow them. */
-async function checkLength(
-  repository: Repository,
-  key: string,
-  bytes: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const info = await repository.store.head(key, { signal })
-  if (info === null || info.size === bytes) return
-  throw damagedObject(`object ${JSON.stringify(key)}`, `it has ${info.size} bytes instead of ${bytes}`)
 }
 
 async function verifyTree(

@@ -24,7 +24,7 @@ const MAX_INDEX_BYTES = MAX_RAW_FRAME_BYTES + 2 * 1024 * 1024
 
 /**
  * The index of a pack, by one ranged read.
- * @throws `CORRUPT` when it is damaged, or the pack is not there
+ * @throws `CORRUPT` when it is damaged, or the pack is not there or has another size than the record says
  */
 export async function readPackIndex(
   source: PackSource,
@@ -39,7 +39,8 @@ export async function readPackIndex(
   }
   const key = source.packKey(pack.id)
   const parts: Uint8Array[] = []
-  for await (const part of readObjectRange(source.store, key, start, pack.bytes, signal)) parts.push(part)
+  const range = { start, end: pack.bytes, isWhole: true }
+  for await (const part of readObjectRange(source.store, key, range, signal)) parts.push(part)
   const bytes = Buffer.concat(parts)
   const frame = bytes.subarray(0, -PACK_TRAILER_BYTES)
   const trailer = readBytes(bytes.subarray(-PACK_TRAILER_BYTES), name)
@@ -54,8 +55,10 @@ export async function readPackIndex(
 
 /**
  * Frames of a pack as they are stored, for `decodeFrame`: in the order of their numbers, neighbours (gaps of less than
- * 256 KiB read over) by one ranged read each. Memory: one frame at a time.
+ * 256 KiB read over) by one ranged read each. Memory: one frame at a time. The beginning of the pack is checked with the
+ * first frame.
  * @param frames their numbers, ascending
+ * @throws `CORRUPT` when the pack is not there, is too short or does not begin as a pack
  */
 export async function* readStoredFrames(
   source: PackSource,
@@ -105,12 +108,20 @@ async function* readGroup(
   end: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ readonly frame: number; readonly stored: Uint8Array }, void, void> {
-  const start = group[0]?.offset ?? 0
+  const first = group[0]?.offset ?? 0
+  const start = first === PACK_MAGIC.length ? 0 : first
   let position = start
   let taken = 0
   let current: Buffer | undefined
-  for await (const part of readObjectRange(source.store, source.packKey(packId), start, end, signal)) {
+  for await (const part of readObjectRange(source.store, source.packKey(packId), { start, end }, signal)) {
     let rest = part
+    if (position < PACK_MAGIC.length) {
+      const magic = PACK_MAGIC.subarray(position, position + rest.length)
+      if (!magic.equals(rest.subarray(0, magic.length)))
+        throw damagedObject(`pack ${packId}`, 'it does not begin as a pack')
+      rest = rest.subarray(magic.length)
+      position += magic.length
+    }
     while (rest.length > 0) {
       const place = group[taken]
       if (place === undefined) break

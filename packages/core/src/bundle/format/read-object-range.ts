@@ -3,13 +3,13 @@ import { damagedObject } from './damaged-object.ts'
 
 /**
  * Bytes `start` up to `end` of an object, also from a store that cannot read ranges.
- * @throws `CORRUPT` when the object is not there or shorter
+ * @param isWhole whether the object ends at `end`
+ * @throws `CORRUPT` when the object is not there or shorter, or goes on where it should end
  */
 export async function* readObjectRange(
   store: ObjectStore,
   key: string,
-  start: number,
-  end: number,
+  { start, end, isWhole = false }: { start: number; end: number; isWhole?: boolean },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, void> {
   const name = `object ${JSON.stringify(key)}`
@@ -17,8 +17,9 @@ export async function* readObjectRange(
   const object = await getInRange(store, key, hasRanges ? { start, end } : undefined, signal)
   if (object === null) throw damagedObject(name, 'it is not there')
   try {
-    if (object.info.size < end)
-      throw damagedObject(name, `it has ${object.info.size} bytes instead of ${end} or more`)
+    const { size } = object.info
+    if (isWhole && size !== end) throw damagedObject(name, `it has ${size} bytes instead of ${end}`)
+    if (size < end) throw damagedObject(name, `it has ${size} bytes instead of ${end} or more`)
     let position = hasRanges ? start : 0
     for await (const part of object.body) {
       signal?.throwIfAborted()

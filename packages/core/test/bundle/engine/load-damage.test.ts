@@ -57,12 +57,15 @@ async function readAll(object: StoredObject | null): Promise<Buffer> {
 }
 
 const damages: Record<string, (bytes: Buffer, other: Buffer) => Buffer | null> = {
+  'one bit flipped in the first byte': (bytes) => flip(bytes, 0),
+  'one bit flipped in the last byte of the magic': (bytes) => flip(bytes, 7),
   'one bit flipped near the beginning': (bytes) => flip(bytes, 30),
   'one bit flipped in the middle': (bytes) => flip(bytes, bytes.length >> 1),
   'one bit flipped in the index': (bytes) => flip(bytes, bytes.length - 80),
   'one bit flipped in the trailer': (bytes) => flip(bytes, bytes.length - 3),
   'cut in half': (bytes) => bytes.subarray(0, bytes.length >> 1),
   'cut by one byte': (bytes) => bytes.subarray(0, -1),
+  'a byte appended': (bytes) => Buffer.concat([bytes, Buffer.alloc(1)]),
   emptied: () => Buffer.alloc(0),
   'another pack in its place': (_, other) => other,
   gone: () => null,
