@@ -3,6 +3,7 @@ import {
   assertByteRange,
   assertKeyPrefix,
   assertObjectKey,
+  WorkspaceError,
   type ObjectBody,
   type ObjectStore,
 } from '@ws/core'
@@ -55,6 +56,12 @@ const openedFolders = new Map<string, StoreFolders>()
  * planted link, and `BUSY` when a process that is stopped keeps an object's lock for half a minute.
  */
 export function localStore(options: LocalStoreOptions): ObjectStore {
+  if (typeof options?.root !== 'string' || options.root === '') {
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      "A local store needs the path of its directory: localStore({ root: './store' }).",
+    )
+  }
   const { create = true, durability = 'fsync' } = options
   const sync = durability === 'fsync'
   const givenRoot = resolve(options.root)
@@ -110,7 +117,7 @@ export function localStore(options: LocalStoreOptions): ObjectStore {
     },
 
     async put(key, body, putOptions = {}) {
-      assertPutArguments(key, putOptions)
+      assertPutArguments(key, body, putOptions)
       const source = observeFailure(body)
       return translating(
         'put',

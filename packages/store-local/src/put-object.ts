@@ -63,9 +63,9 @@ export async function deleteObject(
   removeEmptyFolders(folders.root, parents)
 }
 
-export function assertPutArguments(key: string, options: PutOptions): void {
+export function assertPutArguments(key: string, body: ObjectBody, options: PutOptions): void {
   assertObjectKey(key)
-  assertPutOptions(key, options)
+  assertPutOptions(key, options, body)
   options.signal?.throwIfAborted()
 }
 

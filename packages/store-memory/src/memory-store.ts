@@ -64,7 +64,7 @@ export function memoryStore(): ObjectStore {
 
     async put(key, body, options = {}) {
       assertObjectKey(key)
-      assertPutOptions(key, options)
+      assertPutOptions(key, options, body)
       options.signal?.throwIfAborted()
       assertConditions(key, entries.get(key), options)
       const bytes = await collect(key, body, options)

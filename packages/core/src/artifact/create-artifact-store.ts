@@ -35,6 +35,12 @@ type SignalOption = { readonly signal?: AbortSignal | undefined }
  * Without `rangeReads`, `open` and `list` read whole objects.
  */
 export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOptions = {}): ArtifactStore {
+  if (typeof store !== 'object' || store === null) {
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'An artifact store needs a store to keep its objects in, for example memoryStore().',
+    )
+  }
   const objects = withPrefix(store, options.prefix ?? 'artifacts')
   return {
     async put(key, body, { contentType = DEFAULT_CONTENT_TYPE, signal } = {}) {

@@ -55,6 +55,8 @@ export function createBundle(directory: string, options: CreateBundleOptions = {
   if (!Number.isInteger(level) || level < 1 || level > range.max) {
     throw invalid(`The compression level ${level} is not usable: ${format} takes 1 to ${range.max}.`)
   }
+  if (typeof directory !== 'string' || directory === '')
+    throw invalid('A bundle is made of a directory; its path is missing.')
   excludeFilter(exclude)
   let report: BundleReport | undefined
   let isTaken = false

@@ -63,6 +63,10 @@ export async function extractBundle(
   if (profile !== 'trusted' && profile !== 'untrusted') {
     throw invalid(`The profile ${JSON.stringify(profile)} is unknown.`)
   }
+  if (typeof bundle === 'string')
+    throw invalid('A bundle is bytes, not a file name. Pass createReadStream(path).')
+  if (typeof directory !== 'string' || directory === '')
+    throw invalid('The directory to extract into is missing.')
   const limits = resolveLimits(profile, options.limits)
   signal?.throwIfAborted()
   const input = abortable(toChunks(bundle), signal)

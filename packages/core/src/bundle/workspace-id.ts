@@ -10,8 +10,8 @@ const grammar = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 export function assertWorkspaceId(id: string): void {
   if (typeof id === 'string' && grammar.test(id)) return
   const reason =
-    id === ''
-      ? 'it is empty'
+    id === '' || id === undefined
+      ? 'a workspace needs one'
       : 'only letters, digits, ".", "_" and "-" are allowed, a letter or digit first, 128 characters at most'
   throw new WorkspaceError(
     'INVALID_INPUT',

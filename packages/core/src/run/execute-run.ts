@@ -42,7 +42,7 @@ export async function executeRun<T>(
   agent: Agent<T>,
   options: RunOptions = {},
 ): Promise<RunResult<T>> {
-  const run = startRun(workspace, options)
+  const run = startRun(workspace, agent, options)
   if (options.enabled === false) {
     const { outcome } = await callAgent(run, agent, run.workspace.path, null)
     return finishRun(run, outcome, null)
@@ -79,13 +79,19 @@ interface Run {
 /** The workspaces that the current chain of calls has locked, so that a nested run is refused instead of waiting for ever. */
 const lockedPaths = new AsyncLocalStorage<readonly string[]>()
 
-function startRun(workspace: Workspace | string, options: RunOptions): Run {
+function startRun(workspace: Workspace | string, agent: unknown, options: RunOptions): Run {
   options.signal?.throwIfAborted()
+  if (typeof agent !== 'function') {
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `The agent must be a function, not ${agent === null ? 'null' : `of type ${typeof agent}`}. Start a process in it, if that is what should run.`,
+    )
+  }
   requirePositive('timeoutMs', options.timeoutMs)
   requirePositive('abortGraceMs', options.abortGraceMs)
   requirePositive('waitTimeoutMs', options.waitTimeoutMs)
   requirePositive('maxPatchBytes', options.maxPatchBytes)
-  const resolved = typeof workspace === 'string' ? Workspace.at(workspace) : workspace
+  const resolved = Workspace.of(workspace)
   const id = options.runId ?? randomUUID()
   return {
     id,

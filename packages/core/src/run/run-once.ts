@@ -25,7 +25,7 @@ export async function runOnce<T>(
   options: RunOnceOptions,
 ): Promise<RunResult<T>> {
   const { records, ...runOptions } = options
-  const resolved = typeof workspace === 'string' ? Workspace.at(workspace) : workspace
+  const resolved = Workspace.of(workspace)
   const runId = options.runId ?? randomUUID()
   const started = {
     runId,

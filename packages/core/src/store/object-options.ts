@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
-import type { ByteRange, PutOptions } from './object-store.ts'
+import type { ByteRange, ObjectBody, PutOptions } from './object-store.ts'
 
 const MAX_METADATA_BYTES = 2_048
 
@@ -7,7 +7,12 @@ const MAX_METADATA_BYTES = 2_048
  * Checks the options of a `put` before anything is read or sent, in the words that all stores share.
  * @throws `INVALID_INPUT`
  */
-export function assertPutOptions(key: string, options: PutOptions): void {
+export function assertPutOptions(key: string, options: PutOptions, body?: ObjectBody): void {
+  if (body !== undefined && !(body instanceof Uint8Array) && !isAsyncIterable(body))
+    throw invalid(
+      key,
+      'the body must be a Uint8Array or an async iterable of them; Buffer.from(text) makes one',
+    )
   const { ifAbsent, ifMatch, size, contentType, metadata } = options
   if (ifAbsent === true && ifMatch !== undefined)
     throw invalid(key, 'ifAbsent and ifMatch exclude each other', { condition: 'both' })
@@ -83,4 +88,8 @@ function invalid(
 
 function shown(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text)
+}
+
+function isAsyncIterable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }

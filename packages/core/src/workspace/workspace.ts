@@ -84,7 +84,19 @@ export class Workspace {
 
   /** @throws `INVALID_INPUT` for an illegal id or an empty path */
   constructor(options: WorkspaceOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        'A workspace needs options: new Workspace({ id, path }). For a path alone there is Workspace.at(path).',
+      )
+    }
     assertWorkspaceId(options.id)
+    if (options.store !== undefined && (typeof options.store !== 'object' || options.store === null)) {
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        `The store of the workspace ${options.id} is no store. Make one first, for example with await openStore('memory:').`,
+      )
+    }
     if (typeof options.path !== 'string' || options.path === '') {
       throw new WorkspaceError('INVALID_INPUT', `The workspace ${options.id} needs the path of a directory.`)
     }
@@ -96,6 +108,16 @@ export class Workspace {
       options.store === undefined || isBundleStore(options.store)
         ? options.store
         : createBundleStore(options.store)
+  }
+
+  /** What a run was given: a workspace as it is, or one for a path. @throws `INVALID_INPUT` for anything else */
+  static of(workspace: Workspace | string): Workspace {
+    if (typeof workspace === 'string') return Workspace.at(workspace)
+    if (typeof workspace === 'object' && workspace !== null && 'openBackend' in workspace) return workspace
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'A run needs a workspace: the path of a directory, or new Workspace({ id, path }).',
+    )
   }
 
   /** A workspace for a directory that has no id yet: the id is made from its name and path. */
@@ -195,6 +217,8 @@ export class Workspace {
     options: PatchOptions & { readonly ignore?: IgnoreRules | undefined } = {},
   ): Promise<WorkspaceDiff> {
     const { signal, ignore } = options
+    assertSnapshot(from)
+    if (to !== undefined) assertSnapshot(to)
     const backend = await this.openBackend({ strategy: from.backend, ignore })
     const end = to ?? (await backend.capture({ label: 'now', previous: from, signal }))
     return attachPatch(await computeDiff(backend, from, end, { signal }), backend, from, end, options)
@@ -202,6 +226,7 @@ export class Workspace {
 
   /** Puts the directory back to a snapshot. See {@link RollbackOptions}. */
   async rollback(to: Snapshot, options: RollbackOptions = {}): Promise<RollbackResult> {
+    assertSnapshot(to)
     const backend = await this.openBackend({ strategy: to.backend })
     return backend.rollback(to, options)
   }
@@ -241,6 +266,14 @@ export class Workspace {
       `The workspace ${this.id} has no store, so it cannot ${verb}. Pass one: new Workspace({ id, path, store: localStore({ root }) }).`,
     )
   }
+}
+
+function assertSnapshot(value: unknown): asserts value is Snapshot {
+  if (typeof value === 'object' && value !== null && 'ref' in value && 'backend' in value) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'That is no snapshot. Pass what workspace.snapshot() gave, or a snapshot of a run.',
+  )
 }
 
 function isBundleStore(store: ObjectStore | BundleStore): store is BundleStore {

@@ -8,6 +8,7 @@ import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it } from 'vitest'
 import {
+  createArtifactStore,
   createBundle,
   createBundleStore,
   executeRun,
@@ -290,6 +291,56 @@ describe('permissions, space and cancellation', () => {
       }),
     ).rejects.toBe(reason)
     expect(describeTree(target)).toEqual(before)
+  })
+})
+
+describe('calls that the types forbid and a tired person makes', () => {
+  const call = (name: string, ...values: unknown[]): unknown => {
+    const functions: Record<string, (...values: never[]) => unknown> = {
+      createArtifactStore,
+      createBundle,
+      executeRun,
+      extractBundle,
+      localStore,
+      openStore,
+    }
+    return functions[name]?.(...(values as never[]))
+  }
+
+  it.each<[string, string, unknown[]]>([
+    ['a run without an agent', 'executeRun', ['.']],
+    ['a command in place of an agent', 'executeRun', ['.', 'npm test']],
+    ['a run on nothing', 'executeRun', [undefined, () => 1]],
+    ['options in place of a workspace', 'executeRun', [{ path: '.' }, () => 1]],
+    ['a time with a unit', 'executeRun', ['.', () => 1, { timeoutMs: '5s' }]],
+    ['a path in place of options', 'localStore', ['./store']],
+    ['a store without options', 'localStore', []],
+    ['a bundle of nothing', 'createBundle', []],
+    ['an unknown format', 'createBundle', ['.', { format: 'zip' }]],
+    ['a file name in place of bytes', 'extractBundle', ['repo.tar.gz', './copy']],
+    ['no directory to extract into', 'extractBundle', [new Uint8Array(3)]],
+    ['an artifact store without a store', 'createArtifactStore', []],
+    ['no URL', 'openStore', []],
+    ['a path in place of a URL', 'openStore', ['/var/lib/ws']],
+  ])('refuses %s', async (_, name, values) => {
+    await expectRefusal(() => call(name, ...values), 'INVALID_INPUT')
+  })
+
+  it('refuses a workspace without options, without an id, and with a URL for a store', async () => {
+    const make = (options: unknown) => new Workspace(options as never)
+    await expectRefusal(() => make(undefined), 'INVALID_INPUT')
+    await expectRefusal(() => make({ path: '.' }), 'INVALID_INPUT')
+    await expectRefusal(() => make({ id: 'w', path: '.', store: 'memory:' }), 'INVALID_INPUT')
+  })
+
+  it('refuses a ref in place of a snapshot, and text in place of bytes', async () => {
+    const directory = makeTree()
+    const workspace = new Workspace({ id: 'w', path: directory, stateDir: temporaryDirectory() })
+    await expectRefusal(() => workspace.rollback('abc' as never), 'INVALID_INPUT', { directory })
+    await expectRefusal(() => workspace.diff('abc' as never), 'INVALID_INPUT', { directory })
+    for (const store of [memoryStore(), localStore({ root: temporaryDirectory() })]) {
+      await expectRefusal(() => store.put('key', 'text' as never), 'INVALID_INPUT', { store })
+    }
   })
 })
 
