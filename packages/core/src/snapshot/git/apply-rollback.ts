@@ -25,6 +25,7 @@ import { compareBytes, fromBytePath, joinPath, parentOf, pathResolver, type Byte
 import { lstatOrNull } from './list-workspace.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import { readBlobs, type PrivateRepository } from './private-repository.ts'
+import { explainLoss } from './explain-loss.ts'
 
 interface Place {
   /** Real path of the workspace. */
@@ -77,24 +78,34 @@ async function writeFiles(place: Place, plan: RollbackPlan, signal?: AbortSignal
   const journal = journalPath(place.own)
   writeFileSync(journal, JSON.stringify({ prefix, parents }), { mode: 0o600 })
   const ids = plan.writes.map(({ side }) => side.id)
-  await readBlobs(
-    place.own,
-    ids,
-    async (index, _size, content) => {
-      const write = plan.writes[index]
-      if (write === undefined) return
-      const { path, side } = write
-      const temporary = joinPath(parentOf(path), `${prefix}${index}`)
-      assertRealParents(place, path)
-      if (side.type === 'symlink') await makeLink(place, temporary, path, content)
-      else await makeFile(place, temporary, path, side.mode, content)
-      const there = lstatOrNull(pathResolver(place.path)(path))
-      if (there?.isDirectory() === true) removeEmptyTree(place, path)
-      assertRealParents(place, path)
-      renameSync(pathResolver(place.path)(temporary), pathResolver(place.path)(path))
-    },
-    signal,
-  )
+  let reached = 0
+  const write = async (index: number, content: AsyncIterable<Uint8Array>) => {
+    const next = plan.writes[index]
+    if (next === undefined) return
+    const { path, side } = next
+    const temporary = joinPath(parentOf(path), `${prefix}${index}`)
+    assertRealParents(place, path)
+    if (side.type === 'symlink') await makeLink(place, temporary, path, content)
+    else await makeFile(place, temporary, path, side.mode, content)
+    const there = lstatOrNull(pathResolver(place.path)(path))
+    if (there?.isDirectory() === true) removeEmptyTree(place, path)
+    assertRealParents(place, path)
+    renameSync(pathResolver(place.path)(temporary), pathResolver(place.path)(path))
+  }
+  try {
+    await readBlobs(
+      place.own,
+      ids,
+      async (index, _size, content) => {
+        reached = index
+        await write(index, content)
+        reached = index + 1
+      },
+      signal,
+    )
+  } catch (error) {
+    throw await explainLoss(place.own, plan.writes[reached]?.path ?? null, error)
+  }
   rmSync(journal, { force: true })
 }
 

@@ -76,12 +76,15 @@ export interface CaptureState {
 const FORMAT = 3
 const HEADER_BYTES = 8
 
+const LONGEST_STEP_NS = 2_100_000_000n
+
 /**
  * Timestamps move in steps of the kernel's clock tick (up to 10 ms), or of up to 2 seconds on file systems without
  * fractions. A change within the step of the last read can hide; what is younger than this is not settled.
  */
 export function isSettled(stamp: Pick<FileStamp, 'ctimeNs'>, readAtNs: bigint): boolean {
-  const step = stamp.ctimeNs % 1_000_000_000n === 0n ? 2_100_000_000n : 50_000_000n
+  if (stamp.ctimeNs + LONGEST_STEP_NS < readAtNs) return true
+  const step = stamp.ctimeNs % 1_000_000_000n === 0n ? LONGEST_STEP_NS : 50_000_000n
   return stamp.ctimeNs + step < readAtNs
 }
 

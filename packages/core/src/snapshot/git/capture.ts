@@ -1,35 +1,27 @@
 import { randomUUID } from 'node:crypto'
-import { WorkspaceError } from '../../errors.ts'
 import type { Snapshot } from '../snapshot.ts'
-import {
-  compareBytes,
-  fromBytePath,
-  joinPath,
-  pathResolver,
-  splitRecords,
-  type BytePath,
-} from './byte-path.ts'
-import type { CaptureState, FileStamp, PathSet } from './capture-state.ts'
+import { compareBytes, fromBytePath, joinPath, pathResolver, type BytePath } from './byte-path.ts'
+import type { CapturedEntry, CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
-import { tableOf, type EntryTable } from './entry-table.ts'
-import { runGit } from './git-command.ts'
+import { tableOf } from './entry-table.ts'
+import { pathsInView, recaller, unlisted } from './keep-in-view.ts'
 import { listWorkspace, lstatIfAllowed, stampOf, type WorkspaceListing } from './list-workspace.ts'
 import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
 import { pauser, type Pause } from './pause.ts'
-import { adoptObjects, privateCall, sweepTemporaries, type PrivateRepository } from './private-repository.ts'
+import { adoptObjects, sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
   findChanged,
   readContents,
+  untouchedEntry,
   type Capture,
   type Contents,
   type GitWorkspace,
-  type RecalledEntry,
 } from './read-contents.ts'
-import { readHead } from './read-head.ts'
+import { readHead, type HeadState } from './read-head.ts'
 import { formatRef } from './sidecar.ts'
 import { storeState } from './store-state.ts'
-import { readIndexStamp, readTrackedFiles } from './tracked-files.ts'
+import { readIndexStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -39,70 +31,93 @@ export interface CaptureRequest {
 }
 
 /** Call it under the workspace's lock. @returns the snapshot, and what the file system looked like then */
-export async function captureWorkspace(
-  workspace: GitWorkspace,
-  request: CaptureRequest,
-): Promise<{ readonly snapshot: Snapshot; readonly state: CaptureState }> {
-  const { signal } = request
-  signal?.throwIfAborted()
+export async function captureWorkspace(workspace: GitWorkspace, request: CaptureRequest): Promise<Captured> {
+  request.signal?.throwIfAborted()
   sweepTemporaries(workspace.own)
   const last = workspace.stateFile.load()
-  const pause = pauser(signal)
-  const indexStamp = readIndexStamp(workspace.user)
-  const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
-  const early = last === null ? startEarly(workspace, pause, signal) : null
-  const [listing, head, known, stamps] = await Promise.all([
-    listWorkspace({ ...workspace, pause, signal }, last),
-    readHead(workspace.user, last?.head ?? null, signal),
-    early?.tracked ?? (isIndexKnown ? null : readTrackedFiles(workspace.user, signal)),
-    early?.stamps ?? new Map<BytePath, FileStamp>(),
-  ])
-  const isListKnown = last !== null && isSuperset(listing.listed, last.listed)
-  const tracked = known ?? (isListKnown ? null : await readTrackedFiles(workspace.user, signal))
-  const adoption = early?.adoption ?? null
-  const recall = recaller(workspace, last, request)
-  const capture: Capture = {
-    ...workspace,
-    last,
-    listing,
-    tracked,
-    stamps,
-    adoption,
-    recall,
-    pause,
-    signal,
+  const pause = pauser(request.signal)
+  const early = last === null ? startEarly(workspace, pause, request.signal) : notEarly
+  try {
+    return await captureFrom(workspace, request, { last, early, pause })
+  } catch (error) {
+    // Nothing may still be at work when the lock is released, and a full disk needs room for that.
+    await Promise.allSettled([early.tracked, early.untouched, early.adoption])
+    sweepTemporaries(workspace.own)
+    throw error
   }
-  const trackedUnlisted =
-    tracked === null && listing === last
-      ? last.trackedUnlisted
-      : unlisted(tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys(), listing)
+}
+
+interface Captured {
+  readonly snapshot: Snapshot
+  readonly state: CaptureState
+}
+
+interface Start {
+  readonly last: CaptureState | null
+  readonly early: ReturnType<typeof startEarly> | typeof notEarly
+  readonly pause: Pause
+}
+
+async function captureFrom(
+  workspace: GitWorkspace,
+  request: CaptureRequest,
+  start: Start,
+): Promise<Captured> {
+  const { last } = start
+  const indexStamp = readIndexStamp(workspace.user)
+  const { capture, head, trackedUnlisted } = await look(workspace, request, { ...start, indexStamp })
+  const { listing } = capture
   const kept = await pathsInView(capture, request.keepInView)
   const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last.entries)
+  const seen = { indexStamp, trackedUnlisted, head }
   if (last !== null && listing === last && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const dirty = await isDirty(capture, { head, tree, indexStamp, entries: () => entries.map() })
-    const state = { ...last, indexStamp, trackedUnlisted, head, dirty }
-    return finish(workspace, request, { last, state, omitted: listOmitted(listing, noContents(entries)) })
+    const omitted = listOmitted(listing, { omitted: [], entries: { has: (path) => entries.map().has(path) } })
+    return finish(workspace, request, { last, state: { ...last, ...seen, dirty }, omitted })
   }
   const contents = await readContents(capture, candidates, changed)
   const stored = await storeState(capture, contents)
-  const { entries } = contents
+  const { entries, unread, unstable } = contents
   const dirty = await isDirty(capture, { head, tree: stored.tree, indexStamp, entries: () => entries })
   const state: CaptureState = {
     ...listing,
     ...stored,
+    ...seen,
     entries: tableOf(entries),
     isAsListed: isSameNames(listing.listed(), entries),
-    unread: contents.unread,
-    indexStamp,
-    trackedUnlisted,
-    head,
+    unread,
     dirty,
   }
-  const { unstable } = contents
   return finish(workspace, request, { last, state, omitted: listOmitted(listing, contents), unstable })
 }
+
+/** Finds out what there is, and how it compares to what was there. */
+async function look(
+  workspace: GitWorkspace,
+  { keepInView, signal }: CaptureRequest,
+  { last, early, pause, indexStamp }: Start & { readonly indexStamp: string },
+): Promise<{ capture: Capture; head: HeadState; trackedUnlisted: readonly BytePath[] }> {
+  const { user, own } = workspace
+  const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
+  const [listing, head, known, untouched] = await Promise.all([
+    listWorkspace({ ...workspace, pause, signal }, last),
+    readHead(user, last?.head ?? null, signal),
+    early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)),
+    early.untouched,
+  ])
+  const isListKnown = last !== null && isSuperset(listing.listed, last.listed)
+  const tracked = known ?? (isListKnown ? null : await readTrackedFiles(user, signal))
+  const { adoption } = early
+  const recall = recaller(own, last, keepInView, signal)
+  const capture = { ...workspace, last, listing, tracked, untouched, adoption, recall, pause, signal }
+  const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
+  const isSame = tracked === null && listing === last
+  return { capture, head, trackedUnlisted: isSame ? last.trackedUnlisted : unlisted(inIndex, listing) }
+}
+
+const notEarly = { tracked: null, adoption: null, untouched: new Map<BytePath, CapturedEntry>() }
 
 /** While git lists the workspace for the first time, there is enough to do that does not depend on the list. */
 function startEarly(workspace: GitWorkspace, pause: Pause, signal: AbortSignal | undefined) {
@@ -115,26 +130,29 @@ function startEarly(workspace: GitWorkspace, pause: Pause, signal: AbortSignal |
       ? new Map<string, number>()
       : adoptObjects(own, user.objectsDirectory, wanted, signal)
   })
-  const stamps = tracked.then(({ entries }) => readStamps(workspace.path, entries.keys(), pause))
+  const untouched = tracked.then((files) => findUntouched(workspace.path, files, pause))
   // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
-  for (const promise of [tracked, adoption, stamps]) promise.catch(() => {})
-  return { tracked, adoption, stamps }
+  for (const promise of [tracked, adoption, untouched]) promise.catch(() => {})
+  return { tracked, adoption, untouched }
 }
 
-async function readStamps(
+async function findUntouched(
   root: string,
-  paths: Iterable<BytePath>,
+  tracked: TrackedFiles,
   pause: Pause,
-): Promise<Map<BytePath, FileStamp>> {
+): Promise<Map<BytePath, CapturedEntry>> {
   const resolve = pathResolver(root)
-  const stamps = new Map<BytePath, FileStamp>()
-  for (const path of paths) {
+  const found = new Map<BytePath, CapturedEntry>()
+  for (const [path, inIndex] of tracked.entries) {
+    if (inIndex.ctimeNs === 0n) continue
     const pausing = pause()
     if (pausing !== undefined) await pausing
     const stats = lstatIfAllowed(resolve(path))
-    if (stats !== null && stats !== 'denied') stamps.set(path, stampOf(stats))
+    if (stats === null || stats === 'denied') continue
+    const entry = untouchedEntry(tracked, inIndex, stampOf(stats))
+    if (entry !== null) found.set(path, entry)
   }
-  return stamps
+  return found
 }
 
 interface Outcome {
@@ -190,99 +208,7 @@ function isSameNames(listed: PathSet, entries: ReadonlyMap<BytePath, unknown>): 
   return true
 }
 
-function unlisted(paths: Iterable<BytePath>, listing: WorkspaceListing): BytePath[] {
-  const listed = listing.listed()
-  return [...paths].filter((path) => !listed.has(path))
-}
-
-/** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list. */
-async function pathsInView(capture: Capture, trees: readonly string[]): Promise<Set<BytePath>> {
-  const { last, listing, own, signal } = capture
-  const paths = new Set<BytePath>()
-  for (const directory of listing.unreadableDirectories) {
-    const below = `${directory}/`
-    for (const path of last?.entries.paths() ?? []) if (path.startsWith(below)) paths.add(path)
-  }
-  const isUnchanged = last !== null && listing === last && last.isAsListed
-  const ofLast =
-    last === null || isUnchanged || trees.length === 0 ? [] : unlisted(last.entries.paths(), listing)
-  for (const tree of new Set(trees)) {
-    const { all, added, removed } = await namesOf(own, last?.tree ?? null, tree, signal)
-    for (const path of unlisted(all ?? added, listing)) paths.add(path)
-    if (all === null) for (const path of ofLast) if (!removed.has(path)) paths.add(path)
-  }
-  return paths
-}
-
-interface TreeNames {
-  /** `null` when they are those of the last capture, without the removed and with the added ones. */
-  readonly all: readonly BytePath[] | null
-  readonly added: readonly BytePath[]
-  readonly removed: ReadonlySet<BytePath>
-}
-
-async function namesOf(
-  own: PrivateRepository,
-  last: string | null,
-  tree: string,
-  signal: AbortSignal | undefined,
-): Promise<TreeNames> {
-  const added: BytePath[] = []
-  const removed = new Set<BytePath>()
-  if (last === tree) return { all: null, added, removed }
-  if (last !== null) {
-    try {
-      const shape = ['-r', '-z', '--name-status', '--no-renames']
-      const output = await runGit(privateCall(own, ['diff-tree', ...shape, last, tree], { signal }))
-      const records = splitRecords(output)
-      for (let at = 0; at + 1 < records.length; at += 2) {
-        const path = records[at + 1] ?? ''
-        if (records[at] === 'A') added.push(path)
-        if (records[at] === 'D') removed.add(path)
-      }
-      return { all: null, added, removed }
-    } catch (error) {
-      if (!WorkspaceError.is(error, 'UNAVAILABLE')) throw error
-    }
-  }
-  const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', '--name-only', tree], { signal }))
-  return { all: splitRecords(output), added, removed }
-}
-
-/** For files that cannot be read now: what the last capture, or else the trees that are to stay in view, have. */
-function recaller(
-  { own }: GitWorkspace,
-  last: CaptureState | null,
-  { keepInView, signal }: CaptureRequest,
-): Capture['recall'] {
-  let stored: Promise<Map<BytePath, RecalledEntry>> | null = null
-  return async (path) =>
-    last?.entries.map().get(path) ?? (await (stored ??= readTrees(own, keepInView, signal))).get(path)
-}
-
-async function readTrees(
-  own: PrivateRepository,
-  trees: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<Map<BytePath, RecalledEntry>> {
-  const found = new Map<BytePath, RecalledEntry>()
-  for (const tree of trees) {
-    const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', tree], { signal }))
-    for (const record of splitRecords(output)) {
-      const end = record.indexOf('\t')
-      const [mode = '', , id = ''] = record.slice(0, end).split(' ')
-      const path = record.slice(end + 1)
-      if (!found.has(path)) found.set(path, { id, mode: Number.parseInt(mode, 8) })
-    }
-  }
-  return found
-}
-
 type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<BytePath>, 'has'> }
-
-function noContents(entries: EntryTable): Looked {
-  return { omitted: [], entries: { has: (path) => entries.map().has(path) } }
-}
 
 function listOmitted(listing: WorkspaceListing, contents: Looked): OmittedPath[] {
   const all: OmittedPath[] = [...contents.omitted]

@@ -6,6 +6,7 @@ import { sweepInterruptedRollback } from './apply-rollback.ts'
 import { captureStateFile } from './capture-state.ts'
 import { captureWorkspace } from './capture.ts'
 import { describeChanges, stateOf, streamPatch } from './compare-states.ts'
+import { explainLoss } from './explain-loss.ts'
 import { openPrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackWorkspace } from './rollback.ts'
@@ -38,13 +39,16 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
       waitTimeoutMs: LOCK_WAIT_MS,
       signal,
     })
+    let result: T
     try {
-      return await work()
+      result = await work()
     } catch (error) {
-      throw explain(error, path)
-    } finally {
-      await lock.release()
+      // Where the disk is full the release may fail as well; what matters is why the work did.
+      await lock.release().catch(() => {})
+      throw explain(await explainLoss(own, null, error), path)
     }
+    await lock.release()
+    return result
   }
   return {
     name: 'git',
@@ -55,9 +59,20 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
         sweepInterruptedRollback(workspace)
         return (await captureWorkspace(workspace, { label, keepInView, signal })).snapshot
       }),
-    changes: async (from, to, { signal } = {}) =>
-      describeChanges(own, stateOf(from, path), stateOf(to, path), signal),
-    patch: (from, to, { signal } = {}) => streamPatch(own, stateOf(from, path), stateOf(to, path), signal),
+    async changes(from, to, { signal } = {}) {
+      try {
+        return await describeChanges(own, stateOf(from, path), stateOf(to, path), signal)
+      } catch (error) {
+        throw await explainLoss(own, null, error)
+      }
+    },
+    async *patch(from, to, { signal } = {}) {
+      try {
+        yield* streamPatch(own, stateOf(from, path), stateOf(to, path), signal)
+      } catch (error) {
+        throw await explainLoss(own, null, error)
+      }
+    },
     rollback: (target, rollbackOptions = {}) =>
       exclusively(rollbackOptions.signal, () => rollbackWorkspace(workspace, target, rollbackOptions)),
   }

@@ -14,6 +14,7 @@ import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/pro
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { createDeflate, deflateSync } from 'node:zlib'
+import { WorkspaceError } from '../../errors.ts'
 import { runGit, streamGit, type GitCall } from './git-command.ts'
 
 /** A bare repository of our own that holds all that snapshots need; nothing in the user's is needed to read them. */
@@ -207,7 +208,7 @@ export async function readBlobs(
   let rest: Uint8Array = new Uint8Array()
   const more = async () => {
     const next = await source.next()
-    if (next.done === true) throw new Error('git cat-file ended before its last object.')
+    if (next.done === true) throw unreadable('git cat-file ended before its last object.')
     rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
   }
   async function* content(size: number): AsyncGenerator<Uint8Array> {
@@ -227,7 +228,8 @@ export async function readBlobs(
       const header = Buffer.from(rest.subarray(0, end)).toString('latin1')
       rest = rest.subarray(end + 1)
       const [, type, size] = header.split(' ')
-      if (type !== 'blob' || size === undefined) throw new Error(`git cat-file says "${header}" about ${id}.`)
+      if (type !== 'blob' || size === undefined)
+        throw unreadable(`git cat-file says "${header}" about ${id}.`)
       await receive(index, Number(size), content(Number(size)))
       while (rest.length === 0) await more()
       rest = rest.subarray(1)
@@ -235,6 +237,10 @@ export async function readBlobs(
   } finally {
     await source.return()
   }
+}
+
+function unreadable(message: string): WorkspaceError {
+  return new WorkspaceError('UNAVAILABLE', message)
 }
 
 export function alternateEnvironment(objects: string | undefined): Record<string, string> {

@@ -15,6 +15,7 @@ import type { Pause } from './pause.ts'
 import { adoptObjects, type PrivateRepository } from './private-repository.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { mayConvertContent, type TrackedFiles } from './tracked-files.ts'
+import type { IndexEntry } from './user-index.ts'
 import type { UserRepository } from './user-repository.ts'
 
 export interface GitWorkspace {
@@ -30,8 +31,8 @@ export interface Capture extends GitWorkspace {
   readonly last: CaptureState | null
   readonly listing: WorkspaceListing
   readonly tracked: TrackedFiles | null
-  /** Stamps that were taken while git was listing; the others are looked up. */
-  readonly stamps: ReadonlyMap<BytePath, FileStamp>
+  /** Files that were found to be as the index says while git was listing; the others are looked up. */
+  readonly untouched: ReadonlyMap<BytePath, CapturedEntry>
   /** Sizes of the objects that were made our own while git was listing; `null` when none were. */
   readonly adoption: Promise<ReadonlyMap<string, number>> | null
   /** What an earlier capture says of a path that cannot be read now. */
@@ -58,7 +59,7 @@ interface Reading {
   readonly unread: Set<BytePath>
   readonly unstable: Set<BytePath>
   /** Entries whose blobs are, so far, only in the user's repository. */
-  readonly borrowed: Set<BytePath>
+  readonly borrowed: Map<BytePath, CapturedEntry>
 }
 
 /**
@@ -134,34 +135,34 @@ export async function readContents(
     omitted: [],
     unread: new Set(),
     unstable: new Set(),
-    borrowed: new Set(),
+    borrowed: new Map(),
   }
   const resolve = pathResolver(capture.path)
   const canSeed = createSeedRule(capture)
+  const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | null => {
+    const early = capture.untouched.get(path)
+    if (early !== undefined && canSeed()) return { entry: early, isBorrowed: true }
+    const stats = lstatIfAllowed(resolve(path))
+    if (stats === null || stats === 'denied') return null
+    const stamp = stampOf(stats)
+    const known = before?.get(path)
+    if (known !== undefined && known.settled && isSameStamp(known, stamp))
+      return { entry: known, isBorrowed: false }
+    const entry = untouchedEntry(tracked, tracked?.entries.get(path), stamp)
+    return entry !== null && canSeed() ? { entry, isBorrowed: true } : null
+  }
   const read: BytePath[] = []
   for (const path of candidates ?? changed) {
     const pause = capture.pause()
     if (pause !== undefined) await pause
-    const stats = capture.stamps.get(path) ?? lstatIfAllowed(resolve(path))
-    if (stats === null) {
-      entries.delete(path)
-      continue
-    }
-    if (stats === 'denied') {
-      await keepUnread(capture, reading, path)
-      continue
-    }
-    const stamp = 'ino' in stats ? stampOf(stats) : stats
-    const known = before?.get(path)
-    const inIndex = tracked?.entries.get(path)
-    if (known !== undefined && known.settled && isSameStamp(known, stamp)) entries.set(path, known)
-    else if (inIndex !== undefined && tracked?.isUntouched(inIndex, stamp) === true && canSeed()) {
-      entries.set(path, { ...stamp, id: inIndex.id, settled: true })
-      reading.borrowed.add(path)
-    } else {
+    const found = findEntry(path)
+    if (found === null) {
       await readInto(capture, reading, path)
       read.push(path)
+      continue
     }
+    entries.set(path, found.entry)
+    if (found.isBorrowed) reading.borrowed.set(path, found.entry)
   }
   await readMovedAgain(capture, reading, read)
   await adoptBorrowed(capture, reading)
@@ -172,6 +173,17 @@ export async function readContents(
     entries: isSorted ? entries : sorted(entries),
     touched: candidates === null ? changed : null,
   }
+}
+
+/** @returns what the index says of a file that cannot have changed since, `null` otherwise */
+export function untouchedEntry(
+  tracked: TrackedFiles | null,
+  inIndex: IndexEntry | undefined,
+  stamp: FileStamp,
+): CapturedEntry | null {
+  if (inIndex === undefined || tracked?.isUntouched(inIndex, stamp) !== true) return null
+  const { mode, size, inode, mtimeNs, ctimeNs } = stamp
+  return { mode, size, inode, mtimeNs, ctimeNs, id: inIndex.id, settled: true }
 }
 
 function sorted(entries: ReadonlyMap<BytePath, CapturedEntry>): Map<BytePath, CapturedEntry> {
@@ -217,7 +229,7 @@ async function readInto(capture: Capture, contents: Reading, path: BytePath): Pr
   if (reading.kind === 'read') {
     contents.entries.set(path, reading.entry)
     if (!reading.isStable) contents.unstable.add(path)
-    if (reading.entry.id === tracked && tracked !== known) contents.borrowed.add(path)
+    if (reading.entry.id === tracked && tracked !== known) contents.borrowed.set(path, reading.entry)
     return
   }
   if (reading.kind === 'unreadable') {
@@ -251,19 +263,16 @@ function createSeedRule(capture: Capture): () => boolean {
 
 /** Makes the snapshot independent of the user's objects; what cannot be had, or has another size, is read from disk. */
 async function adoptBorrowed(capture: Capture, contents: Reading): Promise<void> {
-  if (contents.borrowed.size === 0) return
+  const { own, user, signal } = capture
+  let sizes: ReadonlyMap<string, number> = (await capture.adoption) ?? new Map()
   const wanted = new Set<string>()
-  for (const path of contents.borrowed) wanted.add(contents.entries.get(path)?.id ?? '')
-  const early = await capture.adoption
-  const isEarly = early !== null && [...wanted].every((id) => early.has(id))
-  const sizes = isEarly
-    ? early
-    : await adoptObjects(capture.own, capture.user.objectsDirectory, wanted, capture.signal)
+  for (const { id } of contents.borrowed.values()) if (!sizes.has(id)) wanted.add(id)
+  if (wanted.size > 0)
+    sizes = new Map([...sizes, ...(await adoptObjects(own, user.objectsDirectory, wanted, signal))])
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
-  for (const path of contents.borrowed) {
-    await capture.pause()
-    const entry = contents.entries.get(path)
-    if (entry !== undefined && sizes.get(entry.id) !== entry.size)
-      await readInto(withoutIndex, contents, path)
+  for (const [path, { id, size }] of contents.borrowed) {
+    const pause = capture.pause()
+    if (pause !== undefined) await pause
+    if (sizes.get(id) !== size) await readInto(withoutIndex, contents, path)
   }
 }

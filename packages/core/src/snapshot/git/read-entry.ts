@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { isLink } from './build-trees.ts'
 import { pathResolver, type BytePath } from './byte-path.ts'
 import { isSameStamp, isSettled, type CapturedEntry, type FileStamp } from './capture-state.ts'
-import { lstatOrNull, stampOf } from './list-workspace.ts'
+import { lstatIfAllowed, stampOf } from './list-workspace.ts'
 import { objectId, writeLargeBlob, writeObject, type PrivateRepository } from './private-repository.ts'
 
 export interface EntrySource {
@@ -40,8 +40,8 @@ export async function readEntry(
   const target = pathResolver(source.path)(path)
   for (let attempt = 1; ; attempt += 1) {
     const readAtNs = BigInt(Date.now()) * 1_000_000n
-    const stats = lstatOrNull(target)
-    if (stats === null) return { kind: 'absent' }
+    const stats = lstatIfAllowed(target)
+    if (stats === null || stats === 'denied') return { kind: stats === null ? 'absent' : 'unreadable' }
     const kind = kindOf(stats)
     if (kind === 'directory' || kind === 'special-file') return { kind }
     const stamp = stampOf(stats)
@@ -54,14 +54,18 @@ export async function readEntry(
       if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP' && code !== 'EINVAL') throw error
       content = null
     }
-    const after = lstatOrNull(target)
-    const isStable = content !== null && after !== null && isSameStamp(stamp, stampOf(after))
+    const isStable = content !== null && isStillThere(target, stamp)
     if (content !== null && (isStable || attempt >= ATTEMPTS)) {
       const settled = isStable && isSettled(stamp, readAtNs)
       return { kind: 'read', entry: { ...stamp, id: content, settled }, isStable }
     }
     if (attempt > ATTEMPTS * 10) return { kind: 'unreadable' }
   }
+}
+
+function isStillThere(target: string | Buffer, stamp: FileStamp): boolean {
+  const stats = lstatIfAllowed(target)
+  return stats !== null && stats !== 'denied' && isSameStamp(stamp, stampOf(stats))
 }
 
 /** @returns the blob's id, or `null` when the file changed its length meanwhile */

@@ -6,7 +6,7 @@ import { compareBytes, fromBytePath, pathResolver, toBytePath, type BytePath } f
 import { captureWorkspace } from './capture.ts'
 import { assertPresent, compareStates, stateOf, type Delta, type StoredState } from './compare-states.ts'
 import { readOmitted } from './omitted-paths.ts'
-import { isEmptyDirectory, list, planRollback, preflight } from './plan-rollback.ts'
+import { findDirectoryModes, isEmptyDirectory, list, planRollback, preflight } from './plan-rollback.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { readSidecar } from './sidecar.ts'
 
@@ -65,7 +65,14 @@ export async function rollbackWorkspace(
   if (dryRun) return { ...result, guard: null, verified: false }
   try {
     await applyRollback(workspace, plan, signal)
-    const wrong = await findDifferences(workspace, { goal, guard, kept, isInScope, isUnknown })
+    const wrong = await findDifferences(workspace, {
+      goal,
+      guard,
+      kept,
+      isInScope,
+      isUnknown,
+      targetDirectories: plan.targetDirectories,
+    })
     if (wrong.length > 0) throw unproven(wrong)
   } catch (error) {
     await restoreGuard(workspace, guard, goal, error)
@@ -105,6 +112,7 @@ interface Proof {
   readonly isInScope: (path: BytePath) => boolean
   /** What the target says nothing about. */
   readonly isUnknown: (delta: Delta) => boolean
+  readonly targetDirectories: ReadonlySet<BytePath>
 }
 
 /**
@@ -112,8 +120,8 @@ interface Proof {
  * ignore rules may bring files into view that were never captured, and those are left alone. So is what the target
  * left out and later ignore rules brought into view.
  */
-async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<Delta[]> {
-  const { goal, guard, kept, isInScope, isUnknown } = proof
+async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<BytePath[]> {
+  const { goal, guard, kept, isInScope, isUnknown, targetDirectories } = proof
   const keepInView = [goal.tree, guard.tree]
   const { snapshot } = await captureWorkspace(workspace, { label: 'rollback_check', keepInView })
   const reached = stateOf(snapshot, workspace.path)
@@ -123,8 +131,10 @@ async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<D
   for (const { path, before } of await compareStates(workspace.own, guard, reached)) {
     if (before === null) appeared.add(path)
   }
+  const isIncluded = (path: BytePath) => isInScope(path) && !kept.has(path)
+  const wrongModes = findDirectoryModes(workspace, targetDirectories, goal, isIncluded)
   const resolve = pathResolver(workspace.path)
-  return deltas.filter((delta) => {
+  const wrong = deltas.filter((delta) => {
     const { path, before, after } = delta
     if (kept.has(path) || isUnknown(delta) || (after === null && appeared.has(path))) return false
     // A directory that holds something uncaptured stays; one that holds something kept is not empty.
@@ -135,6 +145,7 @@ async function findDifferences(workspace: GitWorkspace, proof: Proof): Promise<D
       [...kept].some((other) => other.startsWith(`${path}/`))
     )
   })
+  return [...wrong, ...wrongModes.filter(({ isThere }) => isThere)].map(({ path }) => path)
 }
 
 /** @throws `INTERNAL` when even that fails; the guard's tree is in the details */
@@ -150,7 +161,10 @@ async function restoreGuard(
     const now = await captureWorkspace(workspace, { label: 'rollback_recovery', keepInView })
     const deltas = await compareStates(workspace.own, stateOf(now.snapshot, workspace.path), guard)
     const written = new Set((await compareStates(workspace.own, guard, goal)).map(({ path }) => path))
-    const touchable = deltas.filter(({ path, after }) => after !== null || written.has(path))
+    const { unread } = readSidecar(workspace.own, guard.sidecar)
+    const touchable = deltas
+      .filter(({ path, after }) => after !== null || written.has(path))
+      .map((delta) => (unread.has(delta.path) ? withModeOnly(delta) : delta))
     const plan = await planRollback(workspace, touchable, guard, () => true)
     await applyRollback(workspace, plan)
   } catch (error) {
@@ -163,6 +177,12 @@ async function restoreGuard(
       },
     )
   }
+}
+
+/** The guard could not read this file, so that it knows its mode and not its content. */
+function withModeOnly(delta: Delta): Delta {
+  const { before, after } = delta
+  return before === null || after === null ? delta : { ...delta, before: { ...before, id: after.id } }
 }
 
 /** @throws `UNSAFE_PATH` for a path that leads out of the workspace */
@@ -193,8 +213,8 @@ function refusal(foreign: ReadonlySet<BytePath>): WorkspaceError {
   )
 }
 
-function unproven(deltas: readonly Delta[]): WorkspaceError {
-  const paths = deltas.map(({ path }) => fromBytePath(path))
+function unproven(wrong: readonly BytePath[]): WorkspaceError {
+  const paths = wrong.map(fromBytePath)
   return new WorkspaceError(
     'CONFLICT',
     `The rollback was undone: afterwards ${list(paths)} did not equal the target. Stop what writes there, then roll back again.`,

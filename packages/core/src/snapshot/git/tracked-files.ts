@@ -47,7 +47,7 @@ export async function readTrackedFiles(
     entry.mtimeNs === stamp.mtimeNs &&
     entry.ctimeNs === stamp.ctimeNs &&
     entry.size === stamp.size % 2 ** 32 &&
-    entry.inode === Number(BigInt.asUintN(32, stamp.inode)) &&
+    entry.inode === Number(stamp.inode) >>> 0 &&
     (entry.mode === LINK) === isLink(stamp.mode)
   return {
     entries,

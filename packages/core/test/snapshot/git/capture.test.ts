@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
+import { openSnapshotBackend } from '../../../src/snapshot/open-snapshot-backend.ts'
 import { changeList, createFixture, createScratch, runUserGit } from './git-fixture.ts'
 
 describe('what a snapshot says', () => {
@@ -451,6 +452,12 @@ describe('which directory is captured', () => {
     write('[s]cratch/file.txt', 'x')
     expect(await openGitBackend({ path: join(path, 'scratch/task'), stateDirectory })).toBeNull()
     expect(await openGitBackend({ path: join(path, '[s]cratch'), stateDirectory })).not.toBeNull()
+    const task = { path: join(path, 'scratch/task'), stateDirectory }
+    await expect(openSnapshotBackend({ ...task, strategy: 'git' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringContaining('is ignored by the git repository'),
+    })
+    expect((await openSnapshotBackend({ ...task, strategy: 'auto' })).name).toBe('hash')
   })
 
   it('may be a linked work tree, whose index is its own (case 35)', async () => {

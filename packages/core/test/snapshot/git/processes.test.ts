@@ -114,6 +114,68 @@ describe('files that cannot be read', () => {
   })
 })
 
+describe('files that cannot be read any more', () => {
+  function prepare() {
+    const fixture = createFixture()
+    const { path, stateDirectory } = fixture
+    for (const name of ['', 'src', 'a.txt', 'src/b.txt']) chownSync(join(path, name), 65534, 65534)
+    for (const name of [stateDirectory, join(path, '..')]) chownSync(name, 65534, 65534)
+    const run = async (program: string) =>
+      JSON.parse(
+        await outputOf(
+          startProcess(
+            fixture,
+            `const { chmodSync, writeFileSync } = await import('node:fs')
+            process.chdir(${JSON.stringify(path)})
+            ${program}`,
+            { uid: 65534, gid: 65534 },
+          ),
+        ),
+      )
+    return { ...fixture, run }
+  }
+
+  it('stay in view as they were, are counted, and come back with their modes', async () => {
+    const { run, path } = prepare()
+    const original = describeTree(path)
+    const output = await run(`
+      const before = await backend.capture({ label: 'before' })
+      chmodSync('a.txt', 0o000)
+      chmodSync('src', 0o000)
+      const after = await backend.capture({ label: 'after' })
+      const again = await backend.capture({ label: 'after', previous: before })
+      const changes = [await backend.changes(before, after), await backend.changes(before, again)]
+      const result = await backend.rollback(before, { expected: again })
+      const { ref } = await backend.capture({ label: 'x' })
+      console.log(JSON.stringify({ before, after, changes, result, ref }))`)
+    expect(output.after.coverage.complete).toBe(false)
+    expect(output.after.coverage.examples).toContainEqual({ path: 'src', reason: 'unreadable' })
+    expect(output.after.ref).not.toBe(output.before.ref)
+    for (const changes of output.changes) {
+      expect(changes).toMatchObject([{ path: 'a.txt', status: 'mode-changed', after: { mode: 0 } }])
+    }
+    expect(output.result).toMatchObject({ restored: ['a.txt', 'src'], deleted: [], verified: true })
+    expect(output.ref).toBe(output.before.ref)
+    expect(describeTree(path)).toEqual(original)
+  })
+
+  it('are not overwritten when nobody knows what is in them', async () => {
+    const { run, read } = prepare()
+    const output = await run(`
+      const before = await backend.capture({ label: 'before' })
+      writeFileSync('a.txt', 'secret')
+      chmodSync('a.txt', 0o000)
+      const after = await backend.capture({ label: 'after', previous: before })
+      const refused = await backend.rollback(before).then(() => null, ({ code, details }) => ({ code, details }))
+      chmodSync('a.txt', 0o644)
+      const unread = await backend.rollback(after)
+      console.log(JSON.stringify({ refused, unread }))`)
+    expect(output.refused).toEqual({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+    expect(output.unread).toMatchObject({ restored: [], deleted: [], verified: true })
+    expect(read('a.txt')).toBe('secret')
+  })
+})
+
 describe('a capture', () => {
   it('can be aborted, rejects with the reason, and the next one works', async () => {
     const { open, write } = createFixture()

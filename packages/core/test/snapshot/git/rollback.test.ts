@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -15,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { createFixture, describeTree, runUserGit } from './git-fixture.ts'
+import { changeList, createFixture, describeTree, runUserGit } from './git-fixture.ts'
 
 /** A workspace with something of each kind, and an agent that spoils all of it. */
 function prepare() {
@@ -66,6 +67,75 @@ describe('a rollback', () => {
     expect(result).toMatchObject({ verified: true, dryRun: false, kept: [], targetRef: before.ref })
     expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
   })
+
+  it('brings back the modes of directories, of deleted ones too, and leaves a foreign change of them alone', async () => {
+    const { open, path, write } = createFixture()
+    write('closed/in/c.txt', 'c')
+    for (const [name, mode] of [
+      ['closed', 0o700],
+      ['closed/in', 0o750],
+      ['src', 0o755],
+    ] as const)
+      chmodSync(join(path, name), mode)
+    const modes = () => ['closed', 'closed/in', 'src'].map((name) => lstatSync(join(path, name)).mode & 0o777)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    rmSync(join(path, 'closed'), { recursive: true })
+    chmodSync(join(path, 'src'), 0o770)
+    const after = await backend.capture({ label: 'after', previous: before })
+    expect(await changeList(backend, before, after)).toEqual(['deleted closed/in/c.txt'])
+    const plan = await backend.rollback(before, { expected: after, dryRun: true })
+    expect(plan.restored).toEqual(['closed/in/c.txt', 'src'])
+    expect(await backend.rollback(before, { expected: after })).toMatchObject({
+      restored: plan.restored,
+      verified: true,
+    })
+    expect(modes()).toEqual([0o700, 0o750, 0o755])
+    expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
+
+    chmodSync(join(path, 'src'), 0o711)
+    await expect(backend.rollback(before, { expected: before })).rejects.toMatchObject({
+      code: 'CONFLICT',
+      details: { paths: ['src'] },
+    })
+    expect(await backend.rollback(before, { expected: before, onForeignEdits: 'keep' })).toMatchObject({
+      kept: ['src'],
+    })
+    expect(modes()).toEqual([0o700, 0o750, 0o711])
+    await backend.rollback(before)
+    expect(modes()).toEqual([0o700, 0o750, 0o755])
+  })
+
+  it.each(['one file', 'everything'])(
+    'says what is lost when %s in a pack has been overwritten in place, and undoes what it did',
+    async (part) => {
+      const { open, path, write, git, ageFiles, stateDirectory } = createFixture()
+      write('z.bin', randomBytes(100_000))
+      git('add', '-A')
+      git('commit', '-q', '-m', 'large')
+      git('repack', '-q', '-a', '-d')
+      ageFiles()
+      const backend = await open()
+      const before = await backend.capture({ label: 'before' })
+      write('a.txt', 'changed')
+      write('z.bin', 'changed')
+      const after = await backend.capture({ label: 'after', previous: before })
+      const packs = join(stateDirectory, 'git/sha1/objects/pack')
+      const name = readdirSync(packs).find((each) => each.endsWith('.pack')) ?? ''
+      const bytes = readFileSync(join(packs, name))
+      const blob = bytes.length - 90_000
+      bytes.fill(0x55, part === 'one file' ? blob : 14, part === 'one file' ? blob + 1000 : bytes.length - 20)
+      chmodSync(join(packs, name), 0o600)
+      writeFileSync(join(packs, name), bytes)
+      const spoilt = describeTree(path)
+      const details = part === 'one file' ? { path: 'z.bin', packs: [name] } : { packs: [name] }
+      await expect(backend.rollback(before)).rejects.toMatchObject({ code: 'CORRUPT', details })
+      expect(describeTree(path)).toEqual(spoilt)
+      if (part === 'everything')
+        await expect(backend.changes(before, after)).rejects.toMatchObject({ code: 'CORRUPT', details })
+      else expect(await backend.rollback(before, { paths: ['a.txt'] })).toMatchObject({ verified: true })
+    },
+  )
 
   it('can be undone, and the undo too, by rolling back to the guard (case 60)', async () => {
     const { open, path, spoil } = prepare()

@@ -1,0 +1,99 @@
+import { WorkspaceError } from '../../errors.ts'
+import { splitRecords, type BytePath } from './byte-path.ts'
+import type { CaptureState } from './capture-state.ts'
+import { runGit } from './git-command.ts'
+import type { WorkspaceListing } from './list-workspace.ts'
+import { privateCall, type PrivateRepository } from './private-repository.ts'
+import type { Capture, RecalledEntry } from './read-contents.ts'
+
+/** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list. */
+export async function pathsInView(
+  capture: Pick<Capture, 'last' | 'listing' | 'own' | 'signal'>,
+  trees: readonly string[],
+): Promise<Set<BytePath>> {
+  const { last, listing, own, signal } = capture
+  const paths = new Set<BytePath>()
+  for (const directory of listing.unreadableDirectories) {
+    const below = `${directory}/`
+    for (const path of last?.entries.paths() ?? []) if (path.startsWith(below)) paths.add(path)
+  }
+  const isUnchanged = last !== null && listing === last && last.isAsListed
+  const ofLast =
+    last === null || isUnchanged || trees.length === 0 ? [] : unlisted(last.entries.paths(), listing)
+  for (const tree of new Set(trees)) {
+    const { all, added, removed } = await namesOf(own, last?.tree ?? null, tree, signal)
+    for (const path of unlisted(all ?? added, listing)) paths.add(path)
+    if (all === null) for (const path of ofLast) if (!removed.has(path)) paths.add(path)
+  }
+  return paths
+}
+
+interface TreeNames {
+  /** `null` when they are those of the last capture, without the removed and with the added ones. */
+  readonly all: readonly BytePath[] | null
+  readonly added: readonly BytePath[]
+  readonly removed: ReadonlySet<BytePath>
+}
+
+async function namesOf(
+  own: PrivateRepository,
+  last: string | null,
+  tree: string,
+  signal: AbortSignal | undefined,
+): Promise<TreeNames> {
+  const added: BytePath[] = []
+  const removed = new Set<BytePath>()
+  if (last === tree) return { all: null, added, removed }
+  if (last !== null) {
+    try {
+      const shape = ['-r', '-z', '--name-status', '--no-renames']
+      const output = await runGit(privateCall(own, ['diff-tree', ...shape, last, tree], { signal }))
+      const records = splitRecords(output)
+      for (let at = 0; at + 1 < records.length; at += 2) {
+        const path = records[at + 1] ?? ''
+        if (records[at] === 'A') added.push(path)
+        if (records[at] === 'D') removed.add(path)
+      }
+      return { all: null, added, removed }
+    } catch (error) {
+      if (!WorkspaceError.is(error, 'UNAVAILABLE')) throw error
+    }
+  }
+  const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', '--name-only', tree], { signal }))
+  return { all: splitRecords(output), added, removed }
+}
+
+export function unlisted(paths: Iterable<BytePath>, listing: WorkspaceListing): BytePath[] {
+  const listed = listing.listed()
+  return [...paths].filter((path) => !listed.has(path))
+}
+
+/** For files that cannot be read now: what the last capture, or else the trees that are to stay in view, have. */
+export function recaller(
+  own: PrivateRepository,
+  last: CaptureState | null,
+  keepInView: readonly string[],
+  signal: AbortSignal | undefined,
+): Capture['recall'] {
+  let stored: Promise<Map<BytePath, RecalledEntry>> | null = null
+  return async (path) =>
+    last?.entries.map().get(path) ?? (await (stored ??= readTrees(own, keepInView, signal))).get(path)
+}
+
+async function readTrees(
+  own: PrivateRepository,
+  trees: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<Map<BytePath, RecalledEntry>> {
+  const found = new Map<BytePath, RecalledEntry>()
+  for (const tree of trees) {
+    const output = await runGit(privateCall(own, ['ls-tree', '-r', '-z', tree], { signal }))
+    for (const record of splitRecords(output)) {
+      const end = record.indexOf('\t')
+      const [mode = '', , id = ''] = record.slice(0, end).split(' ')
+      const path = record.slice(end + 1)
+      if (!found.has(path)) found.set(path, { id, mode: Number.parseInt(mode, 8) })
+    }
+  }
+  return found
+}
