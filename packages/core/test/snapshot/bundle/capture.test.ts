@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
+import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 import { createFixture, describeTree } from './bundle-fixture.ts'
 
 it('gives equal refs for equal states, whatever the times, and another for any other state', async () => {
@@ -251,7 +252,7 @@ it('removes the oldest of the other ones, and what only they needed, when all ta
       bytes.writeUInt32LE((state = (state * 1_664_525 + 1_013_904_223) >>> 0), at)
     return bytes
   }
-  const taken = []
+  const taken: Snapshot[] = []
   for (let step = 0; step < 30; step += 1) {
     write('noise.bin', noise(step))
     taken.push(await backend.capture({ label: 'x' }))

@@ -444,6 +444,8 @@ describe('a rollback that fails on the way', () => {
     const child = runDisturbed(path, stateDirectory, before, 'kill', 100)
     expect(child.signal).toBe('SIGKILL')
     expect(readdirSync(join(path, 'many')).some((name) => name.startsWith('.ws-rollback-'))).toBe(true)
+    await backend.capture({ label: 'after the crash' })
+    expect(readdirSync(join(path, 'many')).filter((name) => name.startsWith('.ws-rollback-'))).toEqual([])
     const result = await backend.rollback(before)
     expect(result.verified).toBe(true)
     expect(describeTree(path)).toEqual(original)
