@@ -22,7 +22,7 @@ import {
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { compareBytes, fromBytePath, joinPath, parentOf, pathResolver, type BytePath } from './byte-path.ts'
-import { lstatOrNull } from './list-workspace.ts'
+import { lstatOrNull } from './file-stamp.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import { readBlobs, type PrivateRepository } from './private-repository.ts'
 import { explainLoss } from './explain-loss.ts'

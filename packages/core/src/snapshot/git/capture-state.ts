@@ -1,3 +1,4 @@
+import { type FileStamp } from './file-stamp.ts'
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import { crc32 } from 'node:zlib'
@@ -15,22 +16,6 @@ import {
 } from './entry-table.ts'
 import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
-
-/** What the file system said about a path when its content was read. */
-export interface FileStamp {
-  /** Type and permission bits (`st_mode`). */
-  readonly mode: number
-  readonly size: number
-  readonly inode: bigint
-  readonly mtimeNs: bigint
-  readonly ctimeNs: bigint
-}
-
-export interface CapturedEntry extends FileStamp {
-  readonly id: string
-  /** False when the content may have changed after it was read without moving the stamp; such an entry is read again. */
-  readonly settled: boolean
-}
 
 export interface CapturedDirectory extends FileStamp {
   readonly settled: boolean
@@ -75,28 +60,6 @@ export interface CaptureState {
 
 const FORMAT = 3
 const HEADER_BYTES = 8
-
-const LONGEST_STEP_NS = 2_100_000_000n
-
-/**
- * Timestamps move in steps of the kernel's clock tick (up to 10 ms), or of up to 2 seconds on file systems without
- * fractions. A change within the step of the last read can hide; what is younger than this is not settled.
- */
-export function isSettled(stamp: Pick<FileStamp, 'ctimeNs'>, readAtNs: bigint): boolean {
-  if (stamp.ctimeNs + LONGEST_STEP_NS < readAtNs) return true
-  const step = stamp.ctimeNs % 1_000_000_000n === 0n ? LONGEST_STEP_NS : 50_000_000n
-  return stamp.ctimeNs + step < readAtNs
-}
-
-export function isSameStamp(left: FileStamp, right: FileStamp): boolean {
-  return (
-    left.ctimeNs === right.ctimeNs &&
-    left.mtimeNs === right.mtimeNs &&
-    left.inode === right.inode &&
-    left.size === right.size &&
-    left.mode === right.mode
-  )
-}
 
 export interface CaptureStateFile {
   load(): CaptureState | null

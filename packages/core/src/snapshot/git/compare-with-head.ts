@@ -1,11 +1,12 @@
 import { splitRecords, type BytePath } from './byte-path.ts'
-import type { CapturedEntry, CaptureState } from './capture-state.ts'
+import type { CapturedEntry } from './file-stamp.ts'
+import type { CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
-import { lstatOrNull } from './list-workspace.ts'
+import { lstatOrNull } from './file-stamp.ts'
 import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
 import { readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
 import type { HeadState } from './read-head.ts'
-import type { UserRepository } from './user-repository.ts'
+import type { UserRepository } from './repository-layout.ts'
 
 interface Comparison {
   readonly head: HeadState

@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import type { BytePath } from './byte-path.ts'
-import type { CapturedEntry, FileStamp } from './capture-state.ts'
+import type { CapturedEntry, FileStamp } from './file-stamp.ts'
 
 /** The captured files and links, sorted by path. */
 export interface EntryTable {

@@ -12,9 +12,9 @@ import {
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { isSettled } from './capture-state.ts'
-import { lstatIfAllowed } from './list-workspace.ts'
-import type { UserRepository } from './user-repository.ts'
+import { isSettled } from './file-stamp.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
+import type { UserRepository } from './repository-layout.ts'
 
 /**
  * What git said about a repository, and what that rests on. Starting git several times to open a workspace would take

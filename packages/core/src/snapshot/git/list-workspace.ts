@@ -1,17 +1,12 @@
-import { copyFileSync, lstatSync, readdirSync, rmSync, type BigIntStats, type Dirent } from 'node:fs'
+import { type UserRepository } from './repository-layout.ts'
+import { type FileStamp, isSettled, isSameStamp, stampOf, lstatIfAllowed } from './file-stamp.ts'
+import { copyFileSync, readdirSync, rmSync, type Dirent } from 'node:fs'
 import { join } from 'node:path'
 import { compareBytes, joinPath, pathResolver, splitRecords, type BytePath } from './byte-path.ts'
-import {
-  isSameStamp,
-  isSettled,
-  type CapturedDirectory,
-  type CaptureState,
-  type FileStamp,
-} from './capture-state.ts'
+import { type CapturedDirectory, type CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
 import type { Pause } from './pause.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
-import type { UserRepository } from './user-repository.ts'
 
 /** What there is in the workspace, by git's ignore rules. */
 export type WorkspaceListing = Pick<
@@ -178,35 +173,5 @@ function copyExcludes(source: ListingSource): void {
     const code = (error as NodeJS.ErrnoException).code ?? ''
     if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)) throw error
     rmSync(copy, { force: true })
-  }
-}
-
-export function stampOf(stats: BigIntStats): FileStamp {
-  return {
-    mode: Number(stats.mode),
-    size: Number(stats.size),
-    inode: stats.ino,
-    mtimeNs: stats.mtimeNs,
-    ctimeNs: stats.ctimeNs,
-  }
-}
-
-/** @returns `null` when there is nothing */
-export function lstatOrNull(path: string | Buffer): BigIntStats | null {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    if (code === 'ENOTDIR' || code === 'ELOOP') return null
-    throw error
-  }
-}
-
-export function lstatIfAllowed(path: string | Buffer): BigIntStats | null | 'denied' {
-  try {
-    return lstatOrNull(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return 'denied'
-    throw error
   }
 }

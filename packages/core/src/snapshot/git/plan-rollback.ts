@@ -9,10 +9,10 @@ import {
   splitRecords,
   type BytePath,
 } from './byte-path.ts'
-import { isSameStamp, type CapturedEntry } from './capture-state.ts'
+import { isSameStamp, type CapturedEntry } from './file-stamp.ts'
 import type { Delta, EntrySide, StoredState } from './compare-states.ts'
 import { runGit } from './git-command.ts'
-import { lstatIfAllowed, lstatOrNull, stampOf } from './list-workspace.ts'
+import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
 import { readSidecar, USUAL_DIRECTORY_MODE } from './sidecar.ts'
 

@@ -1,22 +1,17 @@
 import { isLink } from './build-trees.ts'
 import { compareBytes, parentOf, pathResolver, type BytePath } from './byte-path.ts'
-import {
-  isSameStamp,
-  type CapturedEntry,
-  type CaptureState,
-  type CaptureStateFile,
-  type FileStamp,
-  type PathSet,
-} from './capture-state.ts'
+import { isSameStamp, type CapturedEntry, type FileStamp } from './file-stamp.ts'
+import { type CaptureState, type CaptureStateFile, type PathSet } from './capture-state.ts'
 import type { EntryTable } from './entry-table.ts'
-import { lstatIfAllowed, lstatOrNull, stampOf, type WorkspaceListing } from './list-workspace.ts'
+import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
+import { type WorkspaceListing } from './list-workspace.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptObjects, type PrivateRepository } from './private-repository.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { mayConvertContent, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
-import type { UserRepository } from './user-repository.ts'
+import type { UserRepository } from './repository-layout.ts'
 
 export interface GitWorkspace {
   /** Real path. */

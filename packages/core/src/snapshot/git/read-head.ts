@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { runGit } from './git-command.ts'
-import type { UserRepository } from './user-repository.ts'
+import type { UserRepository } from './repository-layout.ts'
 
 export interface HeadState {
   readonly commit: string | null

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isLink } from './build-trees.ts'
 import { splitRecords, type BytePath } from './byte-path.ts'
-import { isSettled, type FileStamp } from './capture-state.ts'
+import { isSettled, type FileStamp } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
-import { lstatOrNull } from './list-workspace.ts'
+import { lstatOrNull } from './file-stamp.ts'
 import { readUserIndex, type IndexEntry } from './user-index.ts'
-import type { UserRepository } from './user-repository.ts'
+import type { UserRepository } from './repository-layout.ts'
 
 /** What the user's index knows about the workspace's files. */
 export interface TrackedFiles {

@@ -1,27 +1,11 @@
+import { type UserRepository } from './repository-layout.ts'
 import { lstat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { toBytePath, type BytePath } from './byte-path.ts'
+import { toBytePath } from './byte-path.ts'
 import { askGit, runGit } from './git-command.ts'
 import { gitBinaryStamp, layoutEvidence, readKnownLayout, rememberLayout } from './known-layout.ts'
-
-/** Where the parts of the user's repository are. All of them are only ever read. */
-export interface UserRepository {
-  /** Top of the work tree. */
-  readonly topLevel: string
-  /** Where the workspace lies below the top: empty, or a path that ends in `/`. */
-  readonly prefix: BytePath
-  readonly gitDirectory: string
-  readonly indexFile: string
-  readonly objectsDirectory: string
-  readonly format: 'sha1' | 'sha256'
-  /** Ignore rules besides the `.gitignore` files: `info/exclude`, and `core.excludesFile` of any level. */
-  readonly excludeFile: string
-  readonly globalExcludesFile: string
-  /** Attributes besides the `.gitattributes` files. */
-  readonly attributeFiles: readonly string[]
-}
 
 const layoutQuestions = [
   'rev-parse',

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isSettled } from '../../../src/snapshot/git/capture-state.ts'
+import { isSettled } from '../../../src/snapshot/git/file-stamp.ts'
 
 const second = 1_000_000_000n
 

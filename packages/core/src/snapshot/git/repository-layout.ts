@@ -1,0 +1,18 @@
+import type { BytePath } from './byte-path.ts'
+
+/** Where the parts of the user's repository are. All of them are only ever read. */
+export interface UserRepository {
+  /** Top of the work tree. */
+  readonly topLevel: string
+  /** Where the workspace lies below the top: empty, or a path that ends in `/`. */
+  readonly prefix: BytePath
+  readonly gitDirectory: string
+  readonly indexFile: string
+  readonly objectsDirectory: string
+  readonly format: 'sha1' | 'sha256'
+  /** Ignore rules besides the `.gitignore` files: `info/exclude`, and `core.excludesFile` of any level. */
+  readonly excludeFile: string
+  readonly globalExcludesFile: string
+  /** Attributes besides the `.gitattributes` files. */
+  readonly attributeFiles: readonly string[]
+}
