@@ -77,7 +77,9 @@ export async function applyUpdate(
   return kept
 }
 
-/** Takes back what {@link applyUpdate} has done of a journal. What somebody changed meanwhile stays as it is. */
+/**
+ * Takes back what {@link applyUpdate} has done of a journal, or what is left of that. There is no way forward from here.
+ */
 export async function undoUpdate(
   work: string,
   target: string,
@@ -193,9 +195,13 @@ function moveEntry({ directory, fresh, parked }: Place, { name, number, goes, co
   const to = childPath(parked, String(number))
   const coming = comes ? lstatOrNull(from) : null
   if (comes && coming === null) return true
-  const isParked = goes !== null && lstatOrNull(to) !== null
-  if (!isParked) {
-    const found = lstatOrNull(path)
+  const old = goes === null ? null : lstatOrNull(to)
+  const found = lstatOrNull(path)
+  if (goes !== null && old !== null) {
+    // Parked under a second name, and killed before the new file took its place: it may have been written to since.
+    const isFree = found === null || (found.ino === old.ino && isUnwritten(found, goes))
+    if (!isFree) return false
+  } else {
     if (goes === null) {
       if (found !== null) return false
     } else {
@@ -213,12 +219,12 @@ function moveBack({ directory, fresh, parked }: Place, { name, number, goes, com
   const old = childPath(parked, String(number))
   const back = childPath(fresh, String(number))
   if (goes === null) {
-    if (comes && lstatOrNull(back) === null) renameEntry(path, back)
+    if (comes && lstatOrNull(back) === null && lstatOrNull(path) !== null) renameEntry(path, back)
     return
   }
   if (lstatOrNull(old) === null) return
-  if (comes && lstatOrNull(back) === null && lstatOrNull(path)?.isDirectory() !== goes.isDirectory)
-    renameEntry(path, back)
+  const present = comes && lstatOrNull(back) === null ? lstatOrNull(path) : null
+  if (present !== null && present.isDirectory() !== goes.isDirectory) renameEntry(path, back)
   renameEntry(old, path)
 }
 
@@ -295,15 +301,20 @@ export function openAccessible(parent: DirectoryHandle, name: ByteString): Direc
 export function foundEntry(stats: BigIntStats): FoundEntry {
   const isDirectory = stats.isDirectory()
   const ctimeNs = isDirectory || stats.nlink === 1n ? stats.ctimeNs.toString() : null
-  return { isDirectory, inode: stats.ino.toString(), ctimeNs }
+  return { isDirectory, inode: stats.ino.toString(), mtimeNs: stats.mtimeNs.toString(), ctimeNs }
 }
 
 function isStill(stats: BigIntStats, found: FoundEntry): boolean {
   return (
     stats.isDirectory() === found.isDirectory &&
-    stats.ino.toString() === found.inode &&
+    isUnwritten(stats, found) &&
     (found.ctimeNs === null || stats.ctimeNs.toString() === found.ctimeNs)
   )
+}
+
+/** A second name changes the change time of a file, and nothing else of it. */
+function isUnwritten(stats: BigIntStats, found: FoundEntry): boolean {
+  return stats.ino.toString() === found.inode && stats.mtimeNs.toString() === found.mtimeNs
 }
 
 function lstatOrNull(path: string | Buffer): BigIntStats | null {

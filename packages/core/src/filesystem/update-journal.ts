@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import type { ByteString } from './directory-handle.ts'
@@ -47,6 +47,7 @@ export interface FieldsUpdate {
 export interface FoundEntry {
   readonly isDirectory: boolean
   readonly inode: string
+  readonly mtimeNs: string
   /** `null` where it says nothing. */
   readonly ctimeNs: string | null
 }
@@ -57,12 +58,9 @@ export interface EntryFields {
   readonly nanoseconds: number
 }
 
-/**
- * Marks in a work directory that tell how far its process came. By their names they are the last to go when it is
- * removed entry by entry.
- */
-export const UPDATE_APPLIED = 'update-applied'
-export const SWAP_BEGUN = 'update-swapping'
+const WRITTEN = 'journal'
+const APPLIED = 'journal-applied'
+const UNDOING = 'journal-undoing'
 
 const HEADER = 'ws-update 1'
 const FOOTER = 'end'
@@ -72,19 +70,37 @@ export function writeJournal(work: string, journal: UpdateJournal): void {
   const lines = [HEADER, ...journal.directories.map((directory) => JSON.stringify(directory))]
   const temporary = join(work, 'journal.new')
   writeFileSync(temporary, `${lines.join('\n')}\n${FOOTER}\n`, { flag: 'wx', mode: 0o600 })
-  renameSync(temporary, join(work, 'journal'))
+  renameSync(temporary, join(work, WRITTEN))
 }
 
 /** The update is made; what is left in the work directory is rubbish. */
 export function closeJournal(work: string): void {
-  renameSync(join(work, 'journal'), join(work, UPDATE_APPLIED))
+  renameSync(join(work, WRITTEN), join(work, APPLIED))
+}
+
+export function isApplied(work: string): boolean {
+  return existsSync(join(work, APPLIED))
+}
+
+/** From here on there is only the way back: what came in is overwritten by what was there. */
+export function beginUndo(work: string): void {
+  renameSync(join(work, WRITTEN), join(work, UNDOING))
 }
 
 /** `null`: none was written, so nothing was changed. @throws `CORRUPT` */
 export function readJournal(work: string): UpdateJournal | null {
+  return readJournalFile(work, WRITTEN)
+}
+
+/** The journal of an update that is being taken back. @throws `CORRUPT` */
+export function readUndoneJournal(work: string): UpdateJournal | null {
+  return readJournalFile(work, UNDOING)
+}
+
+function readJournalFile(work: string, name: string): UpdateJournal | null {
   let text: string
   try {
-    text = readFileSync(join(work, 'journal'), 'utf8')
+    text = readFileSync(join(work, name), 'utf8')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null
     throw error
@@ -142,6 +158,7 @@ function isFound(value: unknown): boolean {
     isRecord(value) &&
     typeof value['isDirectory'] === 'boolean' &&
     typeof value['inode'] === 'string' &&
+    typeof value['mtimeNs'] === 'string' &&
     (value['ctimeNs'] === null || typeof value['ctimeNs'] === 'string')
   )
 }

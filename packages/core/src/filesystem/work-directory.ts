@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { applyUpdate } from './apply-update.ts'
+import { applyUpdate, undoUpdate } from './apply-update.ts'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
 import {
@@ -21,9 +21,9 @@ import {
   type ProcessIdentity,
 } from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
-import { finishEntrySwap } from './swap-directory.ts'
+import { finishEntrySwap, isMovingIn, readFilling, setRootFields } from './swap-directory.ts'
 import { timeSlice } from './time-slice.ts'
-import { closeJournal, readJournal, SWAP_BEGUN, UPDATE_APPLIED } from './update-journal.ts'
+import { closeJournal, isApplied, readJournal, readUndoneJournal } from './update-journal.ts'
 
 /**
  * A private directory on the file system of `target`, in which its next content is prepared as `new` and its last one
@@ -56,7 +56,7 @@ export function createWorkDirectory(target: string, isInside: boolean): WorkDire
       path,
       target,
       isInside: inside,
-      remove: () => removeWorkDirectory(path),
+      remove: () => removeWorkDirectory(path, outcomeOf(path)),
       holdsOldContent: () => findNames(join(path, 'old')).length > 0,
     }
   }
@@ -87,7 +87,7 @@ export async function recoverDirectory(target: string): Promise<Recovery | null>
   for (const work of found) {
     if (!isAbandoned(work, path)) continue
     // The rename claims it: of two processes that come to clean up, one finds it gone.
-    const claimed = join(dirname(work), workName(tag))
+    const claimed = join(dirname(work), `${workName(tag)}${settledSuffix(work)}`)
     try {
       renameSync(work, claimed)
       writeFileSync(join(claimed, 'owner'), JSON.stringify(currentProcessIdentity()), { mode: 0o600 })
@@ -95,13 +95,15 @@ export async function recoverDirectory(target: string): Promise<Recovery | null>
       if (errnoOf(error) === 'ENOENT') continue
       throw error
     }
+    let outcome: Recovery
     try {
-      recovery = await finishWork(claimed, path)
+      outcome = await finishWork(claimed, path)
     } catch (error) {
       abandonWorkDirectory(claimed)
       throw error
     }
-    await removeWorkDirectory(claimed)
+    await removeWorkDirectory(claimed, outcome)
+    if (recovery !== 'completed') recovery = outcome
   }
   return recovery
 }
@@ -118,21 +120,45 @@ export function abandonWorkDirectory(path: string): void {
 }
 
 async function finishWork(work: string, target: string): Promise<Recovery> {
+  const settled = settledOutcome(work)
+  if (settled !== null) return settled
+  const undone = readUndoneJournal(work)
+  if (undone !== null) {
+    await undoUpdate(work, target, undone, timeSlice())
+    return 'undone'
+  }
   const journal = readJournal(work)
   if (journal !== null) {
     await applyUpdate(work, target, journal, 'keep', timeSlice())
     closeJournal(work)
     return 'completed'
   }
-  if (existsSync(join(work, UPDATE_APPLIED))) return 'completed'
   finishEntrySwap(work, target)
+  const filling = readFilling(work)
+  if (filling !== null && isMovingIn(work)) setRootFields(target, filling)
+  const outcome = outcomeOf(work)
   const old = join(work, 'old')
-  if (!existsSync(target) && existsSync(old)) {
-    renameSync(old, target)
-    return 'undone'
-  }
-  const isReplaced = existsSync(join(work, SWAP_BEGUN)) && !existsSync(join(work, 'new'))
-  return isReplaced || existsSync(join(work, 'moving-in')) ? 'completed' : 'undone'
+  if (outcome === 'undone' && !existsSync(target) && existsSync(old)) renameSync(old, target)
+  return outcome
+}
+
+/** Which content the target has, by what a work directory holds that nobody has begun to remove. */
+function outcomeOf(work: string): Recovery {
+  if (isApplied(work) || isMovingIn(work)) return 'completed'
+  const isSwapped =
+    !existsSync(join(work, 'new')) && (existsSync(join(work, 'old')) || readFilling(work) !== null)
+  return isSwapped ? 'completed' : 'undone'
+}
+
+/** What a name ends with once its directory is only rubbish: it still tells when all that it held is gone. */
+function settledSuffix(work: string): string {
+  const outcome = settledOutcome(work)
+  return outcome === null ? '' : `-${outcome}`
+}
+
+function settledOutcome(work: string): Recovery | null {
+  if (work.endsWith('-completed')) return 'completed'
+  return work.endsWith('-undone') ? 'undone' : null
 }
 
 /** The target by its real path: a link to the directory is the caller's own way of naming it. */
@@ -193,10 +219,20 @@ function ownerByName(work: string): ProcessIdentity {
   return { ...currentProcessIdentity(), pid: Number(pid), startTicks: startTicks === '0' ? null : startTicks }
 }
 
-async function removeWorkDirectory(path: string): Promise<void> {
-  const parent = openRoot(toByteString(dirname(path)))
+async function removeWorkDirectory(path: string, outcome: Recovery): Promise<void> {
+  let settled = path
+  if (settledOutcome(path) === null) {
+    settled = `${path}-${outcome}`
+    try {
+      renameSync(path, settled)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return
+      throw error
+    }
+  }
+  const parent = openRoot(toByteString(dirname(settled)))
   try {
-    await removeTree(parent, toByteString(basename(path)))
+    await removeTree(parent, toByteString(basename(settled)))
   } finally {
     closeDirectory(parent)
   }

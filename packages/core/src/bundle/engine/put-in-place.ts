@@ -1,27 +1,10 @@
-import {
-  chownSync,
-  closeSync,
-  fchmodSync,
-  fstatSync,
-  futimesSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  unlinkSync,
-} from 'node:fs'
+import { chownSync, lstatSync, mkdirSync, type BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { applyUpdate, undoUpdate } from '../../filesystem/apply-update.ts'
-import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
-import { fileTime } from '../../filesystem/file-time.ts'
-import { swapDirectory } from '../../filesystem/swap-directory.ts'
+import { fillDirectory, isMovingIn, type RootFields } from '../../filesystem/swap-directory.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
-import {
-  closeJournal,
-  SWAP_BEGUN,
-  writeJournal,
-  type UpdateJournal,
-} from '../../filesystem/update-journal.ts'
+import { beginUndo, closeJournal, writeJournal, type UpdateJournal } from '../../filesystem/update-journal.ts'
 import type { WorkDirectory } from '../../filesystem/work-directory.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { KEPT_MODE_BITS } from './stage-state.ts'
@@ -42,13 +25,10 @@ export async function updateInPlace(
     await applyUpdate(work.path, target, journal, 'refuse', timeSlice())
   } catch (error) {
     try {
+      beginUndo(work.path)
       await undoUpdate(work.path, target, journal, timeSlice())
     } catch (second) {
-      throw new HalfDone(
-        'UNAVAILABLE',
-        `${JSON.stringify(target)} is between two states: putting files in place failed, and so did taking them back. Load again to end it.`,
-        { cause: new AggregateError([error, second]), details: { path: target } },
-      )
+      throw halfDone(target, new AggregateError([error, second]))
     }
     throw error
   }
@@ -70,26 +50,26 @@ export function putInPlace(
   ) {
     chownSync(fresh, Number(old.uid), Number(old.gid))
   }
-  const mark = join(work.path, SWAP_BEGUN)
-  closeSync(openSync(mark, 'wx', 0o600))
   try {
-    swapDirectory(work.path, target, work.isInside)
+    fillDirectory(work.path, target, work.isInside, rootFields(old, fields))
   } catch (error) {
-    unlinkSync(mark)
+    if (isMovingIn(work.path)) throw halfDone(target, error)
     throw error
   }
-  const handle = openRoot(toByteString(target))
-  try {
-    if (fields === null) {
-      if (old === null) fchmodSync(handle.fd, 0o777 & ~process.umask())
-      else fchmodSync(handle.fd, Number(old.mode & 0o7777n))
-      return
-    }
-    const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
-    if ((fstatSync(handle.fd).mode & 0o7777) !== (fields.mode & KEPT_MODE_BITS))
-      fchmodSync(handle.fd, fields.mode & KEPT_MODE_BITS)
-    futimesSync(handle.fd, time, time)
-  } finally {
-    closeDirectory(handle)
+}
+
+function rootFields(old: BigIntStats | null, fields: VersionRecord['root'] | null): RootFields {
+  if (fields === null) {
+    return { mode: old === null ? 0o777 & ~process.umask() : Number(old.mode & 0o7777n), mtime: null }
   }
+  const { mode, mtimeSeconds: seconds, mtimeNanoseconds: nanoseconds } = fields
+  return { mode: mode & KEPT_MODE_BITS, mtime: { seconds, nanoseconds } }
+}
+
+function halfDone(target: string, cause: unknown): HalfDone {
+  return new HalfDone(
+    'UNAVAILABLE',
+    `${JSON.stringify(target)} is between two states: putting files in place failed, and so did taking them back. Load again to end it.`,
+    { cause, details: { path: target } },
+  )
 }

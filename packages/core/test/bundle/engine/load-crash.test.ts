@@ -1,17 +1,21 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { localStore } from '@ws/store-local'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
@@ -19,6 +23,7 @@ import { openRepository, type Repository } from '../../../src/bundle/engine/repo
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { listTree } from '../tree-listing.ts'
+import type { Death, DyingLoad } from './dying-load.ts'
 import { storeTree } from './store-tree.ts'
 
 let base = ''
@@ -26,7 +31,6 @@ let target = ''
 let repository: Repository
 let oldVersion: VersionRecord
 let newVersion: VersionRecord
-let oldTree: ReturnType<typeof listTree>
 let newTree: ReturnType<typeof listTree>
 
 beforeEach(async () => {
@@ -41,7 +45,6 @@ beforeEach(async () => {
   repository = await openRepository(localStore({ root: join(base, 'store') }))
   oldVersion = await storeTree(repository, source)
   await loadDirectory(repository, oldVersion, target, { cacheDirectory: null })
-  oldTree = listTree(target)
   rmSync(join(source, 'gone'), { recursive: true })
   unlinkSync(join(source, 'kind'))
   mkdirSync(join(source, 'kind/inner'), { recursive: true })
@@ -83,45 +86,156 @@ function loadInChild(directory: string, killAt: number): { steps: number; isKill
   return { steps: Number(/steps (\d+)/.exec(child.stdout)?.[1] ?? 0), isKilled: child.signal === 'SIGKILL' }
 }
 
-/** Kills at each of so many steps, spread over all of them, the last one included. */
-function* spread(steps: number, kills: number): Generator<number> {
-  for (let kill = 1; kill <= Math.min(kills, steps); kill += 1)
-    yield Math.ceil((kill * steps) / Math.min(kills, steps))
+/** In one process, so that there is time for all of them: it dies in each directory at the given step. */
+function dieIn(jobs: readonly DyingLoad[], owner?: number): Death[] {
+  writeFileSync(join(base, 'jobs.json'), JSON.stringify(jobs))
+  const preload = join(import.meta.dirname, 'die-at-step.ts')
+  const script = join(import.meta.dirname, 'dying-load.ts')
+  const child = spawnSync(
+    process.execPath,
+    ['--conditions=@ws/source', `--import=${preload}`, script, base],
+    { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' }, uid: owner, gid: owner },
+  )
+  if (child.signal !== 'SIGKILL') throw new Error(child.stderr)
+  return JSON.parse(child.stdout) as Death[]
+}
+
+const NEVER = 1_000_000
+
+interface Scene {
+  readonly name: string
+  /** Makes what is at the path before the load. */
+  readonly make: (path: string) => void
+  readonly isClosed?: boolean
+}
+
+const scenes: readonly Scene[] = [
+  { name: 'a full directory', make: (path) => execFileSync('cp', ['-a', target, path]) },
+  { name: 'an empty directory', make: (path) => mkdirSync(path) },
+  { name: 'an absent directory', make: () => undefined },
+  {
+    // Its work directory lies inside of it, and its entries are moved one by one.
+    name: 'an empty directory whose parent is closed',
+    make: (path) => mkdirSync(path),
+    isClosed: true,
+  },
+]
+
+/** Makes so many directories for one scene, and the user that owns them when it must not be root. */
+function setUp(scene: Scene, names: readonly string[]): { paths: string[]; owner: number | undefined } {
+  const isRoot = process.geteuid?.() === 0
+  const owner = scene.isClosed === true && isRoot ? 65_534 : undefined
+  const paths = names.map((name) => {
+    const parent = join(base, name)
+    mkdirSync(parent)
+    const path = join(parent, 'target')
+    scene.make(path)
+    if (owner !== undefined) chownSync(path, owner, owner)
+    if (scene.isClosed === true) chmodSync(parent, 0o555)
+    return path
+  })
+  if (owner !== undefined) execFileSync('chmod', ['-R', 'a+rX', base])
+  return { paths, owner }
+}
+
+/** Of the second load in a process: the first one also finds out about the system. */
+function measure(scene: Scene): { before: unknown; total: number } {
+  const { paths, owner } = setUp(scene, ['first', 'second'])
+  const before = stateOf(scene.name === 'a full directory' ? target : (paths[0] ?? ''))
+  const counts = dieIn(
+    paths.map((directory) => ({ kind: 'load', directory, step: NEVER })),
+    owner,
+  )
+  return { before, total: counts[1]?.steps ?? 0 }
+}
+
+function stateOf(path: string): unknown {
+  return existsSync(path) ? { mode: statSync(path).mode, tree: listTree(path) } : null
+}
+
+function leftovers(path: string): string[] {
+  const inside = existsSync(path) ? readdirSync(path) : []
+  return [...inside, ...readdirSync(dirname(path))].filter((name) => name.startsWith('.'))
+}
+
+async function expectOldOrNew(path: string, before: unknown): Promise<string> {
+  const recovery = await recoverDirectory(path)
+  const state = stateOf(path)
+  const after = { mode: statSync(join(base, 'reference')).mode, tree: newTree }
+  if (recovery === 'completed') expect(state).toEqual(after)
+  else if (recovery === 'undone') expect(state).toEqual(before)
+  // Nothing was begun, or nothing is left of it.
+  else expect([before, after]).toContainEqual(state)
+  expect(leftovers(path)).toEqual([])
+  return String(recovery)
 }
 
 describe('a process killed while it loads', () => {
-  it('over a full directory leaves the old version or the new one after the next call, which says which', async () => {
+  it.each(scenes)(
+    'into $name leaves the old content or the new after the next call, which says which, at every step',
+    async (scene) => {
+      const { before, total } = measure(scene)
+      const steps = Array.from({ length: total }, (_, index) => index + 1)
+      const { paths, owner } = setUp(
+        scene,
+        steps.map((step) => `step-${step}`),
+      )
+      const deaths = dieIn(
+        paths.map((directory, index) => ({ kind: 'load', directory, step: index + 1 })),
+        owner,
+      )
+      expect(deaths.every(({ isDead }) => isDead)).toBe(true)
+      const outcomes = new Set<string>()
+      for (const path of paths) outcomes.add(await expectOldOrNew(path, before))
+      expect([...outcomes].sort()).toEqual(['completed', 'null', 'undone'])
+    },
+  )
+
+  it.each(scenes)('into $name, and again at every step of putting that right', async (scene) => {
+    const { before, total } = measure(scene)
+    // What is put right differs near the end; before, a load only stages.
+    const deaths = [Math.ceil(total / 3), ...Array.from({ length: 5 }, (_, index) => total - 4 * index)]
+    const trial = setUp(
+      scene,
+      deaths.map((step) => `trial-${step}`),
+    )
+    const dying = deaths.map((step, index) => ({ directory: trial.paths[index] ?? '', step }))
+    dieIn(
+      dying.map((each) => ({ ...each, kind: 'load' })),
+      trial.owner,
+    )
+    const repairs = dieIn(
+      dying.map(({ directory }) => ({ directory, step: NEVER, kind: 'recover' })),
+      trial.owner,
+    )
+    const pairs = deaths.flatMap((step, index) =>
+      Array.from({ length: repairs[index]?.steps ?? 0 }, (_, repair) => ({ step, repair: repair + 1 })),
+    )
+    const { paths, owner } = setUp(
+      scene,
+      pairs.map(({ step, repair }) => `step-${step}-${repair}`),
+    )
+    dieIn(
+      pairs.map(({ step }, index) => ({ kind: 'load', directory: paths[index] ?? '', step })),
+      owner,
+    )
+    const ends = dieIn(
+      pairs.map(({ repair }, index) => ({ kind: 'recover', directory: paths[index] ?? '', step: repair })),
+      owner,
+    )
+    expect(ends.filter(({ isDead }) => isDead).length).toBeGreaterThan(ends.length / 2)
+    for (const path of paths) await expectOldOrNew(path, before)
+  })
+
+  it('by the system leaves the old version or the new one, too', async () => {
     execFileSync('cp', ['-a', target, join(base, 'saved')])
+    const before = stateOf(target)
     const { steps } = loadInChild(target, 0)
-    expect(listTree(target)).toEqual(newTree)
-    const outcomes = new Set<string>()
-    for (const step of spread(steps, 24)) {
+    for (const step of [Math.ceil(steps / 2), steps - 8, steps]) {
       execFileSync('rm', ['-rf', target])
       execFileSync('cp', ['-a', join(base, 'saved'), target])
       expect(loadInChild(target, step).isKilled).toBe(true)
-      const recovery = await recoverDirectory(target)
-      const tree = listTree(target)
-      if (recovery === 'completed') expect(tree).toEqual(newTree)
-      else if (recovery === 'undone') expect(tree).toEqual(oldTree)
-      // Killed before the work directory had an owner, or after it was emptied: there is nothing to put right.
-      else expect([oldTree, newTree]).toContainEqual(tree)
-      outcomes.add(String(recovery))
-      if (recovery !== null) expect(readdirSync(base).filter((name) => name.startsWith('.'))).toEqual([])
-    }
-    expect([...outcomes].sort()).toEqual(expect.arrayContaining(['completed', 'undone']))
-  })
-
-  it('into an absent directory leaves nothing or the whole version', async () => {
-    const fresh = join(base, 'fresh')
-    const { steps } = loadInChild(fresh, 0)
-    for (const step of spread(steps, 7)) {
-      rmSync(fresh, { recursive: true, force: true })
-      expect(loadInChild(fresh, step).isKilled).toBe(true)
-      const isThere = readdirSync(base).includes('fresh')
-      const result = await loadDirectory(repository, newVersion, fresh, { cacheDirectory: null })
-      expect(listTree(fresh)).toEqual(newTree)
-      expect(result.written.files === 0).toBe(isThere)
-      expect(readdirSync(base).filter((name) => name.startsWith('.'))).toEqual([])
+      await expectOldOrNew(target, before)
     }
   })
 
