@@ -1,9 +1,10 @@
+import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../../errors.ts'
 import type { ObjectInfo } from '../../store/object-store.ts'
 import { MAX_RECORD_BYTES, decodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
 import type { Repository } from './repository.ts'
-import { parseInvertedVersion } from './version-number.ts'
+import { isRemovedVersion, parseInvertedVersion, REMOVED_VERSION } from './version-number.ts'
 
 /** A version that a listing shows, without what its record says. */
 export interface ListedVersion {
@@ -34,7 +35,7 @@ export async function* listVersions(
   const startAfter = below === undefined ? undefined : repository.versionKey(workspaceId, below)
   for await (const info of repository.store.list(prefix, { startAfter, signal })) {
     const version = parseInvertedVersion(info.key.slice(prefix.length))
-    if (version !== null && info.size > 0) yield { version, info }
+    if (version !== null && !isRemovedVersion(info.size)) yield { version, info }
   }
 }
 
@@ -58,7 +59,7 @@ export async function readVersion(
   assertVersionNumber(version)
   const key = repository.versionKey(workspaceId, version)
   const found = await readObject(repository.store, key, MAX_RECORD_BYTES, signal)
-  if (found === null || found.bytes.length === 0) return null
+  if (found === null || Buffer.compare(found.bytes, REMOVED_VERSION) === 0) return null
   const record = decodeRecord(repository, workspaceId, version, found.bytes)
   rememberRecord(repository, record, found.info.etag)
   return record

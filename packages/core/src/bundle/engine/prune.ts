@@ -14,7 +14,8 @@ import {
 import { readObject } from './read-object.ts'
 import type { Repository } from './repository.ts'
 import { scanWorkspaces, type WorkspaceObjects } from './scan-workspaces.ts'
-import { effectiveTags } from './tags.ts'
+import { effectiveTags, isTagSet } from './tags.ts'
+import { isRemovedVersion, REMOVED_VERSION } from './version-number.ts'
 
 export interface PruneOptions {
   /** Only say what would be done; nothing is written. @default false */
@@ -59,7 +60,6 @@ export interface PackTotal {
 }
 
 const DAY_MS = 86_400_000
-const EMPTY = new Uint8Array()
 const LEAST_GRACE_MS = 4 * COMMIT_WINDOW_MS
 
 /**
@@ -155,7 +155,7 @@ async function readRetained(
 }
 
 /**
- * Puts an empty object in the place of each record. The number stays taken for the grace time, so that a writer that
+ * Puts `REMOVED_VERSION` in the place of each record. The number stays taken for the grace time, so that a writer that
  * saw the version before it as the latest cannot slip in below versions that were saved since.
  * @returns those that were tagged at the last moment, and so stay
  */
@@ -174,13 +174,13 @@ async function removeVersions(
   for (const leaver of leaving) {
     const key = repository.versionKey(workspaceId, leaver.version)
     const record = await readObject(store, key, MAX_RECORD_BYTES, signal)
-    if (record === null || record.bytes.length === 0) continue
+    if (record === null || isRemovedVersion(record.bytes.length)) continue
     await release()
-    await store.put(key, EMPTY, { size: 0, signal })
+    await store.put(key, REMOVED_VERSION, { size: REMOVED_VERSION.length, signal })
     // A tag that was set since the policy was applied: whoever set it has seen the version, or is about to miss it.
     const tags: string[] = []
     for await (const tag of store.list(repository.tagKey(workspaceId, leaver.version, ''), { signal }))
-      if (tag.size > 0) tags.push(tag.key)
+      if (isTagSet(tag.size)) tags.push(tag.key)
     if (tags.some((tagKey) => isNewProtection(tagKey, leaver, policy))) {
       stayed.push(leaver)
       await store.put(key, record.bytes, { size: record.bytes.length, signal })

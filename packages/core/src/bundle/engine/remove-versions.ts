@@ -2,6 +2,7 @@ import { WorkspaceError } from '../../errors.ts'
 import { listVersions, readListedVersion, type ListedVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, listCondemned } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
+import { isRemovedVersion } from './version-number.ts'
 
 /**
  * To be called before each removal of a version: takes prune's marks off the packs of versions that are about to go,
@@ -74,7 +75,8 @@ export async function removeWorkspace(
   const prefix = repository.versionsPrefix(workspaceId).slice(0, -'versions/'.length)
   const known = new Set(versions.map(({ info }) => info.key))
   for await (const { key, size } of store.list(prefix, { signal })) {
-    const isNewVersion = key.startsWith(repository.versionsPrefix(workspaceId)) && size > 0 && !known.has(key)
+    const isVersion = key.startsWith(repository.versionsPrefix(workspaceId)) && !isRemovedVersion(size)
+    const isNewVersion = isVersion && !known.has(key)
     if (!isNewVersion) await store.delete(key, { signal })
   }
 }

@@ -9,6 +9,8 @@ import {
   type FormatMarker,
 } from '../format/format-marker.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
+import { damagedObject } from '../format/damaged-object.ts'
+import { damageIn } from './damage.ts'
 import { readObject } from './read-object.ts'
 import { invertVersion } from './version-number.ts'
 
@@ -54,6 +56,7 @@ export interface OpenRepositoryOptions {
 }
 
 const MAX_MARKER_BYTES = 16_384
+const MARKER = 'format marker of the repository'
 
 /**
  * Opens the repository of a store, and makes it when there is none. Two processes that make it at once agree on one
@@ -62,6 +65,7 @@ const MAX_MARKER_BYTES = 16_384
  * if it is absent
  * @throws `ACCESS_DENIED` when the key or passphrase is not the repository's, before anything else is read or written
  * @throws `INVALID_INPUT` when it is encrypted and no key was given, or the other way round
+ * @throws `CORRUPT` when its marker is damaged, or is not there beside versions: a new one could not read them
  */
 export async function openRepository(
   store: ObjectStore,
@@ -70,7 +74,7 @@ export async function openRepository(
   const { encryption = null, signal } = options
   const prefix = normalizePrefix(options.prefix)
   const markerKey = `${prefix}format`
-  let marker = await readMarker(store, markerKey, signal)
+  let marker = await findMarker(store, prefix, signal)
   if (marker === null) {
     if (store.capabilities.createIfAbsent === false) throw cannotCreate(store)
     const created = await createFormatMarker(encryption)
@@ -89,7 +93,7 @@ export async function findRepository(
   options: OpenRepositoryOptions = {},
 ): Promise<Repository | null> {
   const prefix = normalizePrefix(options.prefix)
-  const marker = await readMarker(store, `${prefix}format`, options.signal)
+  const marker = await findMarker(store, prefix, options.signal)
   if (marker === null) return null
   const keys = await openFormatMarker(marker, options.encryption ?? null)
   return describeRepository(store, prefix, marker, keys, options.now)
@@ -119,13 +123,34 @@ function describeRepository(
   }
 }
 
+async function findMarker(
+  store: ObjectStore,
+  prefix: string,
+  signal: AbortSignal | undefined,
+): Promise<FormatMarker | null> {
+  const key = `${prefix}format`
+  const marker = await readMarker(store, key, signal)
+  if (marker !== null) return marker
+  for await (const _object of store.list(`${prefix}workspaces/`, { signal })) {
+    // Somebody else may have made the repository, and saved to it, since the marker was looked for.
+    const later = await readMarker(store, key, signal)
+    if (later !== null) return later
+    throw damageIn(key, damagedObject(MARKER, 'it is not there, though workspaces are'))
+  }
+  return null
+}
+
 async function readMarker(
   store: ObjectStore,
   key: string,
   signal: AbortSignal | undefined,
 ): Promise<FormatMarker | null> {
-  const found = await readObject(store, key, MAX_MARKER_BYTES, signal)
-  return found === null ? null : decodeFormatMarker(found.bytes)
+  try {
+    const found = await readObject(store, key, MAX_MARKER_BYTES, signal)
+    return found === null ? null : decodeFormatMarker(found.bytes)
+  } catch (error) {
+    throw damageIn(key, error)
+  }
 }
 
 /** Whoever was first: what is read back afterwards is the repository's marker. */

@@ -1,8 +1,8 @@
 import type { ObjectInfo } from '../../store/object-store.ts'
 import type { ListedVersion } from './list-versions.ts'
 import type { Repository } from './repository.ts'
-import { parseTagKey, type TagChanges } from './tags.ts'
-import { parseInvertedVersion } from './version-number.ts'
+import { isTagSet, parseTagKey, type TagChanges } from './tags.ts'
+import { isRemovedVersion, parseInvertedVersion } from './version-number.ts'
 
 /** What a listing of the whole repository shows of one workspace. */
 export interface WorkspaceObjects {
@@ -47,14 +47,14 @@ function sortIn(workspace: Scanned, info: ObjectInfo, kind: string, rest: readon
   if (kind === 'versions') {
     const version = parseInvertedVersion(rest.join('/'))
     if (version === null) return
-    if (info.size > 0) versions.push({ version, info })
-    else leftovers.push(info)
+    if (isRemovedVersion(info.size)) leftovers.push(info)
+    else versions.push({ version, info })
   }
   if (kind === 'tags') {
     const parsed = parseTagKey(rest.join('/'))
     if (parsed === null) return
     const tags = tagChanges.get(parsed.version) ?? new Map<string, boolean>()
-    tagChanges.set(parsed.version, tags.set(parsed.tag, info.size > 0))
+    tagChanges.set(parsed.version, tags.set(parsed.tag, isTagSet(info.size)))
   }
 }
 
@@ -79,7 +79,7 @@ export async function scanWorkspaceIds(
       const [workspaceId = '', kind] = key.slice(root.length).split('/')
       entries = workspaceId === current ? entries + 1 : 0
       current = workspaceId
-      if (kind === 'versions' && size > 0) ids.add(workspaceId)
+      if (kind === 'versions' && !isRemovedVersion(size)) ids.add(workspaceId)
       if (entries <= ENTRIES_READ_OVER || !ids.has(workspaceId)) continue
       // "0" is the character after "/".
       startAfter = `${root}${workspaceId}0`

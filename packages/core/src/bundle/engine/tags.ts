@@ -9,7 +9,12 @@ export type TagChanges = ReadonlyMap<string, boolean>
 
 const grammar = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const SET = new Uint8Array([49])
-const TAKEN_AWAY = new Uint8Array()
+const TAKEN_AWAY = new TextEncoder().encode('taken away')
+
+/** By the size of the object, as a listing shows it. A damaged one counts as set: a tag may only protect too much. */
+export function isTagSet(size: number): boolean {
+  return size !== TAKEN_AWAY.length
+}
 
 /** @throws `INVALID_INPUT` */
 export function assertTag(tag: string): void {
@@ -54,7 +59,8 @@ export async function removeTag(
   assertTag(tag)
   const key = repository.tagKey(workspaceId, version, tag)
   const record = await readVersion(repository, workspaceId, version, signal)
-  if (record?.tags.includes(tag)) await repository.store.put(key, TAKEN_AWAY, { size: 0, signal })
+  if (record?.tags.includes(tag))
+    await repository.store.put(key, TAKEN_AWAY, { size: TAKEN_AWAY.length, signal })
   else await repository.store.delete(key, { signal })
 }
 
@@ -72,7 +78,7 @@ export async function listTagChanges(
     const parsed = parseTagKey(key.slice(prefix.length))
     if (parsed === null) continue
     const tags = changes.get(parsed.version) ?? new Map<string, boolean>()
-    changes.set(parsed.version, tags.set(parsed.tag, size > 0))
+    changes.set(parsed.version, tags.set(parsed.tag, isTagSet(size)))
   }
   return changes
 }

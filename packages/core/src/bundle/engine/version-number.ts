@@ -1,6 +1,14 @@
 /** Version numbers as they are in keys: counted down, so that the newest version lists first. */
 const HIGHEST = 9_999_999_999
 
+/** What retention leaves under the number of a version that it removes. Not empty: a record cut off to nothing is damage. */
+export const REMOVED_VERSION = new TextEncoder().encode('removed by retention\n')
+
+/** Whether an object of that size under a version's key is {@link REMOVED_VERSION}; no record is so short. */
+export function isRemovedVersion(size: number): boolean {
+  return size === REMOVED_VERSION.length
+}
+
 /** Ten digits. */
 export function invertVersion(version: number): string {
   return String(HIGHEST - version).padStart(10, '0')

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { readJson, type JsonReader } from './json-reader.ts'
 import {
@@ -87,7 +87,7 @@ export async function openFormatMarker(
 }
 
 export function encodeFormatMarker(marker: FormatMarker): Buffer {
-  return Buffer.from(`${JSON.stringify(marker)}\n`)
+  return Buffer.from(`${JSON.stringify({ ...orderFields(marker), checksum: checksumOf(marker) })}\n`)
 }
 
 /** @throws `CORRUPT`; `UNSUPPORTED` for a higher version */
@@ -102,12 +102,27 @@ export function decodeFormatMarker(bytes: Uint8Array): FormatMarker {
       { details: { version } },
     )
   }
-  return {
+  const marker: FormatMarker = {
     format: 'ws-bundles',
     version: 1,
     repository: reader.field('repository').text(/^[0-9a-f]{32}$/),
     encryption: reader.field('encryption').orNull(readEncryption),
   }
+  if (reader.field('checksum').text() !== checksumOf(marker)) reader.fail('its checksum does not match')
+  return marker
+}
+
+/** Against damage only: without it a flipped bit of a salt would look like a wrong passphrase. */
+function checksumOf(marker: FormatMarker): string {
+  return hash('sha256', JSON.stringify(orderFields(marker)), 'hex')
+}
+
+/** The order that the checksum is over, whatever order the object has. */
+function orderFields({ format, version, repository, encryption }: FormatMarker): FormatMarker {
+  if (encryption === null) return { format, version, repository, encryption }
+  const { cipher, keySource, scrypt, wrappedKeys } = encryption
+  const parameters = scrypt === null ? null : { N: scrypt.N, r: scrypt.r, p: scrypt.p, salt: scrypt.salt }
+  return { format, version, repository, encryption: { cipher, keySource, scrypt: parameters, wrappedKeys } }
 }
 
 function readEncryption(reader: JsonReader): MarkerEncryption {

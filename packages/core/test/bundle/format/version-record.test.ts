@@ -6,6 +6,7 @@ import {
   decodeFormatMarker,
   encodeFormatMarker,
   openFormatMarker,
+  type FormatMarker,
 } from '../../../src/bundle/format/format-marker.ts'
 import { deriveRepositoryKeys } from '../../../src/bundle/format/repository-keys.ts'
 import {
@@ -146,7 +147,7 @@ describe('the format marker', () => {
     const encryption = { cipher: 'aes-256-gcm', keySource: 'scrypt', scrypt, wrappedKeys: 'AAAA' }
     const marker = { format: 'ws-bundles', version: 1, repository: 'ab'.repeat(16), encryption }
     const decode = (change: object) =>
-      codeOf(() => decodeFormatMarker(Buffer.from(JSON.stringify({ ...marker, ...change }))))
+      codeOf(() => decodeFormatMarker(encodeFormatMarker({ ...marker, ...change } as FormatMarker)))
     expect(decode({})).toBe('nothing was thrown')
     expect(decode({ version: 2 })).toBe('UNSUPPORTED')
     expect(decode({ format: 'other' })).toBe('CORRUPT')
