@@ -57,8 +57,9 @@ export async function saveVersion(
   const { workspaceId, onConflict = 'fail', writeTree, signal } = options
   const seen = (): Promise<Sighting> => sightLatest(repository, workspaceId, signal)
   let parent = await seen()
-  if (options.parent !== undefined && options.parent !== parent.version)
-    throw conflict(workspaceId, options.parent, parent.version)
+  const expected = options.parent ?? parent.version
+  if (expected !== parent.version && onConflict === 'fail')
+    throw conflict(workspaceId, expected, parent.version)
 
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     refuseTemplate(parent.record)

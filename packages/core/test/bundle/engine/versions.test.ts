@@ -88,6 +88,18 @@ describe('a save', () => {
     expect(await bundles.readFile('w', 'deep', { version: 2 })).not.toBeNull()
   })
 
+  it('made from an older version than the latest is refused, and lands after it with onConflict: rebase', async () => {
+    await save()
+    await save()
+    const older = { message: 'made from the first', parent: 1 }
+    await expect(bundles.save('w', source, older)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      details: { expected: 1, winner: 2 },
+    })
+    const { version } = await bundles.save('w', source, { ...older, onConflict: 'rebase' })
+    expect([version.version, version.parent]).toEqual([3, 2])
+  })
+
   it('on a warm workspace makes at most 3 puts, 1 list and no get, also at version 60', async () => {
     const cacheDirectory = join(base, 'cache')
     mkdirSync(cacheDirectory)
