@@ -13,8 +13,11 @@ import type { PackReference } from '../format/version-record.ts'
 
 /** Where finished packs go. */
 export interface PackSink {
-  /** Resolves when another may come; the memory is the sink's from now on. */
-  put(reference: PackReference, bytes: Uint8Array<ArrayBuffer>): Promise<void>
+  /**
+   * Resolves when another may come, with the memory of a pack that is in the store, if there is one. The memory of the
+   * bytes is the sink's from now on.
+   */
+  put(reference: PackReference, bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer | null>
 }
 
 /** Groups chunks into frames, compresses them on the thread pool while more come, and puts packs together. */
@@ -35,7 +38,7 @@ const FRAME_BYTES = 1024 * 1024
 /** A frame takes whole chunks, of which one may begin just before its end. */
 const BUFFER_BYTES = 2 * FRAME_BYTES
 const PACK_BYTES = 16 * 1024 * 1024
-const MAX_COMPRESSING = 3
+const MAX_COMPRESSING = 2
 
 interface OpenFrame {
   readonly kind: 'data' | 'tree'
@@ -62,6 +65,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
   }[] = []
   const finished: StoredPack[] = []
   let writer: PackWriter | null = null
+  let spareMemory: ArrayBuffer | null = null
 
   const close = (frame: OpenFrame): void => {
     if (frame.chunks.length === 0) return
@@ -79,13 +83,16 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     const { bytes, reference, chunks } = writer.finish()
     writer = null
     finished.push({ reference, chunks })
-    await sink.put(reference, bytes)
+    spareMemory = await sink.put(reference, bytes)
   }
   const takeOne = async (): Promise<void> => {
     const next = queue.shift()
     if (next === undefined) return
     const content = await next.content
-    writer ??= createPackWriter(keys)
+    if (writer === null) {
+      writer = createPackWriter(keys, spareMemory ?? undefined)
+      spareMemory = null
+    }
     writer.addFrame(next.kind, content, next.chunks)
     spare.push(next.buffer)
     if (writer.bytes() >= PACK_BYTES || writer.chunkCount() >= MAX_PACK_CHUNKS / 2) await finishPack()

@@ -14,12 +14,14 @@ export type ToSaveWorker =
       readonly repositoryId: string
       readonly stop: Int32Array
     }
-  | {
-      readonly kind: 'answer'
-      readonly save: number
-      readonly tree: KnownTree | null
-      readonly hasFailed: boolean
-    }
+  | ({ readonly kind: 'answer'; readonly save: number; readonly hasFailed: boolean } & SaveAnswer)
+
+export interface SaveAnswer {
+  /** Of a `read-parent`. */
+  readonly tree: KnownTree | null
+  /** Of a `put`: what may be used again. */
+  readonly memory: ArrayBuffer | null
+}
 
 export type FromSaveWorker = { readonly save: number } & (
   | { readonly kind: 'put'; readonly reference: PackReference; readonly bytes: Uint8Array<ArrayBuffer> }

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { fromFailure } from './restore-messages.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-job.ts'
-import type { FromSaveWorker, ToSaveWorker } from './save-messages.ts'
+import type { FromSaveWorker, SaveAnswer, ToSaveWorker } from './save-messages.ts'
 import type { SavedTree, SaveProgress } from './saved-tree.ts'
 import type { PackUploads } from './upload-packs.ts'
 
@@ -81,7 +81,8 @@ function startThread(): SaveThread {
   })
   worker.on('error', end)
   worker.on('exit', (code) => end(new Error(`the thread that saved ended with code ${code}`)))
-  const post = (message: ToSaveWorker): void => worker.postMessage(message)
+  const post = (message: ToSaveWorker, transfer: readonly ArrayBuffer[] = []): void =>
+    worker.postMessage(message, transfer)
   const thread: SaveThread = {
     running: () => saves.size,
     async save(options) {
@@ -117,23 +118,26 @@ function startThread(): SaveThread {
 function converse(
   options: ThreadedSave,
   save: number,
-  post: (message: ToSaveWorker) => void,
+  post: (message: ToSaveWorker, transfer?: readonly ArrayBuffer[]) => void,
   resolve: (saved: SavedTree) => void,
   reject: (error: unknown) => void,
 ): (message: FromSaveWorker) => void {
   let failure: { readonly error: unknown } | null = null
-  const answer = (work: Promise<KnownTree | null>): void => {
+  const answer = (work: Promise<Partial<SaveAnswer>>): void => {
     work.then(
-      (tree) => post({ kind: 'answer', save, tree, hasFailed: false }),
+      ({ tree = null, memory = null }) =>
+        post({ kind: 'answer', save, tree, memory, hasFailed: false }, memory === null ? [] : [memory]),
       (error: unknown) => {
         failure ??= { error }
-        post({ kind: 'answer', save, tree: null, hasFailed: true })
+        post({ kind: 'answer', save, tree: null, memory: null, hasFailed: true })
       },
     )
   }
   return (message) => {
-    if (message.kind === 'put') answer(options.uploads.put(message.reference, message.bytes).then(() => null))
-    else if (message.kind === 'read-parent') answer(options.readParent(message.request))
+    if (message.kind === 'put') {
+      answer(options.uploads.put(message.reference, message.bytes).then((memory) => ({ memory })))
+    } else if (message.kind === 'read-parent')
+      answer(options.readParent(message.request).then((tree) => ({ tree })))
     else if (message.kind === 'progress') options.onProgress(message.progress)
     else if (message.kind === 'done') resolve(message.saved)
     else if (failure !== null) reject(failure.error)

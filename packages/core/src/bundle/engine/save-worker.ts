@@ -1,10 +1,10 @@
 /** A thread that runs saves; see `save-threads.ts` for who talks to it. */
 import { parentPort } from 'node:worker_threads'
 import { toFailure } from '../run-in-worker.ts'
-import { emptyTree, type KnownTree } from './known-tree.ts'
+import { emptyTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
 import { runSaveJob, type SaveHost } from './save-job.ts'
-import type { FromSaveWorker, ToSaveWorker } from './save-messages.ts'
+import type { FromSaveWorker, SaveAnswer, ToSaveWorker } from './save-messages.ts'
 
 const PROGRESS_MS = 50
 
@@ -12,14 +12,14 @@ const port = parentPort
 if (port === null) throw new Error('save-worker is started as a thread')
 
 /** A save asks one thing at a time. */
-const waiting = new Map<number, PromiseWithResolvers<KnownTree | null>>()
+const waiting = new Map<number, PromiseWithResolvers<SaveAnswer>>()
 
 function post(message: FromSaveWorker, transfer: readonly ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer)
 }
 
-function ask(save: number, send: () => void): Promise<KnownTree | null> {
-  const answer = Promise.withResolvers<KnownTree | null>()
+function ask(save: number, send: () => void): Promise<SaveAnswer> {
+  const answer = Promise.withResolvers<SaveAnswer>()
   waiting.set(save, answer)
   send()
   return answer.promise
@@ -43,10 +43,10 @@ function hostOf(save: number, stop: Int32Array): SaveHost {
       post({ kind: 'progress', save, progress })
     },
     async put(reference, bytes) {
-      await ask(save, () => post({ kind: 'put', save, reference, bytes }, [bytes.buffer]))
+      return (await ask(save, () => post({ kind: 'put', save, reference, bytes }, [bytes.buffer]))).memory
     },
     async readParent(request) {
-      return (await ask(save, () => post({ kind: 'read-parent', save, request }))) ?? emptyTree()
+      return (await ask(save, () => post({ kind: 'read-parent', save, request }))).tree ?? emptyTree()
     },
   }
 }
@@ -56,7 +56,7 @@ port.on('message', (message: ToSaveWorker) => {
     const answer = waiting.get(message.save)
     waiting.delete(message.save)
     if (message.hasFailed) answer?.reject(new SaveStopped('the store failed'))
-    else answer?.resolve(message.tree)
+    else answer?.resolve(message)
     return
   }
   const { save, job, cacheDirectory, repositoryId, stop } = message

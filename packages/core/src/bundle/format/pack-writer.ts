@@ -11,8 +11,15 @@ export const PACK_END_MAGIC = Buffer.from('WSPKEND1', 'latin1')
 /** Offset of the index, length of its frame, SHA-256 of its frame, magic. */
 export const PACK_TRAILER_BYTES = 52
 const INITIAL_BYTES = 64 * 1024
+/** From here on memory for a full pack is taken at once: pages that are not written to cost nothing. */
+const SMALL_BYTES = 1024 * 1024
+/**
+ * Holds any full pack. Above 32 MiB, glibc gives memory back to the system when it is freed; freeing less makes it keep
+ * tens of megabytes in each thread's arena from then on.
+ */
+const FULL_BYTES = 33 * 1024 * 1024
 
-/** Puts a pack together in memory that grows in place, so that the pack is there once. */
+/** Puts a pack together in memory that grows, or that another pack is done with. */
 export interface PackWriter {
   readonly packId: string
   /** Bytes so far, without the index. */
@@ -20,7 +27,7 @@ export interface PackWriter {
   readonly chunkCount: () => number
   /** @param chunks where they are in the raw frame, in order */
   addFrame(kind: 'data' | 'tree', content: FrameContent, chunks: readonly FrameChunk[]): void
-  /** The whole object, in memory of its own, and what a version record says about it. */
+  /** The whole object, at the beginning of its memory, and what a version record says about it. */
   finish(): FinishedPack
 }
 
@@ -36,15 +43,20 @@ export interface FrameChunk {
   readonly length: number
 }
 
-export function createPackWriter(keys: RepositoryKeys | null): PackWriter {
+/** @param spare memory to be used again, which belongs to the pack from now on */
+export function createPackWriter(keys: RepositoryKeys | null, spare?: ArrayBuffer): PackWriter {
   const packId = randomBytes(16).toString('hex')
   const frames: PackFrame[] = []
   const chunks: PackChunk[] = []
-  let memory = new ArrayBuffer(INITIAL_BYTES)
+  let memory = spare ?? new ArrayBuffer(INITIAL_BYTES)
   let length = 0
   const append = (part: Uint8Array): void => {
     const wanted = length + part.length
-    if (wanted > memory.byteLength) memory = memory.transfer(Math.max(wanted, memory.byteLength * 2))
+    if (wanted > memory.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(grownBytes(memory.byteLength, wanted))
+      larger.set(new Uint8Array(memory, 0, length))
+      memory = larger.buffer
+    }
     new Uint8Array(memory).set(part, length)
     length = wanted
   }
@@ -74,9 +86,14 @@ export function createPackWriter(keys: RepositoryKeys | null): PackWriter {
       trailer.write(hash('sha256', frame, 'hex'), 12, 32, 'hex')
       PACK_END_MAGIC.copy(trailer, 44)
       append(trailer)
-      const bytes = new Uint8Array(memory.transfer(length))
+      const bytes = new Uint8Array(memory, 0, length)
       const indexBytes = index.storedBytes + PACK_TRAILER_BYTES
       return { bytes, reference: { id: packId, bytes: bytes.length, indexBytes }, chunks }
     },
   }
+}
+
+function grownBytes(now: number, wanted: number): number {
+  if (wanted > FULL_BYTES) return wanted + SMALL_BYTES
+  return wanted > SMALL_BYTES ? FULL_BYTES : Math.max(wanted, now * 2)
 }
