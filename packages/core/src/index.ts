@@ -125,6 +125,14 @@ export {
   type WorkspaceOptions,
   type WorkspaceSnapshotOptions,
 } from './workspace/workspace.ts'
+export {
+  backupSession,
+  restoreSession,
+  type BackupSessionOptions,
+  type RestoredSession,
+  type RestoreSessionOptions,
+  type SessionBackup,
+} from './workspace/session.ts'
 export type { IgnoreRules, SnapshotStrategy } from './snapshot/open-snapshot-backend.ts'
 export type { PatchOptions } from './snapshot/compute-diff.ts'
 export { executeRun } from './run/execute-run.ts'

@@ -49,7 +49,7 @@ export interface VersionProblem {
 /**
  * Reads back every byte of every pack that a version names, checks each chunk against its id, and follows the whole tree
  * to see that nothing is missing. Reports everything that is wrong instead of stopping at the first. Memory: the indexes
- * of the packs, and a few frames.
+ * of the packs, and a few frames. Changes nothing: there is no repair.
  * @throws `QUOTA_EXCEEDED` for a tree over the limits, and what the store throws when it cannot be reached
  */
 export async function verifyVersion(
