@@ -22,6 +22,7 @@ import type { WorkspaceUsage } from '../bundle/engine/usage.ts'
 import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
+import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { attachPatch, computeDiff, type PatchOptions } from '../snapshot/compute-diff.ts'
 import {
@@ -42,7 +43,7 @@ export interface WorkspaceOptions {
   readonly store?: ObjectStore | BundleStore | undefined
   /** Where private state (snapshot content, locks) is kept, outside the workspace. @default `$XDG_STATE_HOME/ws` or `~/.local/state/ws` */
   readonly stateDir?: string | undefined
-  /** What saves leave out; see `CreateBundleOptions.exclude`. @default nothing */
+  /** What saves leave out, and loads leave alone; see `CreateBundleOptions.exclude` and `LoadOptions.exclude`. @default nothing */
   readonly exclude?: readonly string[] | undefined
 }
 
@@ -142,7 +143,8 @@ export class Workspace {
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
     const store = this.#requireStore('load')
-    return store.load(this.id, this.path, { cacheDirectory: await this.#cacheDirectory(), ...options })
+    const cacheDirectory = await this.#cacheDirectory()
+    return store.load(this.id, this.path, { exclude: this.exclude, cacheDirectory, ...options })
   }
 
   /**
@@ -238,6 +240,8 @@ export class Workspace {
     readonly ignore?: IgnoreRules | undefined
   }): Promise<SnapshotBackend> {
     const path = await resolveWorkspaceRoot(this.path)
+    // What a killed load has left half done is no state of the workspace.
+    await recoverDirectory(path)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
     return openSnapshotBackend({ path, stateDirectory, ...options })
   }

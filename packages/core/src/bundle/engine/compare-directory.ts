@@ -12,16 +12,17 @@ import type { SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
 import { compareFile, settleGroups } from './compare-file.ts'
 import {
   comes,
-  countFile,
-  countBelow,
   lstatOrNull,
   occupied,
   replace,
   stagedPlace,
+  surveyBelow,
   type CompareContext,
   type CompareState,
+  type FileCount,
   type Place,
 } from './compare-state.ts'
+import { joinPath } from './known-tree.ts'
 import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
 import type { FileFields } from './restore-frame.ts'
@@ -90,7 +91,7 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   for (const name of missing) throw notInVersion(childOf(directory, name))
   if (mode === 'merge' || chosen !== 'all') return
   stale.push(...present.slice(next))
-  for (const name of stale) await remove(state, there, open, name)
+  for (const name of stale) await removeStale(state, { there, names, open, path: directory.path }, name)
 }
 
 async function compareEntry(
@@ -101,6 +102,12 @@ async function compareEntry(
   stats: BigIntStats | null,
   chosen: Selection,
 ): Promise<void> {
+  const reason = stats === null ? null : state.context.left.reasonFor(place.path, stats)
+  if (reason === 'excluded') {
+    state.context.left.add(place.path, reason, true)
+    return
+  }
+  if (reason !== null) throw occupied(place.path, 'a socket, a pipe or a device is there')
   if (entry.type === 'directory') return compareChild(state, outer, place, entry, stats, chosen)
   if (chosen !== 'all') throw notInVersion(`${place.path}/${chosen.keys().next().value ?? ''}`)
   if (entry.type === 'symlink') return compareSymlink(state, place, entry, stats, outer.open)
@@ -158,21 +165,49 @@ async function compareSymlink(
   stage.addSymlink(stagedPlace(place, await replace(state, place, stats, open)), entry)
 }
 
-async function remove(
-  { context }: CompareState,
-  there: DirectoryPlan,
-  open: DirectoryHandle,
-  name: ByteString,
-): Promise<void> {
-  const stats = lstatOrNull(open, name)
+/** A directory that is there, and the changes to it. */
+interface StaleParent {
+  readonly there: DirectoryPlan
+  readonly names: readonly ByteString[]
+  readonly open: DirectoryHandle
+  readonly path: ByteString
+}
+
+/** Has something removed, as far as nothing in it has to stay. */
+async function removeStale(state: CompareState, outer: StaleParent, name: ByteString): Promise<void> {
+  const { plan, tally, left, slice } = state.context
+  const stats = lstatOrNull(outer.open, name)
   if (stats === null) return
-  if (stats.isDirectory()) {
-    const inside = openAccessible(open, name)
-    try {
-      await countBelow(inside, context.tally.deleted, context.slice)
-    } finally {
-      closeDirectory(inside)
+  const path = joinPath(outer.path, name)
+  const reason = left.reasonFor(path, stats)
+  if (reason !== null) {
+    left.add(path, reason, false)
+    return
+  }
+  const remove = (gone: FileCount): void => {
+    tally.deleted.files += gone.files
+    tally.deleted.bytes += gone.bytes
+    outer.there.entries.push({ name, number: plan.nextNumber(), goes: foundEntry(stats), comes: false })
+  }
+  if (!stats.isDirectory()) {
+    remove({ files: 1, bytes: Number(stats.size) })
+    return
+  }
+  const open = openAccessible(outer.open, name)
+  try {
+    const inside = { files: 0, bytes: 0 }
+    if ((await surveyBelow(state.context, open, path, inside)) === null) {
+      remove(inside)
+      return
     }
-  } else countFile(context.tally.deleted, Number(stats.size))
-  there.entries.push({ name, number: context.plan.nextNumber(), goes: foundEntry(stats), comes: false })
+    const names = [...outer.names, name]
+    const below = { there: plan.open(names, fstatSync(open.fd, { bigint: true })), names, open, path }
+    for (const entry of listDirectory(open)) {
+      const pause = slice.pauseWhenDue()
+      if (pause !== undefined) await pause
+      await removeStale(state, below, entry.name)
+    }
+  } finally {
+    closeDirectory(open)
+  }
 }

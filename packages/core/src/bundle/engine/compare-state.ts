@@ -13,6 +13,8 @@ import { pathText } from '../exclude-filter.ts'
 import type { FileEntry } from '../format/tree-node.ts'
 import type { ContentCheck } from './check-file.ts'
 import type { LoadMemory } from './load-memory.ts'
+import { joinPath } from './known-tree.ts'
+import type { LeftNotes } from './left-notes.ts'
 import { foundEntry, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
 import type { StagedPlace } from './stage-state.ts'
 import type { TreeStage } from './stage-tree.ts'
@@ -27,6 +29,7 @@ export interface CompareContext {
   readonly content: ContentCheck
   readonly slice: TimeSlice
   readonly tally: CompareTally
+  readonly left: LeftNotes
   readonly onProgress: () => void
 }
 
@@ -80,7 +83,7 @@ export function comes({ context }: CompareState, place: Place, stats: BigIntStat
   return number
 }
 
-/** Counts what goes with a directory, where it may go. */
+/** @throws `CONFLICT` where something has to stay */
 export async function makeRoom(
   { context }: CompareState,
   place: Place,
@@ -91,28 +94,41 @@ export async function makeRoom(
     if (context.mode === 'merge' && listDirectory(inside).length > 0) {
       throw occupied(place.path, 'a directory that is not empty is there')
     }
-    await countBelow(inside, context.tally.deleted, context.slice)
+    const staying = await surveyBelow(context, inside, place.path, context.tally.deleted)
+    if (staying !== null)
+      throw occupied(place.path, `it holds ${JSON.stringify(pathText(staying))}, which a load leaves alone`)
   } finally {
     closeDirectory(inside)
   }
 }
 
-export async function countBelow(handle: DirectoryHandle, total: FileCount, slice: TimeSlice): Promise<void> {
+/** Counts what goes with a directory. @returns the first path below that has to stay, `null` when all may go */
+export async function surveyBelow(
+  context: Pick<CompareContext, 'left' | 'slice'>,
+  handle: DirectoryHandle,
+  path: ByteString,
+  total: FileCount,
+): Promise<ByteString | null> {
   for (const { name } of listDirectory(handle)) {
-    await slice.pauseWhenDue()
+    const pause = context.slice.pauseWhenDue()
+    if (pause !== undefined) await pause
     const stats = lstatOrNull(handle, name)
     if (stats === null) continue
+    const below = joinPath(path, name)
+    if (context.left.reasonFor(below, stats) !== null) return below
     if (!stats.isDirectory()) {
       countFile(total, Number(stats.size))
       continue
     }
     const inside = openAccessible(handle, name)
     try {
-      await countBelow(inside, total, slice)
+      const staying = await surveyBelow(context, inside, below, total)
+      if (staying !== null) return staying
     } finally {
       closeDirectory(inside)
     }
   }
+  return null
 }
 
 export function countFile(total: FileCount, bytes: number): void {

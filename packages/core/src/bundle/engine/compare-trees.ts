@@ -1,4 +1,5 @@
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { isSameFileTime } from '../../filesystem/file-time.ts'
 import type { FileEntry, TreeEntry } from '../format/tree-node.ts'
 import type { VersionStats } from '../format/version-record.ts'
 import type { KnownDirectory } from './known-tree.ts'
@@ -75,13 +76,20 @@ function compareEntries(before: readonly TreeEntry[], after: readonly TreeEntry[
 
 function isSame(left: TreeEntry, right: TreeEntry): boolean {
   if (left === right) return true
-  const hasSameFacts =
-    left.mode === right.mode &&
-    left.mtimeSeconds === right.mtimeSeconds &&
-    left.mtimeNanoseconds === right.mtimeNanoseconds
-  if (!hasSameFacts) return false
+  if (left.mode !== right.mode || !hasSameTime(left, right)) return false
   if (left.type === 'symlink') return right.type === 'symlink' && left.target === right.target
   return left.type === 'file' && right.type === 'file' && hasSameContent(left, right)
+}
+
+/** As far as a load can set it: what was only loaded has not changed. */
+function hasSameTime(left: TreeEntry, right: TreeEntry): boolean {
+  if (left.mtimeSeconds === right.mtimeSeconds && left.mtimeNanoseconds === right.mtimeNanoseconds)
+    return true
+  return isSameFileTime(timeOf(left), timeOf(right))
+}
+
+function timeOf({ mtimeSeconds, mtimeNanoseconds }: TreeEntry): bigint {
+  return BigInt(mtimeSeconds) * 1_000_000_000n + BigInt(mtimeNanoseconds)
 }
 
 function hasSameContent(left: FileEntry, right: FileEntry): boolean {

@@ -23,6 +23,7 @@ import { createChunkLocator } from './chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
 import type { KnownTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
+import { createLeftNotes } from './left-notes.ts'
 import { createLoadMemory } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
 import { createLoadPlan } from './load-plan.ts'
@@ -46,13 +47,15 @@ import { createTreeReader } from './tree-reader.ts'
  *   Power failures are not covered: nothing is flushed to the disk.
  * - **Cheap.** A file that was not touched since the last load or save is not read; other files are, and are left alone
  *   when they have the content already. Content that a changed file shares with the version is taken from the file.
+ * - **What no save has taken stays**: what matches `exclude`, and sockets, pipes and devices; `left` lists it. Where such a
+ *   special file stands in the way of the version, or such content in a directory that has to go, nothing is changed.
  * - **Nothing outside is written**, whatever the stored tree says and whoever exchanges directories for links meanwhile.
  * - Comes back: content, permission bits, times to the microsecond, links as text, hard links, holes, empty directories.
  *   Does not: owners; set-uid, set-gid and sticky bits of what is written (reported as `changed`).
  *
  * @throws `CORRUPT` for damage (details: `key` of the object, `files`), unless `onDamage` is `skip`
  * @throws `NOT_FOUND` when the version has nothing at one of `paths`
- * @throws `CONFLICT` when somebody changes the directory meanwhile; when merging, or loading only some paths, would have
+ * @throws `CONFLICT` when somebody changes the directory meanwhile; when something that stays is in the way; when merging, or loading only some paths, would have
  * to remove something else
  * @throws `QUOTA_EXCEEDED` for a limit or a full disk; `ACCESS_DENIED`, `UNSUPPORTED` as the file system says
  */
@@ -141,6 +144,7 @@ function prepare(
   const memory = createLoadMemory(known, fresh, isFull)
   const tree = createTreeReader(chunks.read, options.limits, memory)
   const plan = createLoadPlan()
+  const left = createLeftNotes(options.exclude)
   const { files, symlinks, contentBytes } = record.stats
   let phase: LoadProgress['phase'] = isFull ? 'compare' : 'fetch'
   const onProgress = (): void =>
@@ -170,7 +174,7 @@ function prepare(
     onProgress,
     signal,
   })
-  return { slice, tally, locator, chunks, memory, tree, plan, stage, onProgress, enter }
+  return { slice, tally, left, locator, chunks, memory, tree, plan, stage, onProgress, enter }
 }
 
 type LoadParts = ReturnType<typeof prepare>
@@ -193,7 +197,9 @@ async function compare(
 async function remember({ options, selection, target, record }: LoadTask, parts: LoadParts): Promise<void> {
   const { mode = 'exact', cacheDirectory } = options
   if (cacheDirectory === null || selection !== 'all' || mode !== 'exact') return
-  if (parts.stage.outcome.damaged.length === 0) await parts.memory.conclude(target, record, parts.locator)
+  const isWhole =
+    parts.stage.outcome.damaged.length === 0 && !parts.left.entries.some(({ isInVersion }) => isInVersion)
+  if (isWhole) await parts.memory.conclude(target, record, parts.locator)
 }
 
 function holdsEntries(target: string): boolean {
@@ -206,7 +212,7 @@ function holdsEntries(target: string): boolean {
 
 function report(
   record: VersionRecord,
-  { stage, tally, chunks }: LoadParts,
+  { stage, tally, left, chunks }: LoadParts,
   journal: UpdateJournal | null,
 ): Omit<LoadedDirectory, 'recovered'> {
   const { files, bytes, reusedBytes, fetchedBytes, changed, damaged } = stage.outcome
@@ -217,6 +223,7 @@ function report(
     fieldsChanged: countFields(journal),
     reusedBytes,
     fetchedBytes: fetchedBytes + chunks.fetchedBytes(),
+    left: left.entries.sort((one, other) => (one.path < other.path ? -1 : 1)),
     changed,
     damaged,
   }

@@ -17,6 +17,12 @@ export interface LoadDirectoryOptions {
    */
   readonly paths?: readonly string[] | undefined
   /**
+   * Globs as a save takes them. What matches and is there is out of the load with all that it holds: not compared, not
+   * removed, not replaced, and listed in `left`. Where nothing is there, what the version has comes back all the same.
+   * @default nothing
+   */
+  readonly exclude?: readonly string[] | undefined
+  /**
    * `fail`: stored bytes that are not what was written reject with `CORRUPT`, and nothing is changed.
    * `skip`: everything else is loaded; a damaged file stays as it was in the directory, and is listed.
    * @default 'fail'
@@ -57,12 +63,22 @@ export interface LoadedDirectory {
   readonly reusedBytes: number
   /** Bytes of frames read from the store. */
   readonly fetchedBytes: number
+  /** What is in the directory and was neither looked at nor changed, by path. */
+  readonly left: readonly LeftEntry[]
   /** Entries that were written otherwise than the version says (a set-uid bit dropped), and how. */
   readonly changed: readonly { readonly path: string; readonly reason: string }[]
   /** With `onDamage: 'skip'`: what could not be loaded. */
   readonly damaged: readonly DamagedEntry[]
   /** What had become of an earlier load of the same directory that was killed; `null` when none was. */
   readonly recovered: 'completed' | 'undone' | null
+}
+
+export interface LeftEntry {
+  readonly path: string
+  /** It matches `exclude`; or it is a socket, a pipe or a device, which no save takes. */
+  readonly reason: 'excluded' | 'special-file'
+  /** Whether the version has something of that path, which was not loaded. */
+  readonly isInVersion: boolean
 }
 
 export interface DamagedEntry {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { recoverDirectory } from '../../filesystem/work-directory.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { knownTreeFile } from './known-tree-file.ts'
 import { hasKnownTree, useKnownTree } from './known-trees.ts'
@@ -70,6 +71,7 @@ export async function saveDirectory(
     signal,
   }
   try {
+    await recoverDirectory(directory)
     const saved = await saveWhereItFits(save)
     await uploads.settle()
     signal?.throwIfAborted()

@@ -7,8 +7,10 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { isSameFileTime } from '../../filesystem/file-time.ts'
+import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
+import { fileStats, type FileStats } from './file-stats.ts'
 import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
 import { skipReason } from './skip-reason.ts'
 import type { SaveNotes } from './save-notes.ts'
@@ -28,9 +30,9 @@ export interface FoundDirectory {
 
 export type FoundEntry =
   | { readonly kind: 'directory'; readonly directory: FoundDirectory }
-  | { readonly kind: 'leaf'; readonly entry: FileEntry | SymlinkEntry; readonly stats: BigIntStats }
+  | { readonly kind: 'leaf'; readonly entry: FileEntry | SymlinkEntry; readonly stats: FileStats }
   /** A file whose content is not known. */
-  | { readonly kind: 'unread'; readonly name: ByteString; readonly stats: BigIntStats }
+  | { readonly kind: 'unread'; readonly name: ByteString; readonly stats: FileStats }
 
 export interface WalkOptions {
   readonly cursor: DirectoryCursor
@@ -69,7 +71,10 @@ export function* walkDirectory(options: WalkOptions): Generator<number, FoundDir
   return all
 }
 
-export function factsOf(name: ByteString, stats: BigIntStats): EntryFacts {
+export function factsOf(
+  name: ByteString,
+  stats: Pick<BigIntStats | FileStats, 'mode' | 'mtimeNs'>,
+): EntryFacts {
   const { mtimeNs } = stats
   let seconds = mtimeNs / 1_000_000_000n
   if (mtimeNs < seconds * 1_000_000_000n) seconds -= 1n
@@ -109,7 +114,7 @@ function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean 
         entries.push({ kind: 'directory', directory: found(joinPath(path, name), entry, options) })
       } else {
         if (!isUntouched(known, index, stats)) return reset(directory)
-        entries.push({ kind: 'leaf', entry, stats })
+        entries.push({ kind: 'leaf', entry, stats: fileStats(stats) })
       }
     }
   } catch {
@@ -140,6 +145,7 @@ function takeEntries(directory: FoundDirectory, options: WalkOptions): void {
   }
   let position = 0
   for (const { name } of list) {
+    if (path === '' && isWorkDirectoryName(name)) continue
     const full = joinPath(path, name)
     if (options.isExcluded(full)) {
       options.notes.exclude(full)
@@ -175,13 +181,17 @@ function takeEntry(
   }
   if (stats.isFile()) {
     if (isKnown && before.type === 'file' && known !== null && isUntouched(known, position, stats)) {
-      return { kind: 'leaf', entry: before, stats }
+      return { kind: 'leaf', entry: before, stats: fileStats(stats) }
     }
-    return { kind: 'unread', name, stats }
+    return { kind: 'unread', name, stats: fileStats(stats) }
   }
   if (stats.isSymbolicLink()) {
     const target = readlinkSync(file, { encoding: 'latin1' })
-    return { kind: 'leaf', entry: { type: 'symlink', ...factsOf(name, stats), target }, stats }
+    return {
+      kind: 'leaf',
+      entry: { type: 'symlink', ...factsOf(name, stats), target },
+      stats: fileStats(stats),
+    }
   }
   options.notes.skip(joinPath(path, name), 'special-file')
   return null

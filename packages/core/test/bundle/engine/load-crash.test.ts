@@ -16,13 +16,16 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { localStore } from '@ws/store-local'
+import { memoryStore } from '@ws/store-memory'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
 import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
-import { listTree } from '../tree-listing.ts'
+import { Workspace } from '../../../src/workspace/workspace.ts'
+import { listTree, withoutTimes } from '../tree-listing.ts'
 import type { Death, DyingLoad } from './dying-load.ts'
 import { storeTree } from './store-tree.ts'
 
@@ -237,6 +240,38 @@ describe('a process killed while it loads', () => {
       expect(loadInChild(target, step).isKilled).toBe(true)
       await expectOldOrNew(target, before)
     }
+  })
+
+  it('leaves nothing half done for a save or a snapshot', async () => {
+    const scene = scenes[0] as Scene
+    const { total } = measure(scene)
+    const steps = Array.from({ length: 15 }, (_, index) => Math.floor(total * (0.5 + index / 30)))
+    const { paths } = setUp(
+      scene,
+      steps.map((step) => `step-${step}`),
+    )
+    dieIn(paths.map((directory, index) => ({ kind: 'load', directory, step: steps[index] ?? 0 })))
+    const trees = { old: withoutTimes(listTree(target)), new: withoutTimes(newTree) }
+    const ends = new Set<string>()
+    let halfDone = 0
+    for (const [index, path] of paths.entries()) {
+      const found = withoutTimes(listTree(path))
+      const isWhole = Object.values(trees).some((tree) => isDeepStrictEqual(tree, found))
+      if (!isWhole) halfDone += 1
+      const options = { id: 'work', path, stateDir: join(base, 'state'), store: memoryStore() }
+      const workspace = new Workspace(options)
+      // The one or the other comes first.
+      const snapshot = index % 2 === 0 ? await workspace.snapshot({ strategy: 'hash' }) : null
+      await workspace.save('after a kill')
+      const copy = new Workspace({ ...options, path: `${path}-copy` })
+      await copy.load()
+      const saved = withoutTimes(listTree(copy.path))
+      const end = Object.entries(trees).find(([, tree]) => isDeepStrictEqual(tree, saved))?.[0]
+      ends.add(end ?? 'a mixture')
+      if (snapshot !== null) expect((await workspace.diff(snapshot)).changedPaths).toEqual([])
+    }
+    expect(halfDone).toBeGreaterThan(2)
+    expect([...ends].filter((end) => end !== 'old' && end !== 'new')).toEqual([])
   })
 
   it('ends an interrupted load at the next one, and keeps what was changed in between', async () => {
