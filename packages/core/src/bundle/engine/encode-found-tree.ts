@@ -1,10 +1,10 @@
-import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { TreeEntry } from '../format/tree-node.ts'
 import type { NewChunk } from '../format/tree-runs.ts'
 import { encodeNodes } from './encode-nodes.ts'
+import type { FileStats } from './file-stats.ts'
 import type { HardLinks } from './find-hard-links.ts'
 import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
 import type { ReadFiles } from './read-files.ts'
@@ -98,7 +98,7 @@ function toEntry(
   found: FoundEntry,
   done: ReadonlyMap<ByteString, KnownDirectory>,
   options: EncodeOptions,
-): { readonly entry: TreeEntry; readonly stats: BigIntStats | null } | null {
+): { readonly entry: TreeEntry; readonly stats: FileStats | null } | null {
   if (found.kind === 'directory') {
     const inner = done.get(found.directory.path)
     if (inner === undefined) return null
@@ -114,7 +114,7 @@ function toEntry(
   return { entry: entry.hardLinkGroup === hardLinkGroup ? entry : { ...entry, hardLinkGroup }, stats }
 }
 
-function setStats(rows: BigInt64Array, index: number, stats: BigIntStats, startedNs: bigint): void {
+function setStats(rows: BigInt64Array, index: number, stats: FileStats, startedNs: bigint): void {
   if (stats.ctimeNs >= startedNs - TIME_STEP_NS) return
   const row = index * STATS_PER_ENTRY
   rows[row] = stats.dev

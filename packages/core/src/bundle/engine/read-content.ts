@@ -5,6 +5,7 @@ import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type Chunker } from '../format/chunke
 import type { ContentId } from '../format/content-id.ts'
 import type { Run } from '../format/tree-runs.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
+import { fileStats, isSameState, type FileStats } from './file-stats.ts'
 import { joinPath } from './known-tree.ts'
 
 export interface ContentReader {
@@ -21,7 +22,7 @@ export interface ContentReader {
 
 /** `moved`: the file kept changing while it was read. */
 export type ReadContent =
-  | { readonly outcome: 'read'; readonly runs: readonly Run[]; readonly stats: BigIntStats }
+  | { readonly outcome: 'read'; readonly runs: readonly Run[]; readonly stats: FileStats }
   | { readonly outcome: 'moved' | 'special-file' }
 
 /** Of a chunker's buffer. */
@@ -37,6 +38,41 @@ const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 const MAX_PATH_BYTES = 3500
 
 /**
+ * Reads a file of one chunk that is as the walk saw it, with the fewest calls. `null` when it has changed since, or when
+ * anything else is not plain: then `readContent` finds out. Reads at a position, which takes nothing out of a pipe that
+ * somebody may have put there meanwhile.
+ * @param expected what the walk saw of it
+ */
+export function readSmallFile(
+  reader: ContentReader,
+  parent: ByteString,
+  name: ByteString,
+  expected: FileStats,
+): Extract<ReadContent, { outcome: 'read' }> | null {
+  const path = `${reader.directory}/${joinPath(parent, name)}`
+  const { size } = expected
+  if (size > MIN_CHUNK_BYTES || path.length >= MAX_PATH_BYTES) return null
+  const isFresh = BigInt(Date.now()) * 1_000_000n - expected.ctimeNs < CLOCK_STEP_NS
+  if (isFresh) return null
+  const { buffer } = reader.chunker
+  let fd: number | null = null
+  try {
+    fd = openSync(toFilePath(path), READ_FLAGS)
+    if (fill(fd, buffer, 0, size, 0) < size) return null
+    if (!isSameState(expected, fstatSync(fd, { bigint: true }))) return null
+  } catch {
+    return null
+  } finally {
+    if (fd !== null) closeSync(fd)
+  }
+  if (size === 0) return { outcome: 'read', runs: [], stats: expected }
+  const content = buffer.subarray(0, size)
+  const id = reader.identify(content)
+  reader.keep(id, content)
+  return { outcome: 'read', runs: [{ kind: 'chunk', id, length: size }], stats: expected }
+}
+
+/**
  * Reads a file and cuts it into runs. What is returned was the file's content at one moment: its size, times and inode
  * were the same before and after. A file that changes meanwhile is read up to three times.
  * @param expected what the walk saw of it
@@ -47,7 +83,7 @@ export async function readContent(
   reader: ContentReader,
   parent: ByteString,
   name: ByteString,
-  expected: BigIntStats,
+  expected: FileStats,
   oldRuns: readonly Run[],
 ): Promise<ReadContent> {
   const opened = openFile(reader, parent, name, expected)
@@ -62,7 +98,7 @@ export async function readContent(
       const after = fstatSync(fd, { bigint: true })
       if (runs !== null && isSameContent(stats, after)) {
         if (!isFresh || (before !== null && isEqual(before, runs)))
-          return { outcome: 'read', runs, stats: after }
+          return { outcome: 'read', runs, stats: fileStats(after) }
         before = runs
       } else before = null
       stats = after
@@ -81,7 +117,7 @@ function openFile(
   reader: ContentReader,
   parent: ByteString,
   name: ByteString,
-  expected: BigIntStats,
+  expected: FileStats,
 ): { readonly fd: number; readonly stats: BigIntStats } {
   const path = `${reader.directory}/${joinPath(parent, name)}`
   if (path.length < MAX_PATH_BYTES) {

@@ -1,9 +1,9 @@
-import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { FileEntry } from '../format/tree-node.ts'
+import type { FileStats } from './file-stats.ts'
 import { inodeKey, type HardLinks } from './find-hard-links.ts'
 import { findEntry, joinPath, type KnownTree } from './known-tree.ts'
-import { readContent, type ContentReader } from './read-content.ts'
+import { readContent, readSmallFile, type ContentReader } from './read-content.ts'
 import type { SaveNotes } from './save-notes.ts'
 import { skipReason } from './skip-reason.ts'
 import { factsOf, type FoundDirectory } from './walk-directory.ts'
@@ -14,7 +14,7 @@ export type ReadFiles = Map<ByteString, ReadFile>
 interface ReadFile {
   readonly entry: FileEntry
   /** `null` when the entry is not what is in the directory now. */
-  readonly stats: BigIntStats | null
+  readonly stats: FileStats | null
 }
 
 export interface ReadFilesOptions {
@@ -50,7 +50,8 @@ export async function readFiles(options: ReadFilesOptions): Promise<ReadFiles> {
         read.set(path, file)
         if (group !== 0n && file.stats !== null) byInode.set(inodeKey(entry.stats), file)
       }
-      await options.onRead(Number(entry.stats.size))
+      const turn = options.onRead(entry.stats.size)
+      if (turn !== undefined) await turn
     }
   }
   return read
@@ -60,18 +61,20 @@ export async function readFiles(options: ReadFilesOptions): Promise<ReadFiles> {
 async function readFile(
   options: ReadFilesOptions,
   parent: ByteString,
-  found: { readonly name: ByteString; readonly stats: BigIntStats },
+  found: { readonly name: ByteString; readonly stats: FileStats },
   old: FileEntry | null,
   hardLinkGroup: bigint,
 ): Promise<ReadFile | null> {
   const { notes, reader } = options
   const path = joinPath(parent, found.name)
   try {
-    const content = await readContent(reader, parent, found.name, found.stats, old?.runs ?? [])
+    const content =
+      readSmallFile(reader, parent, found.name, found.stats) ??
+      (await readContent(reader, parent, found.name, found.stats, old?.runs ?? []))
     if (content.outcome === 'read') {
       const { runs, stats } = content
       const facts = factsOf(found.name, stats)
-      return { entry: { type: 'file', ...facts, size: Number(stats.size), hardLinkGroup, runs }, stats }
+      return { entry: { type: 'file', ...facts, size: stats.size, hardLinkGroup, runs }, stats }
     }
     if (content.outcome === 'special-file') {
       notes.skip(path, 'special-file')

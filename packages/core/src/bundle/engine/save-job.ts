@@ -202,7 +202,7 @@ function expect(state: SaveState, found: readonly FoundDirectory[]): void {
       files += 1
       if (entry.kind === 'leaf') continue
       unreadFiles += 1
-      unreadBytes += Number(entry.stats.size)
+      unreadBytes += entry.stats.size
     }
   }
   state.host.onWalked(entries, unreadBytes)
