@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -151,3 +152,22 @@ it.each([
     expect(listed.trim().split('\n')).toHaveLength(Object.keys(saved).length + 1)
   },
 )
+
+it('a download fetches what lies together by few requests', async () => {
+  for (let index = 0; index < 300; index += 1)
+    writeFiles(path, { [`d${index % 7}/f${index}`]: randomBytes(40_000) })
+  await workspace.save('twelve megabytes')
+  let reads = 0
+  const counted: ObjectStore = {
+    ...store,
+    get(key, options) {
+      if (key.startsWith('packs/')) reads += 1
+      return store.get(key, options)
+    },
+  }
+  const download = await createBundleStore(counted).download('w')
+  let bytes = 0
+  for await (const part of download ?? []) bytes += part.length
+  expect(bytes).toBeGreaterThan(12_000_000)
+  expect(reads).toBeLessThanOrEqual(10)
+})

@@ -2,13 +2,11 @@ import { WorkspaceError } from '../../errors.ts'
 import type { ByteRange } from '../../store/object-store.ts'
 import { pathText } from '../exclude-filter.ts'
 import { damagedObject } from '../format/damaged-object.ts'
-import { decodeFrameInPool } from '../format/frame.ts'
-import { cutChunk } from '../format/pack-reader.ts'
 import type { FileEntry, Run } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createChunkLocator, type ChunkLocator, type ChunkPlace } from './chunk-locator.ts'
 import { damageIn } from './damage.ts'
-import { fetchFrames } from './fetch-frames.ts'
+import { fetchChunks } from './fetch-chunks.ts'
 import { splitPath } from './path-selection.ts'
 import { createChunkReader } from './read-chunk.ts'
 import { findEntry } from './read-tree.ts'
@@ -140,32 +138,9 @@ async function* readBatch(
   batch: readonly Part[],
   { path, signal }: RangeOfFile,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const work = new Map<string, { pack: ChunkPlace['pack']; frame: number; chunks: ChunkPlace[] }>()
-  for (const { place } of batch) {
-    if (place === null) continue
-    const key = `${place.pack.packId} ${place.chunk.frame}`
-    const frame = work.get(key) ?? { pack: place.pack, frame: place.chunk.frame, chunks: [] }
-    work.set(key, frame)
-    frame.chunks.push(place)
-  }
-  const contents = new Map<string, Uint8Array>()
-  const fail = (packId: string, error: unknown): never => {
-    throw damageIn(repository.packKey(packId), error, [path])
-  }
-  await fetchFrames(repository, {
-    work: [...work.values()],
-    width: 4,
-    signal,
-    async onFrame({ pack, frame, chunks }, stored) {
-      try {
-        const raw = await decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys)
-        for (const { chunk } of chunks)
-          contents.set(chunk.id, cutChunk(pack.packId, raw, chunk, repository.keys))
-      } catch (error) {
-        fail(pack.packId, error)
-      }
-    },
-    onDamage: async ({ pack }, error) => fail(pack.packId, error),
+  const places = batch.flatMap(({ place }) => place ?? [])
+  const contents = await fetchChunks(repository, places, signal).catch((error: unknown) => {
+    throw damageIn(null, error, [path])
   })
   for (const { run, from, to } of batch) {
     const content = contents.get(run.id)
