@@ -6,6 +6,8 @@ const reasons: Readonly<Record<string, BundleSkip['reason']>> = {
   ENOTDIR: 'vanished',
   ELOOP: 'vanished',
   ESTALE: 'vanished',
+  // A link that became something else before its text was read.
+  EINVAL: 'vanished',
   EACCES: 'unreadable',
   EPERM: 'unreadable',
   EIO: 'unreadable',

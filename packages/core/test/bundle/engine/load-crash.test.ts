@@ -197,7 +197,7 @@ describe('a process killed while it loads', () => {
   it.each(scenes)('into $name, and again at every step of putting that right', async (scene) => {
     const { before, total } = measure(scene)
     // What is put right differs near the end; before, a load only stages.
-    const deaths = [Math.ceil(total / 3), ...Array.from({ length: 5 }, (_, index) => total - 4 * index)]
+    const deaths = [Math.ceil(total / 3), ...Array.from({ length: 4 }, (_, index) => total - 5 * index)]
     const trial = setUp(
       scene,
       deaths.map((step) => `trial-${step}`),

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
@@ -59,6 +60,33 @@ describe('loading into an absent or empty directory', () => {
     await loadDirectory(repository, record, join(base, 'empty'), { cacheDirectory: null })
     expect(listTree(join(base, 'empty'))).toEqual(listTree(source))
     expect(readdirSync(base).sort()).toEqual(['empty', 'source', 'target'])
+  })
+})
+
+describe('loading from an encrypted store', () => {
+  it('brings back everything, into an absent directory and over a full one, and with the key only', async () => {
+    const store = memoryStore()
+    repository = await openRepository(store, { encryption: { key: Buffer.alloc(32, 7) } })
+    makeMessyTree(source)
+    const record = await storeTree(repository, source)
+    await load(record)
+    expect(listTree(target)).toEqual(listTree(source))
+    appendFileSync(join(target, 'large'), 'more')
+    unlinkSync(join(target, 'script'))
+    writeFileSync(join(target, 'extra'), 'mine')
+    const result = await load(record)
+    // One of them has two names.
+    expect(result).toMatchObject({ written: { files: 3 }, deleted: { files: 1 } })
+    expect(listTree(target)).toEqual(listTree(source))
+    await expect(openRepository(store, { encryption: { key: Buffer.alloc(32, 8) } })).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+    })
+    const plain = await openRepository(memoryStore())
+    const withoutKey = { ...repository, keys: plain.keys }
+    await expect(
+      loadDirectory(withoutKey, record, join(base, 'other'), { cacheDirectory: null }),
+    ).rejects.toMatchObject({ code: 'CORRUPT' })
+    expect(readdirSync(base).sort()).toEqual(['source', 'target'])
   })
 })
 
