@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { availableParallelism } from 'node:os'
 import type { ContentId } from '../format/content-id.ts'
 import { compressFrameInPool, plainFrame, type FrameContent } from '../format/frame.ts'
 import { MAX_PACK_CHUNKS } from '../format/pack-index.ts'
@@ -38,7 +39,8 @@ const FRAME_BYTES = 1024 * 1024
 /** A frame takes whole chunks, of which one may begin just before its end. */
 const BUFFER_BYTES = 2 * FRAME_BYTES
 const PACK_BYTES = 16 * 1024 * 1024
-const MAX_COMPRESSING = 2
+/** Each holds a frame's memory; one more than the cores gains nothing. */
+const MAX_COMPRESSING = Math.min(3, Math.max(2, availableParallelism()))
 
 interface OpenFrame {
   readonly kind: 'data' | 'tree'

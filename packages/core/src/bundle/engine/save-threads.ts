@@ -60,7 +60,7 @@ function startThread(): SaveThread {
   const worker = new Worker(new URL(name, import.meta.url), {
     name: 'ws-save',
     execArgv: [],
-    resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
   })
   worker.unref()
   const saves = new Map<number, { handle(message: FromSaveWorker): void; fail(error: unknown): void }>()
