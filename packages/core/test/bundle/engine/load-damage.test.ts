@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '@ws/store-memory'
 import { WorkspaceError } from '../../../src/errors.ts'
+import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
 import { readVersionFile } from '../../../src/bundle/engine/read-file.ts'
 import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
@@ -199,5 +200,41 @@ describe('a damaged pack', () => {
       }
     }
     expect(errors.length).toBeGreaterThan(0)
+  })
+})
+
+describe('an old copy of an object', () => {
+  it('in the place of a newer one is damage that names the object, and changes nothing', async () => {
+    const store = memoryStore()
+    const bundles = createBundleStore(store)
+    await bundles.save('work', source, { message: 'one' })
+    const keysOf = async (): Promise<string[]> => {
+      const keys: string[] = []
+      for await (const { key } of store.list('')) keys.push(key)
+      return keys
+    }
+    const first = await keysOf()
+    writeFileSync(join(source, 'd0/f0'), 'second')
+    await bundles.save('work', source, { message: 'two' })
+    const second = (await keysOf()).filter((key) => !first.includes(key))
+    // The same directories hold the objects of the same kind.
+    const kindOf = (key: string): string => key.split('/')[0] ?? ''
+    let replaced = 0
+    for (const key of second) {
+      const old = first.find((each) => kindOf(each) === kindOf(key))
+      if (old === undefined) continue
+      const kept = await readAll(await store.get(key))
+      await store.put(key, await readAll(await store.get(old)))
+      const before = listTree(target)
+      const error: unknown = await createBundleStore(store)
+        .load('work', target, { version: 2 })
+        .catch((failure: unknown) => failure)
+      expect(error).toMatchObject({ code: 'CORRUPT', details: { key } })
+      expect(listTree(target)).toEqual(before)
+      await store.put(key, kept)
+      replaced += 1
+    }
+    // A record and a pack.
+    expect(replaced).toBe(2)
   })
 })
