@@ -50,7 +50,7 @@ function archiveMethods(context: BundleStoreContext): Pick<BundleStore, 'upload'
       assertWorkspaceId(id)
       const { limits, signal } = given
       return withStagingDirectory(async (directory) => {
-        await extractBundle(bundle, directory, { limits, signal })
+        await extractBundle(bundle, directory, { limits, secondReader: true, signal })
         const { record } = await commit(id, given, (parent, repository) =>
           saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
         )

@@ -4,7 +4,9 @@ import { linkSync, mkdirSync, mkdtempSync, truncateSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
 import { createBundle } from '../../src/bundle/create-bundle.ts'
 import { checkBundle, extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { createSecondReader } from '../../src/bundle/second-reader.ts'
@@ -140,7 +142,7 @@ describe('an archive is refused when the second reader finds', () => {
 })
 
 describe('the second reader', () => {
-  it('is asked by checkBundle and for archives of unknown origin, and else when asked for', async () => {
+  it('is asked by checkBundle, for uploads and for archives of unknown origin, and else when asked for', async () => {
     // After a PAX header without records, tar-stream takes the next file's padding for as long as its content: what one
     // program reads as the header of "c" is content to the other.
     const target = join(base, 'target')
@@ -152,6 +154,9 @@ describe('the second reader', () => {
     await expect(extractBundle(bytes, target, { secondReader: true })).rejects.toMatchObject({
       code: 'CORRUPT',
     })
+    const versions = createBundleStore(memoryStore())
+    await expect(versions.upload('w', bytes)).rejects.toMatchObject({ code: 'CORRUPT' })
+    expect(await versions.exists('w')).toBe(false)
     expect(await extractBundle(bytes, target)).toMatchObject({ files: 2 })
     expect(await checkBundle(bytes, { secondReader: false })).toMatchObject({ files: 2 })
   })
