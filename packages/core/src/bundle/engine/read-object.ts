@@ -26,5 +26,8 @@ export async function readObject(
     await found.discard()
   }
   const [first] = chunks
-  return { bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks), info: found.info }
+  return {
+    bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks),
+    info: found.info,
+  }
 }

@@ -89,7 +89,8 @@ export function planRetention(
   }
   const isProtected = protectAlways(newestFirst, policy, keepFor)
   if (policy.maxBytes !== undefined) {
-    for (const version of overBudget(newestFirst, reasons, isProtected, policy.maxBytes)) reasons.delete(version)
+    for (const version of overBudget(newestFirst, reasons, isProtected, policy.maxBytes))
+      reasons.delete(version)
   }
 
   const keep: RetentionPlan['keep'][number][] = []
