@@ -108,7 +108,7 @@ export {
   type RetentionPlan,
   type RetentionPolicy,
 } from './bundle/engine/retention-policy.ts'
-export type { DamagedEntry, LoadLimits } from './bundle/engine/load-options.ts'
+export type { DamagedEntry, LeftEntry, LoadLimits } from './bundle/engine/load-options.ts'
 export type { ReadVersionFileOptions, VersionFile, VersionFileInfo } from './bundle/engine/read-file.ts'
 export type {
   VerifiedVersion,

@@ -13,7 +13,7 @@ import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backe
 import { Workspace } from '../workspace/workspace.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
-import type { Agent, RunOptions } from './run-options.ts'
+import type { Agent, RunOptions, RunSaveOptions } from './run-options.ts'
 import { recordError, recordWorkspace } from './run-record.ts'
 import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
 
@@ -61,7 +61,7 @@ export async function executeRun<T>(
     run.log.emit({ type: 'run_agent_finished', status: agentRun.outcome.status })
 
     const seen = await see(run, backend, before, agentRun)
-    const saved = await saveVersion(run, agentRun.outcome)
+    const saved = await saveVersion(run, agentRun.outcome, loaded)
     return finishRun(run, agentRun.outcome, { ...seen, ...(loaded && { loaded }), ...(saved && { saved }) })
   } finally {
     if (agentRun?.stillRunning) void agentRun.stillRunning.then(() => lock.release())
@@ -236,12 +236,18 @@ async function diffAndPatch(
   return diff
 }
 
-async function saveVersion(run: Run, outcome: RunOutcome<unknown>) {
-  const { save } = run.options
+async function saveVersion(run: Run, outcome: RunOutcome<unknown>, loaded: WorkspaceLoadResult | null) {
+  const { save, load } = run.options
   if (save === undefined) return null
-  const { message, onFailure = false } = typeof save === 'string' ? { message: save } : save
+  const {
+    message,
+    onFailure = false,
+    onConflict,
+  }: RunSaveOptions = typeof save === 'string' ? { message: save } : save
   if (outcome.status !== 'completed' && !onFailure) return null
-  const saved = await run.log.attempt('save', () => run.workspace.save(message))
+  // What was loaded is what the agent worked on: a version that somebody else saved meanwhile must not be passed over.
+  const parent = load === undefined || load === false ? undefined : (loaded?.version.version ?? 0)
+  const saved = await run.log.attempt('save', () => run.workspace.save(message, { parent, onConflict }))
   if (saved !== null) run.log.emit({ type: 'workspace_saved', version: saved.version.version })
   return saved
 }

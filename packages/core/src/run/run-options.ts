@@ -60,4 +60,9 @@ export interface RunSaveOptions {
   readonly message: string
   /** Save after a failed or aborted run too (after its rollback, if there is one). @default false */
   readonly onFailure?: boolean | undefined
+  /**
+   * When the run began with `load` and somebody else saved meanwhile: `fail` stores nothing (`workspace.error` is
+   * `CONFLICT`), `rebase` makes this the version after the other one. @default 'fail'
+   */
+  readonly onConflict?: 'fail' | 'rebase' | undefined
 }

@@ -454,6 +454,27 @@ it('loads before and saves after, and records both versions', async () => {
   expect(events.slice(-2)).toEqual(['workspace_saved', 'run_finished'])
 })
 
+it('does not pass over a version that somebody else saved during the run', async () => {
+  const directory = temporaryDirectory()
+  const store = memoryStore()
+  const open = (name: string) =>
+    new Workspace({ id: 'task', path: join(directory, name), store, stateDir: join(directory, 'state') })
+  mkdirSync(join(directory, 'first'))
+  await open('first').save('first')
+  const agent = async () => {
+    await open('first').save('meanwhile')
+  }
+  const refused = await executeRun(open('second'), agent, { load: true, save: 'second' })
+  expect(refused).toMatchObject({
+    status: 'completed',
+    workspace: { error: { code: 'CONFLICT', details: { winner: 2 } } },
+    record: { workspace: { loadedVersion: 1, savedVersion: null } },
+  })
+  const save = { message: 'second', onConflict: 'rebase' } as const
+  const rebased = await executeRun(open('second'), agent, { load: true, save })
+  expect(rebased.record.workspace).toMatchObject({ loadedVersion: 2, savedVersion: 4, error: null })
+})
+
 it('saves after a failed run only when asked', async () => {
   const directory = temporaryDirectory()
   mkdirSync(join(directory, 'work'))
