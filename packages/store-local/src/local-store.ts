@@ -56,12 +56,7 @@ const openedFolders = new Map<string, StoreFolders>()
  * planted link, and `BUSY` when a process that is stopped keeps an object's lock for half a minute.
  */
 export function localStore(options: LocalStoreOptions): ObjectStore {
-  if (typeof options?.root !== 'string' || options.root === '') {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      "A local store needs the path of its directory: localStore({ root: './store' }).",
-    )
-  }
+  assertRootOption(options)
   const { create = true, durability = 'fsync' } = options
   const sync = durability === 'fsync'
   const givenRoot = resolve(options.root)
@@ -144,6 +139,14 @@ export function localStore(options: LocalStoreOptions): ObjectStore {
       }
     },
   }
+}
+
+function assertRootOption(options: LocalStoreOptions): void {
+  if (typeof options?.root === 'string' && options.root !== '') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    "A local store needs the path of its directory: localStore({ root: './store' }).",
+  )
 }
 
 async function translating<T>(
