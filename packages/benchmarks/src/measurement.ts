@@ -1,3 +1,5 @@
+import { Bench } from 'tinybench'
+
 /** One line of the report: what ws takes, what a peer takes for the same, and what the ratio should be. */
 export interface Measurement {
   readonly suite: string
@@ -63,14 +65,26 @@ export async function takeTurns<Name extends string>(
   const names = Object.keys(contenders) as Name[]
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
   for (let turn = 0; turn <= samples; turn += 1) {
+    // One iteration each: a whole run per contender would favour those that ran before the machine slowed down.
+    const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true })
     for (const name of names) {
       const { prepare, run } = contenders[name]
-      await prepare?.()
-      const elapsedMs = await timeOf(run)
-      if (turn > 0) times[name].push(elapsedMs)
+      const beforeEach = async (): Promise<void> => {
+        await prepare?.()
+        globalThis.gc?.()
+      }
+      bench.add(name, async () => void (await run()), { async: true, beforeEach })
     }
+    await bench.run()
+    if (turn > 0) for (const name of names) times[name].push(latencyOf(bench, name))
   }
   return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<Name, number>
+}
+
+function latencyOf(bench: Bench, name: string): number {
+  const result = bench.getTask(name)?.result
+  if (result?.state !== 'completed') throw new Error(`The contender ${name} did not complete.`)
+  return result.latency.p50
 }
 
 /** Milliseconds, after a garbage collection where one can be asked for. */
