@@ -1,9 +1,10 @@
 import type { Buffer } from 'node:buffer'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, type MessagePort } from 'node:worker_threads'
 import { archiveDirectory, archiveReport, emptyNotes } from './archive-directory.ts'
 import { extractArchive } from './extract-archive.ts'
 import { compressBlocks } from './frame-compressor.ts'
 import { toFailure } from './run-in-worker.ts'
+import type { ThreadTask } from './warm-threads.ts'
 import {
   CHUNKS_IN_FLIGHT,
   type CreateTask,
@@ -12,85 +13,94 @@ import {
   type WorkerTask,
 } from './worker-task.ts'
 
-/** The thread behind `runInWorker`: one task, then it ends by itself because nothing keeps it awake. */
-const port = parentPort
-if (port === null) throw new Error('bundle-worker is started as a thread')
+/** The thread behind `runInWorker`: one task after the other. */
+if (parentPort === null) throw new Error('bundle-worker is started as a thread')
 
-const controller = new AbortController()
-const received: (Extract<ToWorker, { type: 'chunk' }> | null)[] = []
-let unanswered = 0
-let wake: (() => void) | undefined
-
-port.on('message', (message: ToWorker) => {
-  if (message.type === 'chunk') received.push(message)
-  else if (message.type === 'end') received.push(null)
-  else if (message.type === 'taken') unanswered -= 1
-  else {
-    controller.abort()
-  }
-  wake?.()
+parentPort.on('message', ({ task, port }: ThreadTask) => {
+  const conversation = converse(port)
+  run(task as WorkerTask, conversation)
+    .then(
+      (result) => conversation.send({ type: 'done', result }),
+      (error: unknown) => conversation.send({ type: 'failed', failure: toFailure(error) }),
+    )
+    .finally(() => port.close())
 })
 
-function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
-  port?.postMessage(message, transfer)
-}
+type Conversation = ReturnType<typeof converse>
 
-function nextMessage(): Promise<void> {
-  controller.signal.throwIfAborted()
-  return new Promise((resolve) => (wake = resolve))
-}
-
-/** Chunks that are only valid until the next one is asked for. */
-async function* receivedChunks(): AsyncGenerator<Uint8Array, void, void> {
-  for (;;) {
+function converse(port: MessagePort) {
+  const controller = new AbortController()
+  const received: (Extract<ToWorker, { type: 'chunk' }> | null)[] = []
+  let unanswered = 0
+  let wake: (() => void) | undefined
+  port.on('message', (message: ToWorker) => {
+    if (message.type === 'chunk') received.push(message)
+    else if (message.type === 'end') received.push(null)
+    else if (message.type === 'taken') unanswered -= 1
+    else controller.abort()
+    wake?.()
+  })
+  const send = (message: FromWorker, transfer: ArrayBuffer[] = []): void =>
+    port.postMessage(message, transfer)
+  const nextMessage = (): Promise<void> => {
     controller.signal.throwIfAborted()
-    const next = received.shift()
-    if (next === undefined) {
-      await nextMessage()
-      continue
-    }
-    if (next === null) return
-    yield new Uint8Array(next.memory, 0, next.bytes)
-    send({ type: 'taken', memory: next.memory }, [next.memory])
+    return new Promise((resolve) => (wake = resolve))
+  }
+  return {
+    signal: controller.signal,
+    send,
+    /** With its memory, unless others have a share in that. */
+    sendChunk: (chunk: Buffer): void => {
+      const { buffer } = chunk
+      const isOwn = buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length
+      unanswered += 1
+      send({ type: 'chunk', chunk }, isOwn ? [buffer] : [])
+    },
+    untilTaken: async (): Promise<void> => {
+      while (unanswered >= CHUNKS_IN_FLIGHT) await nextMessage()
+    },
+    /** Chunks that are only valid until the next one is asked for. */
+    async *chunks(): AsyncGenerator<Uint8Array, void, void> {
+      for (;;) {
+        controller.signal.throwIfAborted()
+        const next = received.shift()
+        if (next === undefined) {
+          await nextMessage()
+          continue
+        }
+        if (next === null) return
+        yield new Uint8Array(next.memory, 0, next.bytes)
+        send({ type: 'taken', memory: next.memory }, [next.memory])
+      }
+    },
   }
 }
 
-/** With its memory, unless others have a share in that. */
-function sendChunk(chunk: Buffer): void {
-  const { buffer } = chunk
-  const isOwn = buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length
-  send({ type: 'chunk', chunk }, isOwn ? [buffer] : [])
-}
-
-async function create(task: CreateTask): Promise<unknown> {
+async function create(
+  task: CreateTask,
+  { send, sendChunk, untilTaken, signal }: Conversation,
+): Promise<unknown> {
   const notes = emptyNotes()
   let archiveBytes = 0
   const pool: Buffer[] = []
   const blocks = archiveDirectory(task.directory, task.exclude, notes, pool)
   for await (const chunk of compressBlocks(blocks, task.format, task.level, pool)) {
-    controller.signal.throwIfAborted()
+    signal.throwIfAborted()
     archiveBytes += chunk.length
-    unanswered += 1
     sendChunk(chunk)
     const { files, directories, symlinks, hardLinks, contentBytes } = notes.totals
     const entries = files + directories + symlinks + hardLinks
     send({ type: 'progress', progress: { phase: 'create', entries, bytes: contentBytes } })
-    while (unanswered >= CHUNKS_IN_FLIGHT) await nextMessage()
+    await untilTaken()
   }
   return archiveReport(notes, archiveBytes)
 }
 
-async function run(task: WorkerTask): Promise<unknown> {
-  if (task.kind === 'create') return create(task)
-  return extractArchive(receivedChunks(), task.plan, {
-    signal: controller.signal,
+async function run(task: WorkerTask, conversation: Conversation): Promise<unknown> {
+  if (task.kind === 'create') return create(task, conversation)
+  const { signal, send } = conversation
+  return extractArchive(conversation.chunks(), task.plan, {
+    signal,
     onProgress: (progress) => send({ type: 'progress', progress }),
   })
 }
-
-run(workerData as WorkerTask)
-  .then(
-    (result) => send({ type: 'done', result }),
-    (error: unknown) => send({ type: 'failed', failure: toFailure(error) }),
-  )
-  .finally(() => port.close())

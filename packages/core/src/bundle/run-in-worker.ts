@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads'
 import { WorkspaceError } from '../errors.ts'
 import type { BundleProgress } from './bundle.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type WorkerFailure,
   type WorkerTask,
 } from './worker-task.ts'
+import { borrowThread, type ThreadKind } from './warm-threads.ts'
 
 export interface RunInWorkerOptions {
   readonly input?: AsyncIterator<Uint8Array> | undefined
@@ -16,9 +16,19 @@ export interface RunInWorkerOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Of the thread; it makes little that lives on. */
+const NURSERY_MIB = 4
+
+const file = import.meta.url.endsWith('.ts') ? './bundle-worker.ts' : './bundle-worker.js'
+const bundleThread: ThreadKind = {
+  name: 'ws-bundle',
+  file: new URL(file, import.meta.url),
+  resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MIB },
+}
+
 /**
- * Runs one task in a thread of its own: yields the chunks that it makes, returns its result. Whatever ends the
- * iteration (result, error, abort, a consumer that stops), the thread has put its files away and is gone afterwards.
+ * Runs one task in a thread: yields the chunks that it makes, returns its result. Whatever ends the iteration (result,
+ * error, abort, a consumer that stops), the task has put its files away by then.
  */
 export async function* runInWorker(
   task: WorkerTask,
@@ -26,24 +36,27 @@ export async function* runInWorker(
 ): AsyncGenerator<Uint8Array, unknown, void> {
   const { input, onProgress, signal } = options
   signal?.throwIfAborted()
-  const name = import.meta.url.endsWith('.ts') ? './bundle-worker.ts' : './bundle-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), {
-    workerData: task,
-    execArgv: [],
-    resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MIB },
-  })
+  const thread = borrowThread(bundleThread, task)
   const send = (message: ToWorker, transfer: ArrayBuffer[] = []): void =>
-    worker.postMessage(message, transfer)
+    thread.port.postMessage(message, transfer)
   const inbox = mailbox<FromWorker>()
   const collector = earlyCollector()
-  worker.on('message', (message: FromWorker) => inbox.put(message))
-  worker.on('error', (error) => inbox.fail(error))
-  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-  void exited.then(() =>
+  let isOver = false
+  const ended = Promise.withResolvers<void>()
+  thread.port.on('message', (message: FromWorker) => {
+    inbox.put(message)
+    if (message.type !== 'done' && message.type !== 'failed') return
+    isOver = true
+    ended.resolve()
+  })
+  void thread.gone.then((cause) => {
     inbox.fail(
-      new WorkspaceError('INTERNAL', 'The thread that worked on the archive ended without a result.'),
-    ),
-  )
+      new WorkspaceError('INTERNAL', 'The thread that worked on the archive ended without a result.', {
+        cause,
+      }),
+    )
+    ended.resolve()
+  })
   const abort = (): void => send({ type: 'abort' })
   signal?.addEventListener('abort', abort, { once: true })
   const feed = input === undefined ? undefined : startFeed(input, send, (error) => inbox.fail(error))
@@ -62,8 +75,10 @@ export async function* runInWorker(
   } finally {
     signal?.removeEventListener('abort', abort)
     feed?.stop()
-    send({ type: 'abort' })
-    await exited
+    if (!isOver) send({ type: 'abort' })
+    await ended.promise
+    if (isOver) thread.giveBack()
+    else await thread.stop()
   }
 }
 
@@ -132,8 +147,6 @@ function startFeed(
 
 /** Bytes handed out between two collections. */
 const COLLECT_EVERY_BYTES = 4 * 1024 * 1024
-/** Of the thread; it makes little that lives on. */
-const NURSERY_MIB = 4
 /** More than the nursery of V8 holds. */
 const NURSERY_ITEMS = 256 * 1024
 
