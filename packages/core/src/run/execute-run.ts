@@ -10,10 +10,11 @@ import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
+import { assertKnownOptions } from '../known-options.ts'
 import { Workspace } from '../workspace/workspace.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
-import type { Agent, RunOptions, RunSaveOptions } from './run-options.ts'
+import { runOptionNames, type Agent, type RunOptions, type RunSaveOptions } from './run-options.ts'
 import { recordError, recordWorkspace } from './run-record.ts'
 import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
 
@@ -80,6 +81,7 @@ interface Run {
 const lockedPaths = new AsyncLocalStorage<readonly string[]>()
 
 function startRun(workspace: Workspace | string, agent: unknown, options: RunOptions): Run {
+  assertKnownOptions('executeRun', options, runOptionNames)
   options.signal?.throwIfAborted()
   if (typeof agent !== 'function') {
     throw new WorkspaceError(

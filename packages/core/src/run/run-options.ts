@@ -1,3 +1,4 @@
+import type { OptionNames } from '../known-options.ts'
 import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { LoadOptions } from '../bundle/bundle-store.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
@@ -54,6 +55,26 @@ export interface RunOptions {
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** @default a random UUID */
   readonly runId?: string | undefined
+}
+
+export const runOptionNames: OptionNames<RunOptions> = {
+  enabled: true,
+  strategy: true,
+  capturePatch: true,
+  maxPatchBytes: true,
+  rollbackOnFailure: true,
+  artifactStore: true,
+  ignore: true,
+  load: true,
+  save: true,
+  onBusy: true,
+  waitTimeoutMs: true,
+  signal: true,
+  timeoutMs: true,
+  abortGraceMs: true,
+  onEvent: true,
+  metadata: true,
+  runId: true,
 }
 
 export interface RunSaveOptions {

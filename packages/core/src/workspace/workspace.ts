@@ -24,6 +24,7 @@ import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { attachPatch, computeDiff, type PatchOptions } from '../snapshot/compute-diff.ts'
 import {
   openSnapshotBackend,
@@ -45,6 +46,14 @@ export interface WorkspaceOptions {
   readonly stateDir?: string | undefined
   /** What saves leave out, and loads leave alone; see `CreateBundleOptions.exclude` and `LoadOptions.exclude`. @default nothing */
   readonly exclude?: readonly string[] | undefined
+}
+
+const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
+  id: true,
+  path: true,
+  store: true,
+  stateDir: true,
+  exclude: true,
 }
 
 export interface WorkspaceSnapshotOptions {
@@ -91,6 +100,7 @@ export class Workspace {
         'A workspace needs options: new Workspace({ id, path }). For a path alone there is Workspace.at(path).',
       )
     }
+    assertKnownOptions('Workspace', options, workspaceOptionNames)
     assertWorkspaceId(options.id)
     if (options.store !== undefined && (typeof options.store !== 'object' || options.store === null)) {
       throw new WorkspaceError(
@@ -140,11 +150,18 @@ export class Workspace {
   /**
    * Puts a saved version into the directory, which is made if need be: exactly that version, or with `mode: 'merge'`
    * on top of what is there. `null` when nothing has been saved yet; the directory is then untouched.
+   * @throws `NOT_FOUND` when a version is named and does not exist
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
     const store = this.#requireStore('load')
     const cacheDirectory = await this.#cacheDirectory()
-    return store.load(this.id, this.path, { exclude: this.exclude, cacheDirectory, ...options })
+    const loaded = await store.load(this.id, this.path, { exclude: this.exclude, cacheDirectory, ...options })
+    if (loaded !== null || options.version === undefined) return loaded
+    throw new WorkspaceError(
+      'NOT_FOUND',
+      `The workspace ${this.id} has no version ${options.version}. Look at its history.`,
+      { details: { workspaceId: this.id, version: options.version } },
+    )
   }
 
   /**

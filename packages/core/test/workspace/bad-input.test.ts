@@ -122,6 +122,37 @@ describe('ids, keys and paths', () => {
     await expectRefusal(() => unsaved.fork('other'), 'NOT_FOUND', { directory, store })
     expect(await unsaved.load()).toBeNull()
   })
+
+  it('refuses a version that is named and does not exist, and starts no agent on the directory', async () => {
+    const directory = makeTree()
+    const store = memoryStore()
+    const workspace = new Workspace({ id: 'w', path: directory, store })
+    await workspace.save('first')
+    await expectRefusal(() => workspace.load({ version: 9 }), 'NOT_FOUND', { directory, store })
+    let hasRun = false
+    const agent = () => void (hasRun = true)
+    await expectRefusal(() => executeRun(workspace, agent, { load: { version: 9 } }), 'NOT_FOUND', {
+      directory,
+    })
+    expect(hasRun).toBe(false)
+  })
+
+  it('refuses options that do not exist, and says which do', async () => {
+    const directory = makeTree()
+    let hasRun = false
+    const misspelt = { rollbackOnFail: true }
+    const refused = await expectRefusal(
+      () => executeRun(directory, () => void (hasRun = true), misspelt as object),
+      'INVALID_INPUT',
+      { directory },
+    )
+    expect(hasRun).toBe(false)
+    expect(refused.message).toContain('"rollbackOnFail"')
+    expect(refused.message).toContain('rollbackOnFailure')
+    const options = { id: 'w', path: directory, stateDirectory: '/nowhere' }
+    const error = await expectRefusal(() => new Workspace(options), 'INVALID_INPUT')
+    expect(error.message).toContain('stateDir')
+  })
 })
 
 describe('archives', () => {
