@@ -1,1 +1,6 @@
-export {}
+export type { S3TestClientConfig, S3TestServer } from './s3-test-server.ts'
+export { realS3Server } from './real-s3-server.ts'
+export { startFauxqs } from './start-fauxqs.ts'
+export { startR2Server } from './start-r2-server.ts'
+export { startFaultProxy, type FaultProxy, type FaultProxyOptions } from './start-fault-proxy.ts'
+export { captivePortal, type Answer, type Fault, type FaultRule, type SeenRequest } from './fault.ts'
