@@ -1,3 +1,7 @@
+import { assertNodeVersion } from './node-version.ts'
+
+assertNodeVersion()
+
 /**
  * Every way in which this library can fail, and whether trying the same call again makes sense.
  *

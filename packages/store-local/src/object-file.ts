@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { constants, closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import type { ObjectInfo } from '@ws/core'
 import { corrupt, errnoOf } from './file-error.ts'
 
@@ -44,7 +44,7 @@ export function encodeTrailer(
   randomFillSync(footer, 8, 16)
   footer.writeUInt32LE(contentCrc, 24)
   footer.writeUInt32LE(extraBytes.length, 28)
-  footer.writeUInt32LE(crc32(trailer.subarray(0, extraBytes.length + 32)), 32)
+  footer.writeUInt32LE(zlib.crc32(trailer.subarray(0, extraBytes.length + 32)), 32)
   footer.writeUInt32LE(FORMAT_VERSION, 36)
   MAGIC.copy(footer, 40)
   return { trailer, etag: footer.toString('hex', 8, 24) }
@@ -93,7 +93,7 @@ export function parseObjectInfo(key: string, tail: Buffer, stats: Stats): Object
   const trailerStart = tail.length - FOOTER_BYTES - extraBytes
   if (trailerStart < 0 || size + extraBytes + FOOTER_BYTES !== stats.size)
     throw corrupt(key, 'its file does not have the recorded length')
-  if (crc32(tail.subarray(trailerStart, tail.length - 16)) !== footer.readUInt32LE(32))
+  if (zlib.crc32(tail.subarray(trailerStart, tail.length - 16)) !== footer.readUInt32LE(32))
     throw corrupt(key, 'its trailer does not match its checksum')
   const extraText = tail.toString('utf8', trailerStart, trailerStart + extraBytes)
   const extra = (extraText === '' ? {} : JSON.parse(extraText)) as Extra

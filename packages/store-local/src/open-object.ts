@@ -1,6 +1,6 @@
 import { close, closeSync, read, readSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { resolveByteRange, type ByteRange, type StoredObject } from '@ws/core'
 import { corrupt, toStoreError } from './file-error.ts'
 import { openObjectFile, parseObjectInfo, readObjectInfo } from './object-file.ts'
@@ -32,7 +32,7 @@ export function openObject(
     const expectedCrc = range === undefined ? contentCrc : null
     if (whole !== null) {
       const content = whole.subarray(start, end)
-      if (expectedCrc !== null && crc32(content) !== expectedCrc) throw damagedContent(key)
+      if (expectedCrc !== null && zlib.crc32(content) !== expectedCrc) throw damagedContent(key)
       return { info, body: inMemory(content, signal), discard: async () => undefined }
     }
     keepsOpen = true
@@ -81,7 +81,7 @@ function streamFile(
         const chunk: Buffer = await pending
         position += chunk.length
         pending = readChunk(position)
-        if (expectedCrc !== null) crc = crc32(chunk, crc)
+        if (expectedCrc !== null) crc = zlib.crc32(chunk, crc)
         if (position === end && expectedCrc !== null && crc !== expectedCrc) throw damagedContent(key)
         yield chunk
       }

@@ -1,7 +1,7 @@
 import { close, closeSync, constants, fstatSync, fsync, openSync, write, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { readBody, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
 import { encodeTrailer } from './object-file.ts'
 import { removeFile, type StoreFolders } from './store-folders.ts'
@@ -93,7 +93,7 @@ async function writeContent(
   }
   for await (const chunk of readBody(key, body, options)) {
     bytes += chunk.length
-    crc = crc32(chunk, crc)
+    crc = zlib.crc32(chunk, crc)
     if (chunk.length >= BUFFER_BYTES / 2) {
       await flush()
       await writeAll(fd, chunk, position, options.signal)

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectInfo } from '../store/object-store.ts'
 import type { ArtifactInfo } from './artifact-store.ts'
@@ -22,7 +22,7 @@ interface Trailer {
 
 export function encodeArtifactTrailer(trailer: Trailer): Buffer {
   const text = `\n${JSON.stringify(trailer)}`
-  return Buffer.from(`${text}${hex(crc32(text))}${hex(text.length)}${MAGIC}`, 'latin1')
+  return Buffer.from(`${text}${hex(zlib.crc32(text))}${hex(text.length)}${MAGIC}`, 'latin1')
 }
 
 /** What the last bytes of an object say: the whole trailer must be among them. @throws `CORRUPT` */
@@ -33,7 +33,7 @@ export function decodeArtifactTrailer(key: string, tail: Buffer, object: ObjectI
     throw damaged(key, 'it has no end mark; it was cut short or is not an artifact')
   const textBytes = Number.parseInt(footer.slice(8, 16), 16)
   const text = textBytes <= textEnd ? tail.toString('latin1', textEnd - textBytes, textEnd) : ''
-  const trailer = hex(crc32(text)) === footer.slice(0, 8) ? parseTrailer(text) : null
+  const trailer = hex(zlib.crc32(text)) === footer.slice(0, 8) ? parseTrailer(text) : null
   if (trailer === null || trailer.size !== object.size - textBytes - FOOTER_BYTES)
     throw damaged(key, 'its trailer is not what was written')
   return { key, ...trailer, modifiedAt: object.modifiedAt }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError } from '../errors.ts'
 import { errnoOf } from '../filesystem/filesystem-error.ts'
 import { corrupt } from './archive-error.ts'
@@ -71,7 +71,7 @@ function unknownFormat(finding: string): WorkspaceError {
 
 async function* gunzip(input: AsyncGenerator<Uint8Array, void, void>): AsyncGenerator<Buffer, void, void> {
   let received = 0
-  const decoder = createGunzip({ chunkSize: STREAM_CHUNK_BYTES })
+  const decoder = zlib.createGunzip({ chunkSize: STREAM_CHUNK_BYTES })
   async function* counted(): AsyncGenerator<Uint8Array, void, void> {
     for await (const chunk of input) {
       received += chunk.length
@@ -97,7 +97,7 @@ async function* decompressZstd(
     }
     scanner.finish()
   }
-  yield* decode(pieces(), createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
+  yield* decode(pieces(), zlib.createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
 }
 
 /** Asks for the next input only when the last one is used up, and for output only when it is wanted. */

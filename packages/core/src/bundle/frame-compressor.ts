@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Transform } from 'node:stream'
-import { constants, crc32, createDeflateRaw, createZstdCompress } from 'node:zlib'
+import zlib from 'node:zlib'
 import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-directory.ts'
 import type { BundleFormat } from './bundle.ts'
 import { releaseBuffer } from './release-buffer.ts'
@@ -56,13 +56,16 @@ interface Encoder {
 
 function zstdEncoder(level: number): Encoder {
   const params = {
-    [constants.ZSTD_c_compressionLevel]: level,
-    [constants.ZSTD_c_checksumFlag]: 1,
+    [zlib.constants.ZSTD_c_compressionLevel]: level,
+    [zlib.constants.ZSTD_c_checksumFlag]: 1,
   }
   return {
     header: Buffer.alloc(0),
     encode: (block) =>
-      compress(createZstdCompress({ params, chunkSize: OUTPUT_BYTES, pledgedSrcSize: block.length }), block),
+      compress(
+        zlib.createZstdCompress({ params, chunkSize: OUTPUT_BYTES, pledgedSrcSize: block.length }),
+        block,
+      ),
     trailer: () => Buffer.alloc(0),
   }
 }
@@ -73,10 +76,10 @@ function gzipEncoder(level: number): Encoder {
   return {
     header: Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]),
     encode: (block) => {
-      checksum = crc32(block, checksum)
+      checksum = zlib.crc32(block, checksum)
       length = (length + block.length) % 2 ** 32
-      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: OUTPUT_BYTES }
-      return compress(createDeflateRaw(options), block)
+      const options = { level, finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: OUTPUT_BYTES }
+      return compress(zlib.createDeflateRaw(options), block)
     },
     trailer: () => {
       const bytes = Buffer.alloc(10)

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { readBytes, type ByteReader } from '../format/byte-reader.ts'
 import { decodeTreeNode, encodeTreeNode } from '../format/tree-node.ts'
@@ -155,7 +155,7 @@ function encodeGroup(
   const body = Buffer.concat(parts)
   const head = Buffer.alloc(GROUP_HEADER_BYTES)
   head.writeUInt32LE(body.length, 0)
-  head.writeUInt32LE(crc32(body), 4)
+  head.writeUInt32LE(zlib.crc32(body), 4)
   return Buffer.concat([head, body])
 }
 
@@ -199,7 +199,7 @@ function decodeGroups(bytes: Buffer): KnownTree {
     const start = position + GROUP_HEADER_BYTES
     const end = start + bytes.readUInt32LE(position)
     const body = bytes.subarray(start, end)
-    if (end > bytes.length || crc32(body) !== bytes.readUInt32LE(position + 4)) break
+    if (end > bytes.length || zlib.crc32(body) !== bytes.readUInt32LE(position + 4)) break
     const reader = readBytes(body, 'cache of a saved tree')
     while (reader.remaining() > 0) readItem(reader, tree)
     position = end

@@ -1,16 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import {
-  constants,
-  inflateRaw,
-  inflateRawSync,
-  zstdCompress,
-  zstdCompressSync,
-  zstdDecompress,
-  zstdDecompressSync,
-  type ZstdOptions,
-} from 'node:zlib'
+import zlib, { type ZstdOptions } from 'node:zlib'
 import { readBytes } from './byte-reader.ts'
 import { damagedObject } from './damaged-object.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
@@ -47,13 +38,13 @@ const MAX_STORED_BYTES = MAX_RAW_FRAME_BYTES + 2 * 1024 * 1024
 /** A sealed frame is padded at least to this, so that a save of one small file does not show its size. */
 const MIN_SEALED_BYTES = 4096
 
-const compressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zstdCompress)
-const decompressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zstdDecompress)
-const inflateInPool = promisify<Uint8Array, object, Buffer>(inflateRaw)
+const compressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zlib.zstdCompress)
+const decompressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zlib.zstdDecompress)
+const inflateInPool = promisify<Uint8Array, object, Buffer>(zlib.inflateRaw)
 
 /** Compresses with zstd, unless that would save less than a 32nd. */
 export function compressFrame(raw: Uint8Array): FrameContent {
-  return choose(raw, zstdCompressSync(raw, compressOptions(raw.length)))
+  return choose(raw, zlib.zstdCompressSync(raw, compressOptions(raw.length)))
 }
 
 /** The same on the thread pool. `raw` must stay as it is until then. */
@@ -98,8 +89,8 @@ export function decodeFrame(
   try {
     const raw =
       content.codec === ZSTD
-        ? zstdDecompressSync(content.payload, decompressOptions(content.rawBytes))
-        : inflateRawSync(content.payload, outputOptions(content.rawBytes))
+        ? zlib.zstdDecompressSync(content.payload, decompressOptions(content.rawBytes))
+        : zlib.inflateRawSync(content.payload, outputOptions(content.rawBytes))
     return checkLength(raw, content, position)
   } catch (error) {
     throw notDecompressed(error, position)
@@ -213,7 +204,7 @@ function compressOptions(rawBytes: number): ZstdOptions {
   return {
     // Most frames shrink to less than this; asking for the worst case would only cost memory.
     chunkSize: (rawBytes >> 1) + 1024,
-    params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+    params: { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
     pledgedSrcSize: rawBytes,
   } as ZstdOptions
 }
@@ -225,7 +216,7 @@ function outputOptions(rawBytes: number): { chunkSize: number; maxOutputLength: 
 
 function decompressOptions(rawBytes: number): ZstdOptions {
   // 8 MiB of window are all that a frame of 8 MiB can need.
-  return { ...outputOptions(rawBytes), params: { [constants.ZSTD_d_windowLogMax]: 23 } }
+  return { ...outputOptions(rawBytes), params: { [zlib.constants.ZSTD_d_windowLogMax]: 23 } }
 }
 
 function checkLength(raw: Buffer, content: FrameContent, position: FramePosition): Buffer {

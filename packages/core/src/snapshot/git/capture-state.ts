@@ -1,7 +1,7 @@
 import { type FileStamp } from './file-stamp.ts'
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { join } from 'node:path'
 import type { BytePath } from './byte-path.ts'
 import {
@@ -115,14 +115,14 @@ function encode(state: CaptureState): Buffer {
   })
   const header = Buffer.alloc(HEADER_BYTES)
   header.writeUInt32LE(FORMAT, 0)
-  header.writeUInt32LE(crc32(body), 4)
+  header.writeUInt32LE(zlib.crc32(body), 4)
   return Buffer.concat([header, body])
 }
 
 function decode(bytes: Buffer): CaptureState | null {
   const body = bytes.subarray(HEADER_BYTES)
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== FORMAT) return null
-  if (bytes.readUInt32LE(4) !== crc32(body)) return null
+  if (bytes.readUInt32LE(4) !== zlib.crc32(body)) return null
   try {
     const stored = deserialize(body) as Omit<CaptureState, 'entries' | 'directories' | 'listed'> & {
       entries: EntryColumns

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { isSettled } from './file-stamp.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -68,7 +68,7 @@ function layoutPath(stateDirectory: string): string {
 }
 
 function checksum(text: string): string {
-  return `${FORMAT} ${crc32(text)}`
+  return `${FORMAT} ${zlib.crc32(text)}`
 }
 
 /** @returns `null` when the git that would run is not a plain program, and might be another one for each directory */

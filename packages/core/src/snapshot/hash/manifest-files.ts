@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, mkdirSync, readFileSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
-import { constants, createZstdDecompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
 import { replaceFile } from './replace-file.ts'
 
@@ -29,8 +29,8 @@ export function storeManifest(
     return
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const compressed = zstdCompressSync(Buffer.concat(serialize()), {
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+  const compressed = zlib.zstdCompressSync(Buffer.concat(serialize()), {
+    params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 },
   })
   replaceFile(path, compressed)
   proven.add(path)
@@ -47,7 +47,7 @@ export async function* readManifestLines(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string[]> {
   const file = createReadStream(manifestPath(directory, ref))
-  const plain = createZstdDecompress()
+  const plain = zlib.createZstdDecompress()
   file.on('error', (error) => plain.destroy(error)).pipe(plain)
   const digest = createHash('sha256')
   const decoder = new StringDecoder('utf8')
@@ -126,7 +126,7 @@ function provesWhole(path: string, ref: string): boolean {
   try {
     return (
       createHash('sha256')
-        .update(zstdDecompressSync(readFileSync(path)))
+        .update(zlib.zstdDecompressSync(readFileSync(path)))
         .digest('hex') === ref
     )
   } catch {
