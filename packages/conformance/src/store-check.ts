@@ -29,6 +29,8 @@ export interface CheckContext {
   readonly key: (name: string) => string
   /** The longest key that the store claims to take, in bytes. */
   readonly maxKeyBytes: number
+  /** The most segments that the store claims to take in one key. */
+  readonly maxKeySegments: number
 }
 
 export function createCheckContext(store: ObjectStore, prefix: string): CheckContext {
@@ -37,6 +39,7 @@ export function createCheckContext(store: ObjectStore, prefix: string): CheckCon
     prefix,
     key: (name) => prefix + name,
     maxKeyBytes: store.capabilities.maxKeyBytes ?? MAX_KEY_BYTES,
+    maxKeySegments: store.capabilities.maxKeySegments ?? MAX_KEY_BYTES,
   }
 }
 

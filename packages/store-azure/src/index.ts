@@ -1,1 +1,1 @@
-export {}
+export { azureStore, type AzureStoreOptions } from './azure-store.ts'

@@ -27,14 +27,15 @@ export const keyChecks: readonly StoreCheck[] = [
   },
   {
     name: 'keys of the greatest length work, in one segment, in many, and in characters of four bytes',
-    async run({ store, key, prefix, maxKeyBytes }) {
+    async run({ store, key, prefix, maxKeyBytes, maxKeySegments }) {
       const room = maxKeyBytes - Buffer.byteLength(prefix)
-      const segments = 'ab/'.repeat(Math.ceil(room / 3)).slice(0, room - 1)
+      const folders = Math.min(Math.ceil(room / 3), maxKeySegments - 2)
+      const segments = 'ab/'.repeat(folders).slice(0, room - 1)
       const emoji = '😀'.repeat(Math.floor(room / 4))
       const keys = [
         keyOfLength(prefix, maxKeyBytes),
         keyOfLength(key(`${keyOfLength('', 300)}/`), maxKeyBytes),
-        key(`${segments}z`),
+        keyOfLength(key(`${segments}z`), maxKeyBytes),
         keyOfLength(key(emoji), maxKeyBytes),
       ]
       for (const each of keys) {

@@ -73,6 +73,8 @@ export interface StoreCapabilities {
   readonly signedUrls: boolean
   /** The longest key in UTF-8 bytes. Less than the default under a prefix. @default 900 */
   readonly maxKeyBytes?: number | undefined
+  /** The most segments that a key may have. Less under a prefix. @default as many as fit into `maxKeyBytes` */
+  readonly maxKeySegments?: number | undefined
 }
 
 /** One chunk, or a stream of chunks. A stream is read once, with no more than a few chunks in memory. */

@@ -6,7 +6,7 @@ import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
 /**
  * The part of a store below a prefix, as a store of its own: every key is put behind `prefix` + `/`, and no key can
- * leave it, because a key that could is not legal. `capabilities.maxKeyBytes` shrinks by the prefix.
+ * leave it, because a key that could is not legal. `capabilities.maxKeyBytes` and `maxKeySegments` shrink by the prefix.
  *
  * @param prefix one or more key segments, with or without a `/` at the end
  * @throws `INVALID_INPUT` for a prefix that is not a legal key, or leaves less than 1 byte for keys
@@ -21,6 +21,10 @@ export function withPrefix(store: ObjectStore, prefix: string): ObjectStore {
       details: { prefix },
     })
 
+  const { maxKeySegments } = store.capabilities
+  const segments =
+    maxKeySegments === undefined ? {} : { maxKeySegments: maxKeySegments - folder.split('/').length }
+
   const outer = (info: ObjectInfo): ObjectInfo => ({ ...info, key: info.key.slice(base.length) })
   const inner = (key: string): string => {
     assertObjectKey(key)
@@ -29,7 +33,7 @@ export function withPrefix(store: ObjectStore, prefix: string): ObjectStore {
   }
   return wrapStore(store, {
     name: store.name,
-    capabilities: { ...store.capabilities, maxKeyBytes },
+    capabilities: { ...store.capabilities, maxKeyBytes, ...segments },
     async get(key, options) {
       const found = await store.get(inner(key), options)
       if (found === null) return null

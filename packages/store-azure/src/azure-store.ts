@@ -1,0 +1,130 @@
+import type { ContainerClient } from '@azure/storage-blob'
+import {
+  assertByteRange,
+  assertKeyPrefix,
+  assertObjectKey,
+  assertPutOptions,
+  withPrefix,
+  type ObjectStore,
+} from '@ws/core'
+import { isAbsence, toStoreError } from './azure-error.ts'
+import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
+import { listBlobs } from './list-blobs.ts'
+import { openBlob, readBlobInfo } from './open-blob.ts'
+import { putBlob } from './put-blob.ts'
+import { canSign, signBlobUrl } from './sign-blob-url.ts'
+
+export interface AzureStoreOptions {
+  /** Where the objects are. Its retries, proxy and credential are used as they are. */
+  readonly container: ContainerClient
+  /** One or more key segments that all keys are put behind. @default none */
+  readonly prefix?: string | undefined
+  /** A body is cut into blocks of this size, and so much of it is in memory for each block in flight. @default 4_194_304 */
+  readonly blockBytes?: number | undefined
+  /** Blocks of one body that are sent at the same time. @default 4 */
+  readonly blocksInFlight?: number | undefined
+}
+
+/**
+ * Objects as block blobs in one container of Azure Blob Storage. Keeps the whole contract of `ObjectStore`, both
+ * conditions `'atomic'` (`If-None-Match: *` and `If-Match`, enforced by the service when it commits).
+ *
+ * A body that fits into one block is one request; a longer one is staged as blocks in parallel and becomes visible by
+ * one commit, so a source that fails leaves no blob (the service drops staged blocks after a week). Each request
+ * carries the MD5 of what it sends, which the service compares; the MD5 of the whole is kept with the blob and compared
+ * when it is read to its end.
+ *
+ * @throws `INVALID_INPUT` for a prefix that is not a legal key
+ */
+export function azureStore(options: AzureStoreOptions): ObjectStore {
+  const { container, prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
+  const store: ObjectStore = {
+    name: 'azure',
+    capabilities: {
+      createIfAbsent: 'atomic',
+      replaceIfMatch: 'atomic',
+      rangeReads: true,
+      metadata: true,
+      signedUrls: canSign(container),
+      maxKeySegments: MAX_KEY_SEGMENTS,
+    },
+
+    async get(key, { range, signal } = {}) {
+      assertKey(key)
+      if (range !== undefined) assertByteRange(key, range)
+      return orNull(() => openBlob(container, key, range, signal), 'get', key, signal)
+    },
+
+    async head(key, { signal } = {}) {
+      assertKey(key)
+      return orNull(() => readBlobInfo(container, key, signal), 'head', key, signal)
+    },
+
+    async put(key, body, putOptions = {}) {
+      assertKey(key)
+      assertPutOptions(key, putOptions, body)
+      putOptions.signal?.throwIfAborted()
+      return putBlob(container, key, body, { ...putOptions, blockBytes, blocksInFlight })
+    },
+
+    async delete(key, { signal } = {}) {
+      assertKey(key)
+      await orNull(
+        () => container.getBlobClient(key).delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
+        'delete',
+        key,
+        signal,
+      )
+    },
+
+    async *list(within, { startAfter, signal } = {}) {
+      assertKeyPrefix(within)
+      signal?.throwIfAborted()
+      try {
+        for await (const info of listBlobs(container, within, startAfter, signal)) yield info
+      } catch (error) {
+        throw toStoreError(error, 'list', within, signal)
+      }
+    },
+  }
+  const signing: ObjectStore = canSign(container)
+    ? {
+        ...store,
+        async signedUrl(key, signOptions) {
+          assertKey(key)
+          signOptions.signal?.throwIfAborted()
+          try {
+            return await signBlobUrl(container, key, signOptions)
+          } catch (error) {
+            throw toStoreError(error, 'sign a URL for', key, signOptions.signal)
+          }
+        },
+      }
+    : store
+  return prefix === undefined ? signing : withPrefix(signing, prefix)
+}
+
+function assertKey(key: string): void {
+  assertObjectKey(key)
+  assertSegments(key)
+}
+
+/** What the call gives, or `null` when the service says for certain that there is no such blob. */
+async function orNull<T>(
+  call: () => Promise<T>,
+  action: string,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<T | null> {
+  signal?.throwIfAborted()
+  try {
+    return await call()
+  } catch (error) {
+    if (signal?.aborted !== true && isAbsence(error)) return null
+    throw toStoreError(error, action, key, signal)
+  }
+}
+
+function abortBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal }
+}

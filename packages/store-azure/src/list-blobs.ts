@@ -1,0 +1,106 @@
+import type { ContainerClient } from '@azure/storage-blob'
+import { WorkspaceError, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
+import { notFromService } from './azure-error.ts'
+import { decodeMetadata } from './blob-metadata.ts'
+import { withoutQuotes } from './open-blob.ts'
+
+/**
+ * Blobs in the order of their names' UTF-8 bytes. Blobs whose names are no legal keys are not ours and are left out.
+ * The service begins only at the start of a prefix, so what lies before `startAfter` is read and dropped.
+ * @throws what the SDK throws
+ */
+export async function* listBlobs(
+  container: ContainerClient,
+  prefix: string,
+  startAfter: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  for await (const info of inByteOrder(listPages(container, prefix, signal))) {
+    signal?.throwIfAborted()
+    if (startAfter === undefined || compareKeys(info.key, startAfter) > 0) yield info
+  }
+}
+
+async function* listPages(
+  container: ContainerClient,
+  prefix: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  const pages = container
+    .listBlobsFlat({
+      ...(prefix === '' ? {} : { prefix }),
+      ...(signal === undefined ? {} : { abortSignal: signal }),
+    })
+    .byPage()
+  for (;;) {
+    const next = await pages.next().catch((error: unknown) => {
+      // What the SDK's parser says to a page that is no listing.
+      throw error instanceof TypeError ? notFromService('list', prefix, error) : error
+    })
+    if (next.done === true) return
+    const page = next.value
+    // An answer that is no listing comes through without what a listing has.
+    if (page.requestId === undefined) throw notFromService('list', prefix)
+    for (const { name, properties, metadata } of page.segment.blobItems) {
+      if (!isKey(name)) continue
+      const { contentLength = 0, etag, lastModified, contentType } = properties
+      yield {
+        key: name,
+        size: contentLength,
+        etag: withoutQuotes(etag),
+        modifiedAt: lastModified,
+        ...(contentType === undefined ? {} : { contentType }),
+        metadata: decodeMetadata(metadata),
+      }
+    }
+  }
+}
+
+/**
+ * Services compare names by UTF-16 units or by bytes. The two differ only among names that go on, at one place, with
+ * characters above U+D7FF: such a run is collected and sorted, everything else passes.
+ */
+async function* inByteOrder(
+  infos: AsyncIterable<ObjectInfo>,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  let run: ObjectInfo[] = []
+  let start = ''
+  for await (const info of infos) {
+    if (run.length > 0 && !(info.key.startsWith(start) && isHigh(info.key, start.length))) {
+      yield* sorted(run)
+      run = []
+    }
+    if (run.length === 0) {
+      const position = firstHigh(info.key)
+      if (position < 0) {
+        yield info
+        continue
+      }
+      start = info.key.slice(0, position)
+    }
+    run.push(info)
+  }
+  yield* sorted(run)
+}
+
+function sorted(run: readonly ObjectInfo[]): ObjectInfo[] {
+  return run.toSorted((left, right) => compareKeys(left.key, right.key))
+}
+
+function firstHigh(key: string): number {
+  return key.search(/[\ud800-\uffff]/)
+}
+
+function isHigh(key: string, position: number): boolean {
+  return key.charCodeAt(position) >= 0xd800
+}
+
+function isKey(name: string): boolean {
+  try {
+    assertObjectKey(name)
+    return true
+  } catch (error) {
+    if (WorkspaceError.is(error)) return false
+    throw error
+  }
+}

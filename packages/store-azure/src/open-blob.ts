@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto'
+import type { ContainerClient } from '@azure/storage-blob'
+import {
+  WorkspaceError,
+  resolveByteRange,
+  type ByteRange,
+  type ObjectInfo,
+  type StoredObject,
+} from '@ws/core'
+import { notFromService, toStoreError } from './azure-error.ts'
+import { decodeMetadata } from './blob-metadata.ts'
+
+/** @throws what the SDK throws */
+export async function readBlobInfo(
+  container: ContainerClient,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<ObjectInfo> {
+  const answer = await container
+    .getBlobClient(key)
+    .getProperties(signal === undefined ? {} : { abortSignal: signal })
+  return toInfo('head', key, answer, answer.contentLength)
+}
+
+/** @throws what the SDK throws, and `INVALID_INPUT` for a range past the end */
+export async function openBlob(
+  container: ContainerClient,
+  key: string,
+  range: ByteRange | undefined,
+  signal: AbortSignal | undefined,
+): Promise<StoredObject> {
+  const { start, end } = range ?? { start: 0 }
+  const aborted = new AbortController()
+  const answer = await container
+    .getBlobClient(key)
+    .download(start, end === undefined ? undefined : end - start, {
+      abortSignal: signal === undefined ? aborted.signal : AbortSignal.any([signal, aborted.signal]),
+      // Going on after a broken connection is the work of one place: `withRetry`.
+      maxRetryRequests: 0,
+    })
+  const stream = answer.readableStreamBody
+  if (stream === undefined) throw notFromService('get', key)
+  // A body that is discarded or breaks while nobody reads it tells so to nobody.
+  stream.on('error', () => undefined)
+  const close = (): void => {
+    aborted.abort()
+    if ('destroy' in stream && typeof stream.destroy === 'function') stream.destroy()
+  }
+  try {
+    const total = sizeFromRange(answer.contentRange) ?? answer.contentLength
+    const info = toInfo('get', key, answer, total)
+    const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
+    const expected = {
+      bytes: part.end - part.start,
+      md5: part.end - part.start === info.size ? answer.contentMD5 : undefined,
+    }
+    if (answer.contentLength !== expected.bytes) throw truncated(key, expected.bytes, answer.contentLength ?? 0)
+    const body = readBody(stream as AsyncIterable<Uint8Array>, key, expected, signal, close)
+    return {
+      info,
+      body,
+      async discard() {
+        close()
+        await body.return(undefined).catch(() => undefined)
+      },
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+async function* readBody(
+  stream: AsyncIterable<Uint8Array>,
+  key: string,
+  expected: { readonly bytes: number; readonly md5: Uint8Array | undefined },
+  signal: AbortSignal | undefined,
+  close: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = expected.md5 === undefined ? null : createHash('md5')
+  let bytes = 0
+  try {
+    signal?.throwIfAborted()
+    for await (const chunk of stream) {
+      signal?.throwIfAborted()
+      bytes += chunk.length
+      hash?.update(chunk)
+      yield chunk
+    }
+    signal?.throwIfAborted()
+    if (bytes !== expected.bytes) throw truncated(key, expected.bytes, bytes)
+    if (hash !== null && expected.md5 !== undefined && !hash.digest().equals(expected.md5)) {
+      const message = `The object ${JSON.stringify(key)} is damaged: its MD5 is not the one that was stored with it.`
+      throw new WorkspaceError('CORRUPT', message, { details: { key } })
+    }
+  } catch (error) {
+    throw toStoreError(error, 'read', key, signal)
+  } finally {
+    close()
+  }
+}
+
+interface BlobAnswer {
+  readonly etag?: string | undefined
+  readonly requestId?: string | undefined
+  readonly lastModified?: Date | undefined
+  readonly contentType?: string | undefined
+  readonly metadata?: Record<string, string> | undefined
+}
+
+function toInfo(action: string, key: string, answer: BlobAnswer, size: number | undefined): ObjectInfo {
+  const { etag, requestId, lastModified, contentType, metadata } = answer
+  if (etag === undefined || requestId === undefined || lastModified === undefined || size === undefined)
+    throw notFromService(action, key)
+  return {
+    key,
+    size,
+    etag: withoutQuotes(etag),
+    modifiedAt: lastModified,
+    ...(contentType === undefined ? {} : { contentType }),
+    metadata: decodeMetadata(metadata),
+  }
+}
+
+/** Headers quote etags, listings do not. */
+export function withoutQuotes(etag: string): string {
+  return etag.replaceAll('"', '')
+}
+
+/** The size of the whole object from `bytes 0-9/1000`. */
+function sizeFromRange(contentRange: string | undefined): number | undefined {
+  const size = /\/(\d+)$/.exec(contentRange ?? '')?.[1]
+  return size === undefined ? undefined : Number(size)
+}
+
+function truncated(key: string, expected: number, actual: number): WorkspaceError {
+  const message = `Reading ${JSON.stringify(key)} from Azure ended after ${actual} of ${expected} bytes. Read it again.`
+  return new WorkspaceError('UNAVAILABLE', message, { details: { key, expected, actual } })
+}

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto'
+import type { BodyBlock } from './body-blocks.ts'
+
+export interface StageBlocksOptions {
+  readonly blocks: AsyncIterable<BodyBlock>
+  readonly blocksInFlight: number
+  /** Sends one block and gives its id. Its signal aborts when the upload fails. */
+  readonly stage: (index: number, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal) => Promise<string>
+  readonly signal: AbortSignal | undefined
+  /** Told the bytes of the blocks that have arrived. */
+  readonly onProgress: ((bytes: number) => void) | undefined
+}
+
+export interface StagedBlocks {
+  /** In the order of the body. */
+  readonly ids: readonly string[]
+  readonly bytes: number
+  /** Of the whole body. */
+  readonly md5: Uint8Array
+}
+
+/**
+ * Sends blocks while the next are read, no more than `blocksInFlight` at a time. When anything fails, the others are
+ * aborted and the source is stopped; whatever ends it, no request is running afterwards.
+ */
+export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBlocks> {
+  const { blocks, blocksInFlight, stage, signal, onProgress } = options
+  const failing = new AbortController()
+  const stop = signal === undefined ? failing.signal : AbortSignal.any([signal, failing.signal])
+  const running = new Set<Promise<void>>()
+  const ids: string[] = []
+  const whole = createHash('md5')
+  let failure: { readonly error: unknown } | null = null
+  let bytes = 0
+  let arrived = 0
+  const send = async (index: number, block: BodyBlock): Promise<void> => {
+    const md5 = createHash('md5').update(block.bytes).digest()
+    ids[index] = await stage(index, block.bytes, md5, stop)
+    arrived += block.bytes.length
+    onProgress?.(arrived)
+    block.release()
+  }
+  try {
+    for await (const block of blocks) {
+      if (failure !== null) break
+      whole.update(block.bytes)
+      bytes += block.bytes.length
+      const sending = send(ids.length, block)
+        .catch((error: unknown) => {
+          failure ??= { error }
+        })
+        .finally(() => running.delete(sending))
+      ids.push('')
+      running.add(sending)
+      while (running.size >= blocksInFlight) await Promise.race(running)
+      if (failure !== null) break
+    }
+  } catch (error) {
+    failure ??= { error }
+  }
+  if (failure !== null) failing.abort()
+  await Promise.all(running)
+  if (failure !== null) throw (failure as { readonly error: unknown }).error
+  return { ids, bytes, md5: whole.digest() }
+}
