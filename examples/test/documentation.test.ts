@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 import { errorCodes } from '@ws/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { startServices, type Services } from './start-services.ts'
+
 const run = promisify(execFile)
 const root = dirname(dirname(import.meta.dirname))
 /** Inside `examples`, so that a block imports the packages as a user's file does. */
@@ -58,6 +60,12 @@ async function prepareFolder(): Promise<string> {
   return folder
 }
 
+let services: Services
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(() => services.stop())
+
 beforeAll(() => {
   rmSync(blocksDirectory, { recursive: true, force: true })
   mkdirSync(blocksDirectory)
@@ -90,7 +98,12 @@ describe('every program on a page', () => {
       try {
         await run(process.execPath, ['--conditions=@ws/source', fileOf(block)], {
           cwd: folder,
-          env: { PATH: process.env['PATH'], HOME: folder, XDG_STATE_HOME: join(folder, 'state') },
+          env: {
+            PATH: process.env['PATH'],
+            HOME: folder,
+            XDG_STATE_HOME: join(folder, 'state'),
+            ...services.environment,
+          },
         })
       } finally {
         rmSync(folder, { recursive: true, force: true })

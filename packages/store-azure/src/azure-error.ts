@@ -78,12 +78,7 @@ export function isLostBlocks(error: unknown): boolean {
 }
 
 /** Puts what the SDK throws into the error table. An abort becomes the signal's reason. */
-export function toStoreError(
-  error: unknown,
-  action: string,
-  subject: string,
-  signal?: AbortSignal | undefined,
-): unknown {
+export function toStoreError(error: unknown, action: string, subject: string, signal?: AbortSignal): unknown {
   if (signal?.aborted === true) return signal.reason
   if (WorkspaceError.is(error)) return error
   const service = serviceCodeOf(error)
@@ -140,8 +135,9 @@ function isTransport(error: unknown): boolean {
 
 /** How long the service asks to wait. */
 function retryAfterOf(error: unknown): { retryAfterMs?: number } {
-  const headers = (error as { response?: { headers?: { get?: (name: string) => string | undefined } } } | null)
-    ?.response?.headers
+  const headers = (
+    error as { response?: { headers?: { get?: (name: string) => string | undefined } } } | null
+  )?.response?.headers
   const seconds = Number(headers?.get?.('retry-after') ?? Number.NaN)
   return Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: seconds * 1_000 } : {}
 }

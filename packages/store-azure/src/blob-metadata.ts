@@ -9,7 +9,9 @@ export function encodeMetadata(metadata: Readonly<Record<string, string>>): Reco
   )
 }
 
-export function decodeMetadata(metadata: Readonly<Record<string, string>> | undefined): Record<string, string> {
+export function decodeMetadata(
+  metadata: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
   return Object.fromEntries(
     Object.entries(metadata ?? {}).map(([name, value]) => [
       decodeName(name.toLowerCase()),

@@ -60,9 +60,7 @@ async function* listPages(
  * Services compare names by UTF-16 units or by bytes. The two differ only among names that go on, at one place, with
  * characters above U+D7FF: such a run is collected and sorted, everything else passes.
  */
-async function* inByteOrder(
-  infos: AsyncIterable<ObjectInfo>,
-): AsyncGenerator<ObjectInfo, void, undefined> {
+async function* inByteOrder(infos: AsyncIterable<ObjectInfo>): AsyncGenerator<ObjectInfo, void, undefined> {
   let run: ObjectInfo[] = []
   let start = ''
   for await (const info of infos) {

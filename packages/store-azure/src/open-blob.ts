@@ -54,7 +54,8 @@ export async function openBlob(
       bytes: part.end - part.start,
       md5: part.end - part.start === info.size ? answer.contentMD5 : undefined,
     }
-    if (answer.contentLength !== expected.bytes) throw truncated(key, expected.bytes, answer.contentLength ?? 0)
+    if (answer.contentLength !== expected.bytes)
+      throw truncated(key, expected.bytes, answer.contentLength ?? 0)
     const body = readBody(stream as AsyncIterable<Uint8Array>, key, expected, signal, close)
     return {
       info,

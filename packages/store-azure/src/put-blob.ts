@@ -1,14 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
-import {
-  conditionFailed,
-
-  sizeMismatch,
-  type ObjectBody,
-  type ObjectInfo,
-  type PutOptions,
-} from '@ws/core'
+import { conditionFailed, sizeMismatch, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
 import { isAbsence, isConditionFailure, isLostBlocks, notFromService, toStoreError } from './azure-error.ts'
 import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
@@ -88,7 +81,10 @@ async function uploadInBlocks(
     async stage(index, bytes, md5, abortSignal) {
       const id = Buffer.concat([writer, uint32(index)]).toString('base64')
       try {
-        await blob.stageBlock(id, asBuffer(bytes), bytes.length, { transactionalContentMD5: md5, abortSignal })
+        await blob.stageBlock(id, asBuffer(bytes), bytes.length, {
+          transactionalContentMD5: md5,
+          abortSignal,
+        })
       } catch (error) {
         throw toStoreError(error, 'put', key, signal)
       }

@@ -1,11 +1,4 @@
-import {
-  BlobSASPermissions,
-  BlobServiceClient,
-  SASProtocol,
-  StorageSharedKeyCredential,
-  generateBlobSASQueryParameters,
-  type ContainerClient,
-} from '@azure/storage-blob'
+import { BlobSASPermissions, BlobServiceClient, SASProtocol, type ContainerClient } from '@azure/storage-blob'
 import { WorkspaceError, type SignedUrlOptions } from '@ws/core'
 
 const DEFAULT_EXPIRY_MS = 900_000
@@ -14,7 +7,8 @@ const MAX_DELEGATION_MS = 7 * 24 * 60 * 60 * 1_000
 
 /** A client that was made from a signature, or without credentials, cannot sign. */
 export function canSign(container: ContainerClient): boolean {
-  return container.credential instanceof StorageSharedKeyCredential || 'getToken' in container.credential
+  // Not `instanceof`: the client may come from another installed copy of the SDK.
+  return isAccountKey(container.credential) || 'getToken' in container.credential
 }
 
 /**
@@ -28,19 +22,14 @@ export async function signBlobUrl(
 ): Promise<URL> {
   if (!(expiresInMs > 0)) throw invalid(key, 'expiresInMs must be more than 0')
   const expiresOn = new Date(Date.now() + expiresInMs)
-  const url = new URL(container.getBlobClient(key).url)
+  const blob = container.getBlobClient(key)
   const values = {
-    containerName: container.containerName,
-    blobName: key,
     permissions: BlobSASPermissions.parse(method === 'GET' ? 'r' : 'cw'),
     expiresOn,
-    ...(url.protocol === 'https:' ? { protocol: SASProtocol.Https } : {}),
+    ...(blob.url.startsWith('https:') ? { protocol: SASProtocol.Https } : {}),
   }
   const { credential } = container
-  if (credential instanceof StorageSharedKeyCredential) {
-    url.search = generateBlobSASQueryParameters(values, credential).toString()
-    return url
-  }
+  if (isAccountKey(credential)) return new URL(await blob.generateSasUrl(values))
   if (expiresInMs > MAX_DELEGATION_MS)
     throw invalid(key, `with a token credential a URL lasts at most ${MAX_DELEGATION_MS} ms`)
   const service = new BlobServiceClient(serviceUrl(container), credential)
@@ -49,8 +38,11 @@ export async function signBlobUrl(
     expiresOn,
     signal === undefined ? {} : { abortSignal: signal },
   )
-  url.search = generateBlobSASQueryParameters(values, delegation, service.accountName).toString()
-  return url
+  return new URL(await blob.generateUserDelegationSasUrl(values, delegation))
+}
+
+function isAccountKey(credential: ContainerClient['credential']): boolean {
+  return 'computeHMACSHA256' in credential
 }
 
 function serviceUrl(container: ContainerClient): string {

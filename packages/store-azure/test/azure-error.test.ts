@@ -15,7 +15,7 @@ import { azureStore } from '../src/index.ts'
 import { openTestContainer } from './open-test-container.ts'
 
 const test = await openTestContainer()
-const cleanUps: (() => Promise<void>)[] = [() => test.close()]
+const cleanUps: (() => Promise<void>)[] = [() => test.remove()]
 afterAll(async () => {
   for (const cleanUp of cleanUps) await cleanUp()
 })
@@ -96,10 +96,15 @@ describe('on the service', () => {
       },
       test.credential,
     )
-    const container = new ContainerClient(`${test.container.url}?${query.toString()}`, newPipeline(undefined, oneTry))
+    const container = new ContainerClient(
+      `${test.container.url}?${query.toString()}`,
+      newPipeline(undefined, oneTry),
+    )
     for (const failure of await failuresOf(azureStore({ container }), refused)) {
       expect(failure.code).toBe('ACCESS_DENIED')
-      expect(JSON.stringify(failure) + failure.message).not.toContain(query.toString().split('sig=')[1]?.slice(0, 8))
+      expect(JSON.stringify(failure) + failure.message).not.toContain(
+        query.toString().split('sig=')[1]?.slice(0, 8),
+      )
     }
   })
 
@@ -182,7 +187,9 @@ describe('with something else in the place of the service', () => {
       response.writeHead(200, { ...answer, 'content-length': '10' })
       response.end('0123456789')
     })
-    await expect(store.get('a', { range: { start: 2, end: 4 } })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    await expect(store.get('a', { range: { start: 2, end: 4 } })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    })
   })
 
   describe('blocks that another writer made the service drop', () => {
@@ -210,7 +217,10 @@ describe('with something else in the place of the service', () => {
 
     it('leave it open whether a condition held when the object is still the same', async () => {
       const store = await storeBehind(dropping)
-      const conditional: ObjectStore = { ...store, put: (key, body) => store.put(key, body, { ifMatch: '1' }) }
+      const conditional: ObjectStore = {
+        ...store,
+        put: (key, body) => store.put(key, body, { ifMatch: '1' }),
+      }
       await expect(put(conditional)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     })
   })

@@ -4,7 +4,7 @@ import { azureStore } from '../src/index.ts'
 import { openTestContainer } from './open-test-container.ts'
 
 const test = await openTestContainer()
-afterAll(() => test.close())
+afterAll(() => test.remove())
 const open = () => azureStore({ container: test.container })
 
 describe(`on ${test.service}`, () => {

@@ -1,23 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { ContainerClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
-import { startAzurite } from '@ws/test-servers'
+import { realAzureServer, startAzurite } from '@ws/test-servers'
 
 export interface TestContainer {
   /** Which service it is: for the name of the test suite. */
   readonly service: string
   readonly container: ContainerClient
   readonly credential: StorageSharedKeyCredential
-  close(): Promise<void>
+  remove(): Promise<void>
 }
 
-/**
- * A container of its own on azurite, or on the account that `WS_TEST_AZURE_URL`, `WS_TEST_AZURE_ACCOUNT` and
- * `WS_TEST_AZURE_KEY` name.
- */
+/** A container of its own on azurite, or on the account that the environment names. */
 export async function openTestContainer(): Promise<TestContainer> {
-  const { WS_TEST_AZURE_URL: url, WS_TEST_AZURE_ACCOUNT: account, WS_TEST_AZURE_KEY: accountKey } = process.env
-  const live = url === undefined || account === undefined || accountKey === undefined ? null : { url, account, accountKey }
-  const server = live ?? (await startAzurite())
+  const server = realAzureServer() ?? (await startAzurite())
   const credential = new StorageSharedKeyCredential(server.account, server.accountKey)
   const container = new ContainerClient(
     `${server.url}/ws-test-${randomUUID()}`,
@@ -25,12 +20,12 @@ export async function openTestContainer(): Promise<TestContainer> {
   )
   await container.create()
   return {
-    service: live === null ? 'azurite' : `the account ${account}`,
+    service: server.name,
     container,
     credential,
-    async close() {
+    async remove() {
       await container.deleteIfExists()
-      if ('close' in server) await server.close()
+      await server.stop()
     },
   }
 }

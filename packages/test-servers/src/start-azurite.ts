@@ -3,25 +3,26 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-
-export interface AzuriteServer {
-  /** Of the blob service, with the account: `http://127.0.0.1:12345/wstest`. */
-  readonly url: string
-  readonly account: string
-  readonly accountKey: string
-  close(): Promise<void>
-}
+import type { AzureTestServer } from './azure-test-server.ts'
+import { LOOPBACK } from './loopback.ts'
 
 const ACCOUNT = 'wstest'
 
 /** Starts Microsoft's emulator of Azure Blob Storage on loopback, in memory, in a process of its own. */
-export async function startAzurite(): Promise<AzuriteServer> {
+export async function startAzurite(): Promise<AzureTestServer> {
   const program = createRequire(import.meta.url).resolve('azurite/dist/src/blob/main.js')
   const accountKey = randomBytes(64).toString('base64')
   const child = fork(
     program,
-    ['--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--silent', '--disableTelemetry']
-      .concat('--skipApiVersionCheck'),
+    [
+      '--blobHost',
+      LOOPBACK,
+      '--blobPort',
+      '0',
+      '--inMemoryPersistence',
+      '--silent',
+      '--disableTelemetry',
+    ].concat('--skipApiVersionCheck'),
     {
       execArgv: ['--require', fileURLToPath(new URL('exit-with-parent.cjs', import.meta.url))],
       env: { ...process.env, AZURITE_ACCOUNTS: `${ACCOUNT}:${accountKey}` },
@@ -30,10 +31,11 @@ export async function startAzurite(): Promise<AzuriteServer> {
   )
   const address = await listeningAddress(child)
   return {
+    name: 'azurite',
     url: `${address}/${ACCOUNT}`,
     account: ACCOUNT,
     accountKey,
-    async close() {
+    async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const exited = once(child, 'exit')
       child.kill('SIGKILL')
