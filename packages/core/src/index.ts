@@ -22,6 +22,13 @@ export {
 } from './store/object-options.ts'
 export { readBody } from './store/read-body.ts'
 export { readOnly } from './store/read-only.ts'
+export {
+  probeStore,
+  type ProbeFinding,
+  type ProbeStoreOptions,
+  type StoreProbe,
+} from './store/probe-store.ts'
+export { withCapabilities } from './store/with-capabilities.ts'
 export { withPrefix } from './store/with-prefix.ts'
 export { withRetry, type RetryNotice, type RetryOptions } from './store/with-retry.ts'
 export { openStore, type OpenStoreOptions } from './store/open-store.ts'

@@ -2,10 +2,10 @@ import type { ObjectStore } from './object-store.ts'
 
 /**
  * Makes a store out of a layer around another store. A layer must name every method of the contract, so that a
- * forgotten one does not compile; `signedUrl` is left off where the inner store has none.
+ * forgotten one does not compile; `signedUrl` is left off where the inner store has none, or the layer claims none.
  */
 export function wrapStore(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
-  if (inner.signedUrl !== undefined) return layer
+  if (inner.signedUrl !== undefined && layer.capabilities.signedUrls) return layer
   const { signedUrl: _, ...withoutSignedUrl } = layer
   return withoutSignedUrl
 }

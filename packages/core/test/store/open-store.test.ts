@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative as relativePath } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -66,9 +66,7 @@ it('refuses credentials and repeats them nowhere', async () => {
 
 it('says which package to install where it is missing', async () => {
   const source = join(directory, 'core')
-  mkdirSync(join(source, 'store'), { recursive: true })
-  cpSync(join(import.meta.dirname, '../../src/store'), join(source, 'store'), { recursive: true })
-  cpSync(join(import.meta.dirname, '../../src/errors.ts'), join(source, 'errors.ts'))
+  cpSync(join(import.meta.dirname, '../../src'), source, { recursive: true })
   writeFileSync(
     join(directory, 'main.ts'),
     `import { openStore } from './core/store/open-store.ts'

@@ -50,6 +50,7 @@ describe('withPrefix', () => {
   it('signs URLs for the key below the prefix, and only where the store signs', async () => {
     const store: ObjectStore = {
       ...memoryStore(),
+      capabilities: { ...memoryStore().capabilities, signedUrls: true },
       signedUrl: async (key) => new URL(`https://example.com/${key}`),
     }
     expect((await withPrefix(store, 'p').signedUrl?.('k', { method: 'GET' }))?.pathname).toBe('/p/k')
@@ -69,7 +70,11 @@ describe('readOnly', () => {
   it('reads all, and refuses every change without reading the body', async () => {
     const store = memoryStore()
     await store.put('a', Buffer.from('x'))
-    const guarded = readOnly({ ...store, signedUrl: async (key) => new URL(`https://example.com/${key}`) })
+    const guarded = readOnly({
+      ...store,
+      capabilities: { ...store.capabilities, signedUrls: true },
+      signedUrl: async (key) => new URL(`https://example.com/${key}`),
+    })
     expect((await guarded.get('a'))?.info.size).toBe(1)
     expect((await guarded.head('a'))?.size).toBe(1)
     expect(await keysOf(guarded)).toEqual(['a'])
