@@ -67,6 +67,9 @@ export type {
   SnapshotBackend,
   SnapshotCapabilities,
 } from './snapshot/snapshot-backend.ts'
+export type { LastCollection } from './snapshot/collect-later.ts'
+export { collectAbandonedState, type CollectAbandonedOptions } from './snapshot/collect-abandoned-state.ts'
+export type { RemovedSnapshot, SnapshotCollection, SnapshotStorage } from './snapshot/state-usage.ts'
 export { createBundle } from './bundle/create-bundle.ts'
 export { checkBundle, extractBundle } from './bundle/extract-bundle.ts'
 export { createBundleStore } from './bundle/create-bundle-store.ts'
@@ -129,6 +132,7 @@ export type { VersionReference, VersionStats } from './bundle/format/version-rec
 export {
   Workspace,
   type ForkOptions,
+  type SnapshotUsage,
   type WorkspaceOptions,
   type WorkspaceSnapshotOptions,
 } from './workspace/workspace.ts'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, readdir, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
@@ -69,21 +69,27 @@ interface LockState {
   readonly number: number
   /** The living owner, or null when the lock is free. */
   readonly holder: ProcessIdentity | null
+  /** ISO 8601: when the living owner took it. */
+  readonly since: string | null
   readonly deadPid: number | null
 }
+
+const FREE = { holder: null, since: null, deadPid: null }
 
 async function readState(directory: string, name: string): Promise<LockState> {
   for (;;) {
     const number = (await listNumbers(directory, name)).at(-1) ?? 0
-    if (number === 0) return { number, holder: null, deadPid: null }
+    if (number === 0) return { number, ...FREE }
     const path = numberPath(directory, name, number)
     const text = await readFile(path, 'utf8').catch(ignoreAbsence)
     if (text === undefined) continue
     const owner = parseOwner(text)
-    if (owner === null) return { number, holder: null, deadPid: null }
+    if (owner === null) return { number, ...FREE }
     const state = processState(owner)
     const isHeld = state === 'alive' || (state === 'unknown' && !(await isSilent(path)))
-    return isHeld ? { number, holder: owner, deadPid: null } : { number, holder: null, deadPid: owner.pid }
+    return isHeld
+      ? { number, holder: owner, since: owner.since, deadPid: null }
+      : { number, ...FREE, deadPid: owner.pid }
   }
 }
 
@@ -91,16 +97,23 @@ async function readState(directory: string, name: string): Promise<LockState> {
 async function createNumber(directory: string, name: string, number: number): Promise<boolean> {
   const path = numberPath(directory, name, number)
   const temporary = join(directory, `.${name}.${randomUUID()}`)
-  await writeFile(temporary, JSON.stringify(currentProcessIdentity()), { flag: 'wx', mode: 0o600 })
+  const owner = { ...currentProcessIdentity(), since: new Date().toISOString() }
+  await writeFile(temporary, JSON.stringify(owner), { flag: 'wx', mode: 0o600 })
   try {
     await link(temporary, path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    // Absent: somebody who cleared up took this for the file of a process that had died while writing it.
+    if (['EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
     throw error
   } finally {
-    await unlink(temporary)
+    await unlink(temporary).catch(ignoreAbsence)
   }
-  const numbers = await listNumbers(directory, name)
+  const entries = await readdir(directory)
+  await removeLitter(
+    directory,
+    entries.filter((entry) => entry.startsWith(`.${name}.`)),
+  )
+  const numbers = numbersIn(entries, name)
   const isHighest = numbers.at(-1) === number
   const outdated = isHighest ? numbers.slice(0, -1) : [number]
   for (const each of outdated) await unlink(numberPath(directory, name, each)).catch(ignoreAbsence)
@@ -121,26 +134,54 @@ function hold(directory: string, name: string, number: number, recoveredFrom: nu
       if (isReleased) return
       isReleased = true
       clearInterval(heartbeat)
-      // The number stays, as a free one: were it removed, a slow process could create it a second time.
-      const temporary = join(directory, `.${name}.${randomUUID()}`)
-      await writeFile(temporary, 'free', { flag: 'wx', mode: 0o600 })
-      await rename(temporary, path)
+      // The number stays, as a free one: were it removed, a slow process could create it a second time. Written in
+      // place, so that a killed process leaves nothing behind: no part of it reads as an owner.
+      await truncate(path).catch(ignoreAbsence)
     },
   }
 }
 
+/** Files of processes that died while they waited for the lock. */
+async function removeLitter(directory: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const path = join(directory, name)
+    const text = await readFile(path, 'utf8').catch(ignoreAbsence)
+    const owner = text === undefined ? null : parseOwner(text)
+    if (owner === null || processState(owner) === 'dead' || (await isSilent(path)))
+      await unlink(path).catch(ignoreAbsence)
+  }
+}
+
+/**
+ * Since when a living process holds a lock; `null` when none does.
+ */
+export async function lockHeldSince(directory: string, name: string): Promise<Date | null> {
+  const entries = await readdir(directory).catch(ignoreAbsence)
+  if (entries === undefined || numbersIn(entries, name).length === 0) return null
+  const { holder, since } = await readState(directory, name)
+  return holder === null ? null : new Date(since ?? 0)
+}
+
 async function listNumbers(directory: string, name: string): Promise<number[]> {
+  return numbersIn(await readdir(directory), name)
+}
+
+function numbersIn(entries: readonly string[], name: string): number[] {
   const numbers: number[] = []
-  for (const entry of await readdir(directory)) {
+  for (const entry of entries) {
     const digits = entry.startsWith(`${name}.`) ? entry.slice(name.length + 1) : ''
     if (/^[1-9][0-9]{0,14}$/.test(digits)) numbers.push(Number(digits))
   }
   return numbers.sort((left, right) => left - right)
 }
 
-function parseOwner(text: string): ProcessIdentity | null {
+function parseOwner(text: string): (ProcessIdentity & { readonly since: string | null }) | null {
   try {
-    return parseProcessIdentity(JSON.parse(text))
+    const value: unknown = JSON.parse(text)
+    const identity = parseProcessIdentity(value)
+    const { since } = (value ?? {}) as { since?: unknown }
+    const isTime = typeof since === 'string' && !Number.isNaN(Date.parse(since))
+    return identity === null ? null : { ...identity, since: isTime ? since : null }
   } catch {
     return null
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, realpath } from 'node:fs/promises'
+import { lstat, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
@@ -29,6 +29,7 @@ export async function prepareStateDirectory(
     refuseInside(root, base)
     const directory = join(base, createHash('sha256').update(root).digest('hex').slice(0, 32))
     await mkdir(directory, { recursive: true, mode: 0o700 })
+    await noteUse(directory, root)
     return directory
   } catch (error) {
     if (WorkspaceError.is(error)) throw error
@@ -45,7 +46,31 @@ export async function prepareStateDirectory(
   }
 }
 
-function defaultStateDirectory(): string {
+/** Whose state a directory holds, in a file that is touched once a day while it is in use. */
+const OWNER_FILE = 'workspace.json'
+const TOUCH_MS = 24 * 60 * 60_000
+
+async function noteUse(directory: string, root: string): Promise<void> {
+  const path = join(directory, OWNER_FILE)
+  const stats = await lstat(path).catch(() => null)
+  if (stats !== null && Date.now() - stats.mtimeMs < TOUCH_MS) return
+  await writeFile(path, JSON.stringify({ path: root }), { mode: 0o600 })
+}
+
+/** @returns `null` where nobody has noted whose it is */
+export async function readStateOwner(
+  directory: string,
+): Promise<{ readonly path: string; readonly usedAt: Date } | null> {
+  try {
+    const file = join(directory, OWNER_FILE)
+    const { path } = JSON.parse(await readFile(file, 'utf8')) as { path?: unknown }
+    return typeof path === 'string' ? { path, usedAt: (await lstat(file)).mtime } : null
+  } catch {
+    return null
+  }
+}
+
+export function defaultStateDirectory(): string {
   const { XDG_STATE_HOME, LOCALAPPDATA } = process.env
   if (XDG_STATE_HOME !== undefined && isAbsolute(XDG_STATE_HOME)) return join(XDG_STATE_HOME, 'ws')
   if (process.platform === 'win32' && LOCALAPPDATA !== undefined) return join(LOCALAPPDATA, 'ws')

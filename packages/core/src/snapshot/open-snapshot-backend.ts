@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { collectLater } from './collect-later.ts'
 import { openBundleBackend } from './bundle/open-bundle-backend.ts'
 import { explainNoGitBackend, openGitBackend } from './git/open-git-backend.ts'
 import { openHashBackend } from './hash/open-hash-backend.ts'
@@ -33,6 +34,8 @@ export interface OpenSnapshotBackendOptions {
   readonly needsRollback?: boolean | undefined
   /** @default no rules besides the defaults */
   readonly ignore?: IgnoreRules | undefined
+  /** Disk budget of the backend's private content. @default 5 GiB, for hash 256 MiB */
+  readonly maxSnapshotBytes?: number | undefined
 }
 
 /**
@@ -40,6 +43,19 @@ export interface OpenSnapshotBackendOptions {
  * @throws `INVALID_INPUT` for an unknown strategy, `git` outside a work tree, or `hash` when rollback is needed
  */
 export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
+  const { path, stateDirectory, maxSnapshotBytes } = options
+  const backend = await pickBackend(options)
+  return {
+    ...backend,
+    async capture(request) {
+      const snapshot = await backend.capture(request)
+      collectLater({ path, stateDirectory, maxSnapshotBytes })
+      return snapshot
+    },
+  }
+}
+
+async function pickBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
   const { path, stateDirectory, strategy = 'auto', needsRollback = false, ignore } = options
   if (!strategies.includes(strategy)) {
     throw new WorkspaceError(

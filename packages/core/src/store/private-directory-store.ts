@@ -104,6 +104,11 @@ export function privateDirectoryStore(root: string): ObjectStore {
   }
 }
 
+/** Removes what killed writers left behind. Call it only while nobody else writes to the store. */
+export function sweepPrivateStore(root: string): void {
+  rmSync(join(root, ASIDE), { recursive: true, force: true })
+}
+
 /** `null`: no object is there. */
 function lookAt(path: string): BigIntStats | null {
   try {

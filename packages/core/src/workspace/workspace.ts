@@ -25,6 +25,9 @@ import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
+import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
+import type { SnapshotCollection, SnapshotStorage } from '../snapshot/state-usage.ts'
 import { attachPatch, computeDiff, type PatchOptions } from '../snapshot/compute-diff.ts'
 import {
   openSnapshotBackend,
@@ -44,6 +47,11 @@ export interface WorkspaceOptions {
   readonly store?: ObjectStore | BundleStore | undefined
   /** Where private state (snapshot content, locks) is kept, outside the workspace. @default `$XDG_STATE_HOME/ws` or `~/.local/state/ws` */
   readonly stateDir?: string | undefined
+  /**
+   * Disk budget of what each snapshot backend keeps of this directory. Over it the oldest snapshots go, but never the
+   * newest 20, those of the last hour or of a running run, or the newest 5 guards. @default 5 GiB, for hash 256 MiB
+   */
+  readonly maxSnapshotBytes?: number | undefined
   /** What saves leave out, and loads leave alone; see `CreateBundleOptions.exclude` and `LoadOptions.exclude`. @default nothing */
   readonly exclude?: readonly string[] | undefined
 }
@@ -53,6 +61,7 @@ const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
   path: true,
   store: true,
   stateDir: true,
+  maxSnapshotBytes: true,
   exclude: true,
 }
 
@@ -67,6 +76,14 @@ export interface WorkspaceSnapshotOptions {
   readonly previous?: Snapshot | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
+}
+
+/** JSON-safe. */
+export interface SnapshotUsage {
+  /** One for each backend that has been used. */
+  readonly backends: readonly SnapshotStorage[]
+  /** How the last collection that ran by itself ended; `null` before the first. */
+  readonly lastCollection: LastCollection | null
 }
 
 export interface ForkOptions {
@@ -89,6 +106,7 @@ export class Workspace {
   /** Absolute. */
   readonly path: string
   readonly stateDir: string | undefined
+  readonly maxSnapshotBytes: number | undefined
   readonly exclude: readonly string[]
   readonly #store: BundleStore | undefined
 
@@ -111,6 +129,15 @@ export class Workspace {
     if (typeof options.path !== 'string' || options.path === '') {
       throw new WorkspaceError('INVALID_INPUT', `The workspace ${options.id} needs the path of a directory.`)
     }
+    const { maxSnapshotBytes } = options
+    if (maxSnapshotBytes !== undefined && !(maxSnapshotBytes >= 0)) {
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        `maxSnapshotBytes must be a number of 0 or more, not ${maxSnapshotBytes}.`,
+        { details: { option: 'maxSnapshotBytes' } },
+      )
+    }
+    this.maxSnapshotBytes = maxSnapshotBytes
     this.id = options.id
     this.path = resolve(options.path)
     this.stateDir = options.stateDir
@@ -187,7 +214,8 @@ export class Workspace {
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
     const { path = join(dirname(this.path), id), version, signal } = options
-    const fork = new Workspace({ id, path, store, stateDir: this.stateDir, exclude: this.exclude })
+    const { stateDir, maxSnapshotBytes, exclude } = this
+    const fork = new Workspace({ id, path, store, stateDir, maxSnapshotBytes, exclude })
     await store.fork(this.id, id, { version, signal })
     return fork
   }
@@ -215,11 +243,26 @@ export class Workspace {
     return this.#requireStore('prune').prune(policy, { ...options, workspaceId: this.id })
   }
 
-  /** The bytes that saved versions of this workspace take. */
-  async usage(options: WaitOptions = {}): Promise<WorkspaceUsage> {
-    const { workspaces } = await this.#requireStore('measure its usage').usage(options)
+  /** What saved versions take in the store, if there is one, and what snapshots take on this machine. */
+  async usage(options: WaitOptions = {}): Promise<WorkspaceUsage & { readonly snapshots: SnapshotUsage }> {
+    const workspaces = this.#store === undefined ? [] : (await this.#store.usage(options)).workspaces
     const none = { workspaceId: this.id, ownBytes: 0, sharedBytes: 0, versions: [] }
-    return workspaces.find(({ workspaceId }) => workspaceId === this.id) ?? none
+    const saved = workspaces.find(({ workspaceId }) => workspaceId === this.id) ?? none
+    const state = await this.#state()
+    const backends = await measureState(state, options)
+    return { ...saved, snapshots: { backends, lastCollection: readLastCollection(state.stateDirectory) } }
+  }
+
+  /**
+   * Brings what snapshots take on this machine within `maxSnapshotBytes`, and removes what no snapshot needs. It also
+   * runs by itself, in the background, after some snapshots; nothing has to call it. Snapshots and rollbacks may go on
+   * meanwhile, in any process. A snapshot that was removed is `NOT_FOUND` from then on.
+   * @throws `BUSY` when another process does it now, `UNAVAILABLE` when what is stored cannot be read; nothing is removed then
+   */
+  async collect(
+    options: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<SnapshotCollection[]> {
+    return collectState(await this.#state(), options)
   }
 
   /** Captures the directory as it is now. */
@@ -259,8 +302,13 @@ export class Workspace {
     const path = await resolveWorkspaceRoot(this.path)
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
+    return openSnapshotBackend({ ...(await this.#state()), ...options })
+  }
+
+  async #state(): Promise<WorkspaceState> {
+    const path = await resolveWorkspaceRoot(this.path)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
-    return openSnapshotBackend({ path, stateDirectory, ...options })
+    return { path, stateDirectory, maxSnapshotBytes: this.maxSnapshotBytes }
   }
 
   /** Where saves and loads note what they have seen of the directory; without it they read every file. */

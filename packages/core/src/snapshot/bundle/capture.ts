@@ -7,15 +7,14 @@ import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
+import { isAutomaticLabel } from '../retained-snapshots.ts'
 import type { Omission, OmissionReason, Snapshot, SnapshotCoverage } from '../snapshot.ts'
-import { collectVersions } from './collect-versions.ts'
 import { openState, rootPlace, stateCacheOf } from './stored-state.ts'
 import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } from './workspace-versions.ts'
 
 export interface CaptureRequest {
   readonly label: string
   readonly rules: IgnoreRules
-  readonly maxStateBytes: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -28,7 +27,7 @@ export interface CapturedVersion {
 
 const EXAMPLES = 100
 /** A version of an unchanged directory is used again for this long; then a new one keeps it from being collected. */
-const REUSE_MS = 12 * 60 * 60_000
+export const REUSE_MS = 60 * 60_000
 
 const reasons: Readonly<Record<string, OmissionReason | undefined>> = {
   'special-file': 'special-file',
@@ -58,7 +57,7 @@ export async function captureDirectory(
     signal,
   })
   const omitted = listOmitted(saved, workspace.ownPath)
-  const isSame = parent !== null && isStillTheSame(parent, saved, rules, omitted)
+  const isSame = parent !== null && isStillTheSame(parent, saved, request, omitted)
   const record = isSame ? parent : await commit(workspace, request, { latest, saved, omitted })
   const facts = factsOf(record)
   const snapshot: Snapshot = {
@@ -71,16 +70,17 @@ export async function captureDirectory(
     metadata: { entries: facts.entries },
     coverage: coverageOf(omitted, saved.unstable),
   }
-  if (!isSame) await collectVersions(workspace, request.maxStateBytes)
   return { snapshot, record, startedAt }
 }
 
 function isStillTheSame(
   parent: VersionRecord,
   saved: SavedTree,
-  rules: IgnoreRules,
+  { label, rules }: CaptureRequest,
   omitted: readonly Omission[],
 ): boolean {
+  // A label of the caller's own has a claim to be kept, which that of the other version might not have.
+  if (!isAutomaticLabel(label) && parent.message !== label) return false
   if (saved.root.node !== parent.root.node || Date.now() - Date.parse(parent.createdAt) > REUSE_MS)
     return false
   const facts = factsOf(parent)

@@ -1,9 +1,11 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { sweepPrivateStore } from '../../store/private-directory-store.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
 import type { Snapshot } from '../snapshot.ts'
@@ -22,15 +24,9 @@ export interface OpenBundleBackendOptions {
   readonly stateDirectory: string
   /** What captures leave out besides `.git`; its `defaults` are off here unless asked for. @default nothing more */
   readonly ignore?: HashIgnoreOptions | undefined
-  /**
-   * Snapshots taken longest ago go when all together take more; the newest 20 and those of the last 24 hours stay.
-   * @default 5 GiB
-   */
-  readonly maxStateBytes?: number | undefined
 }
 
 const LOCK_WAIT_MS = 5 * 60_000
-const GIBIBYTE = 1024 ** 3
 
 /**
  * Snapshots of any directory with its content, kept as versions in a private store: changes, patches and rollback
@@ -51,7 +47,7 @@ const GIBIBYTE = 1024 ** 3
  * is no directory, `ACCESS_DENIED`.
  */
 export async function openBundleBackend(options: OpenBundleBackendOptions): Promise<SnapshotBackend> {
-  const { ignore, maxStateBytes = 5 * GIBIBYTE } = options
+  const { ignore } = options
   const rules = toRules(ignore)
   const path = await resolveRealPath(options.path, 'open the workspace')
   const stateDirectory = await prepareState(options.stateDirectory)
@@ -84,7 +80,8 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     capture: ({ label, signal }) =>
       exclusively(signal, async () => {
         sweepInterruptedRollback(workspace)
-        return (await captureDirectory(workspace, { label, rules, maxStateBytes, signal })).snapshot
+        sweepTemporaries(directory, workspace)
+        return (await captureDirectory(workspace, { label, rules, signal })).snapshot
       }),
 
     async changes(from, to, { signal } = {}) {
@@ -100,10 +97,16 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     },
 
     rollback: (target, rollbackOptions = {}) =>
-      exclusively(rollbackOptions.signal, () =>
-        rollbackDirectory(workspace, target, rollbackOptions, maxStateBytes),
-      ),
+      exclusively(rollbackOptions.signal, () => rollbackDirectory(workspace, target, rollbackOptions)),
   }
+}
+
+/** What killed captures left behind. Whoever writes to these places without the lock can do without what it writes. */
+function sweepTemporaries(directory: string, { cacheDirectory }: BundleWorkspace): void {
+  sweepPrivateStore(join(directory, 'store'))
+  mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
+  for (const name of readdirSync(cacheDirectory))
+    if (name.endsWith('.tmp')) rmSync(join(cacheDirectory, name), { force: true })
 }
 
 async function openBoth(

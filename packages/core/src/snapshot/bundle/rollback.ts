@@ -23,7 +23,6 @@ export async function rollbackDirectory(
   workspace: BundleWorkspace,
   target: Snapshot,
   options: RollbackOptions,
-  maxStateBytes: number,
 ): Promise<RollbackResult> {
   const { dryRun = false, expected, onForeignEdits = 'refuse', signal } = options
   const goalRecord = await findSnapshot(workspace, target, signal)
@@ -35,9 +34,9 @@ export async function rollbackDirectory(
   // The target's rules decide what counts: what they left out then is not touched now.
   const { rules } = factsOf(goalRecord)
   const capture = (label: string, captureSignal?: AbortSignal): Promise<CapturedVersion> =>
-    captureDirectory(workspace, { label, rules, maxStateBytes, signal: captureSignal })
+    captureDirectory(workspace, { label, rules, signal: captureSignal })
   const open = (record: VersionRecord): StoredState => openState(workspace, record, cache)
-  const present = await capture('rollback_guard', signal)
+  const present = await capture(dryRun ? 'rollback_preview' : 'rollback_guard', signal)
   const goal = open(goalRecord)
   const guard = open(present.record)
   const isUnknown = leftOut(goalRecord)

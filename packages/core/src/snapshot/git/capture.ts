@@ -22,6 +22,7 @@ import {
 } from './read-contents.ts'
 import { readHead, type HeadState } from './read-head.ts'
 import { formatRef } from './sidecar.ts'
+import { logSnapshot } from './snapshot-log.ts'
 import { storeState } from './store-state.ts'
 import { readIndexStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
 
@@ -193,6 +194,7 @@ function finish(
       unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
     },
   }
+  logSnapshot(workspace.own, snapshot)
   return { snapshot, state }
 }
 

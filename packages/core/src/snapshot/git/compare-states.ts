@@ -3,7 +3,8 @@ import type { EntryType, FileChange, Snapshot } from '../snapshot.ts'
 import { compareBytes, fromBytePath, splitRecords, type BytePath } from './byte-path.ts'
 import { runGit, streamGit } from './git-command.ts'
 import { objectSizes, privateCall, type PrivateRepository } from './private-repository.ts'
-import { parseRef, readSidecar, type Sidecar } from './sidecar.ts'
+import { formatRef, parseRef, readSidecar, type Sidecar } from './sidecar.ts'
+import { readSnapshotLog } from './snapshot-log.ts'
 
 /** One side of a path that differs. */
 export interface EntrySide {
@@ -246,8 +247,9 @@ async function withData<T>(
   }
 }
 
-/** @throws `NOT_FOUND` when a state's tree is not in the private repository any more */
+/** @throws `NOT_FOUND` when a state is not in the private repository any more */
 export async function assertPresent(own: PrivateRepository, states: readonly StoredState[]): Promise<void> {
+  assertLogged(own, states)
   const sizes = await objectSizes(
     own,
     states.map(({ tree }) => tree),
@@ -260,6 +262,22 @@ export async function assertPresent(own: PrivateRepository, states: readonly Sto
       {
         details: { tree },
       },
+    )
+  }
+}
+
+/**
+ * What has been collected may still be there in parts; it counts as gone.
+ * @throws `NOT_FOUND`
+ */
+export function assertLogged(own: PrivateRepository, states: readonly StoredState[]): void {
+  const refs = new Set(readSnapshotLog(own).map(({ ref }) => ref))
+  for (const { tree, sidecar } of states) {
+    if (refs.has(formatRef(tree, sidecar))) continue
+    throw new WorkspaceError(
+      'NOT_FOUND',
+      `Snapshot state ${tree} is not in the state directory (any more): it made room for newer ones, or was taken with another state directory. Take a new snapshot; for longer memories raise maxSnapshotBytes, give snapshots a label of your own, or save versions.`,
+      { details: { tree } },
     )
   }
 }

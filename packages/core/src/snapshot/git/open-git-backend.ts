@@ -5,11 +5,12 @@ import type { SnapshotBackend } from '../snapshot-backend.ts'
 import { sweepInterruptedRollback } from './apply-rollback.ts'
 import { captureStateFile } from './capture-state.ts'
 import { captureWorkspace } from './capture.ts'
-import { describeChanges, stateOf, streamPatch } from './compare-states.ts'
+import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-states.ts'
 import { explainLoss } from './explain-loss.ts'
 import { openPrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackWorkspace } from './rollback.ts'
+import { sweepKilledCollection } from './sweep-store.ts'
 import { findUserRepository } from './user-repository.ts'
 
 export interface OpenGitBackendOptions {
@@ -55,8 +56,11 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
     capabilities: { patch: true, rollback: true },
     capture: ({ label, previous, signal }) =>
       exclusively(signal, async () => {
-        const keepInView = previous === undefined ? [] : [stateOf(previous, path).tree]
+        const kept = previous === undefined ? [] : [stateOf(previous, path)]
+        if (kept.length > 0) assertLogged(own, kept)
+        const keepInView = kept.map(({ tree }) => tree)
         sweepInterruptedRollback(workspace)
+        await sweepKilledCollection(own)
         return (await captureWorkspace(workspace, { label, keepInView, signal })).snapshot
       }),
     async changes(from, to, { signal } = {}) {

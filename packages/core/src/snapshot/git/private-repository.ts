@@ -21,6 +21,8 @@ import { runGit, streamGit, type GitCall } from './git-command.ts'
 export interface PrivateRepository {
   readonly directory: string
   readonly format: 'sha1' | 'sha256'
+  /** What was stored through this object since somebody last took note of it. */
+  readonly written: { bytes: number }
 }
 
 export type ObjectType = 'blob' | 'tree'
@@ -43,14 +45,18 @@ export async function openPrivateRepository(
     )
     await writeFile(join(directory, 'HEAD'), 'ref: refs/heads/none\n')
   }
-  return { directory, format }
+  return { directory, format, written: { bytes: 0 } }
 }
 
 /** Removes what a killed capture left behind. Call it only under the workspace's lock. */
 export function sweepTemporaries(repository: PrivateRepository): void {
   const packs = join(repository.directory, 'objects', 'pack')
-  for (const name of readdirSync(packs))
-    if (name.startsWith('tmp_')) rmSync(join(packs, name), { force: true })
+  const names = new Set(readdirSync(packs))
+  for (const name of names) {
+    // Of a pack and its index the pack is the first to be there and the last to go.
+    const isHalf = name.endsWith('.pack') && !names.has(name.replace(/\.pack$/, '.idx'))
+    if (name.startsWith('tmp_') || isHalf) rmSync(join(packs, name), { force: true })
+  }
   const temporary = join(repository.directory, 'temporary')
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
 }
@@ -87,7 +93,9 @@ export function writeObject(
   if (existsSync(path)) return
   const temporary = temporaryPath(repository)
   const whole = Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content])
-  writeFileSync(temporary, deflateSync(whole, { level: COMPRESSION_LEVEL }), { mode: 0o400, flag: 'wx' })
+  const compressed = deflateSync(whole, { level: COMPRESSION_LEVEL })
+  writeFileSync(temporary, compressed, { mode: 0o400, flag: 'wx' })
+  repository.written.bytes += compressed.length
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
   renameSync(temporary, path)
 }
@@ -106,7 +114,10 @@ export async function writeLargeBlob(
   const output = await open(temporary, 'wx', 0o400)
   const deflate = createDeflate({ level: COMPRESSION_LEVEL })
   const written = (async () => {
-    for await (const chunk of deflate) await output.writeFile(chunk as Buffer)
+    for await (const chunk of deflate as AsyncIterable<Buffer>) {
+      await output.writeFile(chunk)
+      repository.written.bytes += chunk.length
+    }
   })()
   written.catch(() => {})
   try {

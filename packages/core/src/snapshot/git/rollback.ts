@@ -28,7 +28,8 @@ export async function rollbackWorkspace(
   sweepInterruptedRollback(workspace)
 
   const keepInView = [goal.tree, ...(believed === null ? [] : [believed.tree])]
-  const present = await captureWorkspace(workspace, { label: 'rollback_guard', keepInView, signal })
+  const label = dryRun ? 'rollback_preview' : 'rollback_guard'
+  const present = await captureWorkspace(workspace, { label, keepInView, signal })
   const guard = stateOf(present.snapshot, workspace.path)
   const isOmitted = readOmitted(workspace.own, target)
   const { unread } = readSidecar(workspace.own, goal.sidecar)

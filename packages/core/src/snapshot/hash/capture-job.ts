@@ -18,7 +18,6 @@ export interface CaptureRequest {
   /** Relative path of the state directory when it lies inside the workspace. */
   readonly ownPath: string | null
   readonly rules: IgnoreRules
-  readonly maxStateBytes: number
 }
 
 export interface CaptureOutcome {
@@ -79,7 +78,7 @@ export function createCaptureJob(
       const serialize = once(() => serializeManifest(request.rules, entries))
       const ref = sameRef(previous, rules, entries) ?? serialize().ref
       try {
-        storeManifest(request.directory, ref, () => serialize().chunks, request.maxStateBytes)
+        storeManifest(request.directory, ref, () => serialize().chunks)
       } catch (error) {
         throw toWorkspaceError(error, "store a snapshot's manifest in", request.directory)
       }

@@ -1,15 +1,12 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, readFileSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { createReadStream, mkdirSync, readFileSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import zlib from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
 import { replaceFile } from './replace-file.ts'
 
-const ENDING = '.manifest.zst'
-/** A manifest used within this time may belong to a run that is still going on. */
-const PROTECTED_MS = 60 * 60 * 1000
-
+export const MANIFEST_ENDING = '.manifest.zst'
 /** Manifests of which this thread knows that the file is whole. */
 const proven = new Set<string>()
 
@@ -17,14 +14,10 @@ const proven = new Set<string>()
  * Stores a manifest under its ref. One that is there already is kept when it proves whole, else replaced, so that damage
  * does not outlive the next capture of the same state.
  */
-export function storeManifest(
-  directory: string,
-  ref: string,
-  serialize: () => readonly Buffer[],
-  maxBytes: number,
-): void {
+export function storeManifest(directory: string, ref: string, serialize: () => readonly Buffer[]): void {
   const path = manifestPath(directory, ref)
-  if (touch(path) && (proven.has(path) || provesWhole(path, ref))) {
+  if (!touch(path)) proven.delete(path)
+  else if (proven.has(path) || provesWhole(path, ref)) {
     proven.add(path)
     return
   }
@@ -34,7 +27,6 @@ export function storeManifest(
   })
   replaceFile(path, compressed)
   proven.add(path)
-  collectManifests(directory, maxBytes)
 }
 
 /**
@@ -85,7 +77,7 @@ function readingFailed(error: unknown, ref: string): unknown {
   if (code === 'ENOENT') {
     return new WorkspaceError(
       'NOT_FOUND',
-      `The manifest of the hash snapshot ${ref.slice(0, 12)} is not in the state directory (any more). Take a new snapshot, or use the state directory that it was taken with.`,
+      `The manifest of the hash snapshot ${ref.slice(0, 12)} is not in the state directory (any more): it made room for newer ones, or was taken with another state directory. Take a new snapshot.`,
       { cause: error, details: { ref } },
     )
   }
@@ -108,7 +100,7 @@ function readingFailed(error: unknown, ref: string): unknown {
 }
 
 function manifestPath(directory: string, ref: string): string {
-  return join(directory, `${ref}${ENDING}`)
+  return join(directory, `${ref}${MANIFEST_ENDING}`)
 }
 
 /** Whether the file is there; marks it as used now. */
@@ -131,24 +123,5 @@ function provesWhole(path: string, ref: string): boolean {
     )
   } catch {
     return false
-  }
-}
-
-/** Removes the manifests used longest ago until the rest fits, and what writers that were killed left behind. */
-function collectManifests(directory: string, maxBytes: number): void {
-  const files = readdirSync(directory)
-    .filter((name) => name.includes(ENDING))
-    .map((name) => ({
-      path: join(directory, name),
-      stats: statSync(join(directory, name), { throwIfNoEntry: false }),
-    }))
-    .toSorted((left, right) => (right.stats?.mtimeMs ?? 0) - (left.stats?.mtimeMs ?? 0))
-  let total = 0
-  for (const { path, stats } of files) {
-    total += stats?.size ?? 0
-    const isOld = (stats?.mtimeMs ?? 0) < Date.now() - PROTECTED_MS
-    if (!isOld || (total <= maxBytes && path.endsWith(ENDING))) continue
-    rmSync(path, { force: true })
-    proven.delete(path)
   }
 }

@@ -17,8 +17,6 @@ export interface OpenHashBackendOptions {
   readonly stateDirectory: string
   /** What captures leave out. @default `.git`, `node_modules`, `deps` and `_build` at any depth */
   readonly ignore?: HashIgnoreOptions | undefined
-  /** Manifests used longest ago go when all together take more; none used within the last hour. @default 256 MiB */
-  readonly maxStateBytes?: number | undefined
 }
 
 /**
@@ -39,7 +37,6 @@ export interface OpenHashBackendOptions {
  */
 export async function openHashBackend(options: OpenHashBackendOptions): Promise<SnapshotBackend> {
   const rules = normalizeIgnoreRules(options.ignore)
-  const maxStateBytes = options.maxStateBytes ?? 256 * 1024 * 1024
   const root = await resolveRealPath(options.path, 'open the workspace')
   const state = await prepareState(options.stateDirectory)
   const ownPath = state.startsWith(`${root}/`) ? state.slice(root.length + 1) : null
@@ -57,7 +54,7 @@ export async function openHashBackend(options: OpenHashBackendOptions): Promise<
     capabilities: { patch: false, rollback: false },
 
     async capture({ label, signal }) {
-      const outcome = await capture({ root, directory, ownPath, rules, maxStateBytes }, signal)
+      const outcome = await capture({ root, directory, ownPath, rules }, signal)
       return {
         id: randomUUID(),
         backend: 'hash',

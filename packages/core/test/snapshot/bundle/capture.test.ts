@@ -13,8 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it, onTestFinished, vi } from 'vitest'
-import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
+import { expect, it } from 'vitest'
 import { createFixture, describeTree } from './bundle-fixture.ts'
 
 it('gives equal refs for equal states, whatever the times, and another for any other state', async () => {
@@ -228,51 +227,6 @@ it('works on when everything that only makes it faster is damaged or gone', asyn
   write('a.txt', 'changed\n')
   const after = await backend.capture({ label: 'x' })
   expect((await backend.changes(before, after)).map(({ path }) => path)).toEqual(['a.txt'])
-})
-
-it('keeps the newest snapshots and those of the last day, whatever the budget', async () => {
-  const { open, write } = createFixture()
-  const backend = await open({ maxStateBytes: 1 })
-  const first = await backend.capture({ label: 'x' })
-  for (let step = 0; step < 25; step += 1) {
-    write('a.txt', `${step}\n`)
-    await backend.capture({ label: 'x' })
-  }
-  expect((await backend.rollback(first)).verified).toBe(true)
-})
-
-it('removes the oldest of the other ones, and what only they needed, when all take more than the budget', async () => {
-  const { open, write, stateDirectory } = createFixture()
-  const backend = await open({ maxStateBytes: 400_000 })
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3 * 24 * 60 * 60_000 })
-  onTestFinished(() => void vi.useRealTimers())
-  const noise = (seed: number) => {
-    const bytes = Buffer.alloc(40_000)
-    for (let at = 0, state = seed; at < bytes.length; at += 4)
-      bytes.writeUInt32LE((state = (state * 1_664_525 + 1_013_904_223) >>> 0), at)
-    return bytes
-  }
-  const taken: Snapshot[] = []
-  for (let step = 0; step < 30; step += 1) {
-    write('noise.bin', noise(step))
-    taken.push(await backend.capture({ label: 'x' }))
-  }
-  vi.useRealTimers()
-  write('noise.bin', noise(30))
-  const last = await backend.capture({ label: 'x' })
-  const isKept = async (index: number) =>
-    backend.changes(taken[index]!, last).then(
-      () => true,
-      (error: unknown) => {
-        expect(error).toMatchObject({ code: 'NOT_FOUND' })
-        return false
-      },
-    )
-  expect(await Promise.all([0, 5, 10].map(isKept))).toEqual([false, false, false])
-  expect(await Promise.all([11, 12, 29].map(isKept))).toEqual([true, true, true])
-  const packs = join(stateDirectory, 'bundle/store/packs')
-  const bytes = readdirSync(packs).reduce((sum, name) => sum + statSync(join(packs, name)).size, 0)
-  expect(bytes).toBeLessThan(25 * 45_000)
 })
 
 it('refuses a state directory that is or holds the workspace, and reports one that is missing', async () => {

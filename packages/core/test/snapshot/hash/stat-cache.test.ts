@@ -26,7 +26,7 @@ import { temporaryDirectory, writeFiles } from '../../support/temporary-director
 function captureAt(root: string, directory: string, nowMs = Date.now()) {
   const read: string[] = []
   const job = createCaptureJob(
-    { root, directory, ownPath: null, rules: normalizeIgnoreRules(), maxStateBytes: 1e9 },
+    { root, directory, ownPath: null, rules: normalizeIgnoreRules() },
     (file) => files.push(file),
     nowMs,
   )

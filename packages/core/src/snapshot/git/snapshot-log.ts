@@ -1,0 +1,61 @@
+import { appendFileSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Snapshot } from '../snapshot.ts'
+import type { RetainableSnapshot } from '../retained-snapshots.ts'
+import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+
+/** A snapshot that the private repository answers for: as long as it is in the log, its objects are kept. */
+export interface LoggedSnapshot extends RetainableSnapshot {
+  readonly id: string
+}
+
+/** Notes a capture. Call it under the workspace's lock, when all that the snapshot needs is stored. */
+export function logSnapshot(own: PrivateRepository, { id, ref, label, capturedAt }: Snapshot): void {
+  // Begins a line of its own, whatever a killed capture left of its last one.
+  appendFileSync(logPath(own), `\n${JSON.stringify({ id, ref, label, capturedAt })}`, { mode: 0o600 })
+}
+
+/** Oldest first. */
+export function readSnapshotLog(own: PrivateRepository): LoggedSnapshot[] {
+  const snapshots: LoggedSnapshot[] = []
+  for (const line of readText(logPath(own)).split('\n')) {
+    try {
+      const { id, ref, label, capturedAt } = JSON.parse(line) as Partial<
+        Record<keyof LoggedSnapshot, unknown>
+      >
+      if (typeof id !== 'string' || typeof ref !== 'string') continue
+      if (typeof label !== 'string' || typeof capturedAt !== 'string') continue
+      snapshots.push({ id, ref, label, capturedAt })
+    } catch {
+      // Half of a line, by a capture that was killed and has given its snapshot to nobody.
+    }
+  }
+  return snapshots
+}
+
+/** Replaces the log. Call it under the workspace's lock. */
+export function writeSnapshotLog(own: PrivateRepository, snapshots: readonly LoggedSnapshot[]): void {
+  const temporary = temporaryPath(own)
+  const text = snapshots.map((snapshot) => `\n${JSON.stringify(snapshot)}`).join('')
+  writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' })
+  renameSync(temporary, logPath(own))
+}
+
+/** Changes with every capture. */
+export function snapshotLogStamp(own: PrivateRepository): string {
+  const stats = statSync(logPath(own), { throwIfNoEntry: false, bigint: true })
+  return stats === undefined ? '' : `${stats.ino}:${stats.size}`
+}
+
+function logPath(own: PrivateRepository): string {
+  return join(own.directory, 'snapshots')
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+}

@@ -1,0 +1,219 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
+import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { runGit } from './git-command.ts'
+import { objectsBeyond } from './mark-objects.ts'
+import { readPackIndex, type PackIndex } from './pack-index.ts'
+import type { StoreContents, StoredPack } from './measure-store.ts'
+import { pauser, type Pause } from './pause.ts'
+import { privateCall, type PrivateRepository } from './private-repository.ts'
+import { parseRef } from './sidecar.ts'
+import { readSnapshotLog, snapshotLogStamp, type LoggedSnapshot } from './snapshot-log.ts'
+
+export interface SweepPlan {
+  readonly kept: readonly LoggedSnapshot[]
+  readonly newestTree: string | null
+  readonly needed: ReadonlySet<string>
+  readonly contents: StoreContents
+}
+
+/** Runs work under the workspace's lock; captures wait for it. */
+export type Locked = <T>(work: () => T | Promise<T>) => Promise<T>
+
+/** How long the lock is held at a time. */
+const SLICE_MS = 20
+/** A pack of our own is made anew when so much of it is needed by no snapshot. */
+const WASTE_SHARE = 0.25
+/** From here on loose objects become a pack, which takes a tenth of their place. */
+const MANY_LOOSE = 4000
+/** Where a new pack is made. */
+const COLLECTING = 'collecting'
+
+/** Removes every object that is not needed, in slices, and packs the others when there are many. */
+export async function sweepStore(
+  own: PrivateRepository,
+  plan: SweepPlan,
+  locked: Locked,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const live = followCaptures(own, plan, signal)
+  const pause = pauser(signal)
+  const wasteful: StoredPack[] = []
+  for (const pack of plan.contents.packs) {
+    if ((await packFate(pack, plan.needed, pause)).isWorthRemoving) wasteful.push(pack)
+  }
+  const packed = await packAnew(own, plan, wasteful, locked, signal)
+  const left = new Set(plan.contents.packs)
+  for (const pack of wasteful) {
+    await locked(async () => {
+      left.delete(pack)
+      const isElsewhere = (id: string) =>
+        plan.contents.loose.has(id) || packed?.has(id) === true || some(left, ({ index }) => index.has(id))
+      if (!removePack(pack, await live(), isElsewhere)) left.add(pack)
+    })
+  }
+  await sweepFiles(plan.contents.loose.keys(), locked, live, (id, ids) => {
+    if (!ids.has(id) || packed?.has(id) === true)
+      rmSync(join(own.directory, 'objects', id.slice(0, 2), id.slice(2)), { force: true })
+  })
+  await sweepFiles(plan.contents.sidecars.keys(), locked, live, (name, ids) => {
+    if (!ids.has(name)) rmSync(join(own.directory, 'sidecars', name), { force: true })
+  })
+  // A list is kept under its hash, and under the id of each snapshot that left out just that.
+  const names = [...plan.contents.omitted.keys()]
+  const bySnapshot = names.filter((name) => name.includes('-'))
+  await sweepFiles(bySnapshot, locked, live, (name, ids) => {
+    if (!ids.has(name)) rmSync(join(own.directory, 'omitted', name), { force: true })
+  })
+  await locked(() => {
+    for (const name of names.filter((each) => !each.includes('-'))) {
+      const path = join(own.directory, 'omitted', name)
+      if (lstatSync(path, { throwIfNoEntry: false })?.nlink === 1) rmSync(path)
+    }
+  })
+}
+
+/** Whether a pack goes, and what that frees. */
+export async function packFate(
+  { index, bytes, isShared }: StoredPack,
+  needed: ReadonlySet<string>,
+  pause: Pause,
+): Promise<{ readonly isWorthRemoving: boolean; readonly wasteBytes: number }> {
+  let neededBytes = 0
+  let isNeeded = false
+  for (const id of needed.size < index.count ? needed : index.ids()) {
+    const pausing = pause()
+    if (pausing !== undefined) await pausing
+    if (!index.has(id) || !needed.has(id)) continue
+    isNeeded = true
+    if (isShared) return { isWorthRemoving: false, wasteBytes: 0 }
+    neededBytes += index.bytesOf(id)
+  }
+  const wasteBytes = bytes - neededBytes
+  return { isWorthRemoving: !isNeeded || wasteBytes > bytes * WASTE_SHARE, wasteBytes }
+}
+
+type Live = () => Promise<ReadonlySet<string>>
+
+/**
+ * Under the lock: ids of all that may not go (objects, sidecars, snapshots). What was captured since the plan was made
+ * consists of what the newest capture of the plan had, and of what differs from that.
+ */
+function followCaptures(own: PrivateRepository, plan: SweepPlan, signal: AbortSignal | undefined): Live {
+  const ids = new Set(plan.needed)
+  const known = new Set(plan.kept.map(({ id }) => id))
+  const note = ({ id, ref }: LoggedSnapshot) => {
+    ids.add(id).add(parseRef(ref)?.sidecar ?? '')
+  }
+  for (const snapshot of plan.kept) note(snapshot)
+  let stamp: string | null = null
+  return async () => {
+    const now = snapshotLogStamp(own)
+    if (now === stamp) return ids
+    const fresh = readSnapshotLog(own).filter(({ id }) => !known.has(id))
+    const trees = fresh.map(({ ref }) => parseRef(ref)?.tree ?? '')
+    if (fresh.length > 0)
+      for (const id of await objectsBeyond(own, plan.newestTree, trees, signal)) ids.add(id)
+    for (const snapshot of fresh) {
+      known.add(snapshot.id)
+      note(snapshot)
+    }
+    stamp = now
+    return ids
+  }
+}
+
+async function sweepFiles(
+  names: Iterable<string>,
+  locked: Locked,
+  live: Live,
+  sweep: (name: string, ids: ReadonlySet<string>) => void,
+): Promise<void> {
+  const left = [...names]
+  while (left.length > 0) {
+    await locked(async () => {
+      const ids = await live()
+      const endsAt = performance.now() + SLICE_MS
+      while (left.length > 0 && performance.now() < endsAt) sweep(left.pop() ?? '', ids)
+    })
+  }
+}
+
+/**
+ * Packs what is needed of wasteful packs, and the loose objects when there are many, as one pack of our own. It is made
+ * beside the others, without the lock, and put among them under it.
+ */
+async function packAnew(
+  own: PrivateRepository,
+  { contents, needed }: SweepPlan,
+  wasteful: readonly StoredPack[],
+  locked: Locked,
+  signal: AbortSignal | undefined,
+): Promise<PackIndex | null> {
+  const pause = pauser(signal)
+  const wanted = new Set<string>()
+  const stays = contents.packs.filter((pack) => !wasteful.includes(pack))
+  let loose = 0
+  for (const [id, bytes] of contents.loose) if (bytes > 0 && needed.has(id)) loose += 1
+  for (const id of needed) {
+    const pausing = pause()
+    if (pausing !== undefined) await pausing
+    const size = contents.loose.get(id)
+    if (size === undefined) {
+      const isOnlyThere =
+        wasteful.some(({ index }) => index.has(id)) && !stays.some(({ index }) => index.has(id))
+      if (isOnlyThere) wanted.add(id)
+    } else if (loose > MANY_LOOSE && size > 0) wanted.add(id)
+  }
+  if (wanted.size === 0) return null
+  const directory = join(own.directory, COLLECTING)
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { mode: 0o700 })
+  const call = privateCall(own, ['pack-objects', '-q', '--threads=1', join(directory, 'pack')], {
+    input: Buffer.from(`${[...wanted].join('\n')}\n`),
+    signal,
+  })
+  const name = `pack-${(await runGit(call)).toString('latin1').trim()}`
+  const place = join(own.directory, 'objects', 'pack')
+  return locked(() => {
+    for (const ending of ['.pack', '.idx'])
+      renameSync(join(directory, `${name}${ending}`), join(place, `${name}${ending}`))
+    for (const left of readdirSync(directory)) rmSync(join(directory, left), { force: true })
+    rmSync(directory, { recursive: true, force: true })
+    return readPackIndex(join(place, `${name}.idx`), 0, own.format === 'sha1' ? 20 : 32)
+  })
+}
+
+/** @returns false where something captured meanwhile needs it */
+function removePack(
+  pack: StoredPack,
+  live: ReadonlySet<string>,
+  isElsewhere: (id: string) => boolean,
+): boolean {
+  for (const id of live) if (pack.index.has(id) && !isElsewhere(id)) return false
+  // Without its index git does not look for it any more.
+  rmSync(`${pack.path}.idx`, { force: true })
+  rmSync(`${pack.path}.pack`, { force: true })
+  return true
+}
+
+function some<T>(items: Iterable<T>, holds: (item: T) => boolean): boolean {
+  for (const item of items) if (holds(item)) return true
+  return false
+}
+
+/** Of a collection that was killed. One that is still at work holds its lock. */
+export async function sweepKilledCollection(own: PrivateRepository): Promise<void> {
+  const directory = join(own.directory, COLLECTING)
+  if (!existsSync(directory)) return
+  const lock = await acquireProcessLock(dirname(own.directory), 'collect', { onBusy: 'refuse' }).catch(
+    (error: unknown) => {
+      if (WorkspaceError.is(error, 'BUSY')) return null
+      throw error
+    },
+  )
+  if (lock === null) return
+  rmSync(directory, { recursive: true, force: true })
+  await lock.release()
+}
