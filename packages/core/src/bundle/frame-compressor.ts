@@ -3,6 +3,7 @@ import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-directory.ts'
 import type { BundleFormat } from './bundle.ts'
+import { createZstdEncoder, type ZstdEncoder } from './format/zstd-encoder.ts'
 import { releaseBuffer } from './release-buffer.ts'
 
 /** Blocks that are being compressed on the thread pool while the next one is made. */
@@ -45,6 +46,7 @@ export async function* compressBlocks(
   } finally {
     await blocks.return?.()
     await Promise.allSettled(pending)
+    encoder.close()
   }
 }
 
@@ -52,21 +54,27 @@ interface Encoder {
   readonly header: Buffer
   encode(block: Buffer): Promise<Buffer>
   trailer(): Buffer
+  close(): void
 }
 
+/** In turns, so that the same blocks always meet the same encoder: the same content gives the same bytes. */
 function zstdEncoder(level: number): Encoder {
   const params = {
     [zlib.constants.ZSTD_c_compressionLevel]: level,
     [zlib.constants.ZSTD_c_checksumFlag]: 1,
   }
+  const encoders: ZstdEncoder[] = []
+  let next = 0
   return {
     header: Buffer.alloc(0),
-    encode: (block) =>
-      compress(
-        zlib.createZstdCompress({ params, chunkSize: OUTPUT_BYTES, pledgedSrcSize: block.length }),
-        block,
-      ),
+    encode(block) {
+      const turn = next % BLOCKS_IN_FLIGHT
+      next += 1
+      const encoder = (encoders[turn] ??= createZstdEncoder({ params, blockBytes: ARCHIVE_BLOCK_BYTES }))
+      return encoder.encode(block)
+    },
     trailer: () => Buffer.alloc(0),
+    close: () => encoders.forEach((encoder) => encoder.close()),
   }
 }
 
@@ -79,7 +87,7 @@ function gzipEncoder(level: number): Encoder {
       checksum = zlib.crc32(block, checksum)
       length = (length + block.length) % 2 ** 32
       const options = { level, finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: OUTPUT_BYTES }
-      return compress(zlib.createDeflateRaw(options), block)
+      return deflate(zlib.createDeflateRaw(options), block)
     },
     trailer: () => {
       const bytes = Buffer.alloc(10)
@@ -88,11 +96,12 @@ function gzipEncoder(level: number): Encoder {
       bytes.writeUInt32LE(length, 6)
       return bytes
     },
+    close: () => undefined,
   }
 }
 
 /** In one buffer of its own; everything else that it took is free again when it resolves. */
-function compress(encoder: Transform, block: Buffer): Promise<Buffer> {
+function deflate(encoder: Transform, block: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = []
     encoder.on('data', (part: Buffer) => parts.push(part))

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { availableParallelism } from 'node:os'
 import type { ContentId } from '../format/content-id.ts'
-import { compressFrameInPool, plainFrame, type FrameContent } from '../format/frame.ts'
+import { createFrameCompressor, plainFrame, type FrameContent } from '../format/frame.ts'
 import { MAX_PACK_CHUNKS } from '../format/pack-index.ts'
 import {
   createPackWriter,
@@ -11,6 +11,7 @@ import {
 } from '../format/pack-writer.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { PackReference } from '../format/version-record.ts'
+import { releaseBuffer } from '../release-buffer.ts'
 
 /** Where finished packs go. */
 export interface PackSink {
@@ -65,6 +66,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     chunks: FrameChunk[]
     buffer: Buffer
   }[] = []
+  const compressor = createFrameCompressor(MAX_COMPRESSING, BUFFER_BYTES)
   const finished: StoredPack[] = []
   let writer: PackWriter | null = null
   let spareMemory: ArrayBuffer | null = null
@@ -72,7 +74,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
   const close = (frame: OpenFrame): void => {
     if (frame.chunks.length === 0) return
     const raw = frame.buffer.subarray(0, frame.used)
-    const content = frame.compresses ? compressFrameInPool(raw) : Promise.resolve(plainFrame(raw))
+    const content = frame.compresses ? compressor.compress(raw) : Promise.resolve(plainFrame(raw))
     // Failures are met where the queue is drained.
     content.catch(() => undefined)
     queue.push({ kind: frame.kind, content, chunks: frame.chunks, buffer: frame.buffer })
@@ -96,6 +98,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
       spareMemory = null
     }
     writer.addFrame(next.kind, content, next.chunks)
+    if (content.payload.buffer !== next.buffer.buffer) releaseBuffer(content.payload)
     spare.push(next.buffer)
     if (writer.bytes() >= PACK_BYTES || writer.chunkCount() >= MAX_PACK_CHUNKS / 2) await finishPack()
   }
@@ -119,6 +122,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
       for (const frame of [text, noise, tree]) close(frame)
       while (queue.length > 0) await takeOne()
       await finishPack()
+      compressor.close()
       return finished
     },
   }

@@ -5,6 +5,7 @@ import zlib, { type ZstdOptions } from 'node:zlib'
 import { readBytes } from './byte-reader.ts'
 import { damagedObject } from './damaged-object.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
+import { createZstdEncoder, type ZstdEncoder } from './zstd-encoder.ts'
 
 export interface FramePosition {
   readonly packId: string
@@ -29,7 +30,15 @@ const ZSTD = 1
 const DEFLATE = 2
 const SEALED = 255
 
-const ZSTD_LEVEL = 3
+/**
+ * Level 3 with half of its tables, which stay in a core's second cache: a tenth faster for frames of 1 MiB, and less
+ * than a hundredth larger.
+ */
+const compressParams: Readonly<Record<number, number>> = {
+  [zlib.constants.ZSTD_c_compressionLevel]: 3,
+  [zlib.constants.ZSTD_c_hashLog]: 16,
+  [zlib.constants.ZSTD_c_chainLog]: 15,
+}
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const SEALED_HEADER_BYTES = 12
@@ -38,7 +47,6 @@ const MAX_STORED_BYTES = MAX_RAW_FRAME_BYTES + 2 * 1024 * 1024
 /** A sealed frame is padded at least to this, so that a save of one small file does not show its size. */
 const MIN_SEALED_BYTES = 4096
 
-const compressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zlib.zstdCompress)
 const decompressInPool = promisify<Uint8Array, ZstdOptions, Buffer>(zlib.zstdDecompress)
 const inflateInPool = promisify<Uint8Array, object, Buffer>(zlib.inflateRaw)
 
@@ -47,9 +55,26 @@ export function compressFrame(raw: Uint8Array): FrameContent {
   return choose(raw, zlib.zstdCompressSync(raw, compressOptions(raw.length)))
 }
 
-/** The same on the thread pool. `raw` must stay as it is until then. */
-export async function compressFrameInPool(raw: Uint8Array): Promise<FrameContent> {
-  return choose(raw, await compressInPool(raw, compressOptions(raw.length)))
+/** The same on the thread pool: several at a time, each in turn. */
+export interface FrameCompressor {
+  /** `raw` must stay as it is until then. The payload is memory of its own, or `raw`. */
+  compress(raw: Uint8Array): Promise<FrameContent>
+  close(): void
+}
+
+/** @param rawBytes of the usual largest frame; larger ones are taken too */
+export function createFrameCompressor(count: number, rawBytes: number): FrameCompressor {
+  const encoders: ZstdEncoder[] = []
+  let next = 0
+  return {
+    async compress(raw) {
+      const turn = next % count
+      next += 1
+      const encoder = (encoders[turn] ??= createZstdEncoder({ params: compressParams, blockBytes: rawBytes }))
+      return choose(raw, await encoder.encode(raw))
+    },
+    close: () => encoders.forEach((encoder) => encoder.close()),
+  }
 }
 
 /** Content that is known not to compress. */
@@ -204,7 +229,7 @@ function compressOptions(rawBytes: number): ZstdOptions {
   return {
     // Most frames shrink to less than this; asking for the worst case would only cost memory.
     chunkSize: (rawBytes >> 1) + 1024,
-    params: { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+    params: compressParams,
     pledgedSrcSize: rawBytes,
   } as ZstdOptions
 }
