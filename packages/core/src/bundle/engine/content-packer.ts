@@ -32,6 +32,8 @@ export interface ContentPacker {
   drain(): Promise<void>
   /** Hands on everything. */
   finish(): Promise<readonly StoredPack[]>
+  /** Frees what it holds, finished or not. */
+  close(): void
 }
 
 export type StoredPack = Pick<FinishedPack, 'reference' | 'chunks'>
@@ -122,9 +124,9 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
       for (const frame of [text, noise, tree]) close(frame)
       while (queue.length > 0) await takeOne()
       await finishPack()
-      compressor.close()
       return finished
     },
+    close: () => compressor.close(),
   }
 }
 

@@ -6,7 +6,7 @@ import { findEntry, joinPath, type KnownTree } from './known-tree.ts'
 import { readContent, readSmallFile, type ContentReader } from './read-content.ts'
 import type { SaveNotes } from './save-notes.ts'
 import { skipReason } from './skip-reason.ts'
-import { factsOf, type FoundDirectory } from './walk-directory.ts'
+import { factsOf, type FoundDirectory, type FoundEntry } from './walk-directory.ts'
 
 /** What became of the files that had to be read, by path; one that could not be read is missing. */
 export type ReadFiles = Map<ByteString, ReadFile>
@@ -17,9 +17,7 @@ interface ReadFile {
   readonly stats: FileStats | null
 }
 
-export interface ReadFilesOptions {
-  readonly found: readonly FoundDirectory[]
-  readonly links: HardLinks
+export interface FileReadingOptions {
   readonly reader: ContentReader
   readonly base: KnownTree
   /** Whether all content of a file of `base` can be had. */
@@ -29,37 +27,59 @@ export interface ReadFilesOptions {
   readonly onRead: (bytes: number) => Promise<void> | undefined
 }
 
-/** Reads every file that the walk did not know, each hard-linked one once. */
-export async function readFiles(options: ReadFilesOptions): Promise<ReadFiles> {
-  const read: ReadFiles = new Map()
-  const byInode = new Map<string, ReadFile>()
-  for (const directory of options.found) {
-    const before = options.base.directories.get(directory.path)?.entries ?? []
-    for (const entry of directory.entries) {
-      if (entry.kind !== 'unread') continue
-      const path = joinPath(directory.path, entry.name)
-      const group = options.links(entry.stats)
-      const twin = group === 0n ? undefined : byInode.get(inodeKey(entry.stats))
-      if (twin !== undefined) {
-        read.set(path, { entry: { ...twin.entry, name: entry.name }, stats: twin.stats })
-        continue
-      }
-      const old = findEntry(before, entry.name)
-      const file = await readFile(options, directory.path, entry, old?.type === 'file' ? old : null, group)
-      if (file !== null) {
-        read.set(path, file)
-        if (group !== 0n && file.stats !== null) byInode.set(inodeKey(entry.stats), file)
-      }
-      const turn = options.onRead(entry.stats.size)
-      if (turn !== undefined) await turn
-    }
-  }
-  return read
+/** Reads the files that the walk did not know, each hard-linked one once. */
+export interface FileReading {
+  readonly files: ReadFiles
+  /** Those of one directory that have no other name, so that nothing has to be known of the rest of the tree. */
+  readUnlinked(directory: FoundDirectory): Promise<void>
+  /** The others, after the walk. */
+  readLinked(found: readonly FoundDirectory[], links: HardLinks): Promise<void>
 }
+
+export function createFileReading(options: FileReadingOptions): FileReading {
+  const files: ReadFiles = new Map()
+  const byInode = new Map<string, ReadFile>()
+
+  async function readOne(directory: FoundDirectory, entry: UnreadEntry, group: bigint): Promise<void> {
+    const path = joinPath(directory.path, entry.name)
+    const twin = group === 0n ? undefined : byInode.get(inodeKey(entry.stats))
+    if (twin !== undefined) {
+      files.set(path, { entry: { ...twin.entry, name: entry.name }, stats: twin.stats })
+      return
+    }
+    const before = options.base.directories.get(directory.path)?.entries ?? []
+    const old = findEntry(before, entry.name)
+    const file = await readFile(options, directory.path, entry, old?.type === 'file' ? old : null, group)
+    if (file !== null) {
+      files.set(path, file)
+      if (group !== 0n && file.stats !== null) byInode.set(inodeKey(entry.stats), file)
+    }
+    const turn = options.onRead(entry.stats.size)
+    if (turn !== undefined) await turn
+  }
+  return {
+    files,
+    async readUnlinked(directory) {
+      for (const entry of directory.entries) {
+        if (entry.kind === 'unread' && entry.stats.nlink < 2) await readOne(directory, entry, 0n)
+      }
+    },
+    async readLinked(found, links) {
+      for (const directory of found) {
+        for (const entry of directory.entries) {
+          if (entry.kind !== 'unread' || entry.stats.nlink < 2) continue
+          await readOne(directory, entry, links(entry.stats))
+        }
+      }
+    },
+  }
+}
+
+type UnreadEntry = Extract<FoundEntry, { kind: 'unread' }>
 
 /** A file that never holds still keeps its place with the parent's version of it, or is left out. */
 async function readFile(
-  options: ReadFilesOptions,
+  options: FileReadingOptions,
   parent: ByteString,
   found: { readonly name: ByteString; readonly stats: FileStats },
   old: FileEntry | null,

@@ -10,7 +10,7 @@ import type { PackReference } from '../format/version-record.ts'
 import { forEachConcurrently } from './for-each-concurrently.ts'
 import { emptyTree, joinPath, STATS_PER_ENTRY, type KnownTree } from './known-tree.ts'
 import type { Repository } from './repository.ts'
-import type { ParentRequest } from './save-job.ts'
+import type { ParentRequest } from './save-state.ts'
 
 /**
  * What a save must know of its parent when the cache does not: the chunks in these packs, and the tree. Whatever is

@@ -6,7 +6,8 @@ import { knownTreeFile } from './known-tree-file.ts'
 import { hasKnownTree, useKnownTree } from './known-trees.ts'
 import { readParent } from './read-parent.ts'
 import type { Repository } from './repository.ts'
-import { runSaveJob, type SaveHost } from './save-job.ts'
+import { runSaveJob } from './save-job.ts'
+import type { SaveHost } from './save-state.ts'
 import { isAtHomeInThread, saveInThread, ThreadsUnavailable, type ThreadedSave } from './save-threads.ts'
 import type { SavedTree, SaveProgress } from './saved-tree.ts'
 
@@ -34,6 +35,8 @@ const MAX_INLINE_ENTRIES = 3_000
 const MAX_INLINE_BYTES = 24 * 1024 * 1024
 /** The cache file of a tree of that size. */
 const MAX_INLINE_CACHE_BYTES = 768 * 1024
+/** Read for nothing when the tree turns out to be large after all; a fourth of a pack, so none is put yet. */
+const READ_AHEAD_BYTES = 4 * 1024 * 1024
 const SLICE_MS = 4
 
 /**
@@ -120,6 +123,7 @@ async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: numb
     onWalked(entries, unreadBytes) {
       if (entries > maxEntries || unreadBytes > maxBytes) throw new TooLarge('to be saved in a thread')
     },
+    readAheadBytes: READ_AHEAD_BYTES,
     onProgress: save.onProgress,
     put: (reference, bytes) => save.uploads.put(reference, bytes),
     readParent: save.readParent,

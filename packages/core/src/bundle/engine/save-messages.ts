@@ -1,7 +1,7 @@
 import type { PackReference } from '../format/version-record.ts'
 import type { WorkerFailure } from '../worker-task.ts'
 import type { KnownTree } from './known-tree.ts'
-import type { ParentRequest, SaveJob } from './save-job.ts'
+import type { ParentRequest, SaveJob } from './save-state.ts'
 import type { SavedTree, SaveProgress } from './saved-tree.ts'
 
 /** `stop` is a shared number: not 0 when the save is to end. */

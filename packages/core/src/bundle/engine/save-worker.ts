@@ -3,7 +3,8 @@ import { parentPort } from 'node:worker_threads'
 import { toFailure } from '../run-in-worker.ts'
 import { emptyTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
-import { runSaveJob, type SaveHost } from './save-job.ts'
+import { runSaveJob } from './save-job.ts'
+import type { SaveHost } from './save-state.ts'
 import type { FromSaveWorker, SaveAnswer, ToSaveWorker } from './save-messages.ts'
 
 const PROGRESS_MS = 50
@@ -36,6 +37,7 @@ function hostOf(save: number, stop: Int32Array): SaveHost {
       return undefined
     },
     onWalked: () => undefined,
+    readAheadBytes: Number.POSITIVE_INFINITY,
     onProgress(progress) {
       const now = performance.now()
       if (now - reportedAt < PROGRESS_MS) return

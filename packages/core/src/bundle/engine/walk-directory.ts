@@ -47,13 +47,13 @@ export interface WalkOptions {
 const MAX_PATH_BYTES = 3500
 
 /**
- * Lists the tree, each directory before what it holds; yields after each with the number of its entries.
+ * Lists the tree, each directory before what it holds; yields each, whose entries may then be exchanged.
  *
  * A directory that an earlier save knew is first compared by path, which is fast but could be led astray by somebody
  * who swaps a directory on the way for a link: all that it can do is to confirm what is known already. Whatever differs
  * is taken anew through a handle that follows no link.
  */
-export function* walkDirectory(options: WalkOptions): Generator<number, FoundDirectory[], void> {
+export function* walkDirectory(options: WalkOptions): Generator<FoundDirectory, FoundDirectory[], void> {
   const rootStats = fstatSync(options.cursor.root.fd, { bigint: true })
   const root = found('', factsOf('', rootStats), options)
   const all: FoundDirectory[] = []
@@ -66,7 +66,7 @@ export function* walkDirectory(options: WalkOptions): Generator<number, FoundDir
       const entry = entries[index]
       if (entry?.kind === 'directory') pending.push(entry.directory)
     }
-    yield entries.length
+    yield directory
   }
   return all
 }

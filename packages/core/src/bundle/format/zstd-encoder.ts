@@ -26,7 +26,11 @@ const BLOCKS_OF_OUTPUT = 4
 export function createZstdEncoder({ params, blockBytes }: ZstdEncoderOptions): ZstdEncoder {
   // Ending the frame with each write lets the compressor see all of a block, and its size, at once.
   const flush = zlib.constants.ZSTD_e_end
-  const stream = zlib.createZstdCompress({ params, flush, chunkSize: BLOCKS_OF_OUTPUT * worstCase(blockBytes) })
+  const stream = zlib.createZstdCompress({
+    params,
+    flush,
+    chunkSize: BLOCKS_OF_OUTPUT * worstCase(blockBytes),
+  })
   let parts: Buffer[] = []
   let output: Buffer | null = null
   let last: Promise<unknown> = Promise.resolve()

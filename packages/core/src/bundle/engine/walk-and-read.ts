@@ -1,0 +1,102 @@
+import { toByteString } from '../../filesystem/directory-handle.ts'
+import { excludeFilter } from '../exclude-filter.ts'
+import { createChunker } from '../format/chunker.ts'
+import { contentIdOf, type ContentId } from '../format/content-id.ts'
+import { READ_BUFFER_BYTES } from './read-content.ts'
+import { createFileReading, type FileReading } from './read-files.ts'
+import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
+import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
+
+/**
+ * Files are read, and what was read is compressed, while the walk goes on: all cores have work from the beginning. Where
+ * the job may turn out to be too large for its host, only a little is read before the walk is over.
+ */
+export async function walkAndRead(
+  state: SaveState,
+): Promise<{ found: FoundDirectory[]; reading: FileReading }> {
+  const { job, host, known, cursor, notes } = state
+  const walking = walkDirectory({
+    cursor,
+    directory: toByteString(job.directory),
+    known: (path) => known.directories.get(path) ?? null,
+    isExcluded: excludeFilter(job.exclude),
+    notes,
+  })
+  const reading = createReading(state)
+  // What the cache knows is in the store as long as it is the parent's own tree; else it must be looked up.
+  const isSure = known.root === job.parent?.root && state.usable.size === job.parent.packs.length
+  const work = { entries: 0, files: 0, unreadFiles: 0, unreadBytes: 0 }
+  const later: FoundDirectory[] = []
+  let step = walking.next()
+  for (; step.done !== true; step = walking.next()) {
+    const directory = step.value
+    if (!isSure) forgetUnstored(state, directory)
+    addWork(work, directory)
+    host.onWalked(work.entries, work.unreadBytes)
+    if (work.unreadBytes <= host.readAheadBytes) await reading.readUnlinked(directory)
+    else later.push(directory)
+    const turn = host.pause()
+    if (turn !== undefined) await turn
+  }
+  const { progress } = state
+  progress.filesExpected = work.files
+  progress.filesDone += work.files - work.unreadFiles
+  progress.bytesExpected = work.unreadBytes
+  host.onProgress({ ...progress })
+  for (const directory of later) await reading.readUnlinked(directory)
+  return { found: step.value, reading }
+}
+
+function forgetUnstored(state: SaveState, directory: FoundDirectory): void {
+  directory.entries.forEach((found, index) => {
+    if (found.kind !== 'leaf' || found.entry.type !== 'file' || isWhole(state, found.entry)) return
+    directory.entries[index] = { kind: 'unread', name: found.entry.name, stats: found.stats }
+    directory.isSame = false
+  })
+}
+
+interface Work {
+  entries: number
+  files: number
+  unreadFiles: number
+  unreadBytes: number
+}
+
+function addWork(work: Work, directory: FoundDirectory): void {
+  work.entries += directory.entries.length
+  for (const entry of directory.entries) {
+    if (entry.kind === 'directory') continue
+    work.files += 1
+    if (entry.kind === 'leaf') continue
+    work.unreadFiles += 1
+    work.unreadBytes += entry.stats.size
+  }
+}
+
+function createReading(state: SaveState): FileReading {
+  const { job, cursor, base, notes, progress, host } = state
+  const reader = {
+    identify: (content: Uint8Array) => contentIdOf(content, job.keys),
+    keep: (id: ContentId, content: Uint8Array) => {
+      if (hasChunk(state, id)) return
+      state.newBytes += content.length
+      keepChunk(state, 'data', id, content)
+    },
+    pause: () => pauseSave(state),
+    chunker: createChunker(job.keys, READ_BUFFER_BYTES),
+    cursor,
+    directory: toByteString(job.directory),
+  }
+  return createFileReading({
+    reader,
+    base,
+    isWhole: (file) => isWhole(state, file),
+    notes,
+    onRead(bytes) {
+      progress.filesDone += 1
+      progress.bytesDone += bytes
+      host.onProgress({ ...progress })
+      return pauseSave(state)
+    },
+  })
+}
