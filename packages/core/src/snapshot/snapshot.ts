@@ -34,6 +34,20 @@ export interface SnapshotMetadata {
   readonly includesUntracked?: boolean
   /** git: object id of the captured tree. */
   readonly tree?: string
+  /**
+   * git: other repositories in the workspace, submodules and linked work trees among them. Their files are captured and
+   * rolled back by their own ignore rules; their `.git`, and so their commits and HEAD, is never captured or changed.
+   */
+  readonly repositories?: readonly NestedRepositoryHead[]
+}
+
+export interface NestedRepositoryHead {
+  /** Relative to the workspace. */
+  readonly path: string
+  /** The commit at HEAD when captured; `null` without commits, or where only git could tell. */
+  readonly head: string | null
+  /** The branch HEAD pointed to; `null` when detached. */
+  readonly headRef: string | null
 }
 
 /** What a snapshot did not capture, and so what a rollback to it will never touch. */
@@ -48,7 +62,32 @@ export interface SnapshotCoverage {
   readonly unstable: readonly string[]
 }
 
-export type OmissionReason = 'ignored' | 'nested-repository' | 'special-file' | 'unreadable' | 'too-large'
+/**
+ * - `ignored`: the ignore rules say so.
+ * - `special-file`: a pipe, a socket or a device.
+ * - `unreadable`: it may not be read, or its path is too long.
+ * - `unsupported-name`: a name that no snapshot can hold: `.git` in another case, or on Windows a device.
+ * - `too-large`: the file is over `maxFileBytes`.
+ * - `over-total`: with it the capture would have stored more than `maxDeltaBytes` or `maxFiles`.
+ */
+export type OmissionReason =
+  | 'ignored'
+  | 'special-file'
+  | 'unreadable'
+  | 'unsupported-name'
+  | 'too-large'
+  | 'over-total'
+
+export function noOmissions(): Record<OmissionReason, number> {
+  return {
+    ignored: 0,
+    'special-file': 0,
+    unreadable: 0,
+    'unsupported-name': 0,
+    'too-large': 0,
+    'over-total': 0,
+  }
+}
 
 export interface Omission {
   readonly path: string

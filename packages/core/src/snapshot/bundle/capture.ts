@@ -8,7 +8,13 @@ import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
-import type { Omission, OmissionReason, Snapshot, SnapshotCoverage } from '../snapshot.ts'
+import {
+  noOmissions,
+  type Omission,
+  type OmissionReason,
+  type Snapshot,
+  type SnapshotCoverage,
+} from '../snapshot.ts'
 import { openState, rootPlace, stateCacheOf } from './stored-state.ts'
 import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } from './workspace-versions.ts'
 
@@ -160,13 +166,7 @@ function listOmitted(saved: SavedTree, ownPath: string | null): Omission[] {
 }
 
 function coverageOf(omitted: readonly Omission[], unstable: readonly string[]): SnapshotCoverage {
-  const counts: Record<OmissionReason, number> = {
-    ignored: 0,
-    'nested-repository': 0,
-    'special-file': 0,
-    unreadable: 0,
-    'too-large': 0,
-  }
+  const counts = noOmissions()
   for (const { reason } of omitted) counts[reason] += 1
   return {
     complete: omitted.length === 0 && unstable.length === 0,

@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 
 /**
@@ -17,12 +18,26 @@ export function fromBytePath(path: BytePath): string {
   return beyondAscii.test(path) ? decodePath(Buffer.from(path, 'latin1')) : path
 }
 
+/** What `node:fs` takes for an absolute path. */
+export function nativePath(path: BytePath): string | Buffer {
+  return beyondAscii.test(path) ? Buffer.from(path, 'latin1') : path
+}
+
+/** `node:path`'s `resolve` for bytes: it only looks at dots and slashes. */
+export function resolveBytePath(base: BytePath, path: BytePath): BytePath {
+  return resolve(base, path)
+}
+
+export function dirnameOf(path: BytePath): BytePath {
+  return dirname(path)
+}
+
 /** Turns paths below a directory into what `node:fs` takes; plain strings where possible, as they are faster. */
 export function pathResolver(root: string): (path: BytePath) => string | Buffer {
   const start = `${toBytePath(root)}/`
   return (path) => {
     const whole = path === '' ? start.slice(0, -1) : start + path
-    return beyondAscii.test(whole) ? Buffer.from(whole, 'latin1') : whole
+    return nativePath(whole)
   }
 }
 

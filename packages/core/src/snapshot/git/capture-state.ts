@@ -1,9 +1,14 @@
-import { type FileStamp } from './file-stamp.ts'
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import zlib from 'node:zlib'
 import { join } from 'node:path'
 import type { BytePath } from './byte-path.ts'
+import {
+  fromDirectoryColumns,
+  toDirectoryColumns,
+  type CapturedDirectory,
+  type DirectoryColumns,
+} from './captured-directory.ts'
 import {
   fromColumns,
   split,
@@ -16,14 +21,6 @@ import {
 } from './entry-table.ts'
 import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
-
-export interface CapturedDirectory extends FileStamp {
-  readonly settled: boolean
-  /** Directories in it, ignored ones and other repositories included. */
-  readonly children: readonly BytePath[]
-  readonly special: readonly BytePath[]
-  readonly hasIgnoreFile: boolean
-}
 
 /** Names without duplicates; a map's keys are such a set too. */
 export type PathSet = Pick<ReadonlySet<BytePath>, 'size' | 'has' | 'keys'>
@@ -46,11 +43,15 @@ export interface CaptureState {
   readonly treeIds: ReadonlyMap<BytePath, string>
   /** What git listed, by its ignore rules as they were. */
   readonly listed: () => PathSet
-  readonly ignored: readonly BytePath[]
-  readonly nested: readonly BytePath[]
   readonly unreadableDirectories: readonly BytePath[]
-  readonly ignoreStamp: string
+  /** Of everything that decides what is listed; empty when it may change without showing. */
+  readonly rulesStamp: string
+  /** Of the index, and of those of the other repositories. */
   readonly indexStamp: string
+  /** `null` when one of them had changed a moment ago. */
+  readonly nestedIndexStamp: string | null
+  /** Where the index says that there is another repository. */
+  readonly gitlinks: readonly BytePath[]
   /** Paths of the user's index that git did not list: absent, or tracked although ignored. */
   readonly trackedUnlisted: readonly BytePath[]
   readonly head: HeadState
@@ -58,7 +59,7 @@ export interface CaptureState {
   readonly dirty: { readonly key: string; readonly value: boolean } | null
 }
 
-const FORMAT = 3
+const FORMAT = 4
 const HEADER_BYTES = 8
 
 export interface CaptureStateFile {
@@ -107,10 +108,12 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
 
 function encode(state: CaptureState): Buffer {
   const { entries, directories, listed, ...rest } = state
+  const stamps = toColumns(directories)
   const body = serialize({
     ...rest,
     entries: toEntryColumns(entries),
-    directories: toDirectoryColumns(directories),
+    // The leading separator keeps a lone empty path (the workspace itself) apart from no path at all.
+    directories: { ...stamps, paths: `\0${stamps.paths}`, ...toDirectoryColumns(directories) },
     listed: state.isAsListed ? null : [...listed().keys()].join('\0'),
   })
   const header = Buffer.alloc(HEADER_BYTES)
@@ -126,9 +129,7 @@ function decode(bytes: Buffer): CaptureState | null {
   try {
     const stored = deserialize(body) as Omit<CaptureState, 'entries' | 'directories' | 'listed'> & {
       entries: EntryColumns
-      directories: StampColumns & {
-        details: Pick<CapturedDirectory, 'children' | 'special' | 'hasIgnoreFile'>[]
-      }
+      directories: StampColumns & DirectoryColumns
       listed: string | null
     }
     const { directories, listed: names } = stored
@@ -143,22 +144,11 @@ function decode(bytes: Buffer): CaptureState | null {
           .slice(1)
           .split('\0')
           .slice(0, directories.numbers.length / 3),
-        (row) => directories.details[row] ?? { children: [], special: [], hasIgnoreFile: false },
+        fromDirectoryColumns(directories),
       ),
       listed: () => (listed ??= names === null ? entries.map() : new Set(split(names))),
     }
   } catch {
     return null
   }
-}
-
-function toDirectoryColumns(directories: ReadonlyMap<BytePath, CapturedDirectory>) {
-  const details = Array.from(directories.values(), ({ children, special, hasIgnoreFile }) => ({
-    children,
-    special,
-    hasIgnoreFile,
-  }))
-  // The leading separator keeps a lone empty path (the workspace itself) apart from no path at all.
-  const columns = toColumns(directories)
-  return { ...columns, paths: `\0${columns.paths}`, details }
 }

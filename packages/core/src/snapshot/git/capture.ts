@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Snapshot } from '../snapshot.ts'
-import { compareBytes, fromBytePath, joinPath, pathResolver, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, nativePath, pathResolver, type BytePath } from './byte-path.ts'
 import type { CapturedEntry } from './file-stamp.ts'
 import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { tableOf } from './entry-table.ts'
 import { pathsInView, recaller, unlisted } from './keep-in-view.ts'
-import { listWorkspace, type WorkspaceListing } from './list-workspace.ts'
+import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { lstatIfAllowed, stampOf } from './file-stamp.ts'
+import { headOfNested, nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
 import { pauser, type Pause } from './pause.ts'
 import { adoptObjects, sweepTemporaries } from './private-repository.ts'
@@ -20,11 +21,11 @@ import {
   type Contents,
   type GitWorkspace,
 } from './read-contents.ts'
-import { readHead, type HeadState } from './read-head.ts'
+import { readHead } from './read-head.ts'
 import { formatRef } from './sidecar.ts'
 import { logSnapshot } from './snapshot-log.ts'
 import { storeState } from './store-state.ts'
-import { readIndexStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
+import { addNestedFiles, readIndexStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -67,23 +68,24 @@ async function captureFrom(
   start: Start,
 ): Promise<Captured> {
   const { last } = start
-  const indexStamp = readIndexStamp(workspace.user)
-  const { capture, head, trackedUnlisted } = await look(workspace, request, { ...start, indexStamp })
-  const { listing } = capture
+  const indexStamp = readIndexStamp(workspace.user.indexFile)
+  const { capture, seen } = await look(workspace, request, { ...start, indexStamp })
+  const { listing, nested } = capture
+  const { head, trackedUnlisted } = seen
   const kept = await pathsInView(capture, request.keepInView)
   const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last.entries)
-  const seen = { indexStamp, trackedUnlisted, head }
+  const compared = { head, indexStamp, nested }
   if (last !== null && listing === last && candidates === null && changed.length === 0) {
     const { tree, entries } = last
-    const dirty = await isDirty(capture, { head, tree, indexStamp, entries: () => entries.map() })
+    const dirty = await isDirty(capture, { ...compared, tree, entries: () => entries.map() })
     const omitted = listOmitted(listing, { omitted: [], entries: { has: (path) => entries.map().has(path) } })
-    return finish(workspace, request, { last, state: { ...last, ...seen, dirty }, omitted })
+    return finish(workspace, request, { last, state: { ...last, ...seen, dirty }, nested, omitted })
   }
   const contents = await readContents(capture, candidates, changed)
   const stored = await storeState(capture, contents)
   const { entries, unread, unstable } = contents
-  const dirty = await isDirty(capture, { head, tree: stored.tree, indexStamp, entries: () => entries })
+  const dirty = await isDirty(capture, { ...compared, tree: stored.tree, entries: () => entries })
   const state: CaptureState = {
     ...listing,
     ...stored,
@@ -93,31 +95,54 @@ async function captureFrom(
     unread,
     dirty,
   }
-  return finish(workspace, request, { last, state, omitted: listOmitted(listing, contents), unstable })
+  const omitted = listOmitted(listing, contents)
+  return finish(workspace, request, { last, state, nested, omitted, unstable })
 }
+
+type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 'head' | 'trackedUnlisted'>
 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
   { keepInView, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start & { readonly indexStamp: string },
-): Promise<{ capture: Capture; head: HeadState; trackedUnlisted: readonly BytePath[] }> {
+): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
-  const [listing, head, known, untouched] = await Promise.all([
-    listWorkspace({ ...workspace, pause, signal }, last),
+  const [head, ofIndex, untouched] = await Promise.all([
     readHead(user, last?.head ?? null, signal),
     early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)),
     early.untouched,
   ])
-  const isListKnown = last !== null && isSuperset(listing.listed, last.listed)
-  const tracked = known ?? (isListKnown ? null : await readTrackedFiles(user, signal))
+  const gitlinks = ofIndex?.gitlinks ?? last?.gitlinks ?? []
+  const listing = await listWorkspace({ ...workspace, gitlinks, pause }, last)
+  const nested = nestedRepositories(workspace.path, listing.directories)
+  const nestedIndexStamp = stampNested(nested)
+  const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
+  const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const { adoption } = early
   const recall = recaller(own, last, keepInView, signal)
-  const capture = { ...workspace, last, listing, tracked, untouched, adoption, recall, pause, signal }
+  const capture = { ...workspace, last, listing, nested, tracked, untouched, adoption, recall, pause, signal }
   const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
   const isSame = tracked === null && listing === last
-  return { capture, head, trackedUnlisted: isSame ? last.trackedUnlisted : unlisted(inIndex, listing) }
+  const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)
+  return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, head, trackedUnlisted } }
+}
+
+/** Whether the last capture's list of what is tracked and not listed can still be had without the indexes. */
+function isTrackedKnown(
+  last: CaptureState | null,
+  listing: WorkspaceListing,
+  nestedIndexStamp: string | null,
+): boolean {
+  if (last === null || nestedIndexStamp === null || last.nestedIndexStamp !== nestedIndexStamp) return false
+  return isSuperset(listing.listed, last.listed)
+}
+
+/** `null` when one of the indexes changed a moment ago. */
+function stampNested(nested: readonly NestedRepository[]): string | null {
+  const stamps = nested.map(({ path, indexFile }) => [path, readIndexStamp(nativePath(indexFile))])
+  return stamps.some(([, stamp]) => stamp === '') ? null : stamps.flat().join('\0')
 }
 
 const notEarly = { tracked: null, adoption: null, untouched: new Map<BytePath, CapturedEntry>() }
@@ -152,7 +177,7 @@ async function findUntouched(
     if (pausing !== undefined) await pausing
     const stats = lstatIfAllowed(resolve(path))
     if (stats === null || stats === 'denied') continue
-    const entry = untouchedEntry(tracked, inIndex, stampOf(stats))
+    const entry = untouchedEntry(inIndex, stampOf(stats))
     if (entry !== null) found.set(path, entry)
   }
   return found
@@ -161,6 +186,7 @@ async function findUntouched(
 interface Outcome {
   readonly last: CaptureState | null
   readonly state: CaptureState
+  readonly nested: readonly NestedRepository[]
   readonly omitted: readonly OmittedPath[]
   readonly unstable?: ReadonlySet<BytePath>
 }
@@ -168,7 +194,7 @@ interface Outcome {
 function finish(
   workspace: GitWorkspace,
   request: CaptureRequest,
-  { last, state, omitted, unstable = new Set() }: Outcome,
+  { last, state, nested, omitted, unstable = new Set() }: Outcome,
 ): { readonly snapshot: Snapshot; readonly state: CaptureState } {
   workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
   const { head, dirty } = state
@@ -187,6 +213,14 @@ function finish(
       dirty: dirty?.value ?? false,
       includesUntracked: true,
       tree: state.tree,
+      repositories: nested.map((repository) => {
+        const found = headOfNested(repository)
+        return {
+          path: fromBytePath(repository.path),
+          head: found?.commit ?? null,
+          headRef: found?.ref ?? null,
+        }
+      }),
     },
     coverage: {
       complete: omitted.length === 0 && unstable.size === 0,
@@ -216,19 +250,24 @@ type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<B
 
 function listOmitted(listing: WorkspaceListing, contents: Looked): OmittedPath[] {
   const all: OmittedPath[] = [...contents.omitted]
-  for (const path of listing.ignored) if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
-  for (const path of listing.nested) all.push({ path, reason: 'nested-repository' })
-  for (const path of listing.unreadableDirectories) all.push({ path, reason: 'unreadable' })
-  for (const [path, { special }] of listing.directories) {
-    for (const name of special) all.push({ path: joinPath(path, name), reason: 'special-file' })
-  }
+  const { directories, unreadableDirectories } = listing
+  for (const path of pathsOf(directories, 'ignored'))
+    if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
+  for (const path of pathsOf(directories, 'special')) all.push({ path, reason: 'special-file' })
+  for (const path of pathsOf(directories, 'unsupported')) all.push({ path, reason: 'unsupported-name' })
+  for (const path of unreadableDirectories) all.push({ path, reason: 'unreadable' })
   return all
 }
 
 /** Whether saving would only repeat what is stored. */
 function isSameState(last: CaptureState, state: CaptureState): boolean {
-  if (last.listed !== state.listed || last.tree !== state.tree || last.indexStamp !== state.indexStamp)
+  if (
+    last.directories !== state.directories ||
+    last.tree !== state.tree ||
+    last.indexStamp !== state.indexStamp
+  )
     return false
+  if (last.nestedIndexStamp !== state.nestedIndexStamp || last.rulesStamp !== state.rulesStamp) return false
   if (last.head.commit !== state.head.commit || last.head.ref !== state.head.ref) return false
   if (last.sidecar !== state.sidecar || last.dirty?.key !== state.dirty?.key) return false
   return last.entries === state.entries

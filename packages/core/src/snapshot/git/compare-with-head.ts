@@ -3,8 +3,9 @@ import type { CapturedEntry } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
 import { lstatOrNull } from './file-stamp.ts'
+import type { NestedRepository } from './nested-repository.ts'
 import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
-import { readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
+import { hasSameStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
 import type { HeadState } from './read-head.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -12,6 +13,7 @@ interface Comparison {
   readonly head: HeadState
   readonly tree: string
   readonly indexStamp: string
+  readonly nested: readonly NestedRepository[]
   readonly entries: () => ReadonlyMap<BytePath, CapturedEntry>
 }
 
@@ -31,7 +33,7 @@ export async function isDirty(
   source: Source,
   comparison: Comparison,
 ): Promise<{ key: string; value: boolean }> {
-  const { head, tree, indexStamp, entries } = comparison
+  const { head, tree, indexStamp, nested, entries } = comparison
   const key = `${head.tree ?? ''} ${tree} ${indexStamp}`
   if (head.tree === null) return { key, value: entries().size > 0 }
   if (head.tree === tree) return { key, value: false }
@@ -42,7 +44,7 @@ export async function isDirty(
       signal: source.signal,
     }),
   )
-  const records = splitRecords(output)
+  const records = recordsOutside(splitRecords(output), nested)
   const indexCtimeNs = lstatOrNull(source.user.indexFile)?.ctimeNs ?? 0n
   // What is not in HEAD, and what was changed after the index was written, is a change whatever the index says.
   const isPlainChange = (record: string, path: BytePath): boolean => {
@@ -64,7 +66,14 @@ export async function isDirty(
     if (oldMode === '160000') return false
     if (inIndex === undefined || inIndex.id !== oldId) return true
     if (status === 'D') return !inIndex.skipWorktree
-    return status !== 'M' || entry === undefined || !tracked.hasSameStamp(inIndex, entry)
+    return status !== 'M' || entry === undefined || !hasSameStamp(inIndex, entry)
   }
   return { key, value: some(isChange) }
+}
+
+/** What is in other repositories is not in HEAD's tree. */
+function recordsOutside(records: readonly string[], nested: readonly NestedRepository[]): string[] {
+  const places = nested.map(({ path }) => `${path}/`)
+  const isOutside = (path: BytePath) => !places.some((place) => path.startsWith(place))
+  return records.filter((_record, at) => isOutside(records[at - (at % 2) + 1] ?? ''))
 }

@@ -31,7 +31,6 @@ const hardening = [
   'core.untrackedCache=false',
   'core.quotePath=true',
   'core.precomposeUnicode=false',
-  'core.ignoreCase=false',
   'core.pager=cat',
   'gc.auto=0',
   'maintenance.auto=false',

@@ -9,11 +9,13 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs'
-import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
+import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import zlib from 'node:zlib'
 import { isSettled } from './file-stamp.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
+import { fromBytePath, toBytePath } from './byte-path.ts'
+import { findRepositoryAt } from './repository-files.ts'
 import type { UserRepository } from './repository-layout.ts'
 
 /**
@@ -35,7 +37,7 @@ export interface LayoutEvidence {
   readonly gitDirectory: string
 }
 
-const FORMAT = 1
+const FORMAT = 2
 
 /** @returns `null` when nothing is known that this very git said */
 export function readKnownLayout(stateDirectory: string, binary: string): KnownLayout | null {
@@ -121,10 +123,10 @@ export function layoutEvidence(
   const link = join(topLevel, '.git')
   const info = lstatIfAllowed(link)
   if (info === null || info === 'denied' || info.isSymbolicLink()) return null
-  const gitDirectory = info.isDirectory() ? link : readGitLink(topLevel, link)
-  if (gitDirectory === null) return null
-  const commonDirectory = readCommonDirectory(gitDirectory)
-  if (commonDirectory === null || !isRepository(gitDirectory, commonDirectory)) return null
+  const places = findRepositoryAt(toBytePath(topLevel))
+  if (places === null) return null
+  const gitDirectory = fromBytePath(places.gitDirectory)
+  const commonDirectory = fromBytePath(places.commonDirectory)
   const { HOME, XDG_CONFIG_HOME } = process.env
   const home = HOME ?? ''
   const files = [
@@ -148,40 +150,6 @@ export function layoutEvidence(
     stamps,
   ])
   return { text, gitDirectory }
-}
-
-/** Of a linked work tree or a submodule. */
-function readGitLink(topLevel: string, link: string): string | null {
-  const [, target] = /^gitdir: ([^\n]+)\n?$/.exec(readText(link) ?? '') ?? []
-  return target === undefined ? null : resolve(topLevel, target)
-}
-
-function readCommonDirectory(gitDirectory: string): string | null {
-  const file = join(gitDirectory, 'commondir')
-  if (lstatIfAllowed(file) === null) return gitDirectory
-  const text = readText(file)?.replace(/\n$/, '') ?? ''
-  return text === '' ? null : resolve(gitDirectory, text)
-}
-
-function isRepository(gitDirectory: string, commonDirectory: string): boolean {
-  const head = readText(join(gitDirectory, 'HEAD')) ?? ''
-  const isDirectory = (name: string) => {
-    const stats = lstatIfAllowed(join(commonDirectory, name))
-    return stats !== null && stats !== 'denied' && stats.isDirectory()
-  }
-  return /^(ref: refs\/|[0-9a-f]{40})/.test(head) && isDirectory('objects') && isDirectory('refs')
-}
-
-const MAX_TEXT_BYTES = 4096
-
-function readText(file: string): string | null {
-  const stats = lstatIfAllowed(file)
-  if (stats === null || stats === 'denied' || !stats.isFile() || stats.size > MAX_TEXT_BYTES) return null
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return null
-  }
 }
 
 /** @returns `-` for an absent file, `null` for one that git may see otherwise than this stamp says */

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto'
 import { existsSync, linkSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import type { Omission, OmissionReason, Snapshot, SnapshotCoverage } from '../snapshot.ts'
+import {
+  noOmissions,
+  type Omission,
+  type OmissionReason,
+  type Snapshot,
+  type SnapshotCoverage,
+} from '../snapshot.ts'
 import { compareBytes, fromBytePath, parentOf, toBytePath, type BytePath } from './byte-path.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
@@ -19,7 +25,7 @@ export function recordOmitted(
   snapshotId: string,
   all: readonly OmittedPath[],
 ): Pick<SnapshotCoverage, 'omitted' | 'examples'> {
-  const omitted = { ignored: 0, 'nested-repository': 0, 'special-file': 0, unreadable: 0, 'too-large': 0 }
+  const omitted = noOmissions()
   for (const { reason } of all) omitted[reason] += 1
   const sorted = all.toSorted((a, b) => compareBytes(a.path, b.path))
   const examples = sorted

@@ -8,6 +8,7 @@ import { captureWorkspace } from './capture.ts'
 import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-states.ts'
 import { explainLoss } from './explain-loss.ts'
 import { openPrivateRepository } from './private-repository.ts'
+import { parsePreciousRules } from './precious-rules.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackWorkspace } from './rollback.ts'
 import { sweepKilledCollection } from './sweep-store.ts'
@@ -18,6 +19,8 @@ export interface OpenGitBackendOptions {
   readonly path: string
   /** Absolute path of the workspace's private state directory. */
   readonly stateDirectory: string
+  /** Ignored files to capture all the same; see `parsePreciousRules`. @default none */
+  readonly precious?: readonly string[] | undefined
 }
 
 const LOCK_WAIT_MS = 5 * 60_000
@@ -30,11 +33,12 @@ const LOCK_WAIT_MS = 5 * 60_000
  * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without git 2.31
  */
 export async function openGitBackend(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
-  const { path, stateDirectory } = options
+  const { path, stateDirectory, precious = [] } = options
+  const rules = parsePreciousRules(precious)
   const user = await findUserRepository(path, stateDirectory)
   if (typeof user === 'string') return null
   const own = await openPrivateRepository(stateDirectory, user.format)
-  const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own) }
+  const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), precious: rules }
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
     const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture', {
       waitTimeoutMs: LOCK_WAIT_MS,

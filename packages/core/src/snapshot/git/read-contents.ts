@@ -5,11 +5,13 @@ import { type CaptureState, type CaptureStateFile, type PathSet } from './captur
 import type { EntryTable } from './entry-table.ts'
 import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
+import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptObjects, type PrivateRepository } from './private-repository.ts'
+import type { PreciousRules } from './precious-rules.ts'
 import { kindOf, readEntry } from './read-entry.ts'
-import { mayConvertContent, type TrackedFiles } from './tracked-files.ts'
+import { isUntouched, mayConvertContent, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -19,12 +21,15 @@ export interface GitWorkspace {
   readonly user: UserRepository
   readonly own: PrivateRepository
   readonly stateFile: CaptureStateFile
+  readonly precious: PreciousRules
 }
 
 /** One capture in progress. */
 export interface Capture extends GitWorkspace {
   readonly last: CaptureState | null
   readonly listing: WorkspaceListing
+  /** Other repositories in the workspace. */
+  readonly nested: readonly NestedRepository[]
   readonly tracked: TrackedFiles | null
   /** Files that were found to be as the index says while git was listing; the others are looked up. */
   readonly untouched: ReadonlyMap<BytePath, CapturedEntry>
@@ -143,7 +148,8 @@ export async function readContents(
     const known = before?.get(path)
     if (known !== undefined && known.settled && isSameStamp(known, stamp))
       return { entry: known, isBorrowed: false }
-    const entry = untouchedEntry(tracked, tracked?.entries.get(path), stamp)
+    // Later on, an index may have been written to hide what was done to a file.
+    const entry = last === null ? untouchedEntry(tracked?.entries.get(path), stamp) : null
     return entry !== null && canSeed() ? { entry, isBorrowed: true } : null
   }
   const read: BytePath[] = []
@@ -171,12 +177,8 @@ export async function readContents(
 }
 
 /** @returns what the index says of a file that cannot have changed since, `null` otherwise */
-export function untouchedEntry(
-  tracked: TrackedFiles | null,
-  inIndex: IndexEntry | undefined,
-  stamp: FileStamp,
-): CapturedEntry | null {
-  if (inIndex === undefined || tracked?.isUntouched(inIndex, stamp) !== true) return null
+export function untouchedEntry(inIndex: IndexEntry | undefined, stamp: FileStamp): CapturedEntry | null {
+  if (inIndex === undefined || !isUntouched(inIndex, stamp)) return null
   const { mode, size, inode, mtimeNs, ctimeNs } = stamp
   return { mode, size, inode, mtimeNs, ctimeNs, id: inIndex.id, settled: true }
 }
@@ -250,7 +252,8 @@ function createSeedRule(capture: Capture): () => boolean {
       const resolve = pathResolver(capture.path)
       // Where the file is gone, git goes by the one in the index.
       const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
-      answer = isAllThere && !mayConvertContent(capture.user, capture.path, files)
+      const attributeFiles = capture.nested.map(({ attributeFile }) => attributeFile)
+      answer = isAllThere && !mayConvertContent(capture.user, capture.path, files, attributeFiles)
     }
     return answer
   }
@@ -262,8 +265,12 @@ async function adoptBorrowed(capture: Capture, contents: Reading): Promise<void>
   let sizes: ReadonlyMap<string, number> = (await capture.adoption) ?? new Map()
   const wanted = new Set<string>()
   for (const { id } of contents.borrowed.values()) if (!sizes.has(id)) wanted.add(id)
-  if (wanted.size > 0)
-    sizes = new Map([...sizes, ...(await adoptObjects(own, user.objectsDirectory, wanted, signal))])
+  for (const objects of [user.objectsDirectory, ...capture.nested.map((each) => each.objectsDirectory)]) {
+    if (wanted.size === 0) break
+    const adopted = await adoptObjects(own, objects, wanted, signal)
+    for (const id of adopted.keys()) wanted.delete(id)
+    sizes = new Map([...sizes, ...adopted])
+  }
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
   for (const [path, { id, size }] of contents.borrowed) {
     const pause = capture.pause()

@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
+import { joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
 import { runGit } from './git-command.ts'
+import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
 
 export interface HeadState {
@@ -19,7 +20,10 @@ export async function readHead(
   known: HeadState | null,
   signal?: AbortSignal,
 ): Promise<HeadState> {
-  const seen = readHeadFiles(repository)
+  const seen = readHeadFiles(
+    toBytePath(repository.gitDirectory),
+    toBytePath(dirname(repository.objectsDirectory)),
+  )
   if (seen !== null && known !== null && known.commit === seen.commit) return { ...known, ref: seen.ref }
   const ask = async (...args: string[]) => {
     const output = await runGit({
@@ -45,25 +49,28 @@ export async function readHead(
 
 const MAX_PACKED_REFS_BYTES = 1 << 20
 
-/** The usual layouts, read without a process. @returns `null` when only git can tell */
-function readHeadFiles(repository: UserRepository): { commit: string; ref: string | null } | null {
-  const read = (path: string) => {
-    try {
-      if (statSync(path).size > MAX_PACKED_REFS_BYTES) return ''
-      return readFileSync(path, 'utf8')
-    } catch {
-      return ''
-    }
+/**
+ * The usual layouts, read without a process.
+ * @param shared where a linked work tree has the refs
+ * @returns `null` when only git can tell
+ */
+export function readHeadFiles(
+  gitDirectory: BytePath,
+  shared: BytePath,
+): { readonly commit: string; readonly ref: string | null } | null {
+  const read = (directory: BytePath, name: string) => {
+    const path = nativePath(joinPath(directory, name))
+    const content = readRegularFile(path, { maxBytes: MAX_PACKED_REFS_BYTES, followLink: true })
+    return content?.toString('utf8') ?? ''
   }
-  const head = read(join(repository.gitDirectory, 'HEAD')).trim()
+  const head = read(gitDirectory, 'HEAD').trim()
   if (isId(head)) return { commit: head, ref: null }
   const [, ref] = /^ref: (refs\/heads\/[^\n]+)$/.exec(head) ?? []
   if (ref === undefined || ref.split('/').includes('..')) return null
-  const shared = dirname(repository.objectsDirectory)
-  const commit = read(join(shared, ref)).trim()
+  const commit = read(shared, toBytePath(ref)).trim()
   if (isId(commit)) return { commit, ref }
   if (commit !== '') return null
-  const line = read(join(shared, 'packed-refs'))
+  const line = read(shared, 'packed-refs')
     .split('\n')
     .find((text) => text.endsWith(` ${ref}`))
   const packed = line?.slice(0, line.indexOf(' '))

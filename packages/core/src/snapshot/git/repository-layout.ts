@@ -13,6 +13,10 @@ export interface UserRepository {
   /** Ignore rules besides the `.gitignore` files: `info/exclude`, and `core.excludesFile` of any level. */
   readonly excludeFile: string
   readonly globalExcludesFile: string
+  /** Whether upper and lower case are the same in ignore rules (`core.ignoreCase`). */
+  readonly ignoreCase: boolean
+  /** Whether the configuration converts line endings (`core.autocrlf`). */
+  readonly convertsLines: boolean
   /** Attributes besides the `.gitattributes` files. */
   readonly attributeFiles: readonly string[]
 }

@@ -86,12 +86,13 @@ function findFileModes(
 function findLeafDirectories(listing: WorkspaceListing, contents: Contents): Map<BytePath, number> {
   const occupied = new Set<BytePath>([''])
   for (const path of contents.entries.keys()) occupied.add(parentOf(path))
-  for (const path of listing.nested) occupied.add(parentOf(path))
   for (const path of listing.unreadableDirectories) occupied.add(parentOf(path))
   for (const { path } of contents.omitted) occupied.add(parentOf(path))
   for (const [path, directory] of listing.directories) {
     if (path !== '') occupied.add(parentOf(path))
-    if (directory.special.length > 0) occupied.add(path)
+    if (directory.special !== '' || directory.unsupported !== '') occupied.add(path)
+    // Only what is named in it counts, and nothing of that was there.
+    if (directory.reach === 'ignored' && !directory.isRepository) occupied.add(path)
   }
   const leaves = new Map<BytePath, number>()
   for (const [path, { mode }] of listing.directories) if (!occupied.has(path)) leaves.set(path, mode & 0o7777)

@@ -1,60 +1,89 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isLink } from './build-trees.ts'
-import { splitRecords, type BytePath } from './byte-path.ts'
-import { isSettled, type FileStamp } from './file-stamp.ts'
+import { joinPath, nativePath, splitRecords, type BytePath } from './byte-path.ts'
+import { isSettled, lstatIfAllowed, type FileStamp } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
-import { lstatOrNull } from './file-stamp.ts'
+import type { NestedRepository } from './nested-repository.ts'
+import { readRegularFile } from './read-regular-file.ts'
 import { readUserIndex, type IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
-/** What the user's index knows about the workspace's files. */
+/** What the user's index, and those of other repositories in the workspace, know about its files. */
 export interface TrackedFiles {
   readonly entries: ReadonlyMap<BytePath, IndexEntry>
   /** Trees that git may have made of them. */
   readonly trees: readonly string[]
-  /** Whether the file is the one that the index was written for, by all that the index knows of it. */
-  hasSameStamp(entry: IndexEntry, stamp: FileStamp): boolean
-  /** The same, and it cannot have changed since without a new stamp. */
-  isUntouched(entry: IndexEntry, stamp: FileStamp): boolean
+  /** Where an index says that there is another repository. */
+  readonly gitlinks: readonly BytePath[]
 }
 
 /** Changes whenever the index does; empty when it changed a moment ago. */
-export function readIndexStamp(repository: UserRepository): string {
-  const stats = lstatOrNull(repository.indexFile)
-  if (stats === null) return '-'
+export function readIndexStamp(indexFile: string | Buffer): string {
+  const stats = lstatIfAllowed(indexFile)
+  if (stats === null || stats === 'denied') return '-'
   if (!isSettled(stats, BigInt(Date.now()) * 1_000_000n)) return ''
   return `${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`
 }
 
-/** Other repositories (gitlinks) are left out. Paths are relative to the workspace. */
+/** Paths are relative to the workspace. */
 export async function readTrackedFiles(
   repository: UserRepository,
   signal?: AbortSignal,
 ): Promise<TrackedFiles> {
-  const writtenAtNs = lstatOrNull(repository.indexFile)?.mtimeNs ?? 0n
-  const index = (await readUserIndex(repository.indexFile, repository.format)) ?? {
+  const index = readUserIndex(repository.indexFile, repository.format) ?? {
     entries: await listTrackedFiles(repository, signal),
     trees: [],
   }
   const entries = new Map<BytePath, IndexEntry>()
+  const gitlinks: BytePath[] = []
+  const { prefix } = repository
   for (const entry of index.entries) {
-    if (entry.mode === GITLINK || !entry.path.startsWith(repository.prefix)) continue
-    entries.set(entry.path.slice(repository.prefix.length), entry)
+    if (prefix !== '' && !entry.path.startsWith(prefix)) continue
+    const path = prefix === '' ? entry.path : entry.path.slice(prefix.length)
+    if (entry.mode === GITLINK) gitlinks.push(path)
+    else entries.set(path, entry)
   }
-  // git itself compares whole seconds and misses what changes within one (an edit that restores the old time, say).
-  const hasSameStamp: TrackedFiles['hasSameStamp'] = (entry, stamp) =>
+  return { entries, trees: index.trees, gitlinks }
+}
+
+/**
+ * The same with what the indexes of other repositories know. One that only git could read is passed over: its files are
+ * then read, and those that are tracked although they are ignored count as ignored.
+ */
+export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRepository[]): TrackedFiles {
+  if (nested.length === 0) return tracked
+  const entries = new Map(tracked.entries)
+  const trees = [...tracked.trees]
+  const gitlinks = [...tracked.gitlinks]
+  for (const { path, indexFile, format } of nested) {
+    const index = readUserIndex(nativePath(indexFile), format)
+    for (const entry of index?.entries ?? []) {
+      const whole = joinPath(path, entry.path)
+      if (entry.mode === GITLINK) gitlinks.push(whole)
+      else entries.set(whole, entry)
+    }
+    trees.push(...(index?.trees ?? []))
+  }
+  return { entries, trees, gitlinks }
+}
+
+/**
+ * Whether the file is the one that the index was written for, by all that the index knows of it. git itself compares
+ * whole seconds and misses what changes within one (an edit that restores the old time, say).
+ */
+export function hasSameStamp(entry: IndexEntry, stamp: FileStamp): boolean {
+  return (
     entry.mtimeNs === stamp.mtimeNs &&
     entry.ctimeNs === stamp.ctimeNs &&
     entry.size === stamp.size % 2 ** 32 &&
     entry.inode === Number(stamp.inode) >>> 0 &&
     (entry.mode === LINK) === isLink(stamp.mode)
-  return {
-    entries,
-    trees: index.trees,
-    hasSameStamp,
-    isUntouched: (entry, stamp) => hasSameStamp(entry, stamp) && isSettled(stamp, writtenAtNs),
-  }
+  )
+}
+
+/** The same, and it cannot have changed since without a new stamp. */
+export function isUntouched(entry: IndexEntry, stamp: FileStamp): boolean {
+  return hasSameStamp(entry, stamp) && isSettled(stamp, entry.indexWrittenAtNs)
 }
 
 /**
@@ -65,12 +94,14 @@ export function mayConvertContent(
   repository: UserRepository,
   path: string,
   attributeFiles: Iterable<BytePath>,
+  ofNested: readonly BytePath[],
 ): boolean {
   const above = repository.prefix.split('/').slice(0, -1)
   const files: (string | Buffer)[] = [
     ...repository.attributeFiles,
     '/etc/gitattributes',
     '/usr/local/etc/gitattributes',
+    ...ofNested.map(nativePath),
     ...above.map((_, depth) =>
       join(
         repository.topLevel,
@@ -82,16 +113,14 @@ export function mayConvertContent(
   for (const file of attributeFiles)
     files.push(Buffer.from(`${Buffer.from(path).toString('latin1')}/${file}`, 'latin1'))
   return files.some((file) => {
-    try {
-      return /filter|ident|working-tree-encoding/.test(readFileSync(file, 'latin1'))
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code
-      return code !== 'ENOENT' && code !== 'ENOTDIR'
-    }
+    const content = readRegularFile(file, { maxBytes: MAX_ATTRIBUTES_BYTES, followLink: true })
+    if (content === null) return lstatIfAllowed(file) !== null
+    return /filter|ident|working-tree-encoding/.test(content.toString('latin1'))
   })
 }
 
 const GITLINK = 0o160000
+const MAX_ATTRIBUTES_BYTES = 100 << 20
 const LINK = 0o120000
 
 /** For the kinds of index that only git can read. It lists; it neither refreshes nor writes. */
@@ -107,7 +136,7 @@ async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal
     const end = record.indexOf('\t')
     const path = record.slice(end + 1)
     const [tag, mode = '', id = ''] = record.slice(0, end).split(' ')
-    const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n }
+    const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
     return { path, id, mode: Number.parseInt(mode, 8), skipWorktree: tag === 'S', ...unknown }
   })
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { BytePath } from './byte-path.ts'
+import { lstatOrNull } from './file-stamp.ts'
+import { readRegularFile } from './read-regular-file.ts'
 
 /** What the user's index says about one path. */
 export interface IndexEntry {
@@ -13,6 +14,8 @@ export interface IndexEntry {
   /** Zero when the index has no times for it. */
   readonly mtimeNs: bigint
   readonly ctimeNs: bigint
+  /** When the index itself was written. */
+  readonly indexWrittenAtNs: bigint
   /** Left out of a sparse checkout. */
   readonly skipWorktree: boolean
 }
@@ -27,28 +30,29 @@ const EXTENDED = 0x4000
 const SKIP_WORKTREE = 0x4000
 const STAGE_MASK = 0x3000
 const STAT_BYTES = 40
+const MAX_INDEX_BYTES = 1 << 30
 
 /**
  * Reads an index file (versions 2 to 4) without git, so that no configuration, lock or refresh is involved.
  * @returns `null` when it needs git to be read: split or sparse, of an unknown version, or not whole.
  */
-export async function readUserIndex(file: string, format: 'sha1' | 'sha256'): Promise<UserIndex | null> {
-  let bytes: Buffer
-  try {
-    bytes = await readFile(file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { entries: [], trees: [] }
-    throw error
-  }
-  return parseIndex(bytes, format)
+export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'): UserIndex | null {
+  const writtenAt = lstatOrNull(file)?.mtimeNs ?? 0n
+  const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
+  // What is no file is no index; git would wait for a pipe's other end.
+  if (bytes === null) return lstatOrNull(file)?.isFile() === true ? null : { entries: [], trees: [] }
+  return parseIndex(bytes, format, writtenAt)
 }
 
-export function parseIndex(bytes: Buffer, format: 'sha1' | 'sha256'): UserIndex | null {
+export function parseIndex(
+  bytes: Buffer,
+  format: 'sha1' | 'sha256',
+  indexWrittenAtNs: bigint,
+): UserIndex | null {
   const idBytes = format === 'sha1' ? 20 : 32
   const end = bytes.length - idBytes
-  if (end < 12 || bytes.toString('latin1', 0, 4) !== 'DIRC' || !isWhole(bytes, end, format)) return null
-  const version = bytes.readUInt32BE(4)
-  if (version < 2 || version > 4) return null
+  const version = end < 12 || bytes.toString('latin1', 0, 4) !== 'DIRC' ? 0 : bytes.readUInt32BE(4)
+  if (version < 2 || version > 4 || !isWhole(bytes, end, format)) return null
   const entries: IndexEntry[] = []
   let position = 12
   let path = ''
@@ -75,7 +79,7 @@ export function parseIndex(bytes: Buffer, format: 'sha1' | 'sha256'): UserIndex 
     const mode = bytes.readUInt32BE(start + 24)
     if (mode === 0o040000) return null
     if ((flags & STAGE_MASK) !== 0 && entries.at(-1)?.path === path) continue
-    entries.push(readEntry(bytes, start, idBytes, { path, mode, flags, extended }))
+    entries.push(readEntry(bytes, start, idBytes, { path, mode, flags, extended, indexWrittenAtNs }))
   }
   const extensions = readExtensions(bytes, position, end)
   if (extensions.some(({ name }) => name === 'link' || name === 'sdir')) return null
@@ -87,7 +91,7 @@ function readEntry(
   bytes: Buffer,
   start: number,
   idBytes: number,
-  known: { path: string; mode: number; flags: number; extended: number },
+  known: { path: string; mode: number; flags: number; extended: number; indexWrittenAtNs: bigint },
 ): IndexEntry {
   // Unmerged entries name versions of a merge, not what is in the directory.
   const isUnmerged = (known.flags & STAGE_MASK) !== 0
@@ -99,6 +103,7 @@ function readEntry(
     inode: bytes.readUInt32BE(start + 20),
     mtimeNs: isUnmerged ? 0n : readTime(bytes, start + 8),
     ctimeNs: isUnmerged ? 0n : readTime(bytes, start),
+    indexWrittenAtNs: known.indexWrittenAtNs,
     skipWorktree: (known.extended & SKIP_WORKTREE) !== 0,
   }
 }

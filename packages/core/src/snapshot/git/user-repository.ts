@@ -84,6 +84,8 @@ async function askForLayout(
     format,
     excludeFile: excludeFile ?? '',
     globalExcludesFile: settings.get('core.excludesfile') ?? configurationFile('ignore'),
+    ignoreCase: isTrue(settings.get('core.ignorecase')),
+    convertsLines: isTrue(settings.get('core.autocrlf')),
     attributeFiles: [
       attributes ?? '',
       settings.get('core.attributesfile') ?? configurationFile('attributes'),
@@ -116,7 +118,7 @@ async function isIgnored(path: string, topLevel: string): Promise<boolean> {
 }
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {
-  const pattern = '^(core\\.(excludesfile|attributesfile)|include(if)?\\..*)$'
+  const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase|autocrlf)|include(if)?\\..*)$'
   const answer = await askGit({
     cwd,
     args: [...trusted, 'config', '-z', '--type=path', '--get-regexp', pattern],
@@ -125,8 +127,18 @@ async function readSettings(cwd: string, trusted: readonly string[]): Promise<Ma
   for (const record of (answer.text ?? '').split('\0')) {
     const end = record.indexOf('\n')
     if (end !== -1) settings.set(record.slice(0, end), record.slice(end + 1))
+    // A name alone is true.
+    else if (record !== '') settings.set(record, 'true')
   }
   return settings
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value !== undefined && !isFalse(value)
+}
+
+function isFalse(value: string | undefined): boolean {
+  return value !== undefined && /^(false|no|off|0|)$/i.test(value)
 }
 
 function configurationFile(name: string): string {

@@ -3,7 +3,7 @@ import type { ScanEntry } from '../../filesystem/scan-entry.ts'
 import { hashFile, type FileHash } from '../../filesystem/scan-file-hash.ts'
 import { comparePaths } from '../../filesystem/scan-order.ts'
 import { scanTree } from '../../filesystem/scan-tree.ts'
-import type { Omission, OmissionReason, SnapshotCoverage } from '../snapshot.ts'
+import { noOmissions, type Omission, type OmissionReason, type SnapshotCoverage } from '../snapshot.ts'
 import { compileIgnoreRules, type IgnoreRules } from './ignore-rules.ts'
 import { serializeManifest } from './manifest.ts'
 import { storeManifest } from './manifest-files.ts'
@@ -139,13 +139,7 @@ function once<T>(make: () => T): () => T {
 }
 
 function createOmissions() {
-  const counts: Record<OmissionReason, number> = {
-    ignored: 0,
-    'nested-repository': 0,
-    'special-file': 0,
-    unreadable: 0,
-    'too-large': 0,
-  }
+  const counts = noOmissions()
   let examples: Omission[] = []
   const trim = (): Omission[] =>
     examples.toSorted((left, right) => comparePaths(left.path, right.path)).slice(0, EXAMPLES)

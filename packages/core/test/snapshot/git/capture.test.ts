@@ -31,6 +31,7 @@ describe('what a snapshot says', () => {
       dirty: false,
       includesUntracked: true,
       tree,
+      repositories: [],
     })
     expect(snapshot.coverage).toMatchObject({ complete: true, examples: [], unstable: [] })
   })
@@ -353,28 +354,6 @@ describe('what a snapshot sees', () => {
 })
 
 describe('what a snapshot leaves out', () => {
-  it('reports repositories inside, with and without commits, and takes everything else (cases 6 to 8)', async () => {
-    const { open, git, write, path, outside } = createFixture()
-    for (const name of ['empty', 'full']) runUserGit(path, 'init', '-q', name)
-    write('full/inner.txt', 'x')
-    runUserGit(join(path, 'full'), 'add', '-A')
-    runUserGit(join(path, 'full'), 'commit', '-q', '-m', 'inner')
-    runUserGit(outside, 'init', '-q', '-b', 'main')
-    runUserGit(outside, 'commit', '-q', '--allow-empty', '-m', 'sub')
-    git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', outside, 'sub')
-    write('new.txt', 'x')
-    const backend = await open()
-    const first = await backend.capture({ label: 'x' })
-    const second = await backend.capture({ label: 'x' })
-    for (const snapshot of [first, second]) {
-      expect(snapshot.coverage.complete).toBe(false)
-      expect(snapshot.coverage.omitted['nested-repository']).toBe(3)
-      expect(snapshot.coverage.examples.map(({ path: name }) => name)).toEqual(['empty', 'full', 'sub'])
-    }
-    expect(second.ref).toBe(first.ref)
-    expect(second.metadata.entries).toBe(4)
-  })
-
   it('still follows captured files when their directory becomes a repository', async () => {
     const { open, write, path } = createFixture()
     const backend = await open()
@@ -383,7 +362,7 @@ describe('what a snapshot leaves out', () => {
     write('src/b.txt', 'changed\n')
     const after = await backend.capture({ label: 'x', previous: before })
     expect(await changeList(backend, before, after)).toEqual(['modified src/b.txt'])
-    expect(after.coverage.omitted['nested-repository']).toBe(1)
+    expect(after.metadata.repositories).toEqual([{ path: 'src', head: null, headRef: null }])
   })
 
   it('counts FIFOs and sockets, and an ignored directory once (case 22)', async () => {
@@ -394,10 +373,11 @@ describe('what a snapshot leaves out', () => {
     const { coverage } = await (await open()).capture({ label: 'x' })
     expect(coverage.omitted).toEqual({
       ignored: 1,
-      'nested-repository': 0,
       'special-file': 2,
       unreadable: 0,
+      'unsupported-name': 0,
       'too-large': 0,
+      'over-total': 0,
     })
     expect(coverage.examples.map(({ path: name }) => name)).toEqual(['node_modules', 'pipe', 'src/pipe'])
   })

@@ -1,0 +1,100 @@
+import type { BytePath } from './byte-path.ts'
+import type { FileStamp } from './file-stamp.ts'
+
+/** Names without slashes, sorted and joined by slashes: thousands of directories are kept, and most are never looked into again. */
+export type Names = string
+
+/** What a directory held when it was read. `.git` is in none of the lists. */
+export interface CapturedDirectory extends FileStamp {
+  readonly settled: boolean
+  readonly files: Names
+  /** Directories that were looked into. */
+  readonly children: Names
+  readonly special: Names
+  /** What the ignore rules leave out, directories as a whole. */
+  readonly ignored: Names
+  /** What counts although rules may ignore it; among the files and children. */
+  readonly precious: Names
+  /** Ignored directories that were looked into because something below counts all the same; among the children. */
+  readonly entered: Names
+  /** What no snapshot can hold, because its name is one of git's own or means a device. */
+  readonly unsupported: Names
+  readonly hasIgnoreFile: boolean
+  /** Whether another repository begins here. */
+  readonly isRepository: boolean
+  /** What counts below it. `ignored`: only what is named. `precious`: everything. */
+  readonly reach: Reach
+}
+
+export type Reach = 'rules' | 'ignored' | 'precious'
+
+export interface DirectoryColumns {
+  /** Each list of names of each directory, one text for each list. */
+  readonly lists: readonly string[]
+  /** Three characters for each directory. */
+  readonly flags: string
+}
+
+const lists = ['files', 'children', 'special', 'ignored', 'precious', 'entered', 'unsupported'] as const
+const reaches: readonly Reach[] = ['rules', 'ignored', 'precious']
+
+export function toDirectoryColumns(directories: ReadonlyMap<BytePath, CapturedDirectory>): DirectoryColumns {
+  const rows = [...directories.values()]
+  return {
+    lists: lists.map((list) => rows.map((row) => row[list]).join('\0')),
+    flags: rows
+      .map((row) => `${row.hasIgnoreFile ? 1 : 0}${row.isRepository ? 1 : 0}${reaches.indexOf(row.reach)}`)
+      .join(''),
+  }
+}
+
+export function fromDirectoryColumns(
+  columns: DirectoryColumns,
+): (row: number) => Omit<CapturedDirectory, keyof FileStamp | 'settled'> {
+  const [files, children, special, ignored, precious, entered, unsupported] = columns.lists.map((text) =>
+    text.split('\0'),
+  )
+  const { flags } = columns
+  return (row) => ({
+    files: files?.[row] ?? '',
+    children: children?.[row] ?? '',
+    special: special?.[row] ?? '',
+    ignored: ignored?.[row] ?? '',
+    precious: precious?.[row] ?? '',
+    entered: entered?.[row] ?? '',
+    unsupported: unsupported?.[row] ?? '',
+    hasIgnoreFile: flags[row * 3] === '1',
+    isRepository: flags[row * 3 + 1] === '1',
+    reach: reaches[Number(flags[row * 3 + 2])] ?? 'rules',
+  })
+}
+
+export function joinNames(names: BytePath[]): Names {
+  return names.sort().join('/')
+}
+
+export function splitNames(names: Names): BytePath[] {
+  return names === '' ? [] : names.split('/')
+}
+
+/** All files and links of the directories, sorted by path. */
+export function listFiles(directories: ReadonlyMap<BytePath, CapturedDirectory>): BytePath[] {
+  const found: BytePath[] = []
+  const open = (path: BytePath) => {
+    const directory = directories.get(path)
+    const lead = path === '' ? '' : `${path}/`
+    // A directory sorts as if its name ended in a slash, as the paths below it do.
+    const children = splitNames(directory?.children ?? '')
+    const names = [...splitNames(directory?.files ?? ''), ...children.map((name) => `${name}/`)]
+    return { lead, names: children.length === 0 ? names : names.sort(), at: 0 }
+  }
+  const stack = [open('')]
+  for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
+    const name = level.names[level.at]
+    level.at += 1
+    if (name === undefined) stack.pop()
+    else if (name.endsWith('/')) stack.push(open(level.lead + name.slice(0, -1)))
+    else found.push(level.lead + name)
+  }
+  return found
+}

@@ -1,0 +1,53 @@
+import { compareBytes, dirnameOf, joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import type { CapturedDirectory } from './captured-directory.ts'
+import { readHeadFiles } from './read-head.ts'
+import { readRegularFile } from './read-regular-file.ts'
+import { findRepositoryAt } from './repository-files.ts'
+
+/** Another repository inside the workspace, a submodule or a linked work tree among them. Only ever read. */
+export interface NestedRepository {
+  /** Where its work tree begins, relative to the workspace. */
+  readonly path: BytePath
+  /** Absolute, as the others. */
+  readonly gitDirectory: BytePath
+  readonly indexFile: BytePath
+  readonly objectsDirectory: BytePath
+  readonly attributeFile: BytePath
+  readonly format: 'sha1' | 'sha256'
+}
+
+const MAX_CONFIG_BYTES = 1 << 20
+
+/** The other repositories among the directories that were looked into, sorted by path. */
+export function nestedRepositories(
+  root: string,
+  directories: ReadonlyMap<BytePath, CapturedDirectory>,
+): NestedRepository[] {
+  const found: NestedRepository[] = []
+  for (const [path, { isRepository }] of directories) {
+    const places = isRepository ? findRepositoryAt(joinPath(toBytePath(root), path)) : null
+    if (places === null) continue
+    const { gitDirectory, commonDirectory } = places
+    found.push({
+      path,
+      gitDirectory,
+      indexFile: joinPath(gitDirectory, 'index'),
+      objectsDirectory: joinPath(commonDirectory, 'objects'),
+      attributeFile: joinPath(commonDirectory, 'info/attributes'),
+      format: readFormat(commonDirectory),
+    })
+  }
+  return found.sort((a, b) => compareBytes(a.path, b.path))
+}
+
+/** What HEAD of another repository is, as far as its files tell. */
+export function headOfNested(repository: NestedRepository) {
+  const { gitDirectory, objectsDirectory } = repository
+  return readHeadFiles(gitDirectory, dirnameOf(objectsDirectory))
+}
+
+function readFormat(commonDirectory: BytePath): 'sha1' | 'sha256' {
+  const path = nativePath(joinPath(commonDirectory, 'config'))
+  const config = readRegularFile(path, { maxBytes: MAX_CONFIG_BYTES, followLink: true })
+  return /^\s*objectformat\s*=\s*"?sha256/im.test(config?.toString('latin1') ?? '') ? 'sha256' : 'sha1'
+}
