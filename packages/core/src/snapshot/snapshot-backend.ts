@@ -1,4 +1,4 @@
-import type { FileChange, Snapshot, SnapshotBackendName } from './snapshot.ts'
+import type { EntryType, FileChange, RollbackRecovery, Snapshot, SnapshotBackendName } from './snapshot.ts'
 
 /**
  * One way of capturing a directory. Opened for one directory; holds no lock between calls.
@@ -55,17 +55,22 @@ export interface CaptureOptions {
 }
 
 export interface RollbackOptions {
-  /** Report what would happen and change nothing. @default false */
+  /**
+   * Report what would happen and change nothing. (A rollback that was interrupted is completed first, by this call as by
+   * any other one.) @default false
+   */
   readonly dryRun?: boolean | undefined
-  /** Only these files, or everything below these directories. @default the whole workspace */
+  /** Only these files, or everything below these directories; taken literally. @default the whole workspace */
   readonly paths?: readonly string[] | undefined
   /** The state that the caller believes to be there now. Paths that differ from it are foreign edits. @default whatever is there */
   readonly expected?: Snapshot | undefined
   /**
    * `refuse`: reject with `CONFLICT`, details name the paths, nothing is touched. `keep`: leave those paths as they are
-   * and roll back the others. `overwrite`: roll them back too. @default 'refuse'
+   * and roll back the others. `merge`: undo around them, line by line: a text file gets what the target and the foreign
+   * edit changed since `expected`; a binary file, or one where both changed the same lines, is refused as above.
+   * `overwrite`: roll them back too. @default 'refuse'
    */
-  readonly onForeignEdits?: 'refuse' | 'keep' | 'overwrite' | undefined
+  readonly onForeignEdits?: 'refuse' | 'keep' | 'merge' | 'overwrite' | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -79,8 +84,35 @@ export interface RollbackResult {
   readonly deleted: readonly string[]
   /** Foreign edits that were left alone on request. */
   readonly kept: readonly string[]
+  /** Foreign edits that were merged with the target; these are among `restored`. */
+  readonly merged: readonly string[]
+  /** The same as `restored` and `deleted`, with what each path was and became, and why; sorted by path. */
+  readonly steps: readonly RollbackStep[]
+  /** Paths found afterwards that no snapshot held before (made meanwhile, or in view again by the target's ignore rules); left alone. */
+  readonly appeared: readonly string[]
   /** State just before the rollback; rolling back to it undoes the rollback. `null` in a dry run. */
   readonly guard: Snapshot | null
-  /** True when a capture made afterwards equals the target (outside `kept` and within `paths`). False only in a dry run. */
+  /** True when a capture made afterwards equals the target (outside `kept`, `merged` and `appeared`, within `paths`). False only in a dry run. */
   readonly verified: boolean
+  /** What had to be done first, because an earlier rollback had been killed on its way. `null`: nothing. */
+  readonly recovery: RollbackRecovery | null
+}
+
+/** One path of a rollback. */
+export interface RollbackStep {
+  readonly path: string
+  readonly action: 'create' | 'replace' | 'merge' | 'change-mode' | 'delete'
+  readonly reason: 'missing' | 'content-differs' | 'type-differs' | 'mode-differs' | 'not-in-target'
+  /** Somebody changed it after the expected snapshot. */
+  readonly isForeignEdit: boolean
+  readonly before: RollbackSide | null
+  readonly after: RollbackSide | null
+}
+
+export interface RollbackSide {
+  readonly type: EntryType
+  /** Permission bits; `null` for a directory whose were not captured. */
+  readonly mode: number | null
+  /** Bytes of the content, or of a link's text; 0 for a directory. */
+  readonly size: number
 }

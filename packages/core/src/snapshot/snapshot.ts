@@ -39,6 +39,8 @@ export interface SnapshotMetadata {
    * rolled back by their own ignore rules; their `.git`, and so their commits and HEAD, is never captured or changed.
    */
   readonly repositories?: readonly NestedRepositoryHead[]
+  /** Present when a killed rollback had to be completed before this capture. */
+  readonly recovery?: RollbackRecovery
 }
 
 export interface NestedRepositoryHead {
@@ -48,6 +50,17 @@ export interface NestedRepositoryHead {
   readonly head: string | null
   /** The branch HEAD pointed to; `null` when detached. */
   readonly headRef: string | null
+}
+
+/** What became of a rollback that was killed on its way. JSON-safe. */
+export interface RollbackRecovery {
+  /** `forward`: it was completed. `back`: the state before it came back. */
+  readonly outcome: 'forward' | 'back'
+  readonly target: Snapshot
+  /** The state before it. */
+  readonly guard: Snapshot
+  /** Paths that somebody changed since it was killed: they were left as they are. */
+  readonly kept: readonly string[]
 }
 
 /** What a snapshot did not capture, and so what a rollback to it will never touch. */

@@ -328,8 +328,12 @@ describe('a rollback preview', () => {
       restored: ['a'],
       deleted: ['b'],
       kept: ['c'],
+      merged: [],
+      steps: [],
+      appeared: [],
       guard: null,
       verified: false,
+      recovery: null,
     }
     const card = textsOf(byClass(expectSafe(renderReport(result, { rollback })), 'card'))[0]
     expect(card).toContain(

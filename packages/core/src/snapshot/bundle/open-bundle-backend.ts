@@ -7,12 +7,14 @@ import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
+import { recoverRollback } from '../rollback/complete-rollback.ts'
+import { rollbackDirectory } from '../rollback/rollback-directory.ts'
+import { withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { captureDirectory } from './capture.ts'
 import { describeChanges, type DescribedState } from './describe-changes.ts'
-import { rollbackDirectory } from './rollback.ts'
-import { sweepInterruptedRollback } from './rollback-journal.ts'
+import { bundleRollbackSource } from './rollback-source.ts'
 import { openState, stateCacheOf } from './stored-state.ts'
 import { factsOf, findSnapshot, openWorkspace, type BundleWorkspace } from './workspace-versions.ts'
 import { writePatch } from './write-patch.ts'
@@ -79,9 +81,10 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
 
     capture: ({ label, signal }) =>
       exclusively(signal, async () => {
-        sweepInterruptedRollback(workspace)
         sweepTemporaries(directory, workspace)
-        return (await captureDirectory(workspace, { label, rules, signal })).snapshot
+        const recovery = await recoverRollback(bundleRollbackSource(workspace))
+        const { snapshot } = await captureDirectory(workspace, { label, rules, signal })
+        return withRecovery(snapshot, recovery)
       }),
 
     async changes(from, to, { signal } = {}) {
@@ -97,7 +100,9 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     },
 
     rollback: (target, rollbackOptions = {}) =>
-      exclusively(rollbackOptions.signal, () => rollbackDirectory(workspace, target, rollbackOptions)),
+      exclusively(rollbackOptions.signal, () =>
+        rollbackDirectory(bundleRollbackSource(workspace), target, rollbackOptions),
+      ),
   }
 }
 

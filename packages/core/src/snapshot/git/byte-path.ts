@@ -47,6 +47,10 @@ export function parentOf(path: BytePath): BytePath {
   return end === -1 ? '' : path.slice(0, end)
 }
 
+export function nameOf(path: BytePath): BytePath {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
 export function joinPath(directory: BytePath, name: BytePath): BytePath {
   return directory === '' ? name : `${directory}/${name}`
 }

@@ -96,11 +96,11 @@ function toSide(path: BytePath, treeMode: string, id: string, sidecar: Sidecar):
 }
 
 /** Files whose permission bits differ in a way that git does not see. */
-async function compareModes(
+export async function compareModes(
   own: PrivateRepository,
   to: StoredState,
   [before, after]: readonly [Sidecar, Sidecar],
-  known: ReadonlyMap<BytePath, Delta>,
+  known: ReadonlyMap<BytePath, unknown>,
   signal?: AbortSignal,
 ): Promise<Delta[]> {
   const paths = new Set<BytePath>()
@@ -234,7 +234,7 @@ function parseLineCounts(
   return counts
 }
 
-async function withData<T>(
+export async function withData<T>(
   own: PrivateRepository,
   states: readonly StoredState[],
   run: () => Promise<T>,

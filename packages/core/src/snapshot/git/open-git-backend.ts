@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { recoverRollback } from '../rollback/complete-rollback.ts'
+import { rollbackDirectory } from '../rollback/rollback-directory.ts'
+import { withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
-import { sweepInterruptedRollback } from './apply-rollback.ts'
 import { captureStateFile } from './capture-state.ts'
 import { captureWorkspace } from './capture.ts'
 import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-states.ts'
@@ -10,7 +12,7 @@ import { explainLoss } from './explain-loss.ts'
 import { openPrivateRepository } from './private-repository.ts'
 import { parsePreciousRules } from './precious-rules.ts'
 import type { GitWorkspace } from './read-contents.ts'
-import { rollbackWorkspace } from './rollback.ts'
+import { gitRollbackSource } from './rollback-source.ts'
 import { sweepKilledCollection } from './sweep-store.ts'
 import { findUserRepository } from './user-repository.ts'
 
@@ -63,9 +65,10 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
         const kept = previous === undefined ? [] : [stateOf(previous, path)]
         if (kept.length > 0) assertLogged(own, kept)
         const keepInView = kept.map(({ tree }) => tree)
-        sweepInterruptedRollback(workspace)
+        const recovery = await recoverRollback(gitRollbackSource(workspace))
         await sweepKilledCollection(own)
-        return (await captureWorkspace(workspace, { label, keepInView, signal })).snapshot
+        const { snapshot } = await captureWorkspace(workspace, { label, keepInView, signal })
+        return withRecovery(snapshot, recovery)
       }),
     async changes(from, to, { signal } = {}) {
       try {
@@ -82,7 +85,9 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
       }
     },
     rollback: (target, rollbackOptions = {}) =>
-      exclusively(rollbackOptions.signal, () => rollbackWorkspace(workspace, target, rollbackOptions)),
+      exclusively(rollbackOptions.signal, () =>
+        rollbackDirectory(gitRollbackSource(workspace), target, rollbackOptions),
+      ),
   }
 }
 

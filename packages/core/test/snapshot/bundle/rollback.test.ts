@@ -15,11 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
-import { applyEdit, edit } from '../agreement/apply-edits.ts'
 import { createFixture, describeTree } from './bundle-fixture.ts'
 
 /** A workspace with something of each kind, and an agent that spoils all of it. */
@@ -58,70 +54,7 @@ function prepare() {
   return { ...fixture, spoil }
 }
 
-function runDisturbed(
-  path: string,
-  stateDirectory: string,
-  target: Snapshot,
-  disturbance: 'kill' | 'meddle',
-  count: number,
-) {
-  const script = fileURLToPath(new URL('disturbed-rollback.ts', import.meta.url))
-  const parameters = [path, stateDirectory, JSON.stringify(target), disturbance, `${count}`]
-  return spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters], { encoding: 'utf8' })
-}
-
 describe('a rollback', () => {
-  it('brings back content, names, types, all modes and empty directories, and proves it', async () => {
-    const { open, path, spoil } = prepare()
-    const backend = await open()
-    const original = describeTree(path)
-    const before = await backend.capture({ label: 'before' })
-    spoil()
-    const result = await backend.rollback(before)
-    expect(describeTree(path)).toEqual(original)
-    expect(result.verified).toBe(true)
-    expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
-  })
-
-  it('can be undone, and the undo too, by rolling back to the guard', async () => {
-    const { open, path, spoil } = prepare()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    const original = describeTree(path)
-    spoil()
-    const spoilt = describeTree(path)
-    const first = await backend.rollback(before)
-    const second = await backend.rollback(first.guard!)
-    expect(describeTree(path)).toEqual(spoilt)
-    expect((await backend.rollback(second.guard!)).verified).toBe(true)
-    expect(describeTree(path)).toEqual(original)
-  })
-
-  it('says in a dry run exactly what it will do, and does nothing', async () => {
-    const { open, path, spoil } = prepare()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    spoil()
-    const spoilt = describeTree(path)
-    const dry = await backend.rollback(before, { dryRun: true })
-    expect(describeTree(path)).toEqual(spoilt)
-    const real = await backend.rollback(before)
-    expect({ ...real, dryRun: true, guard: null, verified: false }).toEqual(dry)
-    expect(dry.deleted).toEqual(['dir', 'link/inside', 'new-empty', 'new/deeply/made.txt'])
-    expect(dry.restored).toEqual([
-      'a.txt',
-      'dir/deep/file.bin',
-      'empty/inner',
-      'large.bin',
-      'link',
-      'odd\udcff',
-      'run.sh',
-      'secret.env',
-      'src',
-      'src/b.txt',
-    ])
-  })
-
   it('leaves unchanged files alone, and gives restored ones their times', async () => {
     const { open, path, spoil } = prepare()
     utimesSync(join(path, 'a.txt'), 1_700_000_000.123456, 1_700_000_000.123456)
@@ -180,57 +113,6 @@ describe('a rollback', () => {
     expect(existsSync(join(path, 'cache/later'))).toBe(true)
   })
 
-  it('deletes nothing that the target could not capture', async () => {
-    const { open, path, write } = createFixture()
-    execFileSync('mkfifo', [join(path, 'pipe')])
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    unlinkSync(join(path, 'pipe'))
-    write('pipe', 'a file now')
-    const result = await backend.rollback(before)
-    expect(result).toMatchObject({ restored: [], deleted: [], verified: true })
-    expect(readFileSync(join(path, 'pipe'), 'utf8')).toBe('a file now')
-  })
-
-  it('restores only the named paths', async () => {
-    const { open, read, write, path } = createFixture()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    write('a.txt', 'changed')
-    write('src/b.txt', 'changed')
-    write('src/new.txt', 'new')
-    write('srcs', 'new')
-    const result = await backend.rollback(before, { paths: ['./src/'] })
-    expect(result).toMatchObject({ restored: ['src/b.txt'], deleted: ['src/new.txt'], verified: true })
-    expect(read('a.txt')).toBe('changed')
-    expect(existsSync(join(path, 'srcs'))).toBe(true)
-    for (const bad of ['../x', '/etc', 'src/../../x'])
-      await expect(backend.rollback(before, { paths: [bad] })).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
-  })
-
-  it('brings any state back from any other, and again', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(edit, { maxLength: 8 }),
-        fc.array(edit, { minLength: 1, maxLength: 8 }),
-        async (first, second) => {
-          const { path, open } = createFixture()
-          for (const step of first) applyEdit(path, step)
-          const backend = await open()
-          const before = await backend.capture({ label: 'before' })
-          const original = describeTree(path)
-          for (const step of second) applyEdit(path, step)
-          const spoilt = describeTree(path)
-          const result = await backend.rollback(before)
-          expect(describeTree(path)).toEqual(original)
-          await backend.rollback(result.guard!)
-          expect(describeTree(path)).toEqual(spoilt)
-        },
-      ),
-      { numRuns: 30 },
-    )
-  })
-
   it('works for an owner without privileges, also in directories that forbid writing', async () => {
     const { path, stateDirectory, write } = createFixture()
     write('closed/file', 'kept')
@@ -263,114 +145,6 @@ describe('a rollback', () => {
   })
 })
 
-describe('edits that somebody else made', () => {
-  async function withForeignEdit() {
-    const fixture = createFixture()
-    const backend = await fixture.open()
-    const before = await backend.capture({ label: 'before' })
-    fixture.write('a.txt', 'agent\n')
-    fixture.write('src/b.txt', 'agent\n')
-    const after = await backend.capture({ label: 'after', previous: before })
-    fixture.write('a.txt', 'user\n')
-    fixture.write('user.txt', 'user\n')
-    return { ...fixture, backend, before, after }
-  }
-
-  it('stop the rollback, with their names, and nothing is touched', async () => {
-    const { backend, before, after, path } = await withForeignEdit()
-    const state = describeTree(path)
-    const failure = await backend.rollback(before, { expected: after }).catch((error: unknown) => error)
-    expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt', 'user.txt'] } })
-    expect(describeTree(path)).toEqual(state)
-  })
-
-  it('stay on request, and are listed', async () => {
-    const { backend, before, after, read } = await withForeignEdit()
-    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'keep' })
-    expect(result).toMatchObject({
-      kept: ['a.txt', 'user.txt'],
-      restored: ['src/b.txt'],
-      deleted: [],
-      verified: true,
-    })
-    expect([read('a.txt'), read('src/b.txt'), read('user.txt')]).toEqual(['user\n', 'three\n', 'user\n'])
-  })
-
-  it('go on request, and are in the guard', async () => {
-    const { backend, before, after, read } = await withForeignEdit()
-    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'overwrite' })
-    expect(result).toMatchObject({
-      restored: ['a.txt', 'src/b.txt'],
-      deleted: ['user.txt'],
-      kept: [],
-      verified: true,
-    })
-    await backend.rollback(result.guard!)
-    expect([read('a.txt'), read('user.txt')]).toEqual(['user\n', 'user\n'])
-  })
-})
-
-describe('what is in the way', () => {
-  it('is never written through: a directory that became a link to another place', async () => {
-    const { open, path, outside, write, read } = createFixture()
-    write('src/c.txt', 'c\n')
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    for (const name of ['b.txt', 'c.txt', 'd.txt']) writeFileSync(join(outside, name), 'victim')
-    const victims = describeTree(outside)
-    rmSync(join(path, 'src'), { recursive: true })
-    symlinkSync(outside, join(path, 'src'))
-    const result = await backend.rollback(before)
-    expect(result).toMatchObject({ restored: ['src/b.txt', 'src/c.txt'], deleted: ['src'], verified: true })
-    expect(read('src/b.txt')).toBe('three\n')
-    expect(describeTree(outside)).toEqual(victims)
-    await backend.rollback(result.guard!)
-    expect(lstatSync(join(path, 'src')).isSymbolicLink()).toBe(true)
-    expect(describeTree(outside)).toEqual(victims)
-  })
-
-  it.each([
-    [
-      'a repository',
-      (path: string) => {
-        unlinkSync(join(path, 'a.txt'))
-        mkdirSync(join(path, 'a.txt/.git'), { recursive: true })
-      },
-      'a.txt/.git',
-    ],
-    [
-      'a pipe',
-      (path: string) => {
-        unlinkSync(join(path, 'a.txt'))
-        execFileSync('mkfifo', [join(path, 'a.txt')])
-      },
-      'a.txt',
-    ],
-    [
-      'a pipe above',
-      (path: string) => {
-        rmSync(join(path, 'src'), { recursive: true })
-        execFileSync('mkfifo', [join(path, 'src')])
-      },
-      'src',
-    ],
-  ])('stops the rollback before anything is touched: %s', async (_name, obstruct, named) => {
-    const { open, path, write } = createFixture()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    write('zoo.txt', 'made')
-    obstruct(path)
-    const state = describeTree(path)
-    for (const dryRun of [true, false]) {
-      await expect(backend.rollback(before, { dryRun })).rejects.toMatchObject({
-        code: 'CONFLICT',
-        details: { paths: [named] },
-      })
-    }
-    expect(describeTree(path)).toEqual(state)
-  })
-})
-
 describe('a rollback that fails on the way', () => {
   it('brings the state before it back when the content of the target is damaged', async () => {
     const { open, path, write, stateDirectory } = createFixture()
@@ -391,63 +165,5 @@ describe('a rollback that fails on the way', () => {
     expect(describeTree(path)).toEqual(state)
     writeFileSync(join(packs, pack), kept)
     expect((await backend.rollback(before)).verified).toBe(true)
-  })
-
-  it('brings the state before it back when it is aborted', async () => {
-    const { open, path, spoil } = prepare()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    spoil()
-    const state = describeTree(path)
-    const controller = new AbortController()
-    let asked = 0
-    const { signal } = controller
-    // The signal is looked at before each file that is written; it fires at the third.
-    const counting = new Proxy(signal, {
-      get(target, name) {
-        if (name === 'throwIfAborted' && existsSync(join(path, 'dir/deep'))) {
-          asked += 1
-          if (asked === 3) controller.abort(new Error('enough'))
-        }
-        const value: unknown = Reflect.get(target, name, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-    await expect(backend.rollback(before, { signal: counting })).rejects.toThrow('enough')
-    expect(asked).toBeGreaterThanOrEqual(3)
-    expect(describeTree(path)).toEqual(state)
-  })
-
-  it('does not trust what it wrote: what is otherwise in the capture afterwards undoes the rollback', async () => {
-    const { open, path, stateDirectory, write } = createFixture()
-    const backend = await open()
-    const before = await backend.capture({ label: 'before' })
-    write('a.txt', 'agent')
-    write('new.txt', 'agent')
-    unlinkSync(join(path, 'src/b.txt'))
-    const state = describeTree(path)
-    const child = runDisturbed(path, stateDirectory, before, 'meddle', 1)
-    expect(child.stderr).toBe('')
-    expect(JSON.parse(child.stdout)).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
-    expect(describeTree(path)).toEqual(state)
-    expect((await backend.rollback(before)).verified).toBe(true)
-  })
-
-  it('leaves nothing half-written behind when it is killed, and the next one completes', async () => {
-    const { open, path, stateDirectory, write } = createFixture()
-    for (let number = 0; number < 300; number += 1) write(`many/${number}`, `${number}\n`.repeat(50))
-    const backend = await open()
-    const original = describeTree(path)
-    const before = await backend.capture({ label: 'before' })
-    rmSync(join(path, 'many'), { recursive: true })
-    write('a.txt', 'agent')
-    const child = runDisturbed(path, stateDirectory, before, 'kill', 100)
-    expect(child.signal).toBe('SIGKILL')
-    expect(readdirSync(join(path, 'many')).some((name) => name.startsWith('.ws-rollback-'))).toBe(true)
-    await backend.capture({ label: 'after the crash' })
-    expect(readdirSync(join(path, 'many')).filter((name) => name.startsWith('.ws-rollback-'))).toEqual([])
-    const result = await backend.rollback(before)
-    expect(result.verified).toBe(true)
-    expect(describeTree(path)).toEqual(original)
   })
 })

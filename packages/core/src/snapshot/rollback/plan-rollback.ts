@@ -1,17 +1,27 @@
-import type { DirectoryEntry, TreeEntry } from '../../bundle/format/tree-node.ts'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { fromBytePath } from '../git/byte-path.ts'
-import { isEmptyDirectory, type Delta } from './compare-states.ts'
-import type { Leaf } from './describe-changes.ts'
+import type { MergedFile } from './merge-foreign-edits.ts'
+import {
+  isEmptyDirectory,
+  leafOf,
+  type Delta,
+  type DirectoryEntry,
+  type LeafEntry,
+  type StateEntry,
+} from './rollback-source.ts'
 
 export interface RollbackPlan {
   /** What goes, whether or not something takes its place; sorted. Directories only as far as nothing is left in them. */
   readonly removals: readonly Removal[]
   /** Directories that are to be there, with their modes; sorted. */
-  readonly directories: readonly { readonly path: ByteString; readonly mode: number }[]
+  readonly directories: readonly { readonly path: ByteString; readonly mode: number | null }[]
   readonly writes: readonly Write[]
-  readonly modeChanges: readonly { readonly path: ByteString; readonly before: Leaf; readonly mode: number }[]
+  readonly modeChanges: readonly {
+    readonly path: ByteString
+    readonly before: LeafEntry
+    readonly mode: number
+  }[]
   readonly restored: readonly ByteString[]
   readonly deleted: readonly ByteString[]
 }
@@ -19,16 +29,18 @@ export interface RollbackPlan {
 export interface Removal {
   readonly path: ByteString
   /** As the guard has it. */
-  readonly entry: TreeEntry
+  readonly entry: StateEntry
   /** Something is to take its place, so it cannot stay. */
   readonly isReplaced: boolean
 }
 
 export interface Write {
   readonly path: ByteString
-  readonly entry: Leaf
+  readonly entry: LeafEntry
   /** What is replaced in one step: a file or link, as the guard has it. */
-  readonly before: Leaf | null
+  readonly before: LeafEntry | null
+  /** What to write instead of the entry's own content. */
+  readonly merged: Uint8Array | null
 }
 
 /**
@@ -37,6 +49,7 @@ export interface Write {
  */
 export function planRollback(
   deltas: readonly Delta[],
+  merged: ReadonlyMap<ByteString, MergedFile>,
   isEmptyNow: (path: ByteString) => boolean,
 ): RollbackPlan {
   const plan: GrowingPlan = {
@@ -51,7 +64,7 @@ export function planRollback(
     const { path, before, after } = delta
     assertTouchable(path)
     if (after?.type === 'directory') planDirectory(plan, path, before, after)
-    else if (after !== null) planLeaf(plan, delta, after)
+    else if (after !== null) planLeaf(plan, delta, after, merged.get(path))
     else if (before !== null) {
       plan.removals.push({ path, entry: before, isReplaced: false })
       if (before.type !== 'directory' || (isEmptyDirectory(before) && isEmptyNow(path)))
@@ -66,11 +79,11 @@ type GrowingPlan = { readonly [Part in keyof RollbackPlan]: RollbackPlan[Part][n
 function planDirectory(
   plan: GrowingPlan,
   path: ByteString,
-  before: TreeEntry | null,
+  before: StateEntry | null,
   after: DirectoryEntry,
 ): void {
   const isThere = before?.type === 'directory'
-  if (isThere && before.mode === after.mode) return
+  if (isThere && hasSameMode(before, after)) return
   plan.directories.push({ path, mode: after.mode })
   // One that is made for what is in it is not listed; that is.
   const isListed = isThere || isEmptyDirectory(after)
@@ -80,21 +93,34 @@ function planDirectory(
   if (!isListed) plan.deleted.push(path)
 }
 
-function planLeaf(plan: GrowingPlan, { path, before, hasSameContent }: Delta, after: Leaf): void {
+function planLeaf(
+  plan: GrowingPlan,
+  { path, before, hasSameContent }: Delta,
+  after: LeafEntry,
+  merged: MergedFile | undefined,
+): void {
   if (before?.type === 'directory') plan.removals.push({ path, entry: before, isReplaced: true })
-  const old = before === null || before.type === 'directory' ? null : before
-  if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
-  else plan.writes.push({ path, entry: after, before: old })
+  const old = leafOf(before)
+  if (merged !== undefined) {
+    plan.writes.push({ path, entry: { ...after, mode: merged.mode }, before: old, merged: merged.content })
+  } else if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
+  else plan.writes.push({ path, entry: after, before: old, merged: null })
   plan.restored.push(path)
 }
 
-/** Trees are made by this library, but they are read from files. */
+export function hasSameMode(left: StateEntry, right: StateEntry): boolean {
+  return left.mode === right.mode || left.mode === null || right.mode === null
+}
+
+/** States are made by this library, but they are read from files. */
 function assertTouchable(path: ByteString): void {
-  const isUsable = path.split('/').every((name) => !['', '.', '..', '.git'].includes(name))
+  const isUsable = path
+    .split('/')
+    .every((name) => name !== '' && name !== '.' && name !== '..' && name.toLowerCase() !== '.git')
   if (isUsable) return
   throw new WorkspaceError(
-    'CORRUPT',
-    `A snapshot holds the impossible path ${JSON.stringify(fromBytePath(path))}. Nothing was changed.`,
+    'UNSAFE_PATH',
+    `A snapshot names ${JSON.stringify(fromBytePath(path))}, where a rollback must not write. Nothing was changed.`,
     { details: { path: fromBytePath(path) } },
   )
 }

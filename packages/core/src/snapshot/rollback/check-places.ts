@@ -1,39 +1,18 @@
-import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readSync,
-  readdirSync,
-  readlinkSync,
-  type BigIntStats,
-} from 'node:fs'
+import { lstatSync, readdirSync, type BigIntStats } from 'node:fs'
 import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
-import { factsOf } from '../../bundle/engine/walk-directory.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { compareBytes, fromBytePath, joinPath, parentOf, toBytePath } from '../git/byte-path.ts'
-import type { Leaf } from './describe-changes.ts'
+import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../git/byte-path.ts'
+import { listPaths } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
-import type { StoredState } from './stored-state.ts'
-
-/** A file that changed this shortly before the capture is read again: some file systems keep times in such steps. */
-const TIME_STEP_MS = 2_000
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
-export interface Guard {
-  readonly state: StoredState
-  /** When its capture began, in milliseconds since 1970. */
-  readonly startedAt: number
-}
+import type { LeafEntry, PresentState } from './rollback-source.ts'
 
 /**
  * Looks at each place that the plan touches, and changes nothing.
  * @throws `CONFLICT` when something in the way was not captured, or changed since the capture; details name the paths
  */
-export async function checkPlaces(root: string, plan: RollbackPlan, guard: Guard): Promise<void> {
+export async function checkPlaces(root: string, plan: RollbackPlan, guard: PresentState): Promise<void> {
   const cursor = createDirectoryCursor(toBytePath(root))
   try {
     const obstructions = await findObstructions(cursor, plan, guard)
@@ -46,7 +25,7 @@ export async function checkPlaces(root: string, plan: RollbackPlan, guard: Guard
 async function findObstructions(
   cursor: DirectoryCursor,
   plan: RollbackPlan,
-  guard: Guard,
+  guard: PresentState,
 ): Promise<ReadonlySet<ByteString>> {
   const going = new Set(plan.removals.map(({ path }) => path))
   const obstructions = new Set<ByteString>()
@@ -65,22 +44,24 @@ async function findObstructions(
     clear.set(path, result)
     return result
   }
-  const checkLeaf = async (path: ByteString, entry: Leaf): Promise<void> => {
-    if (!(await isAsCaptured(cursor, path, entry, guard))) obstructions.add(path)
+  const checkLeaf = async (path: ByteString, entry: LeafEntry, isContentAtStake: boolean): Promise<void> => {
+    if (!(await isAsCaptured(cursor, path, entry, guard, isContentAtStake))) obstructions.add(path)
   }
 
   for (const { path, entry, isReplaced } of plan.removals) {
-    if (entry.type !== 'directory') await checkLeaf(path, entry)
+    if (entry.type !== 'directory') await checkLeaf(path, entry, true)
     else if (isReplaced) for (const left of remaining(cursor, path, going)) obstructions.add(left)
   }
-  for (const { path, before } of plan.modeChanges) await checkLeaf(path, before)
+  for (const { path, before } of plan.modeChanges) await checkLeaf(path, before, false)
   for (const { path } of plan.directories) isClear(path)
   for (const { path, before } of plan.writes) {
     if (!isClear(parentOf(path))) continue
-    if (before !== null) await checkLeaf(path, before)
+    if (before !== null) await checkLeaf(path, before, true)
     else if (!going.has(path) && !hasGoingAncestor(path, going)) {
       const stats = look(cursor, path)
       if (stats === 'unreadable') obstructions.add(parentOf(path))
+      else if (stats !== null && stats.isDirectory())
+        for (const left of remaining(cursor, path, going)) obstructions.add(left)
       else if (stats !== null) obstructions.add(path)
     }
   }
@@ -102,43 +83,15 @@ function look(cursor: DirectoryCursor, path: ByteString): BigIntStats | null | '
 async function isAsCaptured(
   cursor: DirectoryCursor,
   path: ByteString,
-  entry: Leaf,
-  { state, startedAt }: Guard,
+  entry: LeafEntry,
+  guard: PresentState,
+  isContentAtStake: boolean,
 ): Promise<boolean> {
   const stats = look(cursor, path)
   if (stats === null || stats === 'unreadable') return false
-  if (entry.type === 'symlink') {
-    const file = childPath(cursor.open(parentOf(path)), nameOf(path))
-    return stats.isSymbolicLink() && readlinkSync(file, { encoding: 'latin1' }) === entry.target
-  }
-  const { mode, mtimeSeconds, mtimeNanoseconds } = factsOf('', stats)
-  const isAlike =
-    stats.isFile() &&
-    Number(stats.size) === entry.size &&
-    mode === entry.mode &&
-    mtimeSeconds === entry.mtimeSeconds &&
-    mtimeNanoseconds === entry.mtimeNanoseconds
-  if (!isAlike) return false
-  if (Number(stats.ctimeMs) < startedAt - TIME_STEP_MS) return true
-  return hashFile(cursor, path) === (await state.hashOf(path, entry))
-}
-
-/** `null` when it cannot be read. */
-function hashFile(cursor: DirectoryCursor, path: ByteString): string | null {
-  const digest = createHash('sha256')
-  try {
-    const fd = openSync(childPath(cursor.open(parentOf(path)), nameOf(path)), READ_FLAGS)
-    try {
-      const buffer = Buffer.allocUnsafe(1024 * 1024)
-      for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
-        digest.update(buffer.subarray(0, count))
-    } finally {
-      closeSync(fd)
-    }
-  } catch {
-    return null
-  }
-  return digest.digest('hex')
+  if (entry.type === 'symlink' ? !stats.isSymbolicLink() : !stats.isFile()) return false
+  const file = childPath(cursor.open(parentOf(path)), nameOf(path))
+  return guard.isAsCaptured({ path, file, stats }, entry, isContentAtStake)
 }
 
 /** What would still be in a directory after the removals. */
@@ -166,24 +119,12 @@ function hasGoingAncestor(path: ByteString, going: ReadonlySet<ByteString>): boo
   return false
 }
 
-export function nameOf(path: ByteString): ByteString {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-export function list(paths: readonly string[]): string {
-  const shown = paths
-    .slice(0, 5)
-    .map((path) => JSON.stringify(path))
-    .join(', ')
-  return paths.length > 5 ? `${shown} and ${paths.length - 5} more` : shown
-}
-
 function inTheWay(places: readonly ByteString[]): WorkspaceError {
   const paths = places.toSorted(compareBytes).map((path) => (path === '' ? '.' : fromBytePath(path)))
   const [verb, pronoun] = paths.length === 1 ? ['is', 'it'] : ['are', 'them']
   return new WorkspaceError(
     'CONFLICT',
-    `The rollback stopped before it changed anything: ${list(paths)} ${verb} in the way and no snapshot holds ${pronoun} as found. Move or remove ${pronoun}, then roll back again.`,
+    `The rollback stopped before it changed anything: ${listPaths(paths)} ${verb} in the way and no snapshot holds ${pronoun} as found. Move or remove ${pronoun}, then roll back again.`,
     { details: { paths } },
   )
 }

@@ -1,0 +1,145 @@
+import { createHash, hash } from 'node:crypto'
+import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
+import { factsOf as statFactsOf } from '../../bundle/engine/walk-directory.ts'
+import type { TreeEntry } from '../../bundle/format/tree-node.ts'
+import type { VersionRecord } from '../../bundle/format/version-record.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { toBytePath } from '../git/byte-path.ts'
+import type {
+  Delta,
+  FoundFile,
+  LeafEntry,
+  PresentState,
+  RollbackSource,
+  RollbackState,
+  StateEntry,
+} from '../rollback/rollback-source.ts'
+import { captureDirectory } from './capture.ts'
+import { compareStates } from './compare-states.ts'
+import type { Leaf } from './describe-changes.ts'
+import { openState, stateCacheOf, type StoredState } from './stored-state.ts'
+import { factsOf, findSnapshot, type BundleWorkspace, type SnapshotFacts } from './workspace-versions.ts'
+
+interface BundleState extends RollbackState {
+  readonly stored: StoredState
+  readonly facts: SnapshotFacts
+}
+
+/** A file that changed this shortly before the capture is read again: some file systems keep times in such steps. */
+const TIME_STEP_MS = 2_000
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** What a rollback needs, from versions in the private store. The rules of the target decide what counts. */
+export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource {
+  const cache = stateCacheOf(workspace)
+  const toState = (record: VersionRecord): BundleState => {
+    const facts = factsOf(record)
+    return {
+      ref: facts.ref,
+      stored: openState(workspace, record, cache),
+      facts,
+      isLeftOut: leftOut(facts),
+      isUnread: () => false,
+    }
+  }
+  return {
+    path: workspace.path,
+    journalDirectory: workspace.cacheDirectory,
+    open: async (snapshot, signal) => toState(await findSnapshot(workspace, snapshot, signal)),
+    async capture({ label, goal, signal }) {
+      const { rules } = (goal as BundleState).facts
+      const captured = await captureDirectory(workspace, { label, rules, signal })
+      const state = toState(captured.record)
+      return {
+        ...state,
+        snapshot: captured.snapshot,
+        isAsCaptured: (found, entry) => isAsCaptured(state.stored, captured.startedAt, found, entry),
+      } satisfies PresentState & BundleState
+    },
+    async compare(from, to, signal) {
+      const deltas = await compareStates((from as BundleState).stored, (to as BundleState).stored, signal)
+      return deltas.map(({ path, before, after, hasSameContent }): Delta => ({
+        path,
+        before: toEntry(before),
+        after: toEntry(after),
+        hasSameContent,
+      }))
+    },
+    async read(state, leaves, receive, signal) {
+      for (const [index, { path, entry }] of leaves.entries()) {
+        signal?.throwIfAborted()
+        await receive(index, (state as BundleState).stored.read(path, leafIn(entry)))
+      }
+    },
+    sizesOf: (leaves) => Promise.resolve(leaves.map(({ entry }) => entry.size ?? 0)),
+    holds: async (state, { path, entry }, content) =>
+      (await (state as BundleState).stored.hashOf(path, leafIn(entry))) === hash('sha256', content),
+  }
+}
+
+function toEntry(entry: TreeEntry | null): StateEntry | null {
+  if (entry === null) return null
+  if (entry.type === 'directory')
+    return { type: 'directory', mode: entry.mode, isEmpty: entry.entriesBelow === 0 }
+  const isLinked = entry.type === 'file' && entry.hardLinkGroup !== 0n
+  return {
+    type: entry.type,
+    mode: entry.type === 'symlink' ? 0o777 : entry.mode,
+    size: entry.type === 'symlink' ? entry.target.length : entry.size,
+    content: entry,
+    // A double keeps a microsecond of any date of this age.
+    modifiedAt: entry.mtimeSeconds + entry.mtimeNanoseconds / 1e9,
+    hardLinkGroup: isLinked ? `${entry.hardLinkGroup}` : null,
+  }
+}
+
+function leafIn(entry: LeafEntry): Leaf {
+  return entry.content as Leaf
+}
+
+/** What a snapshot did not capture, and everything below it. */
+function leftOut({ omitted, unstable }: SnapshotFacts): (path: ByteString) => boolean {
+  const places = new Set([...omitted.map(({ path }) => path), ...unstable].map(toBytePath))
+  return (path) => {
+    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1))
+      if (places.has(path.slice(0, end))) return true
+    return places.has(path)
+  }
+}
+
+async function isAsCaptured(
+  stored: StoredState,
+  startedAt: number,
+  { path, file, stats }: FoundFile,
+  { content }: LeafEntry,
+): Promise<boolean> {
+  const entry = content as Leaf
+  if (entry.type === 'symlink') return readlinkSync(file, { encoding: 'latin1' }) === entry.target
+  const { mode, mtimeSeconds, mtimeNanoseconds } = statFactsOf('', stats)
+  const isAlike =
+    Number(stats.size) === entry.size &&
+    mode === entry.mode &&
+    mtimeSeconds === entry.mtimeSeconds &&
+    mtimeNanoseconds === entry.mtimeNanoseconds
+  if (!isAlike) return false
+  if (Number(stats.ctimeMs) < startedAt - TIME_STEP_MS) return true
+  return hashFile(file) === (await stored.hashOf(path, entry))
+}
+
+/** `null` when it cannot be read. */
+function hashFile(file: string | Buffer): string | null {
+  const digest = createHash('sha256')
+  try {
+    const fd = openSync(file, READ_FLAGS)
+    try {
+      const buffer = Buffer.allocUnsafe(1024 * 1024)
+      for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
+        digest.update(buffer.subarray(0, count))
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return null
+  }
+  return digest.digest('hex')
+}

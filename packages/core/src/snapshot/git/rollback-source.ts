@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto'
+import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
+import { WorkspaceError } from '../../errors.ts'
+import type { FoundFile, PresentState, RollbackSource, RollbackState } from '../rollback/rollback-source.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { captureWorkspace } from './capture.ts'
+import { compareEntries } from './compare-entries.ts'
+import { assertPresent, stateOf, type StoredState } from './compare-states.ts'
+import { explainLoss } from './explain-loss.ts'
+import { isSameStamp, stampOf, type CapturedEntry } from './file-stamp.ts'
+import { readOmitted } from './omitted-paths.ts'
+import { objectId, objectSizes, readBlobs, type PrivateRepository } from './private-repository.ts'
+import type { GitWorkspace } from './read-contents.ts'
+import { readSidecar } from './sidecar.ts'
+
+interface GitState extends RollbackState {
+  readonly stored: StoredState
+}
+
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** What a rollback needs, from the private repository. */
+export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
+  const { own, path } = workspace
+  const toState = (snapshot: Snapshot): GitState => {
+    const stored = stateOf(snapshot, path)
+    const { unread } = readSidecar(own, stored.sidecar)
+    const isLeftOut = lazily(() => readOmitted(own, snapshot))
+    return {
+      ref: snapshot.ref,
+      stored,
+      isLeftOut: (name) => isLeftOut()(name),
+      isUnread: (name) => unread.has(name),
+    }
+  }
+  return {
+    path,
+    journalDirectory: own.directory,
+    async open(snapshot) {
+      const stored = stateOf(snapshot, path)
+      await assertPresent(own, [stored])
+      return toState(snapshot)
+    },
+    async capture({ label, inView, signal }) {
+      const keepInView = [...new Set(inView.map((state) => (state as GitState).stored.tree))]
+      const { snapshot, state } = await captureWorkspace(workspace, { label, keepInView, signal })
+      const entries = lazily(() => state.entries.map())
+      const captured = toState(snapshot)
+      return {
+        ...captured,
+        snapshot,
+        isAsCaptured: (found, _entry, isContentAtStake) =>
+          // What could not be read is in no snapshot as it is now.
+          !(isContentAtStake && captured.isUnread(found.path)) &&
+          isAsCaptured(own, found, entries().get(found.path)),
+      } satisfies PresentState & GitState
+    },
+    compare: (from, to, signal) =>
+      compareEntries(own, (from as GitState).stored, (to as GitState).stored, signal),
+    async read(_state, leaves, receive, signal) {
+      let reached = 0
+      try {
+        await readBlobs(
+          own,
+          leaves.map(({ entry }) => entry.content as string),
+          async (index, _size, content) => {
+            reached = index
+            await receive(index, content)
+            reached = index + 1
+          },
+          signal,
+        )
+      } catch (error) {
+        throw await explainLoss(own, leaves[reached]?.path ?? null, error)
+      }
+    },
+    async sizesOf(leaves, signal) {
+      const ids = leaves.map(({ entry }) => entry.content as string)
+      const sizes = await objectSizes(own, new Set(ids), { signal })
+      const lost = leaves.find((_, at) => !sizes.has(ids[at] ?? ''))
+      if (lost !== undefined) {
+        const missing = new WorkspaceError(
+          'UNAVAILABLE',
+          `The private repository does not hold ${String(lost.entry.content)}.`,
+        )
+        throw await explainLoss(own, lost.path, missing)
+      }
+      return ids.map((id) => sizes.get(id) ?? 0)
+    },
+    holds: (_state, { entry }, content) => entry.content === objectId(own, 'blob', content),
+  }
+}
+
+/** By its stamp; by its content where that may have changed after it was read without moving the stamp. */
+function isAsCaptured(
+  own: PrivateRepository,
+  { file, stats }: FoundFile,
+  entry: CapturedEntry | undefined,
+): boolean {
+  const stamp = stampOf(stats)
+  if (entry === undefined || !isSameStamp(entry, stamp)) return false
+  if (entry.settled) return true
+  try {
+    return hashFile(own, file, stats.isSymbolicLink(), stamp.size) === entry.id
+  } catch {
+    return false
+  }
+}
+
+function hashFile(own: PrivateRepository, file: string | Buffer, isLink: boolean, size: number): string {
+  if (isLink) return objectId(own, 'blob', readlinkSync(file, { encoding: 'buffer' }))
+  const digest = createHash(own.format).update(`blob ${size}\0`)
+  const fd = openSync(file, READ_FLAGS)
+  try {
+    const buffer = Buffer.allocUnsafe(1024 * 1024)
+    for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
+      digest.update(buffer.subarray(0, count))
+  } finally {
+    closeSync(fd)
+  }
+  return digest.digest('hex')
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => (made ??= { value: make() }).value
+}

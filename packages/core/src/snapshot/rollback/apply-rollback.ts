@@ -1,0 +1,160 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  lstatSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs'
+import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { compareBytes, nameOf, parentOf } from '../git/byte-path.ts'
+import type { DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import {
+  changedMeanwhile,
+  explainChange,
+  explained,
+  inDirectories,
+  type DirectoryAccess,
+} from './directory-access.ts'
+import { insistOn } from './insist-on.ts'
+import type { RollbackPlan, Write } from './plan-rollback.ts'
+import type { RollbackSource, RollbackState } from './rollback-source.ts'
+import { createEntryWriter, type EntryWriter } from './write-entry.ts'
+
+/**
+ * Carries a plan out: removals first, then directories, then files (each written beside its place and renamed into
+ * it), then modes. Every step goes through the open directory that holds the path, reached without following a link. It
+ * stops at the first failure; the caller makes good what was done until then.
+ * @param prefix what the names of half-written files begin with, as the journal has it
+ */
+export async function applyRollback(
+  source: RollbackSource,
+  goal: RollbackState,
+  plan: RollbackPlan,
+  prefix: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const modes = new Map<ByteString, number>()
+  const phase = (work: (access: DirectoryAccess) => Promise<void> | void): Promise<void> =>
+    inDirectories(source.path, modes, work)
+  try {
+    // Each phase opens directories anew: what was removed in one may be made in the next.
+    await phase((access) => remove(access, plan))
+    await phase((access) => {
+      for (const { path } of plan.directories) explained(path, () => void access.ensure(path))
+    })
+    await phase((access) => writeFiles(source, access, { goal, plan, prefix }, signal))
+    await phase((access) => changeFileModes(access, plan))
+  } finally {
+    for (const { path, mode } of plan.directories) if (mode !== null) modes.set(path, mode)
+    await phase(({ cursor }) => setDirectoryModes(cursor, modes))
+  }
+}
+
+/** Deepest first. */
+function remove(access: DirectoryAccess, plan: RollbackPlan): void {
+  for (const { path, entry, isReplaced } of plan.removals.toReversed()) {
+    explained(path, () => {
+      const file = childPath(access.openForWriting(parentOf(path)), nameOf(path))
+      if (entry.type !== 'directory') insistOn(() => unlinkSync(file), file)
+      else if (isReplaced) insistOn(() => rmdirSync(file), file)
+      else removeIfEmpty(file)
+    })
+  }
+}
+
+/** What is left in it was not captured, or is to be kept. */
+function removeIfEmpty(file: string | Buffer): void {
+  try {
+    rmdirSync(file)
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error
+  }
+}
+
+async function writeFiles(
+  source: RollbackSource,
+  access: DirectoryAccess,
+  { goal, plan, prefix }: { goal: RollbackState; plan: RollbackPlan; prefix: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const writer = createEntryWriter(source.path, access)
+  const ofGoal = plan.writes.filter(({ merged }) => merged === null)
+  await source.read(
+    goal,
+    ofGoal,
+    async (index, content) => {
+      signal?.throwIfAborted()
+      const write = ofGoal[index]
+      if (write !== undefined) await writeOne(writer, write, `${prefix}${index}`, content)
+    },
+    signal,
+  )
+  for (const [index, write] of plan.writes.entries()) {
+    if (write.merged !== null) await writeOne(writer, write, `${prefix}m${index}`, once(write.merged))
+  }
+}
+
+async function writeOne(
+  writer: EntryWriter,
+  write: Write,
+  temporary: ByteString,
+  content: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  try {
+    await writer.write(write, temporary, content)
+  } catch (error) {
+    throw explainChange(write.path, error)
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await
+async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content
+}
+
+function changeFileModes({ cursor }: DirectoryAccess, plan: RollbackPlan): void {
+  for (const { path, mode } of plan.modeChanges) {
+    explained(path, () => {
+      const file = childPath(cursor.open(parentOf(path)), nameOf(path))
+      if (!lstatSync(file).isFile()) throw changedMeanwhile(path)
+      setMode(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode)
+    })
+  }
+}
+
+/** Deepest first: a directory may lose the permission to look into it. One that is not there any more has none. */
+function setDirectoryModes(cursor: DirectoryCursor, modes: ReadonlyMap<ByteString, number>): void {
+  for (const [path, mode] of [...modes].toSorted((left, right) => compareBytes(right[0], left[0]))) {
+    try {
+      if (path === '') fchmodSync(cursor.root.fd, mode)
+      else {
+        const file = childPath(cursor.open(parentOf(path)), nameOf(path))
+        if (lstatSync(file).isDirectory())
+          setMode(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY, mode)
+      }
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw explainChange(path, error)
+    }
+  }
+}
+
+/** Through a descriptor, so that no link is followed; by name when the present mode forbids to open it. */
+function setMode(file: string | Buffer, flags: number, mode: number): void {
+  let fd: number
+  try {
+    fd = openSync(file, flags)
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    chmodSync(file, mode)
+    return
+  }
+  try {
+    fchmodSync(fd, mode)
+  } finally {
+    closeSync(fd)
+  }
+}

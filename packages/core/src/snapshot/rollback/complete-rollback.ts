@@ -1,0 +1,179 @@
+import { readdirSync } from 'node:fs'
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { compareBytes, fromBytePath, pathResolver } from '../git/byte-path.ts'
+import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
+import { applyRollback } from './apply-rollback.ts'
+import { checkPlaces } from './check-places.ts'
+import { findFaults } from './find-faults.ts'
+import { listPaths } from './list-paths.ts'
+import type { MergedFile } from './merge-foreign-edits.ts'
+import { planRollback } from './plan-rollback.ts'
+import { closeJournal, readJournal, sweepHalfWritten, type RollbackJournal } from './rollback-journal.ts'
+import {
+  leafOf,
+  type Delta,
+  type PresentState,
+  type RollbackSource,
+  type RollbackState,
+} from './rollback-source.ts'
+
+/**
+ * Ends what a killed rollback began: with the target if that can be, else with the state before. What somebody changed
+ * since then is neither, and stays. Call it under the workspace's lock, before anything is captured.
+ * @returns `null` when there was none
+ * @throws `CONFLICT` and the like when neither works for now: nothing is captured in between, and the next call tries
+ * again; `CORRUPT` when neither ever will, once: the next call takes the directory as it is
+ */
+export async function recoverRollback(source: RollbackSource): Promise<RollbackRecovery | null> {
+  const journal = readJournal(source)
+  if (journal === null) return null
+  const { target, guard, direction } = journal
+  const failures: unknown[] = []
+  for (const outcome of direction === 'forward' ? (['forward', 'back'] as const) : (['back'] as const)) {
+    try {
+      const kept = await bringTo(source, { ...journal, direction: outcome }, { keepsLaterEdits: true })
+      closeJournal(source)
+      return { outcome, target, guard, kept: kept.map(fromBytePath) }
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  const isLost = failures.every(
+    (error) => WorkspaceError.is(error, 'NOT_FOUND') || WorkspaceError.is(error, 'CORRUPT'),
+  )
+  if (isLost) closeJournal(source)
+  throw unrecovered(source.path, failures, isLost)
+}
+
+/**
+ * Brings the state before a failed rollback back.
+ * @throws `INTERNAL` when even that fails; the guard is in the details
+ */
+export async function turnBack(
+  source: RollbackSource,
+  journal: RollbackJournal,
+  reason: unknown,
+): Promise<void> {
+  try {
+    await bringTo(source, { ...journal, direction: 'back' }, { keepsLaterEdits: false })
+  } catch (error) {
+    throw new WorkspaceError(
+      'INTERNAL',
+      `The rollback of ${source.path} failed, and so did the return to the state before it. That state is kept as snapshot ${journal.guard.id}; the next snapshot or rollback tries the return again.`,
+      {
+        cause: new AggregateError([reason, error]),
+        details: { path: source.path, guard: journal.guard.id, guardRef: journal.guard.ref },
+      },
+    )
+  }
+}
+
+/** @returns paths that were left as they are */
+async function bringTo(
+  source: RollbackSource,
+  journal: RollbackJournal,
+  { keepsLaterEdits }: { readonly keepsLaterEdits: boolean },
+): Promise<ByteString[]> {
+  const { direction, prefix } = journal
+  const [goalSnapshot, otherSnapshot]: [Snapshot, Snapshot] =
+    direction === 'forward' ? [journal.target, journal.guard] : [journal.guard, journal.target]
+  sweepHalfWritten(source, journal)
+  const goal = await source.open(goalSnapshot)
+  const other = await source.open(otherSnapshot)
+  // What it finds that is of neither state is about to go, so that this capture is a guard of its own.
+  const label = keepsLaterEdits ? 'rollback_recovery' : 'rollback_guard'
+  const now = await source.capture({ label, goal, inView: [goal, other] })
+  const touched = new Set(journal.touched)
+  const merged = direction === 'forward' ? journal.merged : new Map<ByteString, MergedFile>()
+  const isTouched = (path: ByteString): boolean => touched.has(path)
+  const open = (await source.compare(now, goal))
+    .filter(({ path, after }) => touched.has(path) && !(after === null && goal.isLeftOut(path)))
+    .map((delta) => (goal.isUnread(delta.path) ? withModeOnly(delta) : delta))
+  const ours = await findOurs(source, now, other, journal)
+  const deltas: Delta[] = []
+  const kept = new Set<ByteString>()
+  for (const delta of open) {
+    if (await isMade(source, now, delta, merged.get(delta.path))) continue
+    if (keepsLaterEdits && leafOf(delta.before) !== null && !(await ours(delta))) kept.add(delta.path)
+    else deltas.push(delta)
+  }
+  const isEmptyNow = emptinessIn(source.path)
+  const plan = planRollback(deltas, merged, isEmptyNow)
+  await checkPlaces(source.path, plan, now)
+  await applyRollback(source, goal, plan, prefix)
+  const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, other] })
+  const { faults } = await findFaults(source, reached, {
+    goal,
+    guard: now,
+    isInScope: isTouched,
+    kept,
+    merged,
+    isEmptyNow,
+  })
+  if (faults.length > 0) throw unproven(faults)
+  return [...kept].toSorted(compareBytes)
+}
+
+/** Whether a path holds what one of the two states has there, or what the rollback merged: then nobody was at it since. */
+async function findOurs(
+  source: RollbackSource,
+  now: PresentState,
+  other: RollbackState,
+  { merged }: RollbackJournal,
+): Promise<(delta: Delta) => Promise<boolean>> {
+  const unlikeOther = new Set((await source.compare(now, other)).map(({ path }) => path))
+  return async (delta) =>
+    !unlikeOther.has(delta.path) || (await isMade(source, now, delta, merged.get(delta.path)))
+}
+
+async function isMade(
+  source: RollbackSource,
+  now: PresentState,
+  { path, before }: Delta,
+  merged: MergedFile | undefined,
+): Promise<boolean> {
+  const entry = leafOf(before)
+  if (merged === undefined || entry === null || entry.mode !== merged.mode) return false
+  return source.holds(now, { path, entry }, merged.content)
+}
+
+/** The state could not read this file, so that it knows its mode and not its content. */
+function withModeOnly(delta: Delta): Delta {
+  return leafOf(delta.before) === null || leafOf(delta.after) === null
+    ? delta
+    : { ...delta, hasSameContent: true }
+}
+
+export function emptinessIn(root: string): (path: ByteString) => boolean {
+  const resolve = pathResolver(root)
+  return (path) => {
+    try {
+      return readdirSync(resolve(path)).length === 0
+    } catch {
+      return false
+    }
+  }
+}
+
+export function unproven(faults: readonly ByteString[]): WorkspaceError {
+  const paths = faults.map(fromBytePath)
+  return new WorkspaceError(
+    'CONFLICT',
+    `The rollback was undone: afterwards ${listPaths(paths)} did not equal the target. Stop what writes there, then roll back again.`,
+    { details: { paths } },
+  )
+}
+
+function unrecovered(path: string, failures: readonly unknown[], isLost: boolean): WorkspaceError {
+  const first = failures.find((error) => WorkspaceError.is(error))
+  const advice = isLost
+    ? 'What it needs is gone from the state directory, so the directory is taken as it is from now on.'
+    : 'Correct what it names, then try again; until then no snapshot is taken of a directory in between.'
+  const reason = first === undefined ? String(failures[0]) : first.message
+  return new WorkspaceError(
+    isLost ? 'CORRUPT' : (first?.code ?? 'INTERNAL'),
+    `A rollback of ${path} was killed on its way and could not be completed or undone: ${reason} ${advice}`,
+    { cause: new AggregateError(failures), details: { path, ...first?.details } },
+  )
+}

@@ -1,0 +1,113 @@
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { compareBytes, fromBytePath, parentOf } from '../git/byte-path.ts'
+import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { applyRollback } from './apply-rollback.ts'
+import { checkPlaces } from './check-places.ts'
+import { emptinessIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
+import { describeSteps, pathsOf } from './describe-steps.ts'
+import { findFaults } from './find-faults.ts'
+import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
+import { planRollback } from './plan-rollback.ts'
+import { closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
+import { scopeOf } from './rollback-scope.ts'
+import type { Delta, RollbackSource, RollbackState } from './rollback-source.ts'
+
+/**
+ * Under the workspace's lock: end what a killed rollback began, capture (the guard), compare with what the caller
+ * expects, look at every place that would be touched, write down what is about to happen, apply the difference only,
+ * capture again and compare. Up to the first write nothing is touched; a failure after it brings the guard's state back.
+ */
+export async function rollbackDirectory(
+  source: RollbackSource,
+  target: Snapshot,
+  options: RollbackOptions,
+): Promise<RollbackResult> {
+  const { dryRun = false, expected, onForeignEdits = 'refuse', signal } = options
+  const goal = await source.open(target, signal)
+  const believed = expected === undefined ? null : await source.open(expected, signal)
+  const isNamed = scopeOf(options.paths)
+  const recovery = await recoverRollback(source)
+
+  const inView = believed === null ? [goal] : [goal, believed]
+  const guard = await source.capture({
+    label: dryRun ? 'rollback_preview' : 'rollback_guard',
+    goal,
+    inView,
+    signal,
+  })
+  const deltas = inScope(await source.compare(guard, goal, signal), goal, isNamed)
+  const settled =
+    believed === null
+      ? noForeignEdits
+      : await settleForeignEdits(source, { believed, guard, goal }, deltas, onForeignEdits, signal)
+  const { kept, merged } = settled
+  const isEmptyNow = emptinessIn(source.path)
+  const plan = planRollback(
+    deltas.filter(({ path }) => !kept.has(path)),
+    merged,
+    isEmptyNow,
+  )
+  await checkPlaces(source.path, plan, guard)
+  const steps = await describeSteps(source, deltas, plan, settled, signal)
+  signal?.throwIfAborted()
+
+  const result = {
+    dryRun,
+    targetRef: target.ref,
+    restored: plan.restored.map(fromBytePath),
+    deleted: plan.deleted.map(fromBytePath),
+    kept: list(kept),
+    merged: list(merged.keys()),
+    steps,
+    recovery,
+  }
+  if (dryRun) return { ...result, appeared: [], guard: null, verified: false }
+  const journal = makeJournal(target, guard.snapshot, plan, merged, false)
+  writeJournal(source, journal)
+  let appeared: readonly ByteString[]
+  try {
+    await applyRollback(source, goal, plan, journal.prefix, signal)
+    const touched = pathsOf(plan)
+    const reached = await source.capture({
+      label: 'rollback_check',
+      goal,
+      inView: [goal, guard],
+      touched,
+    })
+    const named = new Set(deltas.map(({ path }) => path))
+    const isInScope = (path: ByteString): boolean => isNamed(path) || named.has(path)
+    const findings = await findFaults(source, reached, { goal, guard, isInScope, kept, merged, isEmptyNow })
+    if (findings.faults.length > 0) throw unproven(findings.faults)
+    appeared = findings.appeared
+  } catch (error) {
+    writeJournal(source, { ...journal, direction: 'back' })
+    await turnBack(source, journal, error)
+    closeJournal(source)
+    throw error
+  }
+  closeJournal(source)
+  return { ...result, appeared: list(appeared), guard: guard.snapshot, verified: true }
+}
+
+/** What the caller named, as far as the target says something about it; with the directories that this needs. */
+function inScope(
+  deltas: readonly Delta[],
+  goal: RollbackState,
+  isNamed: (path: ByteString) => boolean,
+): Delta[] {
+  const needed = new Set<ByteString>()
+  for (const { path, after } of deltas) {
+    if (after === null || !isNamed(path)) continue
+    for (let parent = parentOf(path); parent !== '' && !needed.has(parent); parent = parentOf(parent))
+      needed.add(parent)
+  }
+  return deltas.filter(({ path, before, after }) => {
+    if (goal.isUnread(path) || (after === null && goal.isLeftOut(path))) return false
+    return isNamed(path) || (before === null && after?.type === 'directory' && needed.has(path))
+  })
+}
+
+function list(paths: Iterable<ByteString>): string[] {
+  return [...paths].toSorted(compareBytes).map(fromBytePath)
+}

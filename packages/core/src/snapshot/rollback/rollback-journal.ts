@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createDirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { parentOf, toBytePath } from '../git/byte-path.ts'
+import { replaceFile } from '../hash/replace-file.ts'
+import type { Snapshot } from '../snapshot.ts'
+import type { MergedFile } from './merge-foreign-edits.ts'
+import type { RollbackPlan } from './plan-rollback.ts'
+import type { RollbackSource } from './rollback-source.ts'
+
+/** What a rollback is about to do, written down before its first step, for the case that this process is killed. */
+export interface RollbackJournal {
+  readonly target: Snapshot
+  readonly guard: Snapshot
+  readonly direction: 'forward' | 'back'
+  /** What the names of half-written files begin with: random, so that nothing else has such a name. */
+  readonly prefix: string
+  /** Where they are, and which directories may have been opened for writing. */
+  readonly parents: readonly ByteString[]
+  /** Nothing else is touched, whichever way it ends. */
+  readonly touched: readonly ByteString[]
+  readonly merged: ReadonlyMap<ByteString, MergedFile>
+  /** Whether HEAD, the branch, the index and the stash are part of it. */
+  readonly restoresGit: boolean
+}
+
+type Place = Pick<RollbackSource, 'path' | 'journalDirectory'>
+
+export function makeJournal(
+  target: Snapshot,
+  guard: Snapshot,
+  plan: RollbackPlan,
+  merged: ReadonlyMap<ByteString, MergedFile>,
+  restoresGit: boolean,
+): RollbackJournal {
+  const paths = [
+    ...plan.removals.map(({ path }) => path),
+    ...plan.directories.map(({ path }) => path),
+    ...plan.writes.map(({ path }) => path),
+  ]
+  const parents = [...new Set(paths.map(parentOf))]
+  const touched = [...new Set([...paths, ...plan.modeChanges.map(({ path }) => path), ...parents])]
+  const prefix = `.ws-rollback-${randomBytes(8).toString('hex')}-`
+  return { target, guard, direction: 'forward', prefix, parents, touched, merged, restoresGit }
+}
+
+/** Whole or not at all, as far as a process can die; replaces the one before. */
+export function writeJournal(place: Place, journal: RollbackJournal): void {
+  mkdirSync(mergedDirectory(place), { recursive: true, mode: 0o700 })
+  const merged: [ByteString, number, string][] = []
+  for (const [index, [path, { mode, content }]] of [...journal.merged].entries()) {
+    const name = `${index}`
+    writeFileSync(join(mergedDirectory(place), name), content, { mode: 0o600 })
+    merged.push([path, mode, name])
+  }
+  replaceFile(journalPath(place), Buffer.from(JSON.stringify({ format: FORMAT, ...journal, merged })))
+}
+
+/** @returns `null` when no rollback was interrupted */
+export function readJournal(place: Place): RollbackJournal | null {
+  let text: string
+  try {
+    text = readFileSync(journalPath(place), 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
+  }
+  try {
+    const stored = JSON.parse(text) as Omit<RollbackJournal, 'merged'> & {
+      format: number
+      merged: [ByteString, number, string][]
+    }
+    if (stored.format !== FORMAT || !/^\.ws-rollback-[0-9a-f]{16}-$/.test(stored.prefix)) return null
+    const merged = stored.merged.map(([path, mode, name]): [ByteString, MergedFile] => [
+      path,
+      { mode, content: readFileSync(join(mergedDirectory(place), name.replace(/\D/g, ''))) },
+    ])
+    return { ...stored, merged: new Map(merged) }
+  } catch {
+    // Only a power failure damages it. A snapshot of the state before is still there.
+    return null
+  }
+}
+
+export function closeJournal(place: Place): void {
+  rmSync(journalPath(place), { force: true })
+  rmSync(mergedDirectory(place), { recursive: true, force: true })
+}
+
+/** Removes the files that were being written. */
+export function sweepHalfWritten(place: Place, { prefix, parents }: RollbackJournal): void {
+  const cursor = createDirectoryCursor(toBytePath(place.path))
+  try {
+    for (const parent of parents) {
+      try {
+        const handle = cursor.open(parent)
+        for (const name of readdirSync(toFilePath(handle.base), { encoding: 'latin1' }))
+          if (name.startsWith(prefix)) unlinkSync(childPath(handle, name))
+      } catch (error) {
+        if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errnoOf(error) ?? '')) throw error
+      }
+    }
+  } finally {
+    cursor.close()
+  }
+}
+
+const FORMAT = 1
+
+function journalPath(place: Place): string {
+  return join(place.journalDirectory, 'rollback')
+}
+
+function mergedDirectory(place: Place): string {
+  return join(place.journalDirectory, 'rollback-merged')
+}

@@ -1,0 +1,115 @@
+import type { BigIntStats } from 'node:fs'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { Snapshot } from '../snapshot.ts'
+
+/** A file or link of a captured state. */
+export interface LeafEntry {
+  readonly type: 'file' | 'symlink'
+  /** Permission bits. */
+  readonly mode: number
+  /** Bytes of the content or of the link's text; `null` when the backend has to be asked (see {@link RollbackSource.sizesOf}). */
+  readonly size: number | null
+  /** The backend's own handle on the content. */
+  readonly content: unknown
+  /** Seconds since 1970 that a written file gets as its modification time; `null` where the backend keeps none. */
+  readonly modifiedAt: number | null
+  /** Equal for the names of one hard-linked file; `null` for a file of its own. */
+  readonly hardLinkGroup: string | null
+}
+
+/** A directory of a captured state, whatever is in it. */
+export interface DirectoryEntry {
+  readonly type: 'directory'
+  /** Permission bits; `null` where they were not captured, and are left as they are. */
+  readonly mode: number | null
+  /** Nothing in it was captured. */
+  readonly isEmpty: boolean
+}
+
+export type StateEntry = LeafEntry | DirectoryEntry
+
+/** One path that differs in type, permissions or content; also a directory that became empty, or is no longer. */
+export interface Delta {
+  readonly path: ByteString
+  readonly before: StateEntry | null
+  readonly after: StateEntry | null
+  /** Both are files, or both links, of the same content; or both are directories. */
+  readonly hasSameContent: boolean
+}
+
+export interface RollbackState {
+  /** Equal exactly for equal states. */
+  readonly ref: string
+  /** Whether the state says nothing about a path: then the path's absence from it is no reason to remove anything. */
+  isLeftOut(path: ByteString): boolean
+  /** Whether the content was unreadable, so that what the state holds is from an earlier time. */
+  isUnread(path: ByteString): boolean
+}
+
+/** The directory as it has just been captured. */
+export interface PresentState extends RollbackState {
+  readonly snapshot: Snapshot
+  /**
+   * Whether a file is still, beyond doubt, the one that was captured.
+   * @param isContentAtStake false when only its permissions are about to change
+   */
+  isAsCaptured(file: FoundFile, entry: LeafEntry, isContentAtStake: boolean): boolean | Promise<boolean>
+}
+
+export interface FoundFile {
+  readonly path: ByteString
+  /** For `node:fs`, reached without following a link. */
+  readonly file: string | Buffer
+  readonly stats: BigIntStats
+}
+
+export interface CaptureForRollback {
+  readonly label: string
+  /** Whose rules decide what counts. */
+  readonly goal: RollbackState
+  /** What they captured stays in view. */
+  readonly inView: readonly RollbackState[]
+  /** When only a rollback's own steps lie between this capture and the one before: the paths that they concern. */
+  readonly touched?: ReadonlySet<ByteString> | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * All that a backend gives to a rollback: captured states, what differs between them, and content. What is done with
+ * them is the same for every backend. Used under the workspace's lock only.
+ */
+export interface RollbackSource {
+  /** Real path of the workspace. */
+  readonly path: string
+  /** A private directory for the journal and for what is merged. */
+  readonly journalDirectory: string
+  /** @throws `INVALID_INPUT` for a snapshot of another workspace or backend, `NOT_FOUND` when its data is gone */
+  open(snapshot: Snapshot, signal?: AbortSignal): Promise<RollbackState>
+  capture(request: CaptureForRollback): Promise<PresentState>
+  /** Every path that differs, sorted by bytes; directories too. */
+  compare(from: RollbackState, to: RollbackState, signal?: AbortSignal): Promise<readonly Delta[]>
+  /** Passes the contents on, one after the other, in the given order. @throws `CORRUPT` naming the path */
+  read(
+    state: RollbackState,
+    leaves: readonly PlacedLeaf[],
+    receive: (index: number, content: AsyncIterable<Uint8Array>) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void>
+  /** Bytes of each. @throws `CORRUPT` when a content is not there */
+  sizesOf(leaves: readonly PlacedLeaf[], signal?: AbortSignal): Promise<readonly number[]>
+  /** Whether a captured file's content is exactly these bytes. */
+  holds(state: RollbackState, leaf: PlacedLeaf, content: Uint8Array): boolean | Promise<boolean>
+}
+
+export interface PlacedLeaf {
+  readonly path: ByteString
+  readonly entry: LeafEntry
+}
+
+export function leafOf(entry: StateEntry | null): LeafEntry | null {
+  return entry === null || entry.type === 'directory' ? null : entry
+}
+
+export function isEmptyDirectory(entry: StateEntry | null): boolean {
+  return entry?.type === 'directory' && entry.isEmpty
+}

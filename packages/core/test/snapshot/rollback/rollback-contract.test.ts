@@ -1,0 +1,499 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
+import { applyEdit, edit } from '../agreement/apply-edits.ts'
+import { backends, createRollbackFixture, describeTree, type BackendName } from './rollback-fixture.ts'
+
+/** A workspace with something of each kind, and an agent that spoils all of it. */
+function prepare(name: BackendName) {
+  const fixture = createRollbackFixture(name)
+  const { write, path } = fixture
+  write('secret.env', 'KEY=1', 0o600)
+  write('run.sh', '#!/bin/sh\n', 0o755)
+  write('group.txt', 'group', 0o664)
+  write('dir/deep/file.bin', Buffer.from([0, 1, 2, 255, 13, 10]))
+  write('dos.txt', 'a\r\nb\r\n')
+  write('large.bin', Buffer.from(Array.from({ length: 400_000 }, (_, at) => (at * at) % 251)))
+  chmodSync(join(path, 'dir/deep'), 0o750)
+  symlinkSync('a.txt', join(path, 'link'))
+  mkdirSync(join(path, 'empty/inner'), { recursive: true })
+  chmodSync(join(path, 'empty/inner'), 0o700)
+  execFileSync('sh', ['-c', 'printf x > "$(printf \'odd\\377\')"'], { cwd: path })
+  const spoil = () => {
+    write('a.txt', 'spoilt\n')
+    chmodSync(join(path, 'secret.env'), 0o644)
+    rmSync(join(path, 'dir'), { recursive: true })
+    write('dir', 'now a file')
+    unlinkSync(join(path, 'link'))
+    mkdirSync(join(path, 'link'))
+    write('link/inside', 'x')
+    rmSync(join(path, 'empty'), { recursive: true })
+    write('new/deeply/made.txt', 'made')
+    mkdirSync(join(path, 'new-empty'))
+    chmodSync(join(path, 'run.sh'), 0o644)
+    chmodSync(join(path, 'src'), 0o700)
+    write('dos.txt', 'a\nb\n')
+    write('large.bin', 'short')
+    unlinkSync(join(path, 'src/b.txt'))
+    symlinkSync('../a.txt', join(path, 'src/b.txt'))
+    execFileSync('sh', ['-c', 'rm odd*'], { cwd: path })
+  }
+  return { ...fixture, spoil }
+}
+
+describe.each(backends)('a rollback by %s', (name) => {
+  it('brings back content, names, types, modes and empty directories, removes what was made, and proves it (cases 24, 25, 43, 52)', async () => {
+    const { open, path, spoil } = prepare(name)
+    const backend = await open()
+    const original = describeTree(path)
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const after = await backend.capture({ label: 'after', previous: before })
+    const result = await backend.rollback(before, { expected: after })
+    expect(describeTree(path)).toEqual(original)
+    expect(result).toMatchObject({ verified: true, dryRun: false, kept: [], merged: [], appeared: [] })
+    expect(result).toMatchObject({ targetRef: before.ref, recovery: null })
+    expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
+  })
+
+  it('can be undone, and the undo too, any number of times (case 60)', async () => {
+    const { open, path, spoil } = prepare(name)
+    const backend = await open()
+    let target = await backend.capture({ label: 'before' })
+    const states = [describeTree(path)]
+    spoil()
+    states.push(describeTree(path))
+    for (let round = 0; round < 6; round += 1) {
+      const { guard, verified } = await backend.rollback(target)
+      expect(verified).toBe(true)
+      expect(describeTree(path)).toEqual(states[round % 2])
+      target = guard as Snapshot
+    }
+  })
+
+  it('says in a dry run exactly what it will do, with sizes and reasons, and does nothing (case 98)', async () => {
+    const { open, path, spoil } = prepare(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const spoilt = describeTree(path)
+    const dry = await backend.rollback(before, { dryRun: true })
+    expect(describeTree(path)).toEqual(spoilt)
+    const real = await backend.rollback(before)
+    expect({ ...real, dryRun: true, guard: null, verified: false }).toEqual(dry)
+    expect(dry.deleted).toEqual(['dir', 'link/inside', 'new-empty', 'new/deeply/made.txt'])
+    expect(dry.restored).toEqual([
+      'a.txt',
+      'dir/deep/file.bin',
+      'dos.txt',
+      'empty/inner',
+      'large.bin',
+      'link',
+      'odd\udcff',
+      'run.sh',
+      'secret.env',
+      'src',
+      'src/b.txt',
+    ])
+    expect(dry.steps.map(({ path: step }) => step)).toEqual([...dry.restored, ...dry.deleted].toSorted())
+    const step = (wanted: string) => dry.steps.find((each) => each.path === wanted)
+    expect(step('large.bin')).toEqual({
+      path: 'large.bin',
+      action: 'replace',
+      reason: 'content-differs',
+      isForeignEdit: false,
+      before: { type: 'file', mode: 0o644, size: 5 },
+      after: { type: 'file', mode: 0o644, size: 400_000 },
+    })
+    expect(step('new/deeply/made.txt')).toMatchObject({
+      action: 'delete',
+      reason: 'not-in-target',
+      before: { size: 4 },
+      after: null,
+    })
+    expect(step('odd\udcff')).toMatchObject({ action: 'create', reason: 'missing', before: null })
+    expect(step('run.sh')).toMatchObject({ action: 'change-mode', after: { mode: 0o755 } })
+    expect(step('src/b.txt')).toMatchObject({ reason: 'type-differs', before: { type: 'symlink', size: 8 } })
+  })
+
+  it('leaves unchanged files alone: same inode, same times (case 58)', async () => {
+    const { open, path, spoil } = prepare(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const stamp = () => {
+      const { ino, mtimeNs, ctimeNs } = lstatSync(join(path, 'group.txt'), { bigint: true })
+      return [ino, mtimeNs, ctimeNs]
+    }
+    const untouched = stamp()
+    await backend.rollback(before)
+    expect(stamp()).toEqual(untouched)
+  })
+
+  it('brings back the modes of directories, of deleted ones too, also for a path below them alone (case 25)', async () => {
+    const { open, path, write } = createRollbackFixture(name)
+    write('closed/in/c.txt', 'c')
+    write('closed/in/d.txt', 'd')
+    chmodSync(join(path, 'closed/in'), 0o750)
+    chmodSync(join(path, 'closed'), 0o700)
+    const modes = () => ['closed', 'closed/in', 'src'].map((each) => lstatSync(join(path, each)).mode & 0o777)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    rmSync(join(path, 'closed'), { recursive: true })
+    chmodSync(join(path, 'src'), 0o770)
+    const one = await backend.rollback(before, { paths: ['closed/in/c.txt'] })
+    expect(one).toMatchObject({ restored: ['closed/in/c.txt'], verified: true })
+    expect(modes()).toEqual([0o700, 0o750, 0o770])
+    const all = await backend.rollback(before)
+    expect(all).toMatchObject({ restored: ['closed/in/d.txt', 'src'], verified: true })
+    expect(modes()).toEqual([0o700, 0o750, 0o755])
+  })
+
+  it('restores only the named paths', async () => {
+    const { open, read, write, path } = createRollbackFixture(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'changed')
+    write('src/b.txt', 'changed')
+    write('src/new.txt', 'new')
+    write('srcs', 'new')
+    const result = await backend.rollback(before, { paths: ['./src/'] })
+    expect(result).toMatchObject({ restored: ['src/b.txt'], deleted: ['src/new.txt'], verified: true })
+    expect(read('a.txt')).toBe('changed')
+    expect(existsSync(join(path, 'srcs'))).toBe(true)
+    for (const bad of ['../x', '/etc', 'src/../../x'])
+      await expect(backend.rollback(before, { paths: [bad] })).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+  })
+
+  it('takes named paths literally: what looks like a pattern matches nothing else (case 47)', async () => {
+    const { open, read, write } = createRollbackFixture(name)
+    write('app/i/p', 'of the user')
+    write('x*', 'star')
+    write('xy', 'other')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    for (const file of ['app/i/p', 'x*', 'xy', 'a.txt']) write(file, 'changed')
+    write('app/[id]/p', 'made')
+    const result = await backend.rollback(before, { paths: ['app/[id]/p', 'x*', ':(top)a.txt'] })
+    expect(result).toMatchObject({ restored: ['x*'], deleted: ['app/[id]/p'], verified: true })
+    expect(['app/i/p', 'xy', 'a.txt'].map(read)).toEqual(['changed', 'changed', 'changed'])
+  })
+
+  it('restores the other named paths when one of them is nowhere (case 48)', async () => {
+    const { open, read, write } = createRollbackFixture(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'changed')
+    const result = await backend.rollback(before, { paths: ['never/was', 'a.txt'] })
+    expect(result).toMatchObject({ restored: ['a.txt'], deleted: [], verified: true })
+    expect(read('a.txt')).toBe('one\ntwo\n')
+  })
+
+  it('deletes nothing that could not be captured, in a directory that the agent made either (case 41)', async () => {
+    const { open, path, write } = createRollbackFixture(name)
+    execFileSync('mkfifo', [join(path, 'pipe')])
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    unlinkSync(join(path, 'pipe'))
+    write('pipe', 'a file now')
+    write('made/deep/x.txt', 'made')
+    execFileSync('mkfifo', [join(path, 'made/deep/special')])
+    write('other/deep/y.txt', 'made')
+    const result = await backend.rollback(before)
+    expect(result).toMatchObject({ deleted: ['made/deep/x.txt', 'other/deep/y.txt'], verified: true })
+    expect(readFileSync(join(path, 'pipe'), 'utf8')).toBe('a file now')
+    expect(existsSync(join(path, 'made/deep/special'))).toBe(true)
+    expect(existsSync(join(path, 'other'))).toBe(false)
+  })
+
+  it('never touches what is in a .git of another repository', async () => {
+    const { open, path, write } = createRollbackFixture(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('cloned/.git/HEAD', 'agent')
+    write('zoo.txt', 'made')
+    await backend.rollback(before)
+    expect(readFileSync(join(path, 'cloned/.git/HEAD'), 'utf8')).toBe('agent')
+    expect(existsSync(join(path, 'zoo.txt'))).toBe(false)
+  })
+
+  it('brings any state back from any other, and again', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(edit, { maxLength: 8 }),
+        fc.array(edit, { minLength: 1, maxLength: 8 }),
+        async (first, second) => {
+          const { path, open } = createRollbackFixture(name)
+          for (const step of first) applyEdit(path, step)
+          const backend = await open()
+          const before = await backend.capture({ label: 'before' })
+          const original = describeTree(path)
+          for (const step of second) applyEdit(path, step)
+          const spoilt = describeTree(path)
+          const result = await backend.rollback(before)
+          expect(describeTree(path)).toEqual(original)
+          await backend.rollback(result.guard as Snapshot)
+          expect(describeTree(path)).toEqual(spoilt)
+        },
+      ),
+      { numRuns: name === 'git' ? 15 : 25 },
+    )
+  })
+})
+
+describe.each(backends)('edits that somebody else made before a rollback by %s', (name) => {
+  async function withForeignEdit() {
+    const fixture = createRollbackFixture(name)
+    const backend = await fixture.open()
+    const before = await backend.capture({ label: 'before' })
+    fixture.write('a.txt', 'agent\n')
+    fixture.write('src/b.txt', 'agent\n')
+    const after = await backend.capture({ label: 'after', previous: before })
+    fixture.write('a.txt', 'user\n')
+    fixture.write('user.txt', 'user\n')
+    return { ...fixture, backend, before, after }
+  }
+
+  it('stop it, with their names, and nothing is touched (case 55)', async () => {
+    const { backend, before, after, path } = await withForeignEdit()
+    const state = describeTree(path)
+    const failure = await backend.rollback(before, { expected: after }).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt', 'user.txt'] } })
+    expect(describeTree(path)).toEqual(state)
+  })
+
+  it('stay on request, and are listed', async () => {
+    const { backend, before, after, read } = await withForeignEdit()
+    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'keep' })
+    expect(result).toMatchObject({ kept: ['a.txt', 'user.txt'], restored: ['src/b.txt'], deleted: [] })
+    expect(result.verified).toBe(true)
+    expect([read('a.txt'), read('src/b.txt'), read('user.txt')]).toEqual(['user\n', 'three\n', 'user\n'])
+  })
+
+  it('go on request, are marked in the steps, and are in the guard', async () => {
+    const { backend, before, after, read } = await withForeignEdit()
+    const result = await backend.rollback(before, { expected: after, onForeignEdits: 'overwrite' })
+    expect(result).toMatchObject({ restored: ['a.txt', 'src/b.txt'], deleted: ['user.txt'], kept: [] })
+    expect(result.steps.map(({ isForeignEdit }) => isForeignEdit)).toEqual([true, false, true])
+    await backend.rollback(result.guard as Snapshot)
+    expect([read('a.txt'), read('user.txt')]).toEqual(['user\n', 'user\n'])
+  })
+
+  const lines = Array.from({ length: 12 }, (_, at) => `line ${at}`)
+  const text = (changes: Record<number, string>, end = '\n'): string =>
+    lines.map((line, at) => (changes[at] ?? line) + end).join('')
+
+  it('are merged on request: the agent’s lines go, theirs stay, byte for byte and with the mode that either changed', async () => {
+    const { open, write, read, path } = createRollbackFixture(name)
+    write('code.txt', text({}))
+    write('dos.txt', text({}, '\r\n'))
+    write('latin.txt', Buffer.from(text({ 3: 'caf\u00e9' }), 'latin1'))
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('code.txt', text({ 1: 'agent' }), 0o755)
+    write('dos.txt', text({ 1: 'agent' }, '\r\n'))
+    write('latin.txt', Buffer.from(text({ 1: 'agent', 3: 'caf\u00e9' }), 'latin1'))
+    write('only-agent.txt', 'agent')
+    const after = await backend.capture({ label: 'after', previous: before })
+    write('code.txt', text({ 1: 'agent', 9: 'user' }), 0o755)
+    write('dos.txt', text({ 1: 'agent', 9: 'user' }, '\r\n'))
+    write('latin.txt', Buffer.from(text({ 1: 'agent', 3: 'caf\u00e9', 9: 'user' }), 'latin1'))
+    write('user.txt', 'user\n')
+    const spoilt = describeTree(path)
+    const options = { expected: after, onForeignEdits: 'merge' } as const
+    const dry = await backend.rollback(before, { ...options, dryRun: true })
+    expect(describeTree(path)).toEqual(spoilt)
+    const result = await backend.rollback(before, options)
+    expect(result).toMatchObject({
+      merged: ['code.txt', 'dos.txt', 'latin.txt'],
+      kept: ['user.txt'],
+      deleted: ['only-agent.txt'],
+      verified: true,
+    })
+    expect(dry.steps).toEqual(result.steps)
+    expect(result.steps[0]).toMatchObject({ action: 'merge', isForeignEdit: true, after: { mode: 0o644 } })
+    expect(read('code.txt')).toBe(text({ 9: 'user' }))
+    expect(lstatSync(join(path, 'code.txt')).mode & 0o777).toBe(0o644)
+    expect(read('dos.txt')).toBe(text({ 9: 'user' }, '\r\n'))
+    expect(read('latin.txt')).toBe(text({ 3: 'caf\u00e9', 9: 'user' }))
+    await backend.rollback(result.guard as Snapshot)
+    expect(describeTree(path)).toEqual(spoilt)
+  })
+
+  it('that cannot be merged stop it with their names and reasons, and nothing is touched: same lines, binary, deleted', async () => {
+    const { open, write, path } = createRollbackFixture(name)
+    write('same.txt', text({}))
+    write('fine.txt', text({}))
+    write('picture.bin', Buffer.from([0, 1, 2, 3]))
+    write('gone.txt', 'here\n')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('same.txt', text({ 4: 'agent' }))
+    write('fine.txt', text({ 4: 'agent' }))
+    write('picture.bin', Buffer.from([0, 1, 2, 4]))
+    write('gone.txt', 'agent\n')
+    const after = await backend.capture({ label: 'after', previous: before })
+    write('same.txt', text({ 4: 'user' }))
+    write('fine.txt', text({ 4: 'agent', 11: 'user' }))
+    write('picture.bin', Buffer.from([0, 1, 2, 5]))
+    unlinkSync(join(path, 'gone.txt'))
+    const spoilt = describeTree(path)
+    const failure = await backend
+      .rollback(before, { expected: after, onForeignEdits: 'merge' })
+      .catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      code: 'CONFLICT',
+      details: {
+        paths: ['gone.txt', 'picture.bin', 'same.txt'],
+        reasons: ['changed in kind on one side', 'binary', 'both changed the same lines'],
+      },
+    })
+    expect(describeTree(path)).toEqual(spoilt)
+  })
+})
+
+describe.each(backends)('what is in the way of a rollback by %s', (name) => {
+  it('is never written through: a directory that became a link to another place (case 50)', async () => {
+    const { open, path, outside, write, read } = createRollbackFixture(name)
+    write('src/c.txt', 'c\n')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    for (const file of ['b.txt', 'c.txt', 'd.txt']) writeFileSync(join(outside, file), 'victim')
+    const victims = describeTree(outside)
+    rmSync(join(path, 'src'), { recursive: true })
+    symlinkSync(outside, join(path, 'src'))
+    const result = await backend.rollback(before)
+    expect(result).toMatchObject({ restored: ['src/b.txt', 'src/c.txt'], deleted: ['src'], verified: true })
+    expect(lstatSync(join(path, 'src')).isDirectory()).toBe(true)
+    expect(read('src/b.txt')).toBe('three\n')
+    expect(describeTree(outside)).toEqual(victims)
+    await backend.rollback(result.guard as Snapshot)
+    expect(lstatSync(join(path, 'src')).isSymbolicLink()).toBe(true)
+    expect(describeTree(outside)).toEqual(victims)
+  })
+
+  it.each([
+    [
+      'a repository',
+      (path: string) => {
+        unlinkSync(join(path, 'a.txt'))
+        mkdirSync(join(path, 'a.txt/.git'), { recursive: true })
+      },
+      'a.txt/.git',
+    ],
+    [
+      'a pipe',
+      (path: string) => {
+        unlinkSync(join(path, 'a.txt'))
+        execFileSync('mkfifo', [join(path, 'a.txt')])
+      },
+      'a.txt',
+    ],
+    [
+      'a pipe above',
+      (path: string) => {
+        rmSync(join(path, 'src'), { recursive: true })
+        execFileSync('mkfifo', [join(path, 'src')])
+      },
+      'src',
+    ],
+  ])('stops it before anything is touched: %s (case 53)', async (_kind, obstruct, named) => {
+    const { open, path, write } = createRollbackFixture(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('zoo.txt', 'made')
+    obstruct(path)
+    const state = describeTree(path)
+    for (const dryRun of [true, false]) {
+      await expect(backend.rollback(before, { dryRun })).rejects.toMatchObject({
+        code: 'CONFLICT',
+        details: { paths: [named] },
+      })
+    }
+    expect(describeTree(path)).toEqual(state)
+  })
+})
+
+describe.each(backends)('a rollback by %s that fails on the way', (name) => {
+  it('brings the state before it back when it is aborted (case 56)', async () => {
+    const { open, path, spoil } = prepare(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    spoil()
+    const state = describeTree(path)
+    const controller = new AbortController()
+    let asked = 0
+    const { signal } = controller
+    // The signal is looked at before each file that is written; it fires at the third.
+    const counting = new Proxy(signal, {
+      get(target, property) {
+        if (property === 'throwIfAborted' && existsSync(join(path, 'dir/deep'))) {
+          asked += 1
+          if (asked === 3) controller.abort(new Error('enough'))
+        }
+        const value: unknown = Reflect.get(target, property, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    await expect(backend.rollback(before, { signal: counting })).rejects.toThrow('enough')
+    expect(asked).toBeGreaterThanOrEqual(3)
+    expect(describeTree(path)).toEqual(state)
+    expect((await backend.capture({ label: 'x' })).metadata.recovery).toBeUndefined()
+  })
+
+  it('does not trust what it wrote: a file that somebody writes to meanwhile undoes the rollback (case 57)', async () => {
+    const { open, path, stateDirectory, write } = createRollbackFixture(name)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'agent')
+    write('new.txt', 'agent')
+    unlinkSync(join(path, 'src/b.txt'))
+    const state = describeTree(path)
+    const script = fileURLToPath(new URL('meddled-rollback.ts', import.meta.url))
+    const parameters = [name, path, stateDirectory, JSON.stringify(before)]
+    const child = spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters], {
+      encoding: 'utf8',
+    })
+    expect(child.stderr).toBe('')
+    expect(JSON.parse(child.stdout)).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+    expect(describeTree(path)).toEqual(state)
+    expect((await backend.rollback(before)).verified).toBe(true)
+  })
+
+  it('keeps what somebody edits between a kill and the next call, and says so', async () => {
+    const { open, path, stateDirectory, write, read } = createRollbackFixture(name)
+    for (let number = 0; number < 9; number += 1) write(`many/${number}`, `${number}\n`)
+    const backend = await open()
+    const original = describeTree(path)
+    const before = await backend.capture({ label: 'before' })
+    for (let number = 0; number < 9; number += 1) write(`many/${number}`, 'agent')
+    const script = fileURLToPath(new URL('meddled-rollback.ts', import.meta.url))
+    const parameters = [name, path, stateDirectory, JSON.stringify(before), 'kill']
+    const child = spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters])
+    expect(child.signal).toBe('SIGKILL')
+    expect(readdirSync(join(path, 'many')).some((each) => each.startsWith('.ws-rollback-'))).toBe(true)
+    write('many/8', 'somebody else')
+    const { recovery } = (await backend.capture({ label: 'after the crash' })).metadata
+    expect(recovery).toMatchObject({ outcome: 'forward', kept: ['many/8'] })
+    expect(read('many/8')).toBe('somebody else')
+    write('many/8', '8\n')
+    expect(describeTree(path)).toEqual(original)
+    await backend.rollback(recovery?.guard as Snapshot)
+    expect(read('many/0')).toBe('agent')
+  })
+})
