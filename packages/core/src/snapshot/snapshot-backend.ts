@@ -111,8 +111,8 @@ export interface RollbackStep {
 
 export interface RollbackSide {
   readonly type: EntryType
-  /** Permission bits; `null` for a directory whose were not captured. */
-  readonly mode: number | null
+  /** Permission bits. */
+  readonly mode: number
   /** Bytes of the content, or of a link's text; 0 for a directory. */
   readonly size: number
 }

@@ -114,12 +114,12 @@ function directoryIn(sidecar: Sidecar, path: BytePath): StateEntry {
 }
 
 /** Directories that a git tree has no place for: those without captured content, and those that hold only such ones. */
-function untracked({ directories }: Sidecar): Map<BytePath, StateEntry> {
+function untracked(sidecar: Sidecar): Map<BytePath, StateEntry> {
   const found = new Map<BytePath, StateEntry>()
-  for (const [path, mode] of directories) {
+  for (const [path, mode] of sidecar.directories) {
     found.set(path, { type: 'directory', mode, isEmpty: true })
     for (let above = parentOf(path); above !== '' && !found.has(above); above = parentOf(above))
-      found.set(above, { type: 'directory', mode: null, isEmpty: false })
+      found.set(above, directoryIn(sidecar, above))
   }
   return found
 }
@@ -152,5 +152,5 @@ async function membership(
 
 function isSame(left: StateEntry, right: StateEntry): boolean {
   if (left.type === 'directory' && right.type === 'directory' && left.isEmpty !== right.isEmpty) return false
-  return left.mode === right.mode || left.mode === null || right.mode === null
+  return left.mode === right.mode
 }

@@ -36,10 +36,13 @@ export async function storeState(capture: Capture, contents: Contents): Promise<
   const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture.listing, contents)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
-  for (const path of ids.keys()) {
+  const noteMode = (path: BytePath): void => {
     const mode = (capture.listing.directories.get(path)?.mode ?? USUAL_DIRECTORY_MODE) & 0o7777
     if (path !== '' && mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
   }
+  for (const path of ids.keys()) noteMode(path)
+  for (const leaf of leafDirectories.keys())
+    for (let above = parentOf(leaf); above !== '' && !ids.has(above); above = parentOf(above)) noteMode(above)
   const { unread } = contents
   const sidecar = writeSidecar(own, {
     modes: fileModes,

@@ -49,7 +49,7 @@ export async function applyRollback(
     await phase((access) => writeFiles(source, access, { goal, plan, prefix }, signal))
     await phase((access) => changeFileModes(access, plan))
   } finally {
-    for (const { path, mode } of plan.directories) if (mode !== null) modes.set(path, mode)
+    for (const { path, mode } of plan.directories) modes.set(path, mode)
     await phase(({ cursor }) => setDirectoryModes(cursor, modes))
   }
 }

@@ -1,6 +1,5 @@
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
-import { hasSameMode } from './plan-rollback.ts'
 import {
   leafOf,
   type Delta,
@@ -83,7 +82,7 @@ async function isFault(
       !(await source.holds(reached, { path, entry }, mergedFile.content))
     )
   }
-  if (before?.type === 'directory' && after?.type === 'directory') return !hasSameMode(before, after)
+  if (before?.type === 'directory' && after?.type === 'directory') return before.mode !== after.mode
   // A directory that holds something uncaptured, or something kept, stays.
   return after !== null || before?.type !== 'directory' || isEmptyNow(path)
 }

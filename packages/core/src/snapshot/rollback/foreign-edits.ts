@@ -4,7 +4,6 @@ import { compareBytes, fromBytePath } from '../git/byte-path.ts'
 import type { RollbackOptions } from '../snapshot-backend.ts'
 import { listPaths } from './list-paths.ts'
 import { mergeForeignEdits, type MergedEdits, type ThreeStates } from './merge-foreign-edits.ts'
-import { hasSameMode } from './plan-rollback.ts'
 import type { Delta, RollbackSource } from './rollback-source.ts'
 
 export interface SettledEdits extends MergedEdits {
@@ -40,7 +39,7 @@ export async function settleForeignEdits(
 
 /** A directory that is the same but for what is in it: that has paths of its own. */
 function isMerelyFilled({ before, after }: Delta): boolean {
-  return before?.type === 'directory' && after?.type === 'directory' && hasSameMode(before, after)
+  return before?.type === 'directory' && after?.type === 'directory' && before.mode === after.mode
 }
 
 function refusal(foreign: ReadonlySet<ByteString>): WorkspaceError {

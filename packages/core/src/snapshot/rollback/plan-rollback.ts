@@ -15,7 +15,7 @@ export interface RollbackPlan {
   /** What goes, whether or not something takes its place; sorted. Directories only as far as nothing is left in them. */
   readonly removals: readonly Removal[]
   /** Directories that are to be there, with their modes; sorted. */
-  readonly directories: readonly { readonly path: ByteString; readonly mode: number | null }[]
+  readonly directories: readonly { readonly path: ByteString; readonly mode: number }[]
   readonly writes: readonly Write[]
   readonly modeChanges: readonly {
     readonly path: ByteString
@@ -83,7 +83,7 @@ function planDirectory(
   after: DirectoryEntry,
 ): void {
   const isThere = before?.type === 'directory'
-  if (isThere && hasSameMode(before, after)) return
+  if (isThere && before.mode === after.mode) return
   plan.directories.push({ path, mode: after.mode })
   // One that is made for what is in it is not listed; that is.
   const isListed = isThere || isEmptyDirectory(after)
@@ -106,10 +106,6 @@ function planLeaf(
   } else if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
   else plan.writes.push({ path, entry: after, before: old, merged: null })
   plan.restored.push(path)
-}
-
-export function hasSameMode(left: StateEntry, right: StateEntry): boolean {
-  return left.mode === right.mode || left.mode === null || right.mode === null
 }
 
 /** States are made by this library, but they are read from files. */

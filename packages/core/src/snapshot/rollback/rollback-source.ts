@@ -20,8 +20,8 @@ export interface LeafEntry {
 /** A directory of a captured state, whatever is in it. */
 export interface DirectoryEntry {
   readonly type: 'directory'
-  /** Permission bits; `null` where they were not captured, and are left as they are. */
-  readonly mode: number | null
+  /** Permission bits. */
+  readonly mode: number
   /** Nothing in it was captured. */
   readonly isEmpty: boolean
 }
