@@ -100,3 +100,30 @@ export async function rejectionOf(call: () => Promise<unknown>, what: string): P
   }
   return assert.fail(`${what}: should have been refused, but gave ${String(outcome)}`)
 }
+
+export async function inParallel<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const rest = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const next = await rest.next()
+      if (next.done === true) return
+      await work(next.value)
+    }
+  }
+  await Promise.all(Array.from({ length: 16 }, run))
+}
+
+const STUCK_AFTER_MS = 10_000
+
+/** Only a store that breaks the contract ever waits for this timer. */
+export async function orStuck<T>(call: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const stuck = new Promise<never>((_, reject) => {
+    const error = new Error(`the call did not end within ${STUCK_AFTER_MS} ms`)
+    timer = setTimeout(reject, STUCK_AFTER_MS, error)
+  })
+  return Promise.race([call, stuck]).finally(() => clearTimeout(timer))
+}

@@ -1,10 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import type { ObjectStore, StoreCapabilities } from '@ws/core'
-import { objectStoreChecks } from './object-store-checks.ts'
+import { inParallel } from './check-bodies.ts'
+import { fixtureChecks, objectStoreChecks } from './object-store-checks.ts'
 import { createCheckContext, meetsNeed, type StoreCheck } from './store-check.ts'
+import type { StoreFixtures } from './store-fixtures.ts'
 
-export interface RunChecksOptions {
-  /** Which checks to run. @default all of `objectStoreChecks` */
+export interface RunCheckOptions {
+  /** Stores in trouble, for the checks that look at one. @default none */
+  readonly fixtures?: StoreFixtures | undefined
+  /** Strings that no error may repeat, such as keys and tokens. @default none */
+  readonly secrets?: readonly string[] | undefined
+  /** Leaves behind what a check puts, for a bucket that is thrown away as a whole. @default false */
+  readonly keepObjects?: boolean | undefined
+  /** Told what a check has measured. @default nobody */
+  readonly onMeasured?: ((name: string, value: number) => void) | undefined
+}
+
+export interface RunChecksOptions extends Omit<RunCheckOptions, 'onMeasured' | 'keepObjects'> {
+  /** Which checks to run. @default all of `objectStoreChecks` and `fixtureChecks` */
   readonly checks?: readonly StoreCheck[] | undefined
   /** Told of each result as it comes. @default nobody */
   readonly onResult?: ((result: CheckResult) => void) | undefined
@@ -14,11 +27,16 @@ export interface RunChecksOptions {
 
 export interface CheckResult {
   readonly name: string
-  /** `skipped`: the store does not claim what the check needs. */
-  readonly status: 'passed' | 'failed' | 'skipped'
+  /**
+   * `skipped`: the store does not claim what the check needs. `not-shown`: the fixture that the check looks at was not
+   * given, so nothing is known.
+   */
+  readonly status: 'passed' | 'failed' | 'skipped' | 'not-shown'
   /** Why a check failed. */
   readonly error?: unknown
   readonly durationMs: number
+  /** What the check measured, by name with the unit in it. */
+  readonly measured: Readonly<Record<string, number>>
 }
 
 export interface CheckReport {
@@ -28,6 +46,7 @@ export interface CheckReport {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  readonly notShown: number
 }
 
 /**
@@ -39,12 +58,12 @@ export async function runChecks(
   openStore: () => ObjectStore | Promise<ObjectStore>,
   options: RunChecksOptions = {},
 ): Promise<CheckReport> {
-  const { checks = objectStoreChecks, onResult, signal } = options
+  const { checks = [...objectStoreChecks, ...fixtureChecks], onResult, signal } = options
   const { name: store, capabilities } = await openStore()
   const results: CheckResult[] = []
   for (const check of checks) {
     signal?.throwIfAborted()
-    const result = await resultOf(check, openStore)
+    const result = await resultOf(check, openStore, options)
     results.push(result)
     onResult?.(result)
   }
@@ -57,20 +76,39 @@ export async function runChecks(
     passed: count('passed'),
     failed: count('failed'),
     skipped: count('skipped'),
+    notShown: count('not-shown'),
   }
 }
 
-/** Runs one check on a store, below a new throwaway prefix that is emptied afterwards. Rejects when the check fails. */
-export async function runCheck(check: StoreCheck, store: ObjectStore): Promise<void> {
+/**
+ * Runs one check on a store, below a new throwaway prefix that is emptied afterwards, also when the check fails.
+ * Rejects when it fails, and when the fixture that it looks at is not given.
+ */
+export async function runCheck(
+  check: StoreCheck,
+  store: ObjectStore,
+  options: RunCheckOptions = {},
+): Promise<void> {
+  const { fixtures = {}, secrets, keepObjects = false, onMeasured: measured } = options
+  const open = check.fixture === undefined ? () => store : fixtures[check.fixture]
+  if (open === undefined)
+    throw new Error(`The check needs the fixture ${check.fixture}, which was not given.`)
+  const troubled = await open()
   const prefix = `ws-conformance-${randomUUID()}/`
   let failure: { readonly error: unknown } | null = null
   try {
-    await check.run(createCheckContext(store, prefix))
+    await check.run(
+      createCheckContext(store, prefix, {
+        troubled,
+        ...(secrets === undefined ? {} : { secrets }),
+        ...(measured === undefined ? {} : { measured }),
+      }),
+    )
   } catch (error) {
     failure = { error }
   }
   try {
-    for await (const { key } of store.list(prefix)) await store.delete(key)
+    if (!keepObjects) await inParallel(store.list(prefix), ({ key }) => store.delete(key))
   } catch (error) {
     failure ??= { error }
   }
@@ -80,16 +118,21 @@ export async function runCheck(check: StoreCheck, store: ObjectStore): Promise<v
 async function resultOf(
   check: StoreCheck,
   openStore: () => ObjectStore | Promise<ObjectStore>,
+  { fixtures = {}, secrets }: RunChecksOptions,
 ): Promise<CheckResult> {
-  const { name } = check
+  const { name, needs, fixture } = check
+  const measured: Record<string, number> = {}
   const startedAt = performance.now()
   const durationMs = (): number => performance.now() - startedAt
   try {
     const store = await openStore()
-    if (!meetsNeed(store.capabilities, check.needs)) return { name, status: 'skipped', durationMs: 0 }
-    await runCheck(check, store)
-    return { name, status: 'passed', durationMs: durationMs() }
+    if (!meetsNeed(store.capabilities, needs)) return { name, status: 'skipped', durationMs: 0, measured }
+    if (fixture !== undefined && fixtures[fixture] === undefined)
+      return { name, status: 'not-shown', durationMs: 0, measured }
+    const onMeasured = (fact: string, value: number): void => void (measured[fact] = value)
+    await runCheck(check, store, { fixtures, secrets, onMeasured })
+    return { name, status: 'passed', durationMs: durationMs(), measured }
   } catch (error) {
-    return { name, status: 'failed', error, durationMs: durationMs() }
+    return { name, status: 'failed', error, durationMs: durationMs(), measured }
   }
 }

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { MAX_KEY_BYTES, type ObjectStore, type StoreCapabilities } from '@ws/core'
+import type { FixtureName } from './store-fixtures.ts'
 
 /** One clause of the `ObjectStore` contract as something that can be run. It needs no test runner. */
 export interface StoreCheck {
@@ -7,6 +8,8 @@ export interface StoreCheck {
   readonly name: string
   /** The claim without which the clause does not apply. @default none: it applies to every store */
   readonly needs?: StoreNeed
+  /** The store in trouble that the check looks at. @default none */
+  readonly fixture?: FixtureName
   /** Rejects (with an `AssertionError` of `node:assert`, or the store's own error) when the store breaks the clause. */
   readonly run: (context: CheckContext) => Promise<void>
 }
@@ -23,6 +26,12 @@ export type StoreNeed =
 
 export interface CheckContext {
   readonly store: ObjectStore
+  /** The store of the check's fixture. A check without one gets the sound store. */
+  readonly troubled: ObjectStore
+  /** Strings that no error may repeat, such as keys and tokens. */
+  readonly secrets: readonly string[]
+  /** Tells what was measured; it goes into the report. */
+  readonly measured: (name: string, value: number) => void
   /** What all keys of this check start with: nobody else's keys do. Ends with `/`. */
   readonly prefix: string
   /** A key below the prefix. */
@@ -33,9 +42,17 @@ export interface CheckContext {
   readonly maxKeySegments: number
 }
 
-export function createCheckContext(store: ObjectStore, prefix: string): CheckContext {
+export function createCheckContext(
+  store: ObjectStore,
+  prefix: string,
+  given: Partial<Pick<CheckContext, 'troubled' | 'secrets' | 'measured'>> = {},
+): CheckContext {
+  const { troubled = store, secrets = [], measured = () => undefined } = given
   return {
     store,
+    troubled,
+    secrets,
+    measured,
     prefix,
     key: (name) => prefix + name,
     maxKeyBytes: store.capabilities.maxKeyBytes ?? MAX_KEY_BYTES,

@@ -1,7 +1,10 @@
-import { WorkspaceError, type ObjectStore } from '@ws/core'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { WorkspaceError, assertObjectKey, type ObjectStore } from '@ws/core'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it } from 'vitest'
-import { checksFor, meetsNeed, objectStoreChecks, runCheck, runChecks } from '../src/index.ts'
+import { checksFor, fixtureChecks, meetsNeed, objectStoreChecks, runCheck, runChecks } from '../src/index.ts'
 import {
   broken,
   claiming,
@@ -232,7 +235,9 @@ const breakages: Readonly<Record<string, () => ObjectStore>> = {
     list: (prefix, options = {}) =>
       store.list(options.startAfter?.endsWith('b/2') === true ? prefix.slice(0, -2) : prefix, options),
   })),
-  'more than 1,100 keys are listed once each, in order': listingOther((infos) => infos.slice(0, 1_000)),
+  'more than 2,500 keys of all shapes are listed once each, in order, also from the middle': listingOther(
+    (infos) => infos.slice(0, 1_000),
+  ),
   'objects that are deleted while they are listed hide no others': broken((store) => ({
     list: async function* (prefix, options) {
       // Pages by position instead of by key.
@@ -473,9 +478,6 @@ const breakages: Readonly<Record<string, () => ObjectStore>> = {
   })),
 
   // Streams
-  'a stream of 64 MiB goes in and out in pieces, read only a little ahead': puttingOther(
-    async (body, options) => [await gather(body), options],
-  ),
   'onProgress reports rising numbers that end at the size': puttingOther((body, options) => [
     body,
     body instanceof Uint8Array ? without(options, 'onProgress') : options,
@@ -505,6 +507,66 @@ const breakages: Readonly<Record<string, () => ObjectStore>> = {
   'signedUrl is there exactly when it is claimed, and makes a URL that expires': broken(() => ({
     signedUrl: async () => new URL('https://example.com/'),
   })),
+
+  // Large bodies
+  'a stream of 200 MiB goes in and out in pieces, read only a little ahead, in bounded memory': puttingOther(
+    async (body, options) => [await gather(body), options],
+  ),
+  'a source that fails after many parts leaves the old object, nothing in lists, and no other error': broken(
+    (store) => ({
+      put: async (key, body, options = {}) => {
+        if (body instanceof Uint8Array || options.size !== undefined || options.signal !== undefined)
+          return store.put(key, body, options)
+        assertObjectKey(key)
+        const { bytes, failure } = await gatherUntilFailure(body)
+        // Leaves the parts that were sent beside the object.
+        if (failure !== null && bytes.length > 5_000_000) await store.put(`${key}.part`, bytes)
+        if (failure !== null) throw failure.error
+        return store.put(key, bytes, options)
+      },
+    }),
+  ),
+  'a put that is aborted after many parts rejects at once, and the old object stays': broken((store) => ({
+    put: async (key, body, options = {}) => {
+      if (body instanceof Uint8Array || options.signal === undefined) return store.put(key, body, options)
+      const source = body
+      let bytes = 0
+      async function* counting(): AsyncGenerator<Uint8Array> {
+        for await (const chunk of source) {
+          bytes += chunk.length
+          yield chunk
+        }
+      }
+      return store.put(key, counting(), options).catch(async (error: unknown) => {
+        // Completes the upload with the parts that it has.
+        if (bytes > 5_000_000) await store.put(key, new Uint8Array(bytes))
+        throw error
+      })
+    },
+  })),
+  'ifAbsent holds for a stream of many parts too, or is refused': ignoringInParts('old', 'ifAbsent'),
+  'ifMatch holds for a stream of many parts too, or is refused': ignoringInParts('old', 'ifMatch'),
+  'of 4 racing ifAbsent streams of many parts no more than one wins, and its bytes are there':
+    ignoringInParts('race', 'ifAbsent'),
+  'of 4 racing ifMatch streams of many parts no more than one wins, and its bytes are there': ignoringInParts(
+    'race',
+    'ifMatch',
+  ),
+  'streams at the same time on one key leave one whole body': broken((store) => {
+    // All writers add to one upload.
+    const uploads = new Map<string, Uint8Array[]>()
+    return {
+      put: async (key, body, options) => {
+        if (body instanceof Uint8Array || tail(key) !== 'a' || options !== undefined)
+          return store.put(key, body, options)
+        assertObjectKey(key)
+        const upload = uploads.get(key) ?? []
+        uploads.set(key, upload)
+        for await (const chunk of body) upload.push(Uint8Array.from(chunk))
+        return store.put(key, Buffer.concat(upload), options)
+      },
+    }
+  }),
 }
 
 /** Mistakes that cannot be made without breaking these clauses as well. */
@@ -537,17 +599,24 @@ const alsoFail: Readonly<Record<string, readonly string[]>> = {
   'puts at the same time on one key leave one whole body': [
     'illegal keys are refused by every method before anything happens',
   ],
+  'streams at the same time on one key leave one whole body': [
+    'puts at the same time on one key leave one whole body',
+  ],
   'signedUrl is there exactly when it is claimed, and makes a URL that expires': [
     'illegal keys are refused by every method before anything happens',
   ],
 }
 
+const largeChecks = Object.keys(breakages).filter((name) =>
+  /many parts|200 MiB|streams at the same/.test(name),
+)
+
 /** Checks that are too slow to run against every broken store. */
 const slow = new Set([
-  'a stream of 64 MiB goes in and out in pieces, read only a little ahead',
   'a body whose signal aborts midway rejects with the reason',
   'a reader never gets a mixture when the object is replaced meanwhile',
-  'more than 1,100 keys are listed once each, in order',
+  'more than 2,500 keys of all shapes are listed once each, in order, also from the middle',
+  ...largeChecks,
 ])
 
 it('knows a mistake for every check, and every mistake belongs to a check', () => {
@@ -563,6 +632,12 @@ describe('each check fails on its mistake and passes on a sound store', () => {
       const breakage = breakages[check.name] ?? memoryStore
       await expect(runCheck(check, breakage())).rejects.toThrow()
     })
+})
+
+it('an error that nobody caught fails a check, and does not end the process', async () => {
+  const program = join(import.meta.dirname, 'stray-error.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@ws/source', program])
+  expect(stdout).toBe('errors came up beside the rejection\n')
 })
 
 describe('no check fails on it that it does not concern', () => {
@@ -583,7 +658,8 @@ it('runs what a store claims, skips the rest, cleans up, and reports', async () 
   const store = claiming({ rangeReads: false, replaceIfMatch: 'checked' })()
   const results: string[] = []
   const report = await runChecks(() => store, { onResult: ({ status }) => results.push(status) })
-  expect(report.results.length).toBe(objectStoreChecks.length)
+  expect(report.results.length).toBe(objectStoreChecks.length + fixtureChecks.length)
+  expect(report.notShown).toBe(fixtureChecks.length)
   expect(report.passed).toBe(results.filter((status) => status === 'passed').length)
   expect(report.skipped).toBe(objectStoreChecks.length - checksFor(store).length)
   expect(report.results.filter(({ status }) => status === 'failed').map(({ name }) => name)).toEqual([
@@ -622,6 +698,18 @@ function keepingArrays(store: ObjectStore): Partial<ObjectStore> {
       return found !== null && bytes !== undefined ? { ...found, body: streamOf(bytes) } : found
     },
   }
+}
+
+/** Knows conditions, but not where an upload in parts is completed. */
+function ignoringInParts(name: string, condition: 'ifAbsent' | 'ifMatch'): () => ObjectStore {
+  return broken((store) => ({
+    put: async (key, body, options = {}) => {
+      if (body instanceof Uint8Array || options[condition] === undefined || tail(key) !== name)
+        return store.put(key, body, options)
+      const bytes = await gather(body)
+      return store.put(key, bytes, bytes.length > 5_000_000 ? without(options, condition) : options)
+    },
+  }))
 }
 
 function lookThenWrite(store: ObjectStore, name: string): Partial<ObjectStore> {

@@ -1,4 +1,4 @@
-import { objectStoreChecks, runCheck } from '@ws/conformance'
+import { objectStoreChecks, runCheck, type StoreCheck } from '@ws/conformance'
 import { afterAll, expect, describe, it } from 'vitest'
 import { azureStore } from '../src/index.ts'
 import { openTestContainer } from './open-test-container.ts'
@@ -19,9 +19,11 @@ describe(`on ${test.service}`, () => {
     })
   })
 
-  for (const check of objectStoreChecks) {
+  // Deleting from a large container takes azurite half a minute, so the check that fills one is the last.
+  const isFilling = (check: StoreCheck): boolean => check.name.includes('2,500 keys')
+  for (const check of objectStoreChecks.toSorted((a, b) => Number(isFilling(a)) - Number(isFilling(b)))) {
     it(check.name, async () => {
-      await runCheck(check, open())
+      await runCheck(check, open(), { keepObjects: isFilling(check) })
     })
   }
 })

@@ -45,6 +45,7 @@ export function memoryStore(): ObjectStore {
       rangeReads: true,
       metadata: true,
       signedUrls: false,
+      volatile: true,
     },
 
     async get(key, options = {}) {

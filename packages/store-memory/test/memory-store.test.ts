@@ -9,6 +9,7 @@ it('claims everything but signed URLs', () => {
     rangeReads: true,
     metadata: true,
     signedUrls: false,
+    volatile: true,
   })
 })
 

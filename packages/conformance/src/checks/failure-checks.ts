@@ -9,6 +9,7 @@ import {
   failingAfter,
   inChunks,
   listKeys,
+  orStuck,
   rejectionOf,
   sampleBytes,
   streamOf,
@@ -188,16 +189,4 @@ async function assertPutRefused(
   if (options.size !== 0)
     await assertRejects(() => store.put(key('old'), again, options), 'INVALID_INPUT', shown)
   await assertObject(store, key('old'), textBytes('old'))
-}
-
-const STUCK_AFTER_MS = 5_000
-
-/** Only a store that breaks the contract ever waits for this timer. */
-async function orStuck<T>(call: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const stuck = new Promise<never>((_, reject) => {
-    const error = new Error(`the call did not end within ${STUCK_AFTER_MS} ms of its abort`)
-    timer = setTimeout(reject, STUCK_AFTER_MS, error)
-  })
-  return Promise.race([call, stuck]).finally(() => clearTimeout(timer))
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { compareKeys } from '@ws/core'
 import type { CheckContext, StoreCheck } from '../store-check.ts'
-import { listKeys, rejectionOf, textBytes } from '../check-bodies.ts'
+import { inParallel, listKeys, rejectionOf, textBytes } from '../check-bodies.ts'
 
 export const listChecks: readonly StoreCheck[] = [
   {
@@ -67,13 +67,21 @@ export const listChecks: readonly StoreCheck[] = [
     },
   },
   {
-    name: 'more than 1,100 keys are listed once each, in order',
+    name: 'more than 2,500 keys of all shapes are listed once each, in order, also from the middle',
     async run({ store, key, prefix }) {
-      const keys = Array.from({ length: 1_103 }, (_, index) => key(`many/${(index * 7_919) % 1_103}`))
+      const shapes = ['many/', 'many/é', 'many/~', 'many-', 'many/😀/', 'many/\uffee/', 'Many/']
+      const keys = Array.from({ length: 2_503 }, (_, index) =>
+        key(`${shapes[index % shapes.length]}${(index * 7_919) % 2_503}`),
+      )
       await inParallel(keys, async (each) => {
         await store.put(each, textBytes('x'))
       })
-      assert.deepEqual(await listKeys(store, prefix), keys.toSorted(compareKeys))
+      const inOrder = keys.toSorted(compareKeys)
+      assert.deepEqual(await listKeys(store, prefix), inOrder)
+      const middle = inOrder[1_400] ?? ''
+      assert.deepEqual(await listKeys(store, prefix, { startAfter: middle }), inOrder.slice(1_401))
+      const within = inOrder.filter((each) => each.startsWith(key('many/')))
+      assert.deepEqual(await listKeys(store, key('many/')), within)
     },
   },
   {
@@ -109,13 +117,4 @@ async function putAll(
   names: readonly string[],
 ): Promise<void> {
   for (const name of names) await store.put(key(name), textBytes(name))
-}
-
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values()
-  await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      for (const item of rest) await work(item)
-    }),
-  )
 }

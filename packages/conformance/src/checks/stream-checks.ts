@@ -1,51 +1,8 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import type { StoreCheck } from '../store-check.ts'
-import {
-  MIB,
-  assertObject,
-  inChunks,
-  readObject,
-  rejectionOf,
-  sampleBytes,
-  textBytes,
-} from '../check-bodies.ts'
-
-/** No more than this may be read from a source ahead of what `onProgress` reports. */
-const MAX_AHEAD_BYTES = 32 * MIB
-/** No chunk of a body may be larger. */
-const MAX_CHUNK_BYTES = 16 * MIB
+import { assertObject, inChunks, readObject, rejectionOf, sampleBytes, textBytes } from '../check-bodies.ts'
 
 export const streamChecks: readonly StoreCheck[] = [
-  {
-    name: 'a stream of 64 MiB goes in and out in pieces, read only a little ahead',
-    async run({ store, key }) {
-      const piece = sampleBytes(MIB)
-      const sent = createHash('sha256')
-      let pulled = 0
-      let reported = 0
-      let ahead = 0
-      async function* source(): AsyncGenerator<Uint8Array> {
-        for (let count = 0; count < 64; count += 1) {
-          piece[0] = count
-          sent.update(piece)
-          pulled += piece.length
-          ahead = Math.max(ahead, pulled - reported)
-          yield Uint8Array.from(piece)
-        }
-      }
-      const info = await store.put(key('large'), source(), { onProgress: (bytes) => (reported = bytes) })
-      assert.equal(info.size, 64 * MIB)
-      assert.ok(ahead <= MAX_AHEAD_BYTES, `the source was read ${ahead} bytes ahead`)
-      const received = createHash('sha256')
-      const found = await store.get(key('large'))
-      for await (const chunk of found?.body ?? []) {
-        assert.ok(chunk.length <= MAX_CHUNK_BYTES, `a chunk has ${chunk.length} bytes`)
-        received.update(chunk)
-      }
-      assert.equal(received.digest('hex'), sent.digest('hex'))
-    },
-  },
   {
     name: 'onProgress reports rising numbers that end at the size',
     async run({ store, key }) {

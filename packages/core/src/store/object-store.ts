@@ -71,6 +71,8 @@ export interface StoreCapabilities {
   /** Whether `contentType` and `metadata` come back from `get` and `head`. */
   readonly metadata: boolean
   readonly signedUrls: boolean
+  /** Whether objects are held in the memory of this process and are gone with it. @default false */
+  readonly volatile?: boolean | undefined
   /** The longest key in UTF-8 bytes. Less than the default under a prefix. @default 900 */
   readonly maxKeyBytes?: number | undefined
   /** The most segments that a key may have. Less under a prefix. @default as many as fit into `maxKeyBytes` */
