@@ -1,4 +1,4 @@
-import { startAzurite } from '@ws/test-servers'
+import { startAzurite, startR2Server } from '@ws/test-servers'
 
 /** The cloud services that the programs on the pages talk to, here on loopback. */
 export interface Services {
@@ -8,11 +8,21 @@ export interface Services {
 }
 
 export async function startServices(): Promise<Services> {
-  const azure = await startAzurite()
+  const [azure, r2] = await Promise.all([startAzurite(), startR2Server()])
+  const { endpoint = '', credentials } = r2.clientConfig
   return {
     environment: {
       AZURE_STORAGE_CONNECTION_STRING: `DefaultEndpointsProtocol=http;AccountName=${azure.account};AccountKey=${azure.accountKey};BlobEndpoint=${azure.url};`,
+      AWS_ENDPOINT_URL_S3: endpoint,
+      AWS_REGION: r2.clientConfig.region,
+      AWS_ACCESS_KEY_ID: credentials?.accessKeyId ?? '',
+      AWS_SECRET_ACCESS_KEY: credentials?.secretAccessKey ?? '',
+      AWS_REQUEST_CHECKSUM_CALCULATION: 'WHEN_REQUIRED',
+      AWS_RESPONSE_CHECKSUM_VALIDATION: 'WHEN_REQUIRED',
+      BUCKET: r2.bucket,
     },
-    stop: () => azure.stop(),
+    async stop() {
+      await Promise.all([azure.stop(), r2.stop()])
+    },
   }
 }

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import {
+  WorkspaceError,
+  assertByteRange,
+  resolveByteRange,
+  type ByteRange,
+  type GetOptions,
+  type StoredObject,
+} from '@ws/core'
+import { headObject } from './head-object.ts'
+import { bareEtag, isHashEtag, toObjectInfo } from './object-info.ts'
+import type { S3Calls } from './s3-calls.ts'
+import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
+
+/**
+ * Opens an object. Its body ends with an error when it is shorter than announced, and, read as a whole, when it does not
+ * have the checksum that was stored with it (the SDK looks), or else the MD5 that its etag is.
+ */
+export async function getObject(
+  calls: S3Calls,
+  key: string,
+  { range, signal }: GetOptions,
+): Promise<StoredObject | null> {
+  if (range !== undefined) assertByteRange(key, range)
+  const about = { action: 'read', key }
+  const command = new GetObjectCommand({
+    Bucket: calls.bucket,
+    Key: calls.base + key,
+    ...(range === undefined ? {} : { Range: toHeader(range) }),
+  })
+  let output: GetObjectCommandOutput
+  try {
+    output = (await calls.send(command, about, signal)).output
+  } catch (error) {
+    if (isNoSuchKey(error)) return null
+    if (range !== undefined && isInvalidRange(error)) return refuseRange(calls, key, range, signal, error)
+    throw error
+  }
+  const stream = output.Body as Readable | undefined
+  try {
+    return opened(calls, key, range, signal, output, stream)
+  } catch (error) {
+    stream?.on('error', () => undefined).destroy()
+    throw error
+  }
+}
+
+function opened(
+  calls: S3Calls,
+  key: string,
+  range: ByteRange | undefined,
+  signal: AbortSignal | undefined,
+  output: GetObjectCommandOutput,
+  stream: Readable | undefined,
+): StoredObject {
+  const about = { action: 'read', key }
+  const extent = extentOf(output)
+  const info = toObjectInfo(key, extent?.size, output)
+  if (stream === undefined || extent === null || info === null)
+    throw strangeAnswer(about, calls.bucket, 'the answer to a GET describes no object')
+  let length = info.size
+  if (range !== undefined) {
+    const { start, end } = resolveByteRange(key, range, info.size)
+    length = end - start
+    if (extent.start !== start || extent.length !== length) throw rangeIgnored(calls, key)
+  } else if (extent.length !== info.size) {
+    throw strangeAnswer(about, calls.bucket, 'a GET of the whole object was answered with a part')
+  }
+  const discard = async (): Promise<void> => {
+    // What is still on its way must not become an unhandled error.
+    stream.on('error', () => undefined).destroy()
+  }
+  const md5 = range === undefined && needsHash(calls, output) ? bareEtag(output.ETag ?? '') : null
+  return { info, body: chunks(calls, key, stream, length, md5, signal, discard), discard }
+}
+
+async function* chunks(
+  calls: S3Calls,
+  key: string,
+  stream: Readable,
+  length: number,
+  md5: string | null,
+  signal: AbortSignal | undefined,
+  discard: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  const about = { action: 'read', key }
+  const hash = md5 === null ? null : createHash('md5')
+  const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  let bytes = 0
+  try {
+    for (;;) {
+      signal?.throwIfAborted()
+      const next = await source.next().catch(async (error: unknown) => {
+        signal?.throwIfAborted()
+        throw await calls.translate(error, about)
+      })
+      signal?.throwIfAborted()
+      if (next.done === true) break
+      bytes += next.value.length
+      if (bytes > length) throw wrongLength(calls, key, length, bytes)
+      hash?.update(next.value)
+      yield next.value
+    }
+    if (bytes !== length) throw wrongLength(calls, key, length, bytes)
+    if (hash !== null && hash.digest('hex') !== md5) throw damaged(calls, key)
+  } finally {
+    await discard()
+  }
+}
+
+/** A whole object without a checksum that the SDK compares is compared with its etag, as the SDK for Java 1 did. */
+function needsHash(calls: S3Calls, output: GetObjectCommandOutput): boolean {
+  const { ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256, ETag = '' } = output
+  const checksums = [ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256]
+  return (
+    checksums.every((checksum) => checksum === undefined) &&
+    calls.memory.etagsAreHashes &&
+    isHashEtag(output) &&
+    !ETag.includes('-')
+  )
+}
+
+/** What part of how many bytes an answer brings. */
+function extentOf({
+  ContentRange,
+  ContentLength,
+}: GetObjectCommandOutput): { start: number; length: number; size: number } | null {
+  if (ContentRange === undefined)
+    return ContentLength === undefined ? null : { start: 0, length: ContentLength, size: ContentLength }
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange)
+  if (match === null) return null
+  const [start = 0, last = 0, size = 0] = match.slice(1).map(Number)
+  return { start, length: last - start + 1, size }
+}
+
+function toHeader({ start, end }: ByteRange): string {
+  return `bytes=${start}-${end === undefined ? '' : end - 1}`
+}
+
+/** The service refuses a range that no byte is in; the size belongs in the message. */
+async function refuseRange(
+  calls: S3Calls,
+  key: string,
+  range: ByteRange,
+  signal: AbortSignal | undefined,
+  refusal: unknown,
+): Promise<null> {
+  const info = await headObject(calls, key, signal)
+  if (info === null) return null
+  resolveByteRange(key, range, info.size)
+  throw refusal
+}
+
+function rangeIgnored(calls: S3Calls, key: string): WorkspaceError {
+  return new WorkspaceError(
+    'UNSUPPORTED',
+    `Cannot read a range of ${JSON.stringify(key)} in S3: the service answered with other bytes than were asked for. Call probe() once after opening the store.`,
+    { details: { key, bucket: calls.bucket } },
+  )
+}
+
+function wrongLength(calls: S3Calls, key: string, expected: number, bytes: number): WorkspaceError {
+  const seen = bytes > expected ? 'more came' : `it ended after ${bytes}`
+  return new WorkspaceError(
+    'UNAVAILABLE',
+    `Cannot read ${JSON.stringify(key)} in S3: ${expected} bytes were announced, but ${seen}. Read it again.`,
+    { details: { key, bucket: calls.bucket, expected, bytes } },
+  )
+}
+
+function damaged(calls: S3Calls, key: string): WorkspaceError {
+  return new WorkspaceError(
+    'CORRUPT',
+    `The object ${JSON.stringify(key)} in S3 is damaged: its bytes do not have the MD5 that its etag tells. Read it again; if that goes on, put it again.`,
+    { details: { key, bucket: calls.bucket } },
+  )
+}

@@ -1,0 +1,188 @@
+import { Buffer } from 'node:buffer'
+import { crc32 } from 'node:zlib'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCommand,
+  type CompletedPart,
+} from '@aws-sdk/client-s3'
+import { WorkspaceError, type ObjectInfo } from '@ws/core'
+import type { BodyPart } from './body-parts.ts'
+import { base64Crc32, confirmUpload, md5Of, type SentPart } from './confirm-upload.ts'
+import { bareEtag } from './object-info.ts'
+import { describePut, type PutTarget } from './put-whole.ts'
+import { strangeAnswer } from './s3-error.ts'
+
+const MAX_PARTS = 10_000
+const ABORT_ATTEMPTS = 3
+/** How long the clearing up after a failed upload may take before its error comes out. */
+const ABORT_TIMEOUT_MS = 10_000
+
+/** Of a part that needs none. */
+const NO_HASH = Buffer.alloc(0)
+
+interface Upload extends PutTarget {
+  readonly uploadId: string
+}
+
+interface UploadedPart extends SentPart {
+  readonly completed: CompletedPart
+  /** Whether the service has shown that it got these very bytes. */
+  readonly isProven: boolean
+}
+
+/**
+ * Stores a body as a multipart upload, so many parts at a time. Whatever fails first (a part, the source, the signal)
+ * ends everything else at once; then the upload is aborted, so that no part stays behind.
+ */
+export async function putInParts(
+  target: PutTarget,
+  first: BodyPart,
+  rest: AsyncIterator<BodyPart>,
+  parallelParts: number,
+): Promise<ObjectInfo> {
+  const { signal } = target.options
+  const upload = { ...target, uploadId: await createUpload(target) }
+  const stop = new AbortController()
+  const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal])
+  const running = new Set<Promise<unknown>>()
+  try {
+    const parts = await sendParts(upload, first, rest, parallelParts, signals, running)
+    return await completeUpload(upload, parts)
+  } catch (error) {
+    stop.abort(error)
+    await Promise.allSettled(running)
+    await abortUpload(upload)
+    throw error
+  }
+}
+
+async function sendParts(
+  upload: Upload,
+  first: BodyPart,
+  rest: AsyncIterator<BodyPart>,
+  parallelParts: number,
+  signal: AbortSignal,
+  running: Set<Promise<unknown>>,
+): Promise<UploadedPart[]> {
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => undefined)
+  const sent: UploadedPart[] = []
+  let count = 0
+  for (let part: BodyPart | undefined = first; part !== undefined;) {
+    count += 1
+    if (count > MAX_PARTS) throw tooManyParts(upload, part.bytes.length)
+    while (running.size >= parallelParts) await Promise.race([failure.promise, ...running])
+    const number = count
+    const sending: Promise<unknown> = sendPart(upload, number, part.bytes, signal)
+      .then((uploaded) => (sent[number - 1] = uploaded), failure.reject)
+      .finally(() => running.delete(sending))
+    running.add(sending)
+    const next: IteratorResult<BodyPart> | null = part.isLast
+      ? null
+      : await Promise.race([failure.promise, rest.next()])
+    part = next === null || next.done === true ? undefined : next.value
+  }
+  await Promise.race([failure.promise, Promise.all(running)])
+  return sent
+}
+
+async function sendPart(
+  { calls, key, input, uploadId }: Upload,
+  number: number,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<UploadedPart> {
+  const about = { action: 'put', key }
+  const hashing = (await calls.sendsChecksums()) ? null : md5Of(bytes)
+  const command = new UploadPartCommand({
+    Bucket: input.Bucket,
+    Key: input.Key,
+    UploadId: uploadId,
+    PartNumber: number,
+    Body: bytes,
+  })
+  const { ETag, ChecksumCRC32 } = (await calls.send(command, about, signal)).output
+  if (ETag === undefined) throw strangeAnswer(about, calls.bucket, 'the answer to a part has no ETag')
+  const isProven = ChecksumCRC32 === base64Crc32(crc32(bytes))
+  return {
+    length: bytes.length,
+    completed: { PartNumber: number, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) },
+    isProven,
+    md5: isProven ? NO_HASH : await (hashing ?? md5Of(bytes)),
+  }
+}
+
+async function createUpload({ calls, key, input, options }: PutTarget): Promise<string> {
+  const { signal } = options
+  const about = { action: 'put', key }
+  const algorithm = (await calls.sendsChecksums()) ? { ChecksumAlgorithm: 'CRC32' as const } : {}
+  signal?.throwIfAborted()
+  // Without the signal: an upload whose id never came back could not be aborted.
+  const creating = calls
+    .send(new CreateMultipartUploadCommand({ ...input, ...algorithm }), about)
+    .then(({ output: { UploadId } }) => {
+      if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
+      return UploadId
+    })
+  if (signal === undefined) return creating
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([creating, aborted.promise])
+  } catch (error) {
+    const late = creating.then((uploadId) =>
+      abortUpload({ calls, key, input, options, condition: undefined, uploadId }),
+    )
+    late.catch(() => undefined)
+    throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): Promise<ObjectInfo> {
+  const { calls, key, input, options, uploadId } = upload
+  const about = { action: 'put', key }
+  const command = new CompleteMultipartUploadCommand({
+    Bucket: input.Bucket,
+    Key: input.Key,
+    UploadId: uploadId,
+    MultipartUpload: { Parts: parts.map(({ completed }) => completed) },
+  })
+  const { output, date } = await calls.send(command, about, options.signal)
+  if (output.ETag === undefined) throw strangeAnswer(about, calls.bucket, 'the finished upload has no ETag')
+  if (!parts.every(({ isProven }) => isProven)) await confirmUpload(calls, key, output, parts, options.signal)
+  let size = 0
+  for (const { length } of parts) size += length
+  return describePut(upload, size, bareEtag(output.ETag), date)
+}
+
+/** Parts that stay behind cost money and show nowhere; what fails here is left to the bucket's lifecycle rule. */
+async function abortUpload({ calls, key, input, uploadId }: Upload): Promise<void> {
+  const deadline = AbortSignal.timeout(ABORT_TIMEOUT_MS)
+  for (let attempt = 1; attempt <= ABORT_ATTEMPTS; attempt += 1) {
+    try {
+      const command = new AbortMultipartUploadCommand({
+        Bucket: input.Bucket,
+        Key: input.Key,
+        UploadId: uploadId,
+      })
+      await calls.send(command, { action: 'clear up', key }, deadline)
+      return
+    } catch (error) {
+      if (deadline.aborted) return
+      if (!WorkspaceError.is(error) || !error.retryable) return
+    }
+  }
+}
+
+function tooManyParts({ key, calls }: Upload, partBytes: number): WorkspaceError {
+  return new WorkspaceError(
+    'QUOTA_EXCEEDED',
+    `Cannot put ${JSON.stringify(key)} in S3: it has more than ${MAX_PARTS} parts of ${partBytes} bytes. Open the store with a larger partBytes.`,
+    { details: { key, bucket: calls.bucket, maxBytes: MAX_PARTS * partBytes } },
+  )
+}

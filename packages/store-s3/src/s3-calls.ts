@@ -1,0 +1,85 @@
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from '@aws-sdk/client-s3'
+import { WorkspaceError } from '@ws/core'
+import { toStoreError, type CallAbout } from './s3-error.ts'
+
+/** What the operations share: where the objects are, and one way to ask for them. */
+export interface S3Calls {
+  readonly client: S3Client
+  readonly bucket: string
+  /** What stands before every key: empty, or ends with `/`. */
+  readonly base: string
+  /** What is learned on the way. */
+  readonly memory: { etagsAreHashes: boolean }
+  /** Whether the SDK adds a checksum to what it uploads, as is its default. */
+  sendsChecksums(): Promise<boolean>
+  /** Puts what the SDK throws outside of a call into the error table. */
+  translate(error: unknown, about: CallAbout): Promise<unknown>
+  /** Sends one command; what goes wrong comes out as a `WorkspaceError`, or as the signal's reason. */
+  send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: $Command<Input, Output, S3ClientResolvedConfig>,
+    about: CallAbout,
+    signal?: AbortSignal,
+  ): Promise<S3Answer<Output>>
+}
+
+export interface S3Answer<Output> {
+  readonly output: Output
+  /** The server's clock when it answered, or `null` when it did not say. */
+  readonly date: Date | null
+  readonly status: number
+}
+
+export function createCalls(client: S3Client, bucket: string, base: string): S3Calls {
+  const translate = async (error: unknown, about: CallAbout): Promise<unknown> =>
+    WorkspaceError.is(error) ? error : toStoreError(error, { bucket, ...about }, await secretsOf(client))
+  return {
+    client,
+    bucket,
+    base,
+    memory: { etagsAreHashes: true },
+    translate,
+    async sendsChecksums() {
+      return (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED'
+    },
+    async send(command, about, signal) {
+      signal?.throwIfAborted()
+      const headers: Record<string, string> = {}
+      command.middlewareStack.add(
+        (next) => async (input) => {
+          const result = await next(input)
+          Object.assign(headers, (result.response as { headers?: object }).headers)
+          return result
+        },
+        { step: 'deserialize', name: 'wsReadHeaders', priority: 'high', override: true },
+      )
+      try {
+        const output = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
+        const date = new Date(headers['date'] ?? '')
+        return {
+          output,
+          date: Number.isNaN(date.getTime()) ? null : date,
+          status: output.$metadata.httpStatusCode ?? 0,
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw await translate(error, about)
+      }
+    },
+  }
+}
+
+/** What must never stand in a message: asked for only when something went wrong. */
+async function secretsOf(client: S3Client): Promise<string[]> {
+  try {
+    const { accessKeyId, secretAccessKey, sessionToken } = await client.config.credentials()
+    return [secretAccessKey, accessKeyId, ...(sessionToken === undefined ? [] : [sessionToken])]
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,39 @@
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+
+const CONNECTION_TIMEOUT_MS = 10_000
+/** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
+const IDLE_TIMEOUT_MS = 60_000
+
+/** Services that are known to keep conditions on puts, by the host that requests go to. */
+const enforcingHosts = /(?:^|\.)(?:amazonaws\.com|amazonaws\.com\.cn|r2\.cloudflarestorage\.com)$/
+
+/** The caller's client as it is, or a new one with timeouts, and with what services other than AWS need. */
+export function openClient(given: S3Client | S3ClientConfig | undefined): S3Client {
+  if (given !== undefined && isClient(given)) return given
+  const config: S3ClientConfig = { ...given }
+  config.requestHandler ??= { connectionTimeout: CONNECTION_TIMEOUT_MS, socketTimeout: IDLE_TIMEOUT_MS }
+  if (config.endpoint !== undefined || hasEndpointVariable()) {
+    // Bucket names as host names need DNS of their own; and some servers never answer `Expect: 100-continue`.
+    config.forcePathStyle ??= true
+    config.expectContinueHeader ??= false
+  }
+  return new S3Client(config)
+}
+
+/** Whether requests surely go to a service that keeps conditions on puts. A client keeps its endpoint to itself. */
+export function isKnownToEnforce(given: S3Client | S3ClientConfig | undefined): boolean {
+  const endpoint =
+    given === undefined || !isClient(given) ? given?.endpoint : (given.config.endpoint ?? undefined)
+  if (endpoint === undefined) return !hasEndpointVariable()
+  if (typeof endpoint !== 'string') return false
+  return URL.canParse(endpoint) && enforcingHosts.test(new URL(endpoint).hostname)
+}
+
+/** Where the SDK looks for an endpoint as well. */
+function hasEndpointVariable(): boolean {
+  return ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'].some((name) => (process.env[name] ?? '') !== '')
+}
+
+function isClient(given: S3Client | S3ClientConfig): given is S3Client {
+  return 'send' in given && typeof given.send === 'function'
+}

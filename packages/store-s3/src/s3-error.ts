@@ -1,0 +1,293 @@
+import { WorkspaceError, conditionFailed, type ErrorCode, type ErrorDetails } from '@ws/core'
+import { redact } from './redact.ts'
+
+/** What a call was about, for its messages. */
+export interface CallAbout {
+  /** A verb: `read`, `put`, `delete`, `list`. */
+  readonly action: string
+  /** The caller's key, or the prefix of a list. */
+  readonly key: string
+  readonly condition?: 'ifAbsent' | 'ifMatch' | undefined
+}
+
+type About = CallAbout & { readonly bucket: string }
+
+/** The code, and what to do about it. */
+type Meaning = readonly [ErrorCode, string]
+
+const wrongKey: Meaning = [
+  'ACCESS_DENIED',
+  'the service does not know this access key or its secret; check the credentials of the client',
+]
+const expired: Meaning = ['ACCESS_DENIED', 'the credentials have expired; get new ones']
+const busy: Meaning = ['UNAVAILABLE', 'the service is overloaded; try again later']
+const full: Meaning = [
+  'QUOTA_EXCEEDED',
+  'the storage is full or its quota is used up; free space or raise it',
+]
+const wrongRegion: Meaning = ['INVALID_INPUT', 'the bucket is in another region']
+const damagedOnTheWay: Meaning = [
+  'UNAVAILABLE',
+  'the bytes were damaged on the way and the service refused them; try again',
+]
+const locked: Meaning = [
+  'ACCESS_DENIED',
+  'an object lock protects what is stored; wait until it ends, or lift it',
+]
+const denied: Meaning = [
+  'ACCESS_DENIED',
+  'the credentials do not allow it; compare their policy with the permissions that the store needs (without s3:ListBucket, AWS answers so for every key that does not exist)',
+]
+
+/** By the `Code` in the service's answer, or the SDK's own name of an error. */
+const meanings: Readonly<Record<string, Meaning>> = {
+  NoSuchBucket: ['NOT_FOUND', 'the bucket does not exist; create it, or correct its name'],
+  AccessDenied: denied,
+  AllAccessDisabled: denied,
+  AccountProblem: ['ACCESS_DENIED', 'the account has a problem; ask the provider'],
+  InvalidAccessKeyId: wrongKey,
+  SignatureDoesNotMatch: wrongKey,
+  Unauthorized: wrongKey,
+  InvalidToken: wrongKey,
+  NotSignedUp: wrongKey,
+  ExpiredToken: expired,
+  ExpiredTokenException: expired,
+  TokenRefreshRequired: expired,
+  ExpiredRequest: expired,
+  CredentialsProviderError: ['ACCESS_DENIED', 'no credentials were found; give the client some'],
+  RequestTimeTooSkewed: [
+    'ACCESS_DENIED',
+    "this machine's clock differs too much from the service's; set the clock",
+  ],
+  PermanentRedirect: wrongRegion,
+  TemporaryRedirect: wrongRegion,
+  AuthorizationHeaderMalformed: wrongRegion,
+  IllegalLocationConstraintException: wrongRegion,
+  ObjectLocked: locked,
+  InvalidObjectState: [
+    'UNSUPPORTED',
+    'the object lies in an archive storage class; restore it first, and exclude the prefix from such rules',
+  ],
+  QuotaExceeded: full,
+  QuotaExceededException: full,
+  XMinioStorageFull: full,
+  XMinioAdminBucketQuotaExceeded: full,
+  InsufficientCapacity: full,
+  TooManyBuckets: full,
+  EntityTooLarge: ['QUOTA_EXCEEDED', 'the service takes no object or part of this size'],
+  KeyTooLongError: ['INVALID_INPUT', 'the service takes no key of this length; use a shorter key or prefix'],
+  MetadataTooLarge: ['INVALID_INPUT', 'the service takes no more than 2 KiB of metadata; give less'],
+  InvalidBucketName: ['INVALID_INPUT', 'the bucket name is not valid; correct it'],
+  InvalidRange: ['INVALID_INPUT', 'the range starts at or past the end of the object'],
+  BadDigest: damagedOnTheWay,
+  InvalidDigest: damagedOnTheWay,
+  XAmzContentSHA256Mismatch: damagedOnTheWay,
+  XAmzContentChecksumMismatch: damagedOnTheWay,
+  IncompleteBody: ['UNAVAILABLE', 'the connection broke off; try again'],
+  RequestTimeout: ['TIMEOUT', 'the service waited too long for the bytes; try again'],
+  TimeoutError: ['TIMEOUT', 'the service did not answer in time; try again'],
+  NoSuchUpload: [
+    'UNAVAILABLE',
+    'the multipart upload vanished while it was written (a lifecycle rule, or another process); try again',
+  ],
+  InvalidPart: ['UNAVAILABLE', 'a part of the upload got lost; try again'],
+  ConditionalRequestConflict: [
+    'UNAVAILABLE',
+    'other writers kept the key busy; nothing was stored, try again',
+  ],
+  OperationAborted: ['UNAVAILABLE', 'another operation kept the key busy; nothing was stored, try again'],
+  NotImplemented: [
+    'UNSUPPORTED',
+    'the service lacks what was asked for; where it is a condition, call probe() once after opening the store',
+  ],
+  MethodNotAllowed: ['UNSUPPORTED', 'the service does not allow this operation here'],
+  SlowDown: busy,
+  ServiceUnavailable: busy,
+  InternalError: ['UNAVAILABLE', 'the service failed; try again'],
+}
+
+const meaningsByStatus: Readonly<Record<number, Meaning>> = {
+  301: wrongRegion,
+  307: wrongRegion,
+  401: wrongKey,
+  403: denied,
+  408: ['TIMEOUT', 'the service waited too long; try again'],
+  413: ['QUOTA_EXCEEDED', 'the service takes no object or part of this size'],
+  429: busy,
+  501: ['UNSUPPORTED', 'the service lacks what was asked for'],
+  507: full,
+}
+
+const notS3: Meaning = [
+  'UNAVAILABLE',
+  'what answered is not an S3 service; look for a proxy or a network that wants a sign-in, and check the endpoint',
+]
+
+/** Puts what the SDK throws into the error table. What is no failure of a call comes back as it is. */
+export function toStoreError(error: unknown, about: About, secrets: readonly string[]): unknown {
+  if (WorkspaceError.is(error)) return error
+  const facts = factsOf(error)
+  const cause = safeCause(error, facts, secrets)
+  const details = detailsOf(about, facts)
+  if (about.condition !== undefined && isConditionFailure(facts)) {
+    if (facts.attempts > 1) return unclearCondition(about, details, cause)
+    const { message, details: conditionDetails } = conditionFailed(about.key, about.condition)
+    return new WorkspaceError('CONFLICT', message, { cause, details: { ...details, ...conditionDetails } })
+  }
+  const [code, reason] = meaningOf(error, facts)
+  const region =
+    facts.region === null || reason !== wrongRegion[1] ? '' : `: open the store with region "${facts.region}"`
+  const what = about.key === '' ? `bucket ${quoted(about.bucket)}` : quoted(about.key)
+  return new WorkspaceError(
+    code,
+    redact(`Cannot ${about.action} ${what} in S3: ${reason}${region} (${nameOf(facts)}).`, secrets),
+    { cause, details },
+  )
+}
+
+/** The error of an answer that no S3 service gives, such as the page of a network that wants a sign-in. */
+export function strangeAnswer(about: CallAbout, bucket: string, what: string): WorkspaceError {
+  return new WorkspaceError(
+    notS3[0],
+    `Cannot ${about.action} ${quoted(about.key === '' ? bucket : about.key)} in S3: ${notS3[1]} (${what}).`,
+    { details: { key: about.key, bucket } },
+  )
+}
+
+/** Whether a call found that an object is not there; a missing bucket is not that, nor is somebody else's 404. */
+export function isNoSuchKey(error: unknown): boolean {
+  return WorkspaceError.is(error) && error.details['service'] === 'NoSuchKey'
+}
+
+/** Whether a range was refused because no byte is in it. */
+export function isInvalidRange(error: unknown): boolean {
+  return WorkspaceError.is(error) && error.details['service'] === 'InvalidRange'
+}
+
+/** Whether a call was refused without a word, as every refusal of a HEAD is. */
+export function isMute(error: unknown): boolean {
+  return WorkspaceError.is(error) && error.details['service'] === '' && Number(error.details['status']) >= 300
+}
+
+/** Whether another writer was busy with the key, so that nothing was done yet. */
+export function isRace(error: unknown): boolean {
+  const service = WorkspaceError.is(error) ? error.details['service'] : ''
+  return service === 'ConditionalRequestConflict' || service === 'OperationAborted'
+}
+
+interface Facts {
+  /** The code that the service gave, else that of the network, else the name of the SDK's error. */
+  readonly name: string
+  /** Only what the service itself called it; empty when it said nothing. */
+  readonly service: string
+  readonly status: number
+  readonly attempts: number
+  readonly requestId: string | null
+  readonly region: string | null
+}
+
+interface SdkError {
+  readonly name?: unknown
+  readonly code?: unknown
+  readonly Code?: unknown
+  readonly Region?: unknown
+  readonly $metadata?: { httpStatusCode?: number; attempts?: number; requestId?: string | undefined }
+  readonly $response?: { statusCode?: number; headers?: Record<string, string> }
+}
+
+function factsOf(error: unknown): Facts {
+  const { name, code, Code, Region, $metadata, $response }: SdkError =
+    typeof error === 'object' && error !== null ? error : {}
+  const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0
+  const service = text(Code) ?? ''
+  const region = text(Region) ?? text($response?.headers?.['x-amz-bucket-region'])
+  return {
+    name: service !== '' ? service : (text(code) ?? text(name) ?? 'Error'),
+    service,
+    status,
+    attempts: $metadata?.attempts ?? 1,
+    requestId: text($metadata?.requestId),
+    region: region !== null && /^[a-z0-9-]{1,40}$/.test(region) ? region : null,
+  }
+}
+
+function meaningOf(error: unknown, { name, service, status }: Facts): Meaning {
+  // AWS says AccessDenied, MinIO InvalidRequest; the reason is in the words only.
+  const isLocked = status >= 400 && /\bWORM\b|object lock/i.test(error instanceof Error ? error.message : '')
+  const known = isLocked ? locked : Object.hasOwn(meanings, name) ? meanings[name] : undefined
+  if (known !== undefined) return known
+  if (/throttl|toomanyrequests|slowdown|limitexceeded/i.test(name)) return busy
+  if (service === '' && status === 404) return notS3
+  const byStatus = meaningsByStatus[status]
+  if (byStatus !== undefined) return byStatus
+  if (status >= 500) return ['UNAVAILABLE', 'the service failed; try again']
+  if (isUnreadable(error) || (status >= 200 && status < 400)) return notS3
+  if (/^E[A-Z]{3,}/.test(name)) return networkMeaning(name)
+  if (error instanceof Error && error.message.startsWith('Checksum mismatch'))
+    return ['CORRUPT', 'the bytes that came do not have the checksum that was stored with them']
+  if (status >= 400)
+    return ['INTERNAL', 'the service refused the request for a reason that is not known here']
+  if (error instanceof Error && 'code' in error) return networkMeaning(name)
+  return ['INTERNAL', 'the client failed']
+}
+
+function networkMeaning(name: string): Meaning {
+  if (name === 'ETIMEDOUT' || name === 'ESOCKETTIMEDOUT')
+    return ['TIMEOUT', 'the service did not answer in time; try again']
+  if (name === 'ENOTFOUND' || name === 'EAI_AGAIN')
+    return ['UNAVAILABLE', 'the host of the service was not found; check the endpoint, the region and the network'] // prettier-ignore
+  if (name === 'ECONNREFUSED')
+    return ['UNAVAILABLE', 'nothing listens at the endpoint; check it, and whether the service runs']
+  return ['UNAVAILABLE', 'the connection failed; try again']
+}
+
+/** The SDK could not make sense of an answer. */
+function isUnreadable(error: unknown): boolean {
+  return error instanceof SyntaxError || (error instanceof Error && /deserializ|parse/i.test(error.message))
+}
+
+function isConditionFailure({ name, service, status }: Facts): boolean {
+  return name === 'PreconditionFailed' || status === 412 || (service === 'NoSuchKey' && status === 404)
+}
+
+/** The SDK repeated the put: the first try may have been the one that made the condition fail. */
+function unclearCondition(about: About, details: ErrorDetails, cause: Error): WorkspaceError {
+  return new WorkspaceError(
+    'UNAVAILABLE',
+    `Cannot tell whether ${quoted(about.key)} was put: the first answer got lost, and the repeated request found the condition broken. Read the object, then decide.`,
+    { cause, details: { ...details, outcome: 'unknown' } },
+  )
+}
+
+/** Whether a put may be the one that made its own condition fail. */
+export function isUnclear(error: unknown): boolean {
+  return WorkspaceError.is(error) && error.details['outcome'] === 'unknown'
+}
+
+function detailsOf({ key, bucket }: About, { service, status, requestId, region }: Facts): ErrorDetails {
+  return { key, bucket, service, status, ...(requestId === null ? {} : { requestId }), ...(region === null ? {} : { region }) } // prettier-ignore
+}
+
+/** The SDK's own error holds the request's headers, what was signed, and the answer's text: not for logs. */
+function safeCause(error: unknown, facts: Facts, secrets: readonly string[]): Error {
+  const message = error instanceof Error ? error.message : String(error)
+  const cause = new Error(redact(message.slice(0, 1_000), secrets))
+  cause.name = facts.name
+  if (error instanceof Error && error.stack !== undefined) {
+    const frames = error.stack.slice(error.stack.indexOf('\n    at '))
+    cause.stack = `${cause.name}: ${cause.message}${frames.startsWith('\n    at ') ? redact(frames, secrets) : ''}`
+  }
+  return cause
+}
+
+function nameOf({ name, status }: Facts): string {
+  return status === 0 ? name : `${name}, HTTP ${status}`
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null
+}
+
+function quoted(value: string): string {
+  return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)
+}

@@ -1,0 +1,167 @@
+import { Buffer } from 'node:buffer'
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
+import {
+  MAX_KEY_BYTES,
+  WorkspaceError,
+  assertKeyPrefix,
+  assertObjectKey,
+  assertPutOptions,
+  type ObjectStore,
+  type StoreCapabilities,
+} from '@ws/core'
+import { deleteObject } from './delete-object.ts'
+import { getObject } from './get-object.ts'
+import { headObject } from './head-object.ts'
+import { listObjects } from './list-objects.ts'
+import { probeBucket, type ProbeOptions, type S3Probe } from './probe-bucket.ts'
+import { putObject } from './put-object.ts'
+import { createCalls } from './s3-calls.ts'
+import { isKnownToEnforce, openClient } from './s3-client.ts'
+import { signUrl } from './sign-url.ts'
+import { assumedSupport, toCapabilities } from './server-support.ts'
+
+const MIB = 1_048_576
+/** The longest key that S3 takes, in bytes. */
+const S3_KEY_BYTES = 1_024
+const MIN_PART_BYTES = 5 * MIB
+const MAX_PUT_BYTES = 5_120 * MIB
+
+export interface S3StoreOptions {
+  readonly bucket: string
+  /** What all keys begin with, as a folder of the bucket. @default the whole bucket */
+  readonly prefix?: string | undefined
+  /**
+   * A client, or the options to make one with. Credentials come from the SDK's own chain where none are given.
+   * @default what the environment configures
+   */
+  readonly client?: S3Client | S3ClientConfig | undefined
+  /**
+   * Whether the service keeps `If-None-Match` and `If-Match` on puts. `'unknown'`: the store looks before each
+   * conditional put and claims no more than `'checked'`, until `probe()` has found out.
+   * @default 'enforced' for AWS and R2, by their host names, else 'unknown'
+   */
+  readonly conditions?: 'enforced' | 'unknown' | undefined
+  /** Size of the parts in which streams are sent, at least 5 MiB; 10,000 of them are the largest object. @default 8 MiB */
+  readonly partBytes?: number | undefined
+  /** How many parts of one object are sent at a time; so many are in memory, and two more. @default 4 */
+  readonly parallelParts?: number | undefined
+  /** A body that is in memory as one array is sent by one request up to this size. @default 32 MiB */
+  readonly singlePutBytes?: number | undefined
+}
+
+export interface S3Store extends ObjectStore {
+  /** As far as is known: `probe()` makes it certain. Wrappers copy it, so probe before you wrap. */
+  readonly capabilities: StoreCapabilities
+  /**
+   * Finds out what the service really does, by about 20 small requests below a throwaway prefix which is emptied
+   * again, and lets `capabilities` tell it from then on.
+   * @throws what the store's methods throw; `ACCESS_DENIED` for credentials that may not put or delete
+   */
+  probe(options?: ProbeOptions): Promise<S3Probe>
+}
+
+/**
+ * Objects in a bucket of S3, or of a service that speaks its protocol.
+ * @throws `INVALID_INPUT` for options that cannot work; nothing is sent before the first call
+ */
+export function s3Store(options: S3StoreOptions): S3Store {
+  assertStoreOptions(options)
+  const { bucket, prefix = '', partBytes = 8 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
+  const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
+  const calls = createCalls(openClient(options.client), bucket, base)
+  const maxKeyBytes = Math.min(MAX_KEY_BYTES, S3_KEY_BYTES - Buffer.byteLength(base))
+  let support = assumedSupport(
+    options.conditions ?? (isKnownToEnforce(options.client) ? 'enforced' : 'unknown'),
+  )
+  const assertKey = (key: string): void => {
+    assertObjectKey(key)
+    assertLength(key, maxKeyBytes)
+  }
+
+  return {
+    name: 's3',
+    get capabilities() {
+      return toCapabilities(support, maxKeyBytes)
+    },
+    async get(key, getOptions = {}) {
+      assertKey(key)
+      if (getOptions.range !== undefined && !support.rangeReads) throw noRanges(key)
+      return getObject(calls, key, getOptions)
+    },
+    async head(key, { signal } = {}) {
+      assertKey(key)
+      return headObject(calls, key, signal)
+    },
+    async put(key, body, putOptions = {}) {
+      assertKey(key)
+      assertPutOptions(key, putOptions, body)
+      putOptions.signal?.throwIfAborted()
+      const { ifAbsent, ifMatch } = support
+      return putObject(calls, key, body, putOptions, {
+        partBytes,
+        parallelParts,
+        singlePutBytes,
+        ifAbsent,
+        ifMatch,
+      })
+    },
+    async delete(key, { signal } = {}) {
+      assertKey(key)
+      await deleteObject(calls, key, signal)
+    },
+    async *list(within, listOptions = {}) {
+      assertKeyPrefix(within)
+      assertLength(within, maxKeyBytes)
+      yield* listObjects(calls, within, listOptions, support.listOrder)
+    },
+    async signedUrl(key, signOptions) {
+      assertKey(key)
+      signOptions.signal?.throwIfAborted()
+      return signUrl(calls, key, signOptions)
+    },
+    async probe({ signal } = {}) {
+      support = await probeBucket(calls, signal)
+      return {
+        capabilities: toCapabilities(support, maxKeyBytes),
+        listsInByteOrder: support.listOrder === 'bytes',
+      }
+    },
+  }
+}
+
+function assertStoreOptions(options: S3StoreOptions): void {
+  const { bucket, prefix = '', partBytes = MIN_PART_BYTES, parallelParts = 1, singlePutBytes = 1 } = options
+  if (typeof bucket !== 'string' || !/^[^\s/?#]+$|^arn:\S+$/.test(bucket))
+    throw invalid("An S3 store needs the name of its bucket: s3Store({ bucket: 'my-bucket' }).")
+  if (prefix !== '') assertObjectKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
+  if (Buffer.byteLength(prefix) > MAX_KEY_BYTES / 2) throw invalid('The prefix of the S3 store is too long.')
+  if (!Number.isSafeInteger(partBytes) || partBytes < MIN_PART_BYTES || partBytes > MAX_PUT_BYTES)
+    throw invalid(`partBytes must be from ${MIN_PART_BYTES} to ${MAX_PUT_BYTES}: S3 takes no others.`)
+  if (!Number.isSafeInteger(parallelParts) || parallelParts < 1 || parallelParts > 100)
+    throw invalid('parallelParts must be from 1 to 100.')
+  if (!Number.isSafeInteger(singlePutBytes) || singlePutBytes < 0 || singlePutBytes > MAX_PUT_BYTES)
+    throw invalid(`singlePutBytes must be from 0 to ${MAX_PUT_BYTES}: S3 takes no more in one request.`)
+}
+
+function assertLength(key: string, maxKeyBytes: number): void {
+  const bytes = Buffer.byteLength(key)
+  if (bytes <= maxKeyBytes) return
+  throw invalid(
+    `The object key is ${bytes} bytes long; below the prefix of this S3 store at most ${maxKeyBytes} are allowed.`,
+    { key },
+  )
+}
+
+function noRanges(key: string): WorkspaceError {
+  return new WorkspaceError(
+    'UNSUPPORTED',
+    'The S3 service behind this store reads no ranges, its probe says.',
+    {
+      details: { key },
+    },
+  )
+}
+
+function invalid(message: string, details: Readonly<Record<string, string>> = {}): WorkspaceError {
+  return new WorkspaceError('INVALID_INPUT', message, { details })
+}
