@@ -59,6 +59,13 @@ it('the custom store passes the contract', async () => {
   expect(await runExample('custom-store.ts')).toMatch(/^\d+ checks passed, 0 failed/)
 })
 
+it('a store is checked by its URL', async () => {
+  const output = await runExample('check-store.ts')
+  expect(output).toMatch(/^memory: sound; \d+ passed, 0 failed/)
+  expect(output).toContain('not shown  an outage is UNAVAILABLE')
+  expect(output).toContain('createIfAbsent: claims atomic, found atomic')
+})
+
 it('the harness runs a command, and undoes one that fails', async () => {
   await run('git', ['init', '--quiet'], { cwd: folder })
   const server = spawn(process.execPath, ['--conditions=@ws/source', join(examples, 'harness.ts'), '.'], {

@@ -1,3 +1,4 @@
+export { checkStore, formatReport, type StoreCheckReport } from './check-store.ts'
 export { checksFor, fixtureChecks, objectStoreChecks } from './object-store-checks.ts'
 export {
   runCheck,

@@ -108,7 +108,10 @@ function translate(
   service: string | null,
   status: number | null,
 ): readonly [ErrorCode, string] {
-  const known = service === null ? undefined : (codes[service] ?? undefined)
+  // What the emulator says in the place of Md5Mismatch.
+  if (service === 'InvalidOperation' && error instanceof Error && /contentMD5/i.test(error.message))
+    return codes['Md5Mismatch'] ?? ['UNAVAILABLE', service]
+  const known = service === null ? undefined : codes[service]
   if (known !== undefined) return known
   if (status !== null) {
     const byStatus = statuses[status]

@@ -6,3 +6,4 @@ export { startFaultProxy, type FaultProxy, type FaultProxyOptions } from './star
 export { captivePortal, type Answer, type Fault, type FaultRule, type SeenRequest } from './fault.ts'
 export { realAzureServer, type AzureTestServer } from './azure-test-server.ts'
 export { startAzurite } from './start-azurite.ts'
+export { startTroubleFixtures, type TroubleFixturesOptions } from './trouble-fixtures.ts'
