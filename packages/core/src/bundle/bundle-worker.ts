@@ -3,7 +3,8 @@ import { parentPort, type MessagePort } from 'node:worker_threads'
 import { archiveDirectory, archiveReport, emptyNotes } from './archive-directory.ts'
 import { extractArchive } from './extract-archive.ts'
 import { compressBlocks } from './frame-compressor.ts'
-import { toFailure } from './run-in-worker.ts'
+import { createFileBatches } from './file-batches.ts'
+import { toFailure } from './thread-failure.ts'
 import type { ThreadTask } from './warm-threads.ts'
 import {
   CHUNKS_IN_FLIGHT,
@@ -12,6 +13,7 @@ import {
   type ToWorker,
   type WorkerTask,
 } from './worker-task.ts'
+import { writeBatches } from './write-batches.ts'
 
 /** The thread behind `runInWorker`: one task after the other. */
 if (parentPort === null) throw new Error('bundle-worker is started as a thread')
@@ -98,9 +100,12 @@ async function create(
 
 async function run(task: WorkerTask, conversation: Conversation): Promise<unknown> {
   if (task.kind === 'create') return create(task, conversation)
+  if (task.kind === 'write') return writeBatches(task.reader.memory, task.reader.port, task.umask)
   const { signal, send } = conversation
-  return extractArchive(conversation.chunks(), task.plan, {
+  const { plan, writer } = task
+  return extractArchive(conversation.chunks(), plan, {
     signal,
+    batches: writer === null ? undefined : createFileBatches(writer.memory, writer.port),
     onProgress: (progress) => send({ type: 'progress', progress }),
   })
 }

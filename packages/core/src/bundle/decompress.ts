@@ -9,7 +9,8 @@ import { releaseBuffer } from './release-buffer.ts'
 import { createZstdFrameScanner } from './zstd-frames.ts'
 
 const STREAM_CHUNK_BYTES = 512 * 1024
-
+/** So much is decompressed on the thread pool while the thread is busy with what came before. */
+const AHEAD_BYTES = 2 * 1024 * 1024
 export interface Decompressed {
   readonly format: BundleFormat
   /** Pieces that are only valid until the next one is asked for. */
@@ -100,11 +101,12 @@ async function* decompressZstd(
   yield* decode(pieces(), zlib.createZstdDecompress({ chunkSize: STREAM_CHUNK_BYTES }))
 }
 
-/** Asks for the next input only when the last one is used up, and for output only when it is wanted. */
+/** Decompresses some way ahead of what is asked for, on the thread pool. */
 async function* decode(
   input: AsyncGenerator<Uint8Array, void, void>,
   decoder: Transform,
 ): AsyncGenerator<Buffer, void, void> {
+  const ahead = chunkQueue(decoder)
   let isFed = false
   feed(input, decoder).then(
     () => (isFed = true),
@@ -112,7 +114,7 @@ async function* decode(
   )
   let last: Buffer | null = null
   try {
-    for await (const chunk of decoder as AsyncIterable<Buffer>) {
+    for (let chunk = await ahead.next(); chunk !== null; chunk = await ahead.next()) {
       // Output is cut from one buffer until that is full; a piece of the next one says that it is.
       if (last !== null && last.buffer !== chunk.buffer) releaseBuffer(last)
       last = chunk
@@ -124,6 +126,44 @@ async function* decode(
     throw toCorrupt(error)
   } finally {
     decoder.destroy()
+  }
+}
+
+/** The output in the pieces in which it comes: reading the stream would join those that wait. */
+function chunkQueue(decoder: Transform): { next(): Promise<Buffer | null> } {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  let isOver = false
+  let failure: { readonly error: unknown } | null = null
+  let wake: (() => void) | undefined
+  decoder.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes >= AHEAD_BYTES) decoder.pause()
+    wake?.()
+  })
+  decoder.on('error', (error) => {
+    failure ??= { error }
+    wake?.()
+  })
+  decoder.on('close', () => {
+    isOver = true
+    wake?.()
+  })
+  return {
+    async next() {
+      for (;;) {
+        if (failure !== null) throw failure.error
+        const chunk = chunks.shift()
+        if (chunk !== undefined) {
+          bytes -= chunk.length
+          if (bytes < AHEAD_BYTES && decoder.isPaused()) decoder.resume()
+          return chunk
+        }
+        if (isOver) return null
+        await new Promise<void>((resolve) => (wake = resolve))
+      }
+    },
   }
 }
 

@@ -4,6 +4,7 @@ import { timeSlice } from '../filesystem/time-slice.ts'
 import type { BundleProgress, ExtractReport } from './bundle.ts'
 import { decompress } from './decompress.ts'
 import { createEntryPolicy, tooMuch, type EntryPolicy, type ResolvedLimits } from './entry-policy.ts'
+import type { FileBatches } from './file-batches.ts'
 import { createSecondReader, type SecondReader } from './second-reader.ts'
 import { createTarReader } from './tar-reader.ts'
 import { createTreeWriter, type TreeWriter } from './tree-writer.ts'
@@ -28,6 +29,8 @@ export interface ExtractedArchive {
 export interface ExtractArchiveOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: BundleProgress) => void) | undefined
+  /** Of a thread that writes small files. @default none */
+  readonly batches?: FileBatches | undefined
 }
 
 /** So much is worked on between two looks at the clock. */
@@ -44,9 +47,9 @@ export async function extractArchive(
   options: ExtractArchiveOptions,
 ): Promise<ExtractedArchive> {
   const { limits } = plan
-  const { signal, onProgress } = options
+  const { signal, onProgress, batches = null } = options
   const policy = createEntryPolicy(plan.profile, limits)
-  const writer = plan.root === null ? null : createTreeWriter(plan.root, plan.umask)
+  const writer = plan.root === null ? null : createTreeWriter(plan.root, plan.umask, batches)
   const counted = countInput(input, limits.maxArchiveBytes)
   const implied = new Set<ByteString>()
   const second = plan.isReadTwice ? createSecondReader() : null

@@ -14,8 +14,8 @@ import {
 import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from './bundle.ts'
 import type { ResolvedLimits } from './entry-policy.ts'
 import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extract-archive.ts'
-import { runInWorker } from './run-in-worker.ts'
-import { fileTime } from './tree-writer.ts'
+import { extractInThreads } from './extract-in-threads.ts'
+import { fileTime } from './write-file.ts'
 
 /** An archive this small is done before a thread would have started. */
 const ARCHIVE_BYTES_WORTH_A_THREAD = 256 * 1024
@@ -142,11 +142,7 @@ async function unpack(
   const { signal, onProgress } = options
   const { chunks, isWhole } = await readAhead(input, ARCHIVE_BYTES_WORTH_A_THREAD)
   if (isWhole) return extractArchive(chunks, plan, { signal, onProgress })
-  const work = runInWorker({ kind: 'extract', plan }, { input: chunks, onProgress, signal })
-  for (;;) {
-    const next = await work.next()
-    if (next.done === true) return next.value as ExtractedArchive
-  }
+  return extractInThreads(chunks, plan, { signal, onProgress })
 }
 
 function replace(

@@ -1,11 +1,12 @@
+import type { MessagePort } from 'node:worker_threads'
 import { WorkspaceError } from '../errors.ts'
 import type { BundleProgress } from './bundle.ts'
+import { fromFailure } from './thread-failure.ts'
 import {
   CHUNKS_IN_FLIGHT,
   INPUT_CHUNK_BYTES,
   type FromWorker,
   type ToWorker,
-  type WorkerFailure,
   type WorkerTask,
 } from './worker-task.ts'
 import { borrowThread, type ThreadKind } from './warm-threads.ts'
@@ -14,13 +15,15 @@ export interface RunInWorkerOptions {
   readonly input?: AsyncIterator<Uint8Array> | undefined
   readonly onProgress?: ((progress: BundleProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** Ports that the task holds. */
+  readonly transfer?: readonly MessagePort[] | undefined
 }
 
 /** Of the thread; it makes little that lives on. */
 const NURSERY_MIB = 4
 
 const file = import.meta.url.endsWith('.ts') ? './bundle-worker.ts' : './bundle-worker.js'
-const bundleThread: ThreadKind = {
+export const bundleThread: ThreadKind = {
   name: 'ws-bundle',
   file: new URL(file, import.meta.url),
   resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MIB },
@@ -34,11 +37,11 @@ export async function* runInWorker(
   task: WorkerTask,
   options: RunInWorkerOptions,
 ): AsyncGenerator<Uint8Array, unknown, void> {
-  const { input, onProgress, signal } = options
+  const { input, onProgress, signal, transfer = [] } = options
   signal?.throwIfAborted()
-  const thread = borrowThread(bundleThread, task)
-  const send = (message: ToWorker, transfer: ArrayBuffer[] = []): void =>
-    thread.port.postMessage(message, transfer)
+  const thread = borrowThread(bundleThread, task, transfer)
+  const send = (message: ToWorker, memory: ArrayBuffer[] = []): void =>
+    thread.port.postMessage(message, memory)
   const inbox = mailbox<FromWorker>()
   const collector = earlyCollector()
   let isOver = false
@@ -70,7 +73,7 @@ export async function* runInWorker(
       } else if (message.type === 'taken') feed?.taken(message.memory)
       else if (message.type === 'progress') onProgress?.(message.progress)
       else if (message.type === 'done') return message.result
-      else throw signal?.aborted === true ? signal.reason : toError(message.failure)
+      else throw signal?.aborted === true ? signal.reason : fromFailure(message.failure)
     }
   } finally {
     signal?.removeEventListener('abort', abort)
@@ -188,30 +191,4 @@ function mailbox<T>(): { put(message: T): void; fail(error: unknown): void; take
       }
     },
   }
-}
-
-export function toFailure(error: unknown): WorkerFailure {
-  const message = error instanceof Error ? error.message : String(error)
-  const errno =
-    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
-  if (!WorkspaceError.is(error)) return { code: null, message, details: {}, errno, cause: plainCause(error) }
-  return { code: error.code, message, details: error.details, errno: null, cause: plainCause(error.cause) }
-}
-
-function plainCause(cause: unknown): unknown {
-  if (!(cause instanceof Error)) return undefined
-  const errno = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined
-  return { message: cause.message, code: errno, stack: cause.stack }
-}
-
-function toError(failure: WorkerFailure): Error {
-  const cause =
-    failure.cause === undefined
-      ? {}
-      : { cause: Object.assign(new Error('in the archive thread'), failure.cause) }
-  if (failure.code !== null) {
-    return new WorkspaceError(failure.code, failure.message, { details: failure.details, ...cause })
-  }
-  const error = new Error(failure.message, cause)
-  return failure.errno === null ? error : Object.assign(error, { code: failure.errno })
 }

@@ -2,18 +2,13 @@ import { Buffer } from 'node:buffer'
 import {
   chmodSync,
   closeSync,
-  constants,
-  fchmodSync,
   ftruncateSync,
-  futimesSync,
   linkSync,
   lutimesSync,
   mkdirSync,
-  openSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
-  writeSync,
 } from 'node:fs'
 import {
   childPath,
@@ -24,11 +19,11 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../filesystem/directory-handle.ts'
-import { errnoOf } from '../filesystem/filesystem-error.ts'
 import type { TimeSlice } from '../filesystem/time-slice.ts'
-import { refused } from './archive-error.ts'
 import type { EntryStep } from './entry-policy.ts'
+import type { FileBatches } from './file-batches.ts'
 import type { SparseSegment } from './sparse-map.ts'
+import { createFile, exclusive, fileTime, setTime, writeAt } from './write-file.ts'
 
 /** Writes entries below a fresh, private directory that holds no links until the very end. */
 export interface TreeWriter {
@@ -43,19 +38,19 @@ export interface TreeWriter {
   root(): { readonly mode: number; readonly mtime: number } | null
 }
 
-const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 /** Longer paths go through an open directory: the system takes 4,096 bytes at once. */
 const MAX_PATH_BYTES = 3800
 const HOLE_BYTES = 64 * 1024
 const zeros = Buffer.alloc(HOLE_BYTES)
-const LATEST_TIME = 253_402_300_799
-const EARLIEST_TIME = -62_135_596_800
 
-export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
+/** @param batches takes small files off the hands of this thread */
+export function createTreeWriter(root: ByteString, umask: number, batches: FileBatches | null): TreeWriter {
   const directories = new Map<ByteString, { mode: number; mtime: number } | null>()
   const symlinks = new Map<ByteString, EntryStep>()
   let rootFields: { mode: number; mtime: number } | null = null
   let open: OpenFile | null = null
+  /** Whether the entry is a file that the other thread will write. */
+  let isBatched = false
   const places = placesBelow(root)
   const at = (path: ByteString): string | Buffer => places.at(path)
 
@@ -68,14 +63,22 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
   }
 
   function beginFile(step: EntryStep, segments: readonly SparseSegment[] | null): void {
-    const fd = exclusive(step.path, () => openSync(at(step.path), CREATE_FLAGS, step.mode))
+    const { path, mode, mtime, size } = step
+    const isShort = root.length + path.length < MAX_PATH_BYTES
+    const file = { path: `${root}/${path}`, name: path, mode, mtime, length: size }
+    if (segments === null && isShort && step.replaces === null && batches?.begin(file) === true) {
+      isBatched = true
+      return
+    }
+    const fd = exclusive(path, () => createFile(at(path), mode, umask))
     open = { fd, step, segments, segment: 0, inSegment: 0, position: 0 }
-    if ((step.mode & umask) !== 0) fchmodSync(fd, step.mode)
   }
 
   return {
     begin(step, segments) {
       for (const parent of step.missingParents) makeDirectory(parent, null)
+      // What is replaced or linked to may be on its way still.
+      if (step.replaces !== null || step.action === 'hard-link') batches?.settle()
       if (step.replaces === 'symlink') symlinks.delete(step.path)
       else if (step.replaces === 'file') unlinkSync(at(step.path))
       if (step.action === 'file') beginFile(step, segments)
@@ -88,31 +91,30 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
       }
     },
     write(bytes) {
+      if (isBatched) batches?.add(bytes)
       if (open === null) return
       if (open.segments === null) writeDense(open, bytes)
       else writeSparse(open, bytes, open.segments)
     },
     end() {
+      isBatched = false
       if (open === null) return
-      const { fd, step, segments, position } = open
-      if (segments !== null || position !== step.size || step.size >= HOLE_BYTES) ftruncateSync(fd, step.size)
-      futimesSync(fd, fileTime(step.mtime), fileTime(step.mtime))
+      const { fd } = open
+      finishFile(open)
       open = null
       closeSync(fd)
     },
     async finish(slice) {
+      batches?.settle()
       for (const step of symlinks.values()) {
-        exclusive(step.path, () => symlinkSync(toFilePath(step.linkPath), at(step.path)))
-        lutimesSync(at(step.path), fileTime(step.mtime), fileTime(step.mtime))
+        makeSymlink(step, at(step.path))
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
       const innermostFirst = [...directories].sort(([left], [right]) => (left < right ? 1 : -1))
       for (const [path, fields] of innermostFirst) {
         if (fields === null) continue
-        const kept = fields.mode | 0o700
-        if (kept !== fields.mode || (kept & umask) !== 0) chmodSync(at(path), fields.mode)
-        utimesSync(at(path), fileTime(fields.mtime), fileTime(fields.mtime))
+        setDirectoryFields(at(path), fields, umask)
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
@@ -121,10 +123,31 @@ export function createTreeWriter(root: ByteString, umask: number): TreeWriter {
     close() {
       if (open !== null) closeSync(open.fd)
       open = null
+      batches?.close()
       places.close()
     },
     root: () => rootFields,
   }
+}
+
+function finishFile({ fd, step, segments, position }: OpenFile): void {
+  if (segments !== null || position !== step.size || step.size >= HOLE_BYTES) ftruncateSync(fd, step.size)
+  setTime(fd, step.mtime)
+}
+
+function makeSymlink({ path, linkPath, mtime }: EntryStep, place: string | Buffer): void {
+  exclusive(path, () => symlinkSync(toFilePath(linkPath), place))
+  lutimesSync(place, fileTime(mtime), fileTime(mtime))
+}
+
+function setDirectoryFields(
+  place: string | Buffer,
+  { mode, mtime }: { readonly mode: number; readonly mtime: number },
+  umask: number,
+): void {
+  const kept = mode | 0o700
+  if (kept !== mode || (kept & umask) !== 0) chmodSync(place, mode)
+  utimesSync(place, fileTime(mtime), fileTime(mtime))
 }
 
 interface Places {
@@ -217,21 +240,6 @@ function writeSparse(file: OpenFile, bytes: Buffer, segments: readonly SparseSeg
   }
 }
 
-function writeAt(fd: number, bytes: Buffer, position: number): void {
-  let done = 0
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done)
-}
-
-/** `EEXIST` in a directory that only this writer knows: its names are not as different as the archive's. */
-function exclusive<T>(path: ByteString, make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error
-    throw refused('UNSAFE_PATH', path, 'this file system takes its name for that of another entry')
-  }
-}
-
 function openDeep(root: ByteString, path: ByteString): DirectoryHandle {
   let handle = openRoot(root)
   let rest = path
@@ -247,10 +255,4 @@ function openDeep(root: ByteString, path: ByteString): DirectoryHandle {
     rest = rest.slice(cut + 1)
   }
   return handle
-}
-
-/** A negative number means "now" to Node; only a Date can say a time before 1970. */
-export function fileTime(seconds: number): number | Date {
-  const clamped = Math.min(Math.max(seconds, EARLIEST_TIME), LATEST_TIME)
-  return clamped < 0 ? new Date(clamped * 1000) : clamped
 }

@@ -42,12 +42,16 @@ const idleThreads: Thread[] = []
  * Gives a task to a thread that is warm from an earlier one, or to a new one. Threads keep the process alive only while
  * they work. Up to one for each core and kind stay for half a minute.
  */
-export function borrowThread(kind: ThreadKind, task: unknown): BorrowedThread {
+export function borrowThread(
+  kind: ThreadKind,
+  task: unknown,
+  transfer: readonly MessagePort[] = [],
+): BorrowedThread {
   const { port1: port, port2 } = new MessageChannel()
   const thread = takeIdle(kind) ?? startThread(kind)
   const { worker, gone } = thread
   worker.ref()
-  worker.postMessage({ task, port: port2 } satisfies ThreadTask, [port2])
+  worker.postMessage({ task, port: port2 } satisfies ThreadTask, [port2, ...transfer])
   return {
     port,
     gone,

@@ -1,6 +1,8 @@
+import type { MessagePort } from 'node:worker_threads'
 import type { BundleFormat, BundleProgress } from './bundle.ts'
 import type { ExtractPlan } from './extract-archive.ts'
-import type { ErrorCode, ErrorDetails } from '../errors.ts'
+import type { BatchMemory } from './file-batches.ts'
+import type { ThreadFailure } from './thread-failure.ts'
 
 export interface CreateTask {
   readonly kind: 'create'
@@ -14,9 +16,23 @@ export interface CreateTask {
 export interface ExtractTask {
   readonly kind: 'extract'
   readonly plan: ExtractPlan
+  /** The thread that does the `write` task for it; `null` when nothing is written. */
+  readonly writer: BatchPartner | null
 }
 
-export type WorkerTask = CreateTask | ExtractTask
+/** Writes files for the thread that extracts an archive. */
+export interface WriteTask {
+  readonly kind: 'write'
+  readonly umask: number
+  readonly reader: BatchPartner
+}
+
+export interface BatchPartner {
+  readonly memory: BatchMemory
+  readonly port: MessagePort
+}
+
+export type WorkerTask = CreateTask | ExtractTask | WriteTask
 
 /**
  * Chunks go from thread to thread with their memory, not as copies. `taken` answers a chunk; a sender stops at a few
@@ -33,16 +49,7 @@ export type FromWorker =
   | { readonly type: 'taken'; readonly memory: ArrayBuffer }
   | { readonly type: 'progress'; readonly progress: BundleProgress }
   | { readonly type: 'done'; readonly result: unknown }
-  | { readonly type: 'failed'; readonly failure: WorkerFailure }
-
-/** An error in a shape that survives the way between threads. */
-export interface WorkerFailure {
-  readonly code: ErrorCode | null
-  readonly message: string
-  readonly details: ErrorDetails
-  readonly errno: string | null
-  readonly cause: unknown
-}
+  | { readonly type: 'failed'; readonly failure: ThreadFailure }
 
 /** Chunks on their way in either direction. */
 export const CHUNKS_IN_FLIGHT = 3

@@ -41,7 +41,11 @@ export function padded(content: Buffer | string): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)])
 }
 
-export function file(name: string, content = 'evil', extra: Partial<RawHeader> = {}): Buffer {
+export function file(
+  name: string,
+  content: string | Buffer = 'evil',
+  extra: Partial<RawHeader> = {},
+): Buffer {
   return Buffer.concat([rawHeader({ name, size: Buffer.byteLength(content), ...extra }), padded(content)])
 }
 

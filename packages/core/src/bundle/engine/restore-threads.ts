@@ -5,12 +5,8 @@ import { WorkspaceError } from '../../errors.ts'
 import { decodeFrame, decodeFrameInPool } from '../format/frame.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import { writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
-import {
-  fromFailure,
-  type RestoreCall,
-  type RestoreReply,
-  type RestoreWorkerData,
-} from './restore-messages.ts'
+import { fromFailure } from '../thread-failure.ts'
+import type { RestoreCall, RestoreReply, RestoreWorkerData } from './restore-messages.ts'
 
 /** Decodes, checks and writes frames. */
 export interface FrameWriter {

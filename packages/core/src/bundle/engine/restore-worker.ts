@@ -1,6 +1,6 @@
 /** A thread that decodes, checks and writes frames; see `restore-threads.ts` for who talks to it. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { toFailure } from '../run-in-worker.ts'
+import { toFailure } from '../thread-failure.ts'
 import { restoreFrame } from './restore-threads.ts'
 import type { RestoreCall, RestoreReply, RestoreWorkerData } from './restore-messages.ts'
 

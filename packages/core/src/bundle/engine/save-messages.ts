@@ -1,5 +1,5 @@
 import type { PackReference } from '../format/version-record.ts'
-import type { WorkerFailure } from '../worker-task.ts'
+import type { ThreadFailure } from '../thread-failure.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-state.ts'
 import type { SavedTree, SaveProgress } from './saved-tree.ts'
@@ -28,5 +28,5 @@ export type FromSaveWorker = { readonly save: number } & (
   | { readonly kind: 'read-parent'; readonly request: ParentRequest }
   | { readonly kind: 'progress'; readonly progress: SaveProgress }
   | { readonly kind: 'done'; readonly saved: SavedTree }
-  | { readonly kind: 'failed'; readonly failure: WorkerFailure }
+  | { readonly kind: 'failed'; readonly failure: ThreadFailure }
 )

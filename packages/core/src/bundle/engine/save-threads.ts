@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { fromFailure } from './restore-messages.ts'
+import { fromFailure } from '../thread-failure.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-state.ts'
 import type { FromSaveWorker, SaveAnswer, ToSaveWorker } from './save-messages.ts'

@@ -1,6 +1,6 @@
 /** A thread that runs saves; see `save-threads.ts` for who talks to it. */
 import { parentPort } from 'node:worker_threads'
-import { toFailure } from '../run-in-worker.ts'
+import { toFailure } from '../thread-failure.ts'
 import { emptyTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
 import { runSaveJob } from './save-job.ts'
