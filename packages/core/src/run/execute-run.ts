@@ -170,6 +170,7 @@ async function capture(
     previous,
     ...(previous === undefined && { signal: run.options.signal }),
   })
+  for (const note of snapshot.notes ?? []) run.log.warn(note)
   run.log.emit({ type: 'workspace_snapshot_taken', label, backend: backend.name, ref: snapshot.ref })
   return snapshot
 }

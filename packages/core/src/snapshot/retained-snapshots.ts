@@ -27,8 +27,10 @@ const RECENT_MS = 60 * 60_000
 const MAX_SNAPSHOTS = 10_000
 
 const GUARD_LABEL = 'rollback_guard'
+/** The state in which a killed rollback was found. */
+const RECOVERY_LABEL = 'rollback_recovery'
 /** Captures that a rollback takes for itself; nobody else has seen them. */
-const internalLabels: readonly string[] = ['rollback_preview', 'rollback_check', 'rollback_recovery']
+const internalLabels: readonly string[] = ['rollback_preview', 'rollback_check']
 const automaticLabels: readonly string[] = [
   'snapshot',
   'now',
@@ -36,6 +38,7 @@ const automaticLabels: readonly string[] = [
   'after',
   'after_failure',
   GUARD_LABEL,
+  RECOVERY_LABEL,
   ...internalLabels,
 ]
 
@@ -75,7 +78,7 @@ export function rankSnapshots<T extends RetainableSnapshot>(
       if (index === 0) always.push(snapshot)
       continue
     }
-    const isGuard = label === GUARD_LABEL
+    const isGuard = label === GUARD_LABEL || label === RECOVERY_LABEL
     if (newest.size < NEWEST) newest.add(ref)
     const isNew = newest.has(ref) || Date.parse(capturedAt) >= since || (isGuard && guards < NEWEST_GUARDS)
     if (isGuard) guards += 1

@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly capturedAt: string
   readonly metadata: SnapshotMetadata
   readonly coverage: SnapshotCoverage
+  /** What was found broken and put right on the way, as sentences: a lock left by a killed process, a damaged pack. */
+  readonly notes?: readonly string[]
 }
 
 export interface SnapshotMetadata {

@@ -7,6 +7,7 @@ import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
+import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
 import { withRecovery } from '../rollback/with-recovery.ts'
@@ -64,10 +65,13 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
   const directory = join(stateDirectory, 'bundle')
   const workspace = await openWorkspace(path, directory, ownPath)
 
-  const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+  const exclusively = async <T>(
+    signal: AbortSignal | undefined,
+    work: (recoveredFrom: number | null) => Promise<T>,
+  ): Promise<T> => {
     const lock = await acquireProcessLock(directory, 'capture', { waitTimeoutMs: LOCK_WAIT_MS, signal })
     try {
-      return await work()
+      return await work(lock.recoveredFrom)
     } catch (error) {
       throw toWorkspaceError(error, 'take or restore a snapshot of', path)
     } finally {
@@ -80,11 +84,12 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     capabilities: { patch: true, rollback: true },
 
     capture: ({ label, signal }) =>
-      exclusively(signal, async () => {
+      exclusively(signal, async (recoveredFrom) => {
         sweepTemporaries(directory, workspace)
         const recovery = await recoverRollback(bundleRollbackSource(workspace))
         const { snapshot } = await captureDirectory(workspace, { label, rules, signal })
-        return withRecovery(snapshot, recovery)
+        const told = withRecovery(snapshot, recovery)
+        return recoveredFrom === null ? told : { ...told, notes: [noteTakeover(recoveredFrom)] }
       }),
 
     async changes(from, to, { signal } = {}) {

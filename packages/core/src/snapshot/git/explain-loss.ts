@@ -19,17 +19,18 @@ export async function explainLoss(
 ): Promise<unknown> {
   if (!WorkspaceError.is(error, 'UNAVAILABLE')) return error
   const packs = await findDamagedPacks(own)
-  if (path === null && packs.length === 0) return error
+  const isUnreadable = /unable to read [0-9a-f]{40}|bad object|is corrupt/.test(error.message)
+  if (path === null && packs.length === 0 && !isUnreadable) return error
   const what = path === null ? 'of the snapshots' : `content of ${JSON.stringify(fromBytePath(path))}`
   const place = packs.length === 0 ? '' : ` (${packs.join(', ')} was written to by something else)`
   return new WorkspaceError(
     'CORRUPT',
-    `The stored ${path === null ? `data ${what}` : what} is damaged or gone${place}. Name other paths to roll back without it; to start anew, remove ${own.directory}, and with it the snapshots taken so far.`,
+    `The stored ${path === null ? `data ${what}` : what} is damaged or gone${place}. Name other paths to roll back without it, or take a new snapshot.`,
     { cause: error, details: { packs, ...(path === null ? {} : { path: fromBytePath(path) }) } },
   )
 }
 
-async function findDamagedPacks(own: PrivateRepository): Promise<string[]> {
+export async function findDamagedPacks(own: PrivateRepository): Promise<string[]> {
   const directory = join(own.directory, 'objects', 'pack')
   const damaged: string[] = []
   for (const name of await readdir(directory)) {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
 import { withRecovery } from '../rollback/with-recovery.ts'
@@ -9,6 +10,7 @@ import { captureStateFile } from './capture-state.ts'
 import { captureWorkspace } from './capture.ts'
 import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-states.ts'
 import { explainLoss } from './explain-loss.ts'
+import { isDamage, withHealing } from './heal-store.ts'
 import { openPrivateRepository } from './private-repository.ts'
 import { parsePreciousRules } from './precious-rules.ts'
 import type { GitWorkspace } from './read-contents.ts'
@@ -41,14 +43,17 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
   if (typeof user === 'string') return null
   const own = await openPrivateRepository(stateDirectory, user.format)
   const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), precious: rules }
+  /** What was healed and has not been told yet. */
+  const notes: string[] = []
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
     const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture', {
       waitTimeoutMs: LOCK_WAIT_MS,
       signal,
     })
+    if (lock.recoveredFrom !== null) notes.push(noteTakeover(lock.recoveredFrom))
     let result: T
     try {
-      result = await work()
+      result = await withHealing(workspace, work, (note) => notes.push(note))
     } catch (error) {
       // Where the disk is full the release may fail as well; what matters is why the work did.
       await lock.release().catch(() => {})
@@ -68,20 +73,30 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
         const recovery = await recoverRollback(gitRollbackSource(workspace))
         await sweepKilledCollection(own)
         const { snapshot } = await captureWorkspace(workspace, { label, keepInView, signal })
-        return withRecovery(snapshot, recovery)
+        const told = withRecovery(snapshot, recovery)
+        return notes.length === 0 ? told : { ...told, notes: notes.splice(0) }
       }),
     async changes(from, to, { signal } = {}) {
-      try {
-        return await describeChanges(own, stateOf(from, path), stateOf(to, path), signal)
-      } catch (error) {
-        throw await explainLoss(own, null, error)
-      }
+      const describe = () => describeChanges(own, stateOf(from, path), stateOf(to, path), signal)
+      return describe().catch((error: unknown) => {
+        if (isDamage(error)) return exclusively(signal, describe)
+        throw error
+      })
     },
     async *patch(from, to, { signal } = {}) {
+      const states = [stateOf(from, path), stateOf(to, path)] as const
+      let isBegun = false
       try {
-        yield* streamPatch(own, stateOf(from, path), stateOf(to, path), signal)
+        for await (const chunk of streamPatch(own, ...states, signal)) {
+          isBegun = true
+          yield chunk
+        }
       } catch (error) {
-        throw await explainLoss(own, null, error)
+        if (!isDamage(error)) throw error
+        // It reads all that a patch needs.
+        await exclusively(signal, () => describeChanges(own, ...states, signal))
+        if (isBegun) throw healedMeanwhile(error)
+        yield* streamPatch(own, ...states, signal)
       }
     },
     rollback: (target, rollbackOptions = {}) =>
@@ -95,6 +110,14 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
 export async function explainNoGitBackend(options: OpenGitBackendOptions): Promise<string> {
   const found = await findUserRepository(options.path, options.stateDirectory)
   return found === 'ignored' ? 'is ignored by the git repository that it lies in' : 'is in no git work tree'
+}
+
+function healedMeanwhile(cause: WorkspaceError): WorkspaceError {
+  return new WorkspaceError(
+    'UNAVAILABLE',
+    'Reading what is stored failed within the patch; it can be read now. Make the patch again.',
+    { cause },
+  )
 }
 
 /** What the file system says becomes one of this library's errors; an abort stays what it is. */

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { once } from 'node:events'
 import { createDeflate, deflateSync } from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
@@ -28,6 +28,8 @@ export interface PrivateRepository {
 export type ObjectType = 'blob' | 'tree'
 
 const COMPRESSION_LEVEL = 1
+/** Names of packs that something wrote to: they are not taken from the user's repository again. */
+export const DISTRUSTED = 'distrusted'
 
 export async function openPrivateRepository(
   stateDirectory: string,
@@ -59,6 +61,10 @@ export function sweepTemporaries(repository: PrivateRepository): void {
   }
   const temporary = join(repository.directory, 'temporary')
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
+  // A living process whose note goes here asks git again the next time.
+  const state = dirname(dirname(repository.directory))
+  for (const name of readdirSync(state))
+    if (name.startsWith('git-layout.')) rmSync(join(state, name), { force: true })
 }
 
 /** A call on the private repository, outside the workspace. */
@@ -189,19 +195,27 @@ export async function adoptObjects(
   signal?: AbortSignal,
 ): Promise<Map<string, number>> {
   const objects = join(repository.directory, 'objects')
-  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'))) linkLoose(userObjects, repository, wanted)
+  const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
+  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted))
+    linkLoose(userObjects, repository, wanted)
   const own = await objectSizes(repository, wanted, { signal })
   const missing = [...wanted].filter((id) => !own.has(id))
   if (missing.length === 0) return own
   const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
   if (available.size === 0) return own
-  await runGit(
-    privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
-      input: Buffer.from(`${[...available.keys()].join('\n')}\n`),
-      environment: alternateEnvironment(userObjects),
-      signal,
-    }),
-  )
+  try {
+    await runGit(
+      privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
+        input: Buffer.from(`${[...available.keys()].join('\n')}\n`),
+        environment: alternateEnvironment(userObjects),
+        signal,
+      }),
+    )
+  } catch (error) {
+    // What the user's repository cannot give whole is read from the files.
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) return own
+    throw error
+  }
   for (const [id, size] of available) own.set(id, size)
   return own
 }
@@ -254,9 +268,12 @@ function unreadable(message: string): WorkspaceError {
   return new WorkspaceError('UNAVAILABLE', message)
 }
 
-export function alternateEnvironment(objects: string | undefined): Record<string, string> {
+export function alternateEnvironment(
+  objects: string | readonly string[] | undefined,
+): Record<string, string> {
   if (objects === undefined) return {}
-  return { GIT_ALTERNATE_OBJECT_DIRECTORIES: `"${objects.replace(/["\\]/g, '\\$&').replace(/\n/g, '\\n')}"` }
+  const quoted = [objects].flat().map((path) => `"${path.replace(/["\\]/g, '\\$&').replace(/\n/g, '\\n')}"`)
+  return { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(delimiter) }
 }
 
 function loosePath(repository: PrivateRepository, id: string): string {
@@ -268,10 +285,13 @@ export function temporaryPath(repository: PrivateRepository): string {
 }
 
 /** @returns false when the two directories cannot share files */
-function linkPacks(from: string, to: string): boolean {
+function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>): boolean {
   const present = new Set(readdirSync(to))
   const names = listNames(from).filter(
-    (name) => /^pack-[0-9a-f]+\.(pack|idx)$/.test(name) && !present.has(name),
+    (name) =>
+      /^pack-[0-9a-f]+\.(pack|idx)$/.test(name) &&
+      !present.has(name) &&
+      !distrusted.has(name.replace(/idx$/, 'pack')),
   )
   // A pack must be there before its index makes git look for it.
   for (const name of names.toSorted(
