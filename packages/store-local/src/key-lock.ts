@@ -47,6 +47,19 @@ export async function withKeyLock<T>(
   }
 }
 
+/**
+ * Removes the locks of dead owners. Each is taken over first, as for a section: between a look at it and its removal a
+ * living process may have taken it over.
+ */
+export function sweepLocks(folders: StoreFolders): void {
+  for (const name of readdirSync(folders.locks)) {
+    if (name.includes('.')) continue
+    const path = join(folders.locks, name)
+    const owner = readOwner(path)
+    if (owner !== null && isDead(owner, path) && tryLock(folders, path)) removeFile(path)
+  }
+}
+
 function tryLock(folders: StoreFolders, path: string): boolean {
   if (makeLink(folders.ownerFile, path)) return true
   const holder = readOwner(path)

@@ -8,6 +8,7 @@ import {
   type ObjectStore,
 } from '@ws/core'
 import { toStoreError } from './file-error.ts'
+import { sweepLocks } from './key-lock.ts'
 import { keyToNames } from './key-path.ts'
 import { listObjects } from './list-objects.ts'
 import { readInfoAt } from './object-file.ts'
@@ -69,6 +70,7 @@ export function localStore(options: LocalStoreOptions): ObjectStore {
     if (known !== undefined) assertRootExists(known.root)
     const opened = openFolders(root())
     openedFolders.set(opened.root, opened)
+    sweepLocks(opened)
     return opened
   }
   /** The path of an existing object's file, or `null` when not even its folder exists. */

@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   mkdirSync,
@@ -49,9 +48,10 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
   const rewrite = (tree: KnownTree): void => {
     mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
     const bytes = Buffer.concat([header, encodeGroup(tree, new Map(), new Set())])
-    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+    // One name, so that a killed process leaves no more than one. Two writers at once spoil each other's checksum at worst.
+    const temporary = `${path}.new`
     try {
-      writeFile(temporary, 'wx', bytes)
+      writeFile(temporary, 'w', bytes)
       renameSync(temporary, path)
     } catch (error) {
       rmSync(temporary, { force: true })
@@ -117,7 +117,7 @@ function storedPacks(tree: KnownTree): ReadonlySet<string> {
   return written.get(tree) ?? new Set()
 }
 
-function writeFile(path: string, flags: 'a' | 'wx', bytes: Buffer): void {
+function writeFile(path: string, flags: 'a' | 'w', bytes: Buffer): void {
   const fd = openSync(path, flags, 0o600)
   try {
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done)

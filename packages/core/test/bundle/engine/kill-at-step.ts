@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 
-const fs = createRequire(import.meta.url)('node:fs') as Record<string, (...arguments_: unknown[]) => unknown>
+type Calls = Record<string, ((...arguments_: unknown[]) => unknown) | undefined>
+
+const fs = createRequire(import.meta.url)('node:fs') as Calls
 const changing = [
   'mkdirSync',
   'renameSync',
@@ -19,22 +21,41 @@ const changing = [
   'utimesSync',
   'lutimesSync',
   'ftruncateSync',
+  'rmSync',
+  'write',
+  'fsync',
+]
+const changingPromises = [
+  'mkdir',
+  'writeFile',
+  'appendFile',
+  'link',
+  'unlink',
+  'rename',
+  'truncate',
+  'utimes',
+  'rm',
 ]
 const killAt = Number(process.env['WS_KILL_AT'] ?? 0)
 const writeCount = fs['writeFileSync'] ?? writeFileSync
 let count = 0
 let isOn = false
-for (const name of changing) {
-  const original = fs[name]
-  if (original === undefined) continue
-  fs[name] = (...arguments_) => {
+function watch(calls: Calls, name: string): void {
+  const original = calls[name]
+  if (original === undefined) return
+  const watched = (...arguments_: unknown[]): unknown => {
     if (isOn) {
       count += 1
       if (count === killAt) process.kill(process.pid, 'SIGKILL')
     }
     return original(...arguments_)
   }
+  // With what `promisify` looks for.
+  calls[name] = Object.defineProperties(watched, Object.getOwnPropertyDescriptors(original))
 }
+
+for (const name of changing) watch(fs, name)
+for (const name of changingPromises) watch(fs['promises'] as unknown as Calls, name)
 syncBuiltinESMExports()
 Object.assign(globalThis, {
   startCounting: () => (isOn = true),
