@@ -22,6 +22,11 @@ export interface DirectoryHandle {
 const ascii = /^[\u0000-\u007f]*$/
 const hasDescriptorPaths = process.platform === 'linux' && probe()
 
+/** Whether Node's own strings name it; anything else has to become bytes. */
+export function isPlainPath(path: ByteString): boolean {
+  return ascii.test(path)
+}
+
 export function toFilePath(path: ByteString): string | Buffer {
   return ascii.test(path) ? path : Buffer.from(path, 'latin1')
 }

@@ -18,13 +18,15 @@ export function compareTrees(before: Directories, after: Directories): Compariso
     contentBytes: after.get('')?.contentBytesBelow ?? 0,
   }
   for (const [path, directory] of after) {
+    const own = countsOf(directory)
+    stats.files += own.files
+    stats.symlinks += own.symlinks
     const old = before.get(path)
-    for (const entry of directory.entries) {
-      if (entry.type === 'file') stats.files += 1
-      if (entry.type === 'symlink') stats.symlinks += 1
-      if (old === directory) count(totals.unchanged, entry)
-    }
     if (old !== directory) compareEntries(old?.entries ?? [], directory.entries, totals)
+    else {
+      totals.unchanged.files += own.files + own.symlinks
+      totals.unchanged.bytes += own.bytes
+    }
   }
   for (const [path, directory] of before) {
     if (!after.has(path)) compareEntries(directory.entries, [], totals)
@@ -42,6 +44,30 @@ interface Totals {
   readonly changed: Total
   readonly removed: Total
   readonly unchanged: Total
+}
+
+interface Counts {
+  files: number
+  symlinks: number
+  /** Of the files. */
+  bytes: number
+}
+
+/** Most directories stay the same objects from save to save. */
+const counted = new WeakMap<KnownDirectory, Counts>()
+
+function countsOf(directory: KnownDirectory): Counts {
+  const before = counted.get(directory)
+  if (before !== undefined) return before
+  const counts: Counts = { files: 0, symlinks: 0, bytes: 0 }
+  for (const entry of directory.entries) {
+    if (entry.type === 'symlink') counts.symlinks += 1
+    if (entry.type !== 'file') continue
+    counts.files += 1
+    counts.bytes += entry.size
+  }
+  counted.set(directory, counts)
+  return counts
 }
 
 function zero(): Total {

@@ -77,11 +77,12 @@ function* encodeOne(
   const stats = new BigInt64Array(directory.entries.length * STATS_PER_ENTRY)
   let entriesBelow = 0
   let contentBytesBelow = 0
-  for (const found of directory.entries) {
+  for (const [index, found] of directory.entries.entries()) {
     const taken = toEntry(directory, found, done, options)
     if (taken === null) continue
     const { entry } = taken
     if (taken.stats !== null) setStats(stats, entries.length, taken.stats, options.startedNs)
+    else if (found.kind === 'leaf') copyStats(stats, entries.length, directory.known, index)
     entries.push(entry)
     entriesBelow += 1 + (entry.type === 'directory' ? entry.entriesBelow : 0)
     if (entry.type !== 'symlink')
@@ -112,6 +113,11 @@ function toEntry(
   if (entry.type === 'symlink') return { entry, stats }
   const hardLinkGroup = options.links(stats)
   return { entry: entry.hardLinkGroup === hardLinkGroup ? entry : { ...entry, hardLinkGroup }, stats }
+}
+
+function copyStats(rows: BigInt64Array, index: number, known: KnownDirectory | null, from: number): void {
+  const start = from * STATS_PER_ENTRY
+  if (known !== null) rows.set(known.stats.subarray(start, start + STATS_PER_ENTRY), index * STATS_PER_ENTRY)
 }
 
 function setStats(rows: BigInt64Array, index: number, stats: FileStats, startedNs: bigint): void {

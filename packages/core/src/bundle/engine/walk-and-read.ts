@@ -5,7 +5,7 @@ import { contentIdOf, type ContentId } from '../format/content-id.ts'
 import { READ_BUFFER_BYTES } from './read-content.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
-import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
+import { knownStats, walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 /**
  * Files are read, and what was read is compressed, while the walk goes on: all cores have work from the beginning. Where
@@ -48,9 +48,12 @@ export async function walkAndRead(
 }
 
 function forgetUnstored(state: SaveState, directory: FoundDirectory): void {
-  directory.entries.forEach((found, index) => {
+  const { known, entries } = directory
+  entries.forEach((found, index) => {
     if (found.kind !== 'leaf' || found.entry.type !== 'file' || isWhole(state, found.entry)) return
-    directory.entries[index] = { kind: 'unread', name: found.entry.name, stats: found.stats }
+    const stats = found.stats ?? (known === null ? null : knownStats(known, index, found.entry))
+    if (stats === null) return
+    entries[index] = { kind: 'unread', name: found.entry.name, stats }
     directory.isSame = false
   })
 }

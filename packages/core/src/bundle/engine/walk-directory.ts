@@ -1,6 +1,15 @@
-import { lstatSync, fstatSync, readdirSync, readlinkSync, type BigIntStats, type Dirent } from 'node:fs'
+import {
+  constants,
+  fstatSync,
+  lstatSync,
+  readdirSync,
+  readlinkSync,
+  type BigIntStats,
+  type Dirent,
+} from 'node:fs'
 import {
   childPath,
+  isPlainPath,
   listDirectory,
   toFilePath,
   type ByteString,
@@ -30,7 +39,12 @@ export interface FoundDirectory {
 
 export type FoundEntry =
   | { readonly kind: 'directory'; readonly directory: FoundDirectory }
-  | { readonly kind: 'leaf'; readonly entry: FileEntry | SymlinkEntry; readonly stats: FileStats }
+  | {
+      readonly kind: 'leaf'
+      readonly entry: FileEntry | SymlinkEntry
+      /** `null`: as in the row of `known` at the same place, and no other name. */
+      readonly stats: FileStats | null
+    }
   /** A file whose content is not known. */
   | { readonly kind: 'unread'; readonly name: ByteString; readonly stats: FileStats }
 
@@ -103,18 +117,20 @@ function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean 
   }
   if (names.length !== known.entries.length) return false
   names.sort()
+  const isPlain = isPlainPath(base)
   try {
     for (let index = 0; index < names.length; index += 1) {
       const entry = known.entries[index]
       const name = names[index] ?? ''
       if (entry?.name !== name || options.isExcluded(joinPath(path, name))) return reset(directory)
-      const stats = lstatSync(toFilePath(`${base}/${name}`), { bigint: true })
+      const file = `${base}/${name}`
+      const stats = lstatSync(isPlain && isPlainPath(name) ? file : toFilePath(file), { bigint: true })
       if (entry.type === 'directory') {
         if (!stats.isDirectory() || !hasFacts(entry, stats)) return reset(directory)
         entries.push({ kind: 'directory', directory: found(joinPath(path, name), entry, options) })
       } else {
         if (!isUntouched(known, index, stats)) return reset(directory)
-        entries.push({ kind: 'leaf', entry, stats: fileStats(stats) })
+        entries.push({ kind: 'leaf', entry, stats: stats.nlink > 1n ? fileStats(stats) : null })
       }
     }
   } catch {
@@ -197,19 +213,33 @@ function takeEntry(
   return null
 }
 
+/** To compare numbers of 64 bits without an allocation for each. */
+const found64 = new BigInt64Array(STATS_PER_ENTRY)
+const found32 = new Int32Array(found64.buffer)
+
 /** The very inode, unchanged since its content was read. A change of anything gives another change time. */
 function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
-  const row = index * STATS_PER_ENTRY
   const entry = known.entries[index]
   if (entry === undefined || entry.type === 'directory') return false
-  return (
-    known.stats[row + 2] === stats.ctimeNs &&
-    known.stats[row + 3] === stats.mtimeNs &&
-    known.stats[row + 1] === BigInt.asIntN(64, stats.ino) &&
-    known.stats[row] === BigInt.asIntN(64, stats.dev) &&
-    entry.mode === (Number(stats.mode) & 0o7777) &&
-    (entry.type === 'symlink' ? stats.isSymbolicLink() : stats.isFile() && entry.size === Number(stats.size))
-  )
+  if (entry.mode !== (Number(stats.mode) & 0o7777)) return false
+  const isSame =
+    entry.type === 'symlink' ? stats.isSymbolicLink() : stats.isFile() && entry.size === Number(stats.size)
+  if (!isSame) return false
+  found64[0] = stats.dev
+  found64[1] = stats.ino
+  found64[2] = stats.ctimeNs
+  found64[3] = stats.mtimeNs
+  const { buffer, byteOffset, length } = known.stats
+  const known32 = new Int32Array(buffer, byteOffset + index * STATS_PER_ENTRY * 8, 2 * STATS_PER_ENTRY)
+  for (let half = 0; half < found32.length; half += 1) if (known32[half] !== found32[half]) return false
+  return index < length
+}
+
+/** What `known` says about a file that is as it was and has no other name. */
+export function knownStats(known: KnownDirectory, index: number, { mode, size }: FileEntry): FileStats {
+  const row = index * STATS_PER_ENTRY
+  const [dev = 0n, ino = 0n, ctimeNs = 0n, mtimeNs = 0n] = known.stats.subarray(row, row + STATS_PER_ENTRY)
+  return { dev, ino, ctimeNs, mtimeNs, mode: constants.S_IFREG | mode, size, nlink: 1 }
 }
 
 /** Times as far as a load can set them: to the microsecond. */
