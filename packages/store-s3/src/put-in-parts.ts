@@ -75,8 +75,10 @@ async function sendParts(
     if (count > MAX_PARTS) throw tooManyParts(upload, part.bytes.length)
     while (running.size >= parallelParts) await Promise.race([failure.promise, ...running])
     const number = count
-    const sending: Promise<unknown> = sendPart(upload, number, part.bytes, signal)
+    const { bytes, release } = part
+    const sending: Promise<unknown> = sendPart(upload, number, bytes, signal)
       .then((uploaded) => (sent[number - 1] = uploaded), failure.reject)
+      .finally(release)
       .finally(() => running.delete(sending))
     running.add(sending)
     const next: IteratorResult<BodyPart> | null = part.isLast

@@ -1,10 +1,12 @@
-import { conditionFailed, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
+import { GetObjectCommand } from '@aws-sdk/client-s3'
+import { WorkspaceError, conditionFailed, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
 import { bodyParts, type PartSizes } from './body-parts.ts'
 import { headObject } from './head-object.ts'
 import { encodeMetadata } from './object-info.ts'
 import { putInParts } from './put-in-parts.ts'
 import { putWhole, wholeBytes } from './put-whole.ts'
 import type { S3Calls } from './s3-calls.ts'
+import { isInvalidRange, isNoSuchKey, isReset } from './s3-error.ts'
 import { spoolBody } from './spool-body.ts'
 
 /** What is known about a kind of condition at the server. */
@@ -46,10 +48,33 @@ export async function putObject(
     if (support === null || support === 'ignored')
       return await putInParts(target, first.value, parts, settings.parallelParts)
     return await spoolBody(first.value, parts, (spooled) => putWhole(target, spooled, headers))
+  } catch (error) {
+    throw isReset(error) ? await reasonOfReset(calls, key, options.signal, error) : error
   } finally {
     // Stops the source when the put failed. Not awaited: a source that is stuck never answers.
     parts.return().catch(() => undefined)
   }
+}
+
+/** A service may refuse a put and hang up before it has read the body, so that its answer gets lost. A GET has none. */
+async function reasonOfReset(
+  calls: S3Calls,
+  key: string,
+  signal: AbortSignal | undefined,
+  reset: unknown,
+): Promise<unknown> {
+  try {
+    const command = new GetObjectCommand({ Bucket: calls.bucket, Key: calls.base + key, Range: 'bytes=0-0' })
+    const { output } = await calls.send(command, { action: 'put', key }, signal)
+    for await (const _ of (output.Body ?? []) as AsyncIterable<Uint8Array>);
+  } catch (error) {
+    signal?.throwIfAborted()
+    const isRefusal = (['NOT_FOUND', 'ACCESS_DENIED', 'INVALID_INPUT'] as const).some((code) =>
+      WorkspaceError.is(error, code),
+    )
+    if (isRefusal && !isNoSuchKey(error) && !isInvalidRange(error)) return error
+  }
+  return reset
 }
 
 function inputOf(calls: S3Calls, key: string, { contentType, metadata }: PutOptions): PutInput {

@@ -169,6 +169,11 @@ export function isMute(error: unknown): boolean {
   return WorkspaceError.is(error) && error.details['service'] === '' && Number(error.details['status']) >= 300
 }
 
+/** Whether a connection ended in the middle of a request. */
+export function isReset(error: unknown): boolean {
+  return WorkspaceError.is(error) && ['ECONNRESET', 'EPIPE'].includes(String(error.details['network']))
+}
+
 /** Whether another writer was busy with the key, so that nothing was done yet. */
 export function isRace(error: unknown): boolean {
   const service = WorkspaceError.is(error) ? error.details['service'] : ''
@@ -184,6 +189,8 @@ interface Facts {
   readonly attempts: number
   readonly requestId: string | null
   readonly region: string | null
+  /** How long the service asks to wait. */
+  readonly retryAfterMs: number | null
 }
 
 interface SdkError {
@@ -200,14 +207,15 @@ function factsOf(error: unknown): Facts {
     typeof error === 'object' && error !== null ? error : {}
   const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0
   const service = text(Code) ?? ''
-  const region = text(Region) ?? text($response?.headers?.['x-amz-bucket-region'])
+  const headers = $response?.headers ?? {}
   return {
     name: service !== '' ? service : (text(code) ?? text(name) ?? 'Error'),
     service,
     status,
     attempts: $metadata?.attempts ?? 1,
     requestId: text($metadata?.requestId),
-    region: region !== null && /^[a-z0-9-]{1,40}$/.test(region) ? region : null,
+    region: regionName(text(Region) ?? text(headers['x-amz-bucket-region'])),
+    retryAfterMs: secondsToMs(headers['retry-after']),
   }
 }
 
@@ -264,8 +272,18 @@ export function isUnclear(error: unknown): boolean {
   return WorkspaceError.is(error) && error.details['outcome'] === 'unknown'
 }
 
-function detailsOf({ key, bucket }: About, { service, status, requestId, region }: Facts): ErrorDetails {
-  return { key, bucket, service, status, ...(requestId === null ? {} : { requestId }), ...(region === null ? {} : { region }) } // prettier-ignore
+function detailsOf({ key, bucket }: About, facts: Facts): ErrorDetails {
+  const { service, status, requestId, region, name, retryAfterMs } = facts
+  return {
+    key,
+    bucket,
+    service,
+    status,
+    ...(status === 0 ? { network: name } : {}),
+    ...(requestId === null ? {} : { requestId }),
+    ...(region === null ? {} : { region }),
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+  }
 }
 
 /** The SDK's own error holds the request's headers, what was signed, and the answer's text: not for logs. */
@@ -282,6 +300,15 @@ function safeCause(error: unknown, facts: Facts, secrets: readonly string[]): Er
 
 function nameOf({ name, status }: Facts): string {
   return status === 0 ? name : `${name}, HTTP ${status}`
+}
+
+/** Only what can be one: it goes into a message. */
+function regionName(region: string | null): string | null {
+  return region !== null && /^[a-z0-9-]{1,40}$/.test(region) ? region : null
+}
+
+function secondsToMs(value: string | undefined): number | null {
+  return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) * 1_000 : null
 }
 
 function text(value: unknown): string | null {

@@ -36,13 +36,14 @@ async function fill(file: FileHandle, first: BodyPart, rest: AsyncIterable<BodyP
   const sha256 = createHash('sha256')
   let crc = 0
   let length = 0
-  const add = async ({ bytes }: BodyPart): Promise<void> => {
+  const add = async ({ bytes, release }: BodyPart): Promise<void> => {
     if (length + bytes.length > MAX_BYTES) throw tooLarge()
     await onDisk('write', () => file.write(bytes, 0, bytes.length, length))
     md5.update(bytes)
     sha256.update(bytes)
     crc = crc32(bytes, crc)
     length += bytes.length
+    release()
   }
   await add(first)
   for await (const part of rest) await add(part)
