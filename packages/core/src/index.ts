@@ -31,6 +31,9 @@ export {
 export { withCapabilities } from './store/with-capabilities.ts'
 export { withPrefix } from './store/with-prefix.ts'
 export { withRetry, type RetryNotice, type RetryOptions } from './store/with-retry.ts'
+export { withTimeout, type TimeoutOptions } from './store/with-timeout.ts'
+export { withConcurrencyLimit, type ConcurrencyLimitOptions } from './store/with-concurrency-limit.ts'
+export { reliableStore, type ReliableStoreOptions } from './store/reliable-store.ts'
 export { openStore, type OpenStoreOptions } from './store/open-store.ts'
 export {
   currentProcessIdentity,

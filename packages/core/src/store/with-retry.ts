@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
 import type { GetOptions, ObjectBody, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
+import { retryBudgetOf, type RetryBudget } from './retry-budget.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
 export interface RetryOptions {
@@ -12,6 +13,11 @@ export interface RetryOptions {
   readonly maxDelayMs?: number | undefined
   /** No new attempt begins after this time since the call, or since a stream last delivered. @default 60_000 */
   readonly totalTimeoutMs?: number | undefined
+  /**
+   * Tokens that all calls of the store share: a repetition costs 5, after a timeout 10; a success gives back. When they
+   * are used up, as in an outage, calls fail at their first error. @default 500
+   */
+  readonly budgetTokens?: number | undefined
   /** Told before each pause. @default nobody */
   readonly onRetry?: ((retry: RetryNotice) => void) | undefined
   /** A number from 0 up to 1. @default Math.random */
@@ -43,10 +49,12 @@ export interface RetryNotice {
  *   Only the caller can tell its content from another writer's: read the key back and compare.
  *
  * Pauses are a random share of an exponentially growing bound ("full jitter", from the AWS Architecture Blog,
- * "Exponential Backoff And Jitter", 2015). The last error comes out unchanged. An abort ends a pause at once.
+ * "Exponential Backoff And Jitter", 2015), and no shorter than what the service asks for (`details.retryAfterMs`). The last
+ * error comes out unchanged. An abort ends a pause at once. Callers of one store share a budget of repetitions, so that
+ * an outage does not multiply the load.
  */
 export function withRetry(store: ObjectStore, options: RetryOptions = {}): ObjectStore {
-  const startRetrying = retryPolicy(options)
+  const startRetrying = retryPolicy(options, retryBudgetOf(store, options.budgetTokens ?? 500))
   const repeat = async <T>(
     method: RetryNotice['method'],
     key: string,
@@ -57,7 +65,9 @@ export function withRetry(store: ObjectStore, options: RetryOptions = {}): Objec
     const retries = startRetrying(method, key, signal)
     for (;;) {
       try {
-        return await call()
+        const result = await call()
+        retries.succeed()
+        return result
       } catch (error) {
         if (!WorkspaceError.is(error) || !mayRepeat(error)) throw error
         await retries.pauseAfter(error)
@@ -98,7 +108,7 @@ export function withRetry(store: ObjectStore, options: RetryOptions = {}): Objec
           for (;;) {
             const next = await nextOf(objects)
             if (!('failure' in next)) {
-              if (next.done) return
+              if (next.done) return retries.succeed()
               retries.progress()
               startAfter = next.value.key
               yield next.value
@@ -122,11 +132,12 @@ interface Retries {
   pauseAfter(error: unknown): Promise<void>
   /** Something was delivered: counts start anew. */
   progress(): void
+  succeed(): void
 }
 
 type RetryPolicy = (method: RetryNotice['method'], key: string, signal: AbortSignal | undefined) => Retries
 
-function retryPolicy(options: RetryOptions): RetryPolicy {
+function retryPolicy(options: RetryOptions, budget: RetryBudget): RetryPolicy {
   const { attempts = 5, firstDelayMs = 100, maxDelayMs = 10_000, totalTimeoutMs = 60_000 } = options
   const { random = Math.random, now = () => performance.now(), onRetry } = options
   const sleep =
@@ -137,16 +148,28 @@ function retryPolicy(options: RetryOptions): RetryPolicy {
   return (method, key, signal) => {
     let attempt = 1
     let startedAt = now()
+    let paidFor: WorkspaceError | null = null
+    const refund = (): void => {
+      if (paidFor !== null) budget.give(paidFor)
+      paidFor = null
+    }
     return {
       progress() {
         attempt = 1
         startedAt = now()
+        refund()
+      },
+      succeed() {
+        if (paidFor === null) budget.give(null)
+        refund()
       },
       async pauseAfter(error) {
         signal?.throwIfAborted()
         if (!WorkspaceError.is(error) || !error.retryable || attempt >= attempts) throw error
-        const delayMs = random() * Math.min(maxDelayMs, firstDelayMs * 2 ** (attempt - 1))
-        if (now() - startedAt + delayMs > totalTimeoutMs) throw error
+        const backoffMs = random() * Math.min(maxDelayMs, firstDelayMs * 2 ** (attempt - 1))
+        const delayMs = Math.max(backoffMs, askedDelayMs(error))
+        if (now() - startedAt + delayMs > totalTimeoutMs || !budget.take(error)) throw error
+        paidFor = error
         onRetry?.({ method, key, attempt, delayMs, error })
         attempt += 1
         try {
@@ -157,6 +180,12 @@ function retryPolicy(options: RetryOptions): RetryPolicy {
       },
     }
   }
+}
+
+/** How long the service asks to wait: adapters put its `Retry-After` into the details. */
+function askedDelayMs(error: WorkspaceError): number {
+  const asked = error.details['retryAfterMs']
+  return typeof asked === 'number' && asked > 0 ? asked : 0
 }
 
 function mayRepeatPut(

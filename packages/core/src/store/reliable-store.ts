@@ -1,0 +1,29 @@
+import type { ObjectStore } from './object-store.ts'
+import { withConcurrencyLimit, type ConcurrencyLimitOptions } from './with-concurrency-limit.ts'
+import { withRetry, type RetryOptions } from './with-retry.ts'
+import { withTimeout, type TimeoutOptions } from './with-timeout.ts'
+
+export interface ReliableStoreOptions {
+  /** @default those of `withRetry` */
+  readonly retry?: RetryOptions | undefined
+  /** @default those of `withTimeout` */
+  readonly timeout?: TimeoutOptions | undefined
+  /** @default those of `withConcurrencyLimit` */
+  readonly concurrency?: ConcurrencyLimitOptions | undefined
+}
+
+const reliable = new WeakSet<ObjectStore>()
+
+/**
+ * A store on a network with everything that calls over a network need: a limit of calls at a time, a timeout on each, and
+ * repetition of what failed where repeating is right. A store that is one already is given back as it is, so that
+ * repetitions never multiply. For the same reason the SDK's client below should repeat nothing itself; `openStore` sees
+ * to that.
+ */
+export function reliableStore(store: ObjectStore, options: ReliableStoreOptions = {}): ObjectStore {
+  if (reliable.has(store)) return store
+  const limited = withConcurrencyLimit(store, options.concurrency)
+  const wrapped = withRetry(withTimeout(limited, options.timeout), options.retry)
+  reliable.add(wrapped)
+  return wrapped
+}
