@@ -46,6 +46,7 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       rangeReads: true,
       metadata: true,
       signedUrls: canSign(container),
+      remote: true,
       maxKeySegments: MAX_KEY_SEGMENTS,
     },
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { WorkspaceError } from '@ws/core'
 import type { BodyBlock } from './body-blocks.ts'
 
 export interface StageBlocksOptions {
@@ -19,9 +21,12 @@ export interface StagedBlocks {
   readonly md5: Uint8Array
 }
 
+const BLOCK_ATTEMPTS = 3
+const LONGEST_FIRST_PAUSE_MS = 200
+
 /**
  * Sends blocks while the next are read, no more than `blocksInFlight` at a time. When anything fails, the others are
- * aborted and the source is stopped; whatever ends it, no request is running afterwards.
+ * aborted and the source is stopped. Whatever ends it, no request is running afterwards.
  */
 export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBlocks> {
   const { blocks, blocksInFlight, stage, signal, onProgress } = options
@@ -35,7 +40,7 @@ export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBl
   let arrived = 0
   const send = async (index: number, block: BodyBlock): Promise<void> => {
     const md5 = createHash('md5').update(block.bytes).digest()
-    ids[index] = await stage(index, block.bytes, md5, stop)
+    ids[index] = await repeatedly(() => stage(index, block.bytes, md5, stop), stop)
     arrived += block.bytes.length
     onProgress?.(arrived)
     block.release()
@@ -62,4 +67,17 @@ export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBl
   await Promise.all(running)
   if (failure !== null) throw (failure as { readonly error: unknown }).error
   return { ids, bytes, md5: whole.digest() }
+}
+
+/** A stream cannot be put again by whoever called; a block of it is still in memory, so only here it can be repeated. */
+async function repeatedly<T>(send: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await send()
+    } catch (error) {
+      if (attempt === BLOCK_ATTEMPTS || signal.aborted || !WorkspaceError.is(error) || !error.retryable)
+        throw error
+      await delay(Math.random() * LONGEST_FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal })
+    }
+  }
 }

@@ -15,6 +15,7 @@ describe(`on ${test.service}`, () => {
       rangeReads: true,
       metadata: true,
       signedUrls: true,
+      remote: true,
       maxKeySegments: 254,
     })
   })

@@ -23,6 +23,7 @@ export function toCapabilities(support: ServerSupport, maxKeyBytes: number): Sto
     rangeReads: support.rangeReads,
     metadata: support.metadata,
     signedUrls: true,
+    remote: true,
     ...(maxKeyBytes === MAX_KEY_BYTES ? {} : { maxKeyBytes }),
   }
 }

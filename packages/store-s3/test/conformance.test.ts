@@ -30,6 +30,7 @@ describe('R2', () => {
       rangeReads: true,
       metadata: true,
       signedUrls: true,
+      remote: true,
     })
   })
   for (const check of objectStoreChecks)

@@ -4,6 +4,7 @@ import { WorkspaceError } from '../errors.ts'
 import { assertKeyPrefix, assertObjectKey } from '../store/object-key.ts'
 import { assertPutOptions } from '../store/object-options.ts'
 import type { ObjectBody, ObjectInfo, ObjectStore, StoredObject } from '../store/object-store.ts'
+import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import { withPrefix } from '../store/with-prefix.ts'
 import type { ArtifactGetOptions, ArtifactInfo, ArtifactStore, OpenArtifact } from './artifact-store.ts'
 import {
@@ -16,6 +17,8 @@ import {
 export interface ArtifactStoreOptions {
   /** What all artifacts' keys in the store start with; a `/` follows. @default 'artifacts' */
   readonly prefix?: string | undefined
+  /** The same as that of a bundle store. @default those of `reliableStore` */
+  readonly reliability?: ReliableStoreOptions | false | undefined
 }
 
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream'
@@ -41,7 +44,7 @@ export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOp
       'An artifact store needs a store to keep its objects in, for example memoryStore().',
     )
   }
-  const objects = withPrefix(store, options.prefix ?? 'artifacts')
+  const objects = withPrefix(reliableIfRemote(store, options.reliability), options.prefix ?? 'artifacts')
   return {
     async put(key, body, { contentType = DEFAULT_CONTENT_TYPE, signal } = {}) {
       assertObjectKey(key)

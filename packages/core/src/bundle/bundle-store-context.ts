@@ -1,4 +1,5 @@
 import type { ObjectStore } from '../store/object-store.ts'
+import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import type { VersionDetails, WorkspaceVersion } from './bundle-store.ts'
 import { assertVersionNumber, findVersion } from './engine/list-versions.ts'
 import {
@@ -17,6 +18,11 @@ export interface BundleStoreOptions {
   readonly prefix?: string | undefined
   /** Encrypts everything that is stored; names, contents and sizes of files cannot be read from the store. @default none */
   readonly encryption?: RepositoryEncryption | undefined
+  /**
+   * Repetitions, timeouts and the limit of calls for a store that is `remote`; `false` leaves all that to the caller.
+   * @default those of `reliableStore`
+   */
+  readonly reliability?: ReliableStoreOptions | false | undefined
   /** Gives the time that versions are stamped with. @default the system's clock */
   readonly clock?: (() => Date) | undefined
 }
@@ -46,7 +52,8 @@ export interface BundleStoreContext {
   readonly stamp: () => string
 }
 
-export function createContext(store: ObjectStore, options: BundleStoreOptions): BundleStoreContext {
+export function createContext(given: ObjectStore, options: BundleStoreOptions): BundleStoreContext {
+  const store = reliableIfRemote(given, options.reliability)
   const { prefix, encryption, clock = () => new Date() } = options
   const stamp = (): string => clock().toISOString()
   let opened: Repository | null = null

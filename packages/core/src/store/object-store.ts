@@ -71,6 +71,11 @@ export interface StoreCapabilities {
   /** Whether `contentType` and `metadata` come back from `get` and `head`. */
   readonly metadata: boolean
   readonly signedUrls: boolean
+  /**
+   * Whether calls go over a network, where any of them may fail for a while: `createBundleStore`, `createArtifactStore` and
+   * `openStore` make such a store a `reliableStore`. @default false
+   */
+  readonly remote?: boolean | undefined
   /** Whether objects are held in the memory of this process and are gone with it. @default false */
   readonly volatile?: boolean | undefined
   /** The longest key in UTF-8 bytes. Less than the default under a prefix. @default 900 */

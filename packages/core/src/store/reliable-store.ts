@@ -1,6 +1,7 @@
 import type { ObjectStore } from './object-store.ts'
 import { withConcurrencyLimit, type ConcurrencyLimitOptions } from './with-concurrency-limit.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
+import { isReliable, markReliable } from './wrap-store.ts'
 import { withTimeout, type TimeoutOptions } from './with-timeout.ts'
 
 export interface ReliableStoreOptions {
@@ -12,18 +13,27 @@ export interface ReliableStoreOptions {
   readonly concurrency?: ConcurrencyLimitOptions | undefined
 }
 
-const reliable = new WeakSet<ObjectStore>()
-
 /**
  * A store on a network with everything that calls over a network need: a limit of calls at a time, a timeout on each, and
- * repetition of what failed where repeating is right. A store that is one already is given back as it is, so that
+ * repetition of what failed where repeating is right. A store that is one already, or a
+ * wrapper around one, is given back as it is, so that
  * repetitions never multiply. For the same reason the SDK's client below should repeat nothing itself; `openStore` sees
  * to that.
  */
 export function reliableStore(store: ObjectStore, options: ReliableStoreOptions = {}): ObjectStore {
-  if (reliable.has(store)) return store
+  if (isReliable(store)) return store
   const limited = withConcurrencyLimit(store, options.concurrency)
   const wrapped = withRetry(withTimeout(limited, options.timeout), options.retry)
-  reliable.add(wrapped)
+  markReliable(wrapped)
   return wrapped
+}
+
+/** What the engine makes of a store that it is given: one on a network is made reliable, unless that is turned off. */
+export function reliableIfRemote(
+  store: ObjectStore,
+  reliability?: ReliableStoreOptions | false,
+): ObjectStore {
+  return store.capabilities.remote === true && reliability !== false
+    ? reliableStore(store, reliability)
+    : store
 }

@@ -5,6 +5,23 @@ import type { ObjectStore } from './object-store.ts'
  * forgotten one does not compile; `signedUrl` is left off where the inner store has none, or the layer claims none.
  */
 export function wrapStore(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
+  const wrapped = withoutMissing(inner, layer)
+  if (isReliable(inner)) markReliable(wrapped)
+  return wrapped
+}
+
+const reliable = new WeakSet<ObjectStore>()
+
+/** Whether a `reliableStore` is somewhere below. */
+export function isReliable(store: ObjectStore): boolean {
+  return reliable.has(store)
+}
+
+export function markReliable(store: ObjectStore): void {
+  reliable.add(store)
+}
+
+function withoutMissing(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
   if (inner.signedUrl !== undefined && layer.capabilities.signedUrls) return layer
   const { signedUrl: _, ...withoutSignedUrl } = layer
   return withoutSignedUrl

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join, relative as relativePath } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { faultyStore } from '@ws/conformance'
+import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { openStore } from '../../src/index.ts'
+import { WorkspaceError, openStore, type ObjectStore } from '../../src/index.ts'
 
 let directory: string
 beforeEach(() => {
@@ -43,9 +45,15 @@ it.each([
   ['file:a%00b', 'INVALID_INPUT'],
   ['s3:///prefix', 'INVALID_INPUT'],
   ['s3://', 'INVALID_INPUT'],
-  ['s3://bucket/prefix', 'UNSUPPORTED'],
-  ['gs://bucket', 'UNSUPPORTED'],
-  ['supabase://bucket', 'UNSUPPORTED'],
+  ['s3://bucket/%zz', 'INVALID_INPUT'],
+  ['s3://bucket#x', 'INVALID_INPUT'],
+  ['s3://bucket?region=', 'INVALID_INPUT'],
+  ['s3://bucket?conditions=maybe', 'INVALID_INPUT'],
+  ['s3://bucket?endpoint=localhost', 'INVALID_INPUT'],
+  ['gs:bucket', 'INVALID_INPUT'],
+  ['gs://bucket?region=x', 'INVALID_INPUT'],
+  ['supabase://?url=https://x.supabase.co', 'INVALID_INPUT'],
+  ['azure:///prefix', 'INVALID_INPUT'],
 ])('refuses %s with %s', async (url, code) => {
   await expect(openStore(url)).rejects.toMatchObject({ code })
 })
@@ -64,19 +72,106 @@ it('refuses credentials and repeats them nowhere', async () => {
   }
 })
 
+it.each([
+  ['s3://bucket?accessKeyId=hunter2', /no parameter accessKeyId. Credentials never go into the URL/],
+  ['s3://bucket?zone=hunter2', /no parameter zone. It has region, endpoint, conditions/],
+  ['s3://bucket?hunter2', /no parameter. It has|no parameter hunter/],
+  ['s3://bucket?endpoint=https://user:hunter2@host', /endpoint must not hold credentials/],
+  ['azure://bucket?sig=hunter2', /Credentials never go into the URL/],
+  ['gs://bucket?x=hunter2', /It has none/],
+])('names an unknown parameter of %s and never its value', async (url, message) => {
+  const error: unknown = await openStore(url).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringMatching(message) })
+  expect(JSON.stringify(error) + String((error as Error).stack)).not.toMatch(/=hunter|:hunter/)
+})
+
+it.each([
+  [
+    's3://bucket/a/b?region=eu-central-1&endpoint=https://s3.example.com',
+    '@ws/store-s3',
+    {
+      bucket: 'bucket',
+      prefix: 'a/b',
+      client: { region: 'eu-central-1', endpoint: 'https://s3.example.com', maxAttempts: 1 },
+    },
+  ],
+  [
+    's3://bucket/?conditions=enforced',
+    '@ws/store-s3',
+    { bucket: 'bucket', conditions: 'enforced', client: { maxAttempts: 1 } },
+  ],
+  ['gs://bucket/a%20b%3F/', '@ws/store-gcs', { bucket: 'bucket', prefix: 'a b?' }],
+  [
+    'supabase://files?url=https://x.supabase.co',
+    '@ws/store-supabase',
+    { bucket: 'files', url: 'https://x.supabase.co' },
+  ],
+  [
+    'azure://container/p?account=me',
+    '@ws/store-azure',
+    { container: 'container', prefix: 'p', account: 'me' },
+  ],
+])('reads %s', async (url, packageName, options) => {
+  const given: unknown[] = []
+  const open = (each: object): ObjectStore => {
+    given.push(each)
+    return memoryStore()
+  }
+  const load = async (name: string): Promise<unknown> => {
+    given.push(name)
+    return { s3Store: open, openGcsStore: open, openSupabaseStore: open, openAzureStore: open }
+  }
+  await openStore(url, { load })
+  expect(given).toEqual([packageName, options])
+})
+
+it('makes a store on a network reliable, and leaves the others as they are', async () => {
+  let calls = 0
+  const flaky = faultyStore(memoryStore(), ({ moment }) => {
+    if (moment === 'before' && ++calls === 1) throw new WorkspaceError('UNAVAILABLE', 'Down.')
+  })
+  const opening = (remote: boolean) => {
+    calls = 0
+    const store = { ...flaky, capabilities: { ...flaky.capabilities, remote } }
+    return openStore('gs://bucket', { load: async () => ({ openGcsStore: async () => store }) })
+  }
+  await expect((await opening(false)).head('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(await (await opening(true)).head('a')).toBeNull()
+})
+
+it('says that the SDK is missing when the adapter is there', async () => {
+  const load = async (): Promise<unknown> => {
+    const error = new Error(
+      "Cannot find package '@aws-sdk/client-s3' imported from /x/node_modules/@ws/store-s3/dist/index.js",
+    )
+    throw Object.assign(error, { code: 'ERR_MODULE_NOT_FOUND' })
+  }
+  await expect(openStore('s3://bucket', { load })).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message:
+      'Cannot open s3: stores: install @aws-sdk/client-s3, which @ws/store-s3 needs, to use s3:// stores.',
+  })
+})
+
 it('says which package to install where it is missing', async () => {
   const source = join(directory, 'core')
   cpSync(join(import.meta.dirname, '../../src'), source, { recursive: true })
   writeFileSync(
     join(directory, 'main.ts'),
     `import { openStore } from './core/store/open-store.ts'
-     try { await openStore('file:x') } catch (error) { console.log(JSON.stringify(error)) }`,
+     for (const url of process.argv.slice(2))
+       await openStore(url).catch((error) => console.log(JSON.stringify(error)))`,
   )
-  const { stdout } = await promisify(execFile)(process.execPath, [join(directory, 'main.ts')])
-  expect(JSON.parse(stdout)).toMatchObject({
-    code: 'UNSUPPORTED',
-    message: expect.stringContaining('install @ws/store-local'),
-  })
+  const urls = ['file:x', 's3://bucket', 'gs://bucket', 'supabase://bucket', 'azure://container']
+  const { stdout } = await promisify(execFile)(process.execPath, [join(directory, 'main.ts'), ...urls])
+  const names = ['local', 's3', 'gcs', 'supabase', 'azure']
+  const errors = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { code: string; message: string })
+  expect(errors.map(({ code }) => code)).toEqual(names.map(() => 'UNSUPPORTED'))
+  for (const [index, name] of names.entries())
+    expect(errors[index]?.message).toContain(`install @ws/store-${name} to use`)
 })
 
 it('loads adapters by the given function where the installation needs it', async () => {

@@ -1,0 +1,77 @@
+import {
+  BlobServiceClient,
+  ContainerClient,
+  StorageSharedKeyCredential,
+  newPipeline,
+} from '@azure/storage-blob'
+import { WorkspaceError, type ObjectStore } from '@ws/core'
+import { azureStore } from './azure-store.ts'
+
+export interface OpenAzureStoreOptions {
+  readonly container: string
+  /** @default the whole container */
+  readonly prefix?: string | undefined
+  /** @default AZURE_STORAGE_ACCOUNT */
+  readonly account?: string | undefined
+  /** The blob service of the account. @default https://<account>.blob.core.windows.net */
+  readonly endpoint?: string | undefined
+}
+
+/** Repeating requests is the work of the wrapper around the store. */
+const onceOnly = { retryOptions: { maxTries: 1 } }
+
+/**
+ * The store of `azure://container/prefix`, with the credentials of the environment, the first that is there:
+ * `AZURE_STORAGE_CONNECTION_STRING`; `AZURE_STORAGE_KEY` or `AZURE_STORAGE_SAS_TOKEN` with the account; else what
+ * `DefaultAzureCredential` of `@azure/identity` finds. The SDK repeats nothing: wrap the store in `reliableStore`.
+ *
+ * @throws `INVALID_INPUT` when neither account nor endpoint is known
+ * @throws `UNSUPPORTED` when `@azure/identity` is needed and not installed
+ */
+export async function openAzureStore(options: OpenAzureStoreOptions): Promise<ObjectStore> {
+  const { container, prefix } = options
+  return azureStore({ container: await openContainer(container, options), prefix })
+}
+
+async function openContainer(name: string, options: OpenAzureStoreOptions): Promise<ContainerClient> {
+  const connection = process.env['AZURE_STORAGE_CONNECTION_STRING']
+  if (connection !== undefined && options.account === undefined && options.endpoint === undefined)
+    return BlobServiceClient.fromConnectionString(connection, onceOnly).getContainerClient(name)
+  const account = options.account ?? process.env['AZURE_STORAGE_ACCOUNT']
+  const endpoint =
+    options.endpoint ?? (account === undefined ? undefined : `https://${account}.blob.core.windows.net`)
+  if (endpoint === undefined)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'Nothing says which Azure account it is: write azure://container?account=name, or set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING.',
+      { details: { container: name } },
+    )
+  const url = `${endpoint.replace(/\/$/, '')}/${encodeURIComponent(name)}`
+  const accountKey = process.env['AZURE_STORAGE_KEY']
+  if (account !== undefined && accountKey !== undefined)
+    return new ContainerClient(
+      url,
+      newPipeline(new StorageSharedKeyCredential(account, accountKey), onceOnly),
+    )
+  const signature = process.env['AZURE_STORAGE_SAS_TOKEN']
+  if (signature !== undefined)
+    return new ContainerClient(`${url}?${signature.replace(/^\?/, '')}`, newPipeline(undefined, onceOnly))
+  return new ContainerClient(url, newPipeline(await defaultCredential(), onceOnly))
+}
+
+type Credential = NonNullable<Parameters<typeof newPipeline>[0]>
+
+/** Not a dependency: only who uses it installs it. */
+async function defaultCredential(): Promise<Credential> {
+  const packageName = '@azure/identity'
+  try {
+    const identity = (await import(packageName)) as { readonly DefaultAzureCredential: new () => Credential }
+    return new identity.DefaultAzureCredential()
+  } catch (error) {
+    throw new WorkspaceError(
+      'UNSUPPORTED',
+      'There are no Azure credentials in the environment: set AZURE_STORAGE_KEY, or install @azure/identity to use Entra ID.',
+      { cause: error, details: { package: packageName } },
+    )
+  }
+}
