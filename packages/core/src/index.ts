@@ -12,6 +12,7 @@ export type {
   StoreCapabilities,
   StoredObject,
 } from './store/object-store.ts'
+export type { DirectoryStore } from './store/store-directory.ts'
 export { MAX_KEY_BYTES, assertKeyPrefix, assertObjectKey, compareKeys } from './store/object-key.ts'
 export {
   assertByteRange,
@@ -55,6 +56,7 @@ export {
   type EntryState,
   type EntryType,
   type FileChange,
+  type NestedRepositoryHead,
   type Omission,
   type OmissionReason,
   type Snapshot,
@@ -70,6 +72,7 @@ export type {
   SnapshotBackend,
   SnapshotCapabilities,
 } from './snapshot/snapshot-backend.ts'
+export type { CaptureLimits } from './snapshot/capture-policy.ts'
 export type { LastCollection } from './snapshot/collect-later.ts'
 export { collectAbandonedState, type CollectAbandonedOptions } from './snapshot/collect-abandoned-state.ts'
 export type { RemovedSnapshot, SnapshotCollection, SnapshotStorage } from './snapshot/state-usage.ts'

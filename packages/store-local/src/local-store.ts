@@ -5,7 +5,7 @@ import {
   assertObjectKey,
   WorkspaceError,
   type ObjectBody,
-  type ObjectStore,
+  type DirectoryStore,
 } from '@ws/core'
 import { toStoreError } from './file-error.ts'
 import { sweepLocks } from './key-lock.ts'
@@ -56,7 +56,7 @@ const openedFolders = new Map<string, StoreFolders>()
  * `QUOTA_EXCEEDED` on a full disk, `UNAVAILABLE` when the device fails or the root vanishes, `UNSAFE_PATH` for a
  * planted link, and `BUSY` when a process that is stopped keeps an object's lock for half a minute.
  */
-export function localStore(options: LocalStoreOptions): ObjectStore {
+export function localStore(options: LocalStoreOptions): DirectoryStore {
   assertRootOption(options)
   const { create = true, durability = 'fsync' } = options
   const sync = durability === 'fsync'
@@ -86,6 +86,7 @@ export function localStore(options: LocalStoreOptions): ObjectStore {
 
   return {
     name: 'local',
+    directory: givenRoot,
     capabilities: {
       createIfAbsent: 'atomic',
       replaceIfMatch: 'atomic',

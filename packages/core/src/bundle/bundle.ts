@@ -43,7 +43,14 @@ export interface BundleReport {
 
 export interface BundleSkip {
   readonly path: string
-  readonly reason: 'special-file' | 'unreadable' | 'vanished' | 'excluded' | 'unsupported-name'
+  readonly reason:
+    | 'special-file'
+    | 'unreadable'
+    | 'vanished'
+    | 'excluded'
+    | 'unsupported-name'
+    | 'too-large'
+    | 'over-total'
 }
 
 export interface BundleProgress {

@@ -1,5 +1,6 @@
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectStore } from '../store/object-store.ts'
+import { storeDirectory } from '../store/store-directory.ts'
 import {
   createContext,
   describeVersion,
@@ -35,7 +36,9 @@ import { assertWorkspaceId } from './workspace-id.ts'
  */
 export function createBundleStore(store: ObjectStore, options: BundleStoreOptions = {}): BundleStore {
   const context = createContext(store, options)
+  const directory = storeDirectory(store)
   return {
+    ...(directory !== null && { directory }),
     ...archiveMethods(context),
     ...contentMethods(context),
     ...versionMethods(context),

@@ -10,7 +10,8 @@ import { isInside } from './workspace-root.ts'
  * One directory for each workspace directory, by the hash of its real path.
  * @param root real path of the workspace
  * @param stateDir the base directory; default `$XDG_STATE_HOME/ws`, else `~/.local/state/ws`, on Windows `%LOCALAPPDATA%\ws`
- * @throws `INVALID_INPUT` when the state would lie inside the workspace, where it would capture itself.
+ * @throws `INVALID_INPUT` when the state would lie inside the workspace, where it would capture itself, or the workspace
+ * inside of it, where it would be collected.
  */
 export async function prepareStateDirectory(
   root: string,
@@ -27,6 +28,7 @@ export async function prepareStateDirectory(
     await mkdir(wanted, { recursive: true, mode: 0o700 })
     const base = await realpath(wanted)
     refuseInside(root, base)
+    refuseAround(root, base)
     const directory = join(base, createHash('sha256').update(root).digest('hex').slice(0, 32))
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await noteUse(directory, root)
@@ -82,6 +84,15 @@ function refuseInside(root: string, directory: string): void {
   throw new WorkspaceError(
     'INVALID_INPUT',
     `The state directory ${directory} lies inside the workspace ${root} and would be captured with it. Choose one outside.`,
+    { details: { path: directory } },
+  )
+}
+
+function refuseAround(root: string, directory: string): void {
+  if (!isInside(directory, root)) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `The workspace ${root} lies inside the state directory ${directory}, where this library keeps its own files. Choose another place for one of them.`,
     { details: { path: directory } },
   )
 }

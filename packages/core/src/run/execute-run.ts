@@ -52,8 +52,14 @@ export async function executeRun<T>(
   const lock = await lockWorkspace(run)
   let agentRun: AgentRun<T> | undefined
   try {
-    const { rollbackOnFailure = false, strategy, ignore } = options
-    const backend = await run.workspace.openBackend({ strategy, ignore, needsRollback: rollbackOnFailure })
+    const { rollbackOnFailure = false, strategy, ignore, limits, precious } = options
+    const backend = await run.workspace.openBackend({
+      strategy,
+      ignore,
+      limits,
+      precious,
+      needsRollback: rollbackOnFailure,
+    })
     run.log.emit({ type: 'run_started', path: run.workspace.path })
     const loaded = await loadVersion(run)
     const before = await capture(run, backend, 'before')

@@ -1,6 +1,7 @@
 import type { OptionNames } from '../known-options.ts'
 import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { LoadOptions } from '../bundle/bundle-store.ts'
+import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { Workspace } from '../workspace/workspace.ts'
@@ -35,6 +36,10 @@ export interface RunOptions {
   readonly artifactStore?: ArtifactStore | undefined
   /** What the hash and bundle strategies leave out, on top of their defaults. @default nothing more */
   readonly ignore?: IgnoreRules | undefined
+  /** How much new content one snapshot takes; see {@link CaptureLimits}. @default those of the workspace */
+  readonly limits?: CaptureLimits | undefined
+  /** Ignored files to capture all the same; see `WorkspaceOptions.precious`. @default those of the workspace */
+  readonly precious?: readonly string[] | undefined
   /** Load the workspace from its store first; `true` is the latest version, and no version yet is no error. @default false */
   readonly load?: boolean | LoadOptions | undefined
   /** Save the workspace after a completed run, with this message. @default no save */
@@ -65,6 +70,8 @@ export const runOptionNames: OptionNames<RunOptions> = {
   rollbackOnFailure: true,
   artifactStore: true,
   ignore: true,
+  limits: true,
+  precious: true,
   load: true,
   save: true,
   onBusy: true,

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import type { CapturePolicyOptions } from './capture-policy.ts'
 import { collectLater } from './collect-later.ts'
 import { openBundleBackend } from './bundle/open-bundle-backend.ts'
 import { explainNoGitBackend, openGitBackend } from './git/open-git-backend.ts'
@@ -23,7 +24,7 @@ export interface IgnoreRules {
   readonly defaults?: boolean | undefined
 }
 
-export interface OpenSnapshotBackendOptions {
+export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
   /** Real path of the workspace. */
   readonly path: string
   /** The workspace's private state directory. */
@@ -57,13 +58,15 @@ export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): 
 
 async function pickBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
   const { path, stateDirectory, strategy = 'auto', needsRollback = false, ignore } = options
+  const { limits, precious } = options
   if (!strategies.includes(strategy)) {
     throw new WorkspaceError(
       'INVALID_INPUT',
       `There is no snapshot strategy ${JSON.stringify(strategy)}. Use one of: ${strategies.join(', ')}.`,
     )
   }
-  if (strategy === 'bundle') return openBundleBackend({ path, stateDirectory, ignore })
+  const openBundle = () => openBundleBackend({ path, stateDirectory, ignore, limits, precious })
+  if (strategy === 'bundle') return openBundle()
   if (strategy === 'hash' && needsRollback) {
     throw new WorkspaceError(
       'INVALID_INPUT',
@@ -71,7 +74,7 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
     )
   }
   if (strategy !== 'hash') {
-    const backend = await openGitBackend({ path, stateDirectory })
+    const backend = await openGitBackend({ path, stateDirectory, limits, precious })
     if (backend !== null) return backend
     if (strategy === 'git') {
       const reason = await explainNoGitBackend({ path, stateDirectory })
@@ -82,6 +85,6 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
       )
     }
   }
-  if (needsRollback) return openBundleBackend({ path, stateDirectory, ignore })
+  if (needsRollback) return openBundle()
   return openHashBackend({ path, stateDirectory, ignore })
 }

@@ -69,6 +69,8 @@ export interface RollbackRecovery {
 export interface SnapshotCoverage {
   /** True when nothing below was left out and nothing changed during the capture. */
   readonly complete: boolean
+  /** Files, symbolic links and empty directories that were captured. */
+  readonly captured: number
   /** How many paths were left out, by reason; a skipped directory counts once. */
   readonly omitted: Readonly<Record<OmissionReason, number>>
   /** The first of them (at most 100), sorted by path. */
@@ -139,6 +141,8 @@ export interface FileChange {
   readonly binary: boolean | null
   /** For an added file: the one deleted file with the very same content, if there is exactly one. */
   readonly renamedFrom?: string
+  /** Set for a precious file: neither the patch nor this entry tells its content, not even by an id. */
+  readonly redacted?: boolean
 }
 
 /** The exact difference between two snapshots. JSON-safe. */

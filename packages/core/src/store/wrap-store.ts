@@ -1,4 +1,5 @@
 import type { ObjectStore } from './object-store.ts'
+import { storeDirectory } from './store-directory.ts'
 
 /**
  * Makes a store out of a layer around another store. A layer must name every method of the contract, so that a
@@ -21,7 +22,9 @@ export function markReliable(store: ObjectStore): void {
   reliable.add(store)
 }
 
-function withoutMissing(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
+function withoutMissing(inner: ObjectStore, named: Required<ObjectStore>): ObjectStore {
+  const directory = storeDirectory(inner)
+  const layer = directory === null ? named : { ...named, directory }
   if (inner.signedUrl !== undefined && layer.capabilities.signedUrls) return layer
   const { signedUrl: _, ...withoutSignedUrl } = layer
   return withoutSignedUrl

@@ -23,11 +23,12 @@ import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
-import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import { isInside, resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
 import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
 import type { SnapshotCollection, SnapshotStorage } from '../snapshot/state-usage.ts'
+import { fillCapturePolicy, type CaptureLimits } from '../snapshot/capture-policy.ts'
 import { attachPatch, computeDiff, type PatchOptions } from '../snapshot/compute-diff.ts'
 import {
   openSnapshotBackend,
@@ -37,6 +38,7 @@ import {
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
+import { storeDirectory } from '../store/store-directory.ts'
 
 export interface WorkspaceOptions {
   /** What the workspace is called in a store; see `assertWorkspaceId` for what is allowed. */
@@ -52,6 +54,13 @@ export interface WorkspaceOptions {
    * newest 20, those of the last hour or of a running run, or the newest 5 guards. @default 5 GiB, for hash 256 MiB
    */
   readonly maxSnapshotBytes?: number | undefined
+  /** How much new content one snapshot takes; what is over a limit is reported, and no rollback touches it. @default see {@link CaptureLimits} */
+  readonly limits?: CaptureLimits | undefined
+  /**
+   * Ignored files that git snapshots capture all the same, such as `.env`: names, or paths from the workspace on, with `*`,
+   * `?` and `**`. They are secret: diffs name them, but patches, and so artifacts, leave out their content. @default none
+   */
+  readonly precious?: readonly string[] | undefined
   /** What saves leave out, and loads leave alone; see `CreateBundleOptions.exclude` and `LoadOptions.exclude`. @default nothing */
   readonly exclude?: readonly string[] | undefined
 }
@@ -62,6 +71,8 @@ const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
   store: true,
   stateDir: true,
   maxSnapshotBytes: true,
+  limits: true,
+  precious: true,
   exclude: true,
 }
 
@@ -107,6 +118,8 @@ export class Workspace {
   readonly path: string
   readonly stateDir: string | undefined
   readonly maxSnapshotBytes: number | undefined
+  readonly limits: CaptureLimits | undefined
+  readonly precious: readonly string[] | undefined
   readonly exclude: readonly string[]
   readonly #store: BundleStore | undefined
 
@@ -137,6 +150,9 @@ export class Workspace {
         { details: { option: 'maxSnapshotBytes' } },
       )
     }
+    fillCapturePolicy(options)
+    this.limits = options.limits
+    this.precious = options.precious
     this.maxSnapshotBytes = maxSnapshotBytes
     this.id = options.id
     this.path = resolve(options.path)
@@ -214,8 +230,9 @@ export class Workspace {
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
     const { path = join(dirname(this.path), id), version, signal } = options
-    const { stateDir, maxSnapshotBytes, exclude } = this
-    const fork = new Workspace({ id, path, store, stateDir, maxSnapshotBytes, exclude })
+    const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
+    const settings = { stateDir, maxSnapshotBytes, limits, precious, exclude }
+    const fork = new Workspace({ id, path, store, ...settings })
     await store.fork(this.id, id, { version, signal })
     return fork
   }
@@ -298,17 +315,34 @@ export class Workspace {
     readonly strategy?: SnapshotStrategy | undefined
     readonly needsRollback?: boolean | undefined
     readonly ignore?: IgnoreRules | undefined
+    readonly limits?: CaptureLimits | undefined
+    readonly precious?: readonly string[] | undefined
   }): Promise<SnapshotBackend> {
     const path = await resolveWorkspaceRoot(this.path)
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
-    return openSnapshotBackend({ ...(await this.#state()), ...options })
+    const { limits = this.limits, precious = this.precious } = options
+    return openSnapshotBackend({ ...(await this.#state()), ...options, limits, precious })
   }
 
   async #state(): Promise<WorkspaceState> {
     const path = await resolveWorkspaceRoot(this.path)
+    await this.#refuseStore(path)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
     return { path, stateDirectory, maxSnapshotBytes: this.maxSnapshotBytes }
+  }
+
+  /** A snapshot of a workspace that holds its own store would copy the store, and a rollback would undo saves. */
+  async #refuseStore(path: string): Promise<void> {
+    const named = this.#store === undefined ? null : storeDirectory(this.#store)
+    if (named === null) return
+    const directory = await realpath(named).catch(() => named)
+    if (!isInside(path, directory) && !isInside(directory, path)) return
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `The workspace ${path} and its store ${directory} lie one inside the other, so that snapshots and rollbacks would touch the store. Move one of them.`,
+      { details: { path, directory } },
+    )
   }
 
   /** Where saves and loads note what they have seen of the directory; without it they read every file. */

@@ -4,6 +4,7 @@ import { recoverDirectory } from '../../filesystem/work-directory.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { knownTreeFile } from './known-tree-file.ts'
 import { hasKnownTree, useKnownTree } from './known-trees.ts'
+import type { NewFileLimits } from './new-file-limits.ts'
 import { readParent } from './read-parent.ts'
 import type { Repository } from './repository.ts'
 import { runSaveJob } from './save-job.ts'
@@ -23,6 +24,8 @@ export interface SaveDirectoryOptions {
   readonly parent: VersionRecord | null
   /** See `CreateBundleOptions.exclude`. @default nothing */
   readonly exclude?: readonly string[] | undefined
+  /** @default all files count */
+  readonly newFiles?: NewFileLimits | undefined
   /** A private directory for what makes the next save cheap; `null`: every save reads every file. */
   readonly cacheDirectory: string | null
   readonly onProgress?: ((progress: SaveProgress) => void) | undefined
@@ -63,6 +66,7 @@ export async function saveDirectory(
     job: {
       directory,
       exclude,
+      newFiles: options.newFiles,
       keys: repository.keys,
       parent: parent === null ? null : { root: parent.root.node, packs },
     },

@@ -5,6 +5,7 @@ import type { PackReference } from '../format/version-record.ts'
 import type { ContentPacker, PackSink } from './content-packer.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import type { KnownTree } from './known-tree.ts'
+import type { NewFileLimits } from './new-file-limits.ts'
 import type { SaveNotes } from './save-notes.ts'
 import type { SaveProgress } from './saved-tree.ts'
 
@@ -12,6 +13,8 @@ export interface SaveJob {
   /** Absolute. */
   readonly directory: string
   readonly exclude: readonly string[]
+  /** @default all files count */
+  readonly newFiles?: NewFileLimits | undefined
   readonly keys: RepositoryKeys | null
   readonly parent: ParentTree | null
 }

@@ -2,6 +2,7 @@ import { toByteString } from '../../filesystem/directory-handle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
 import { createChunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
+import { createNewFileFilter } from './new-file-limits.ts'
 import { READ_BUFFER_BYTES } from './read-content.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
@@ -20,6 +21,7 @@ export async function walkAndRead(
     directory: toByteString(job.directory),
     known: (path) => known.directories.get(path) ?? null,
     isExcluded: excludeFilter(job.exclude),
+    limitOf: createNewFileFilter(job.newFiles),
     notes,
   })
   const reading = createReading(state)

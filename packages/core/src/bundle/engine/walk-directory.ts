@@ -21,6 +21,7 @@ import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts
 import type { DirectoryCursor } from './directory-cursor.ts'
 import { fileStats, type FileStats } from './file-stats.ts'
 import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
+import type { LimitReason } from './new-file-limits.ts'
 import { skipReason } from './skip-reason.ts'
 import type { SaveNotes } from './save-notes.ts'
 
@@ -54,6 +55,8 @@ export interface WalkOptions {
   readonly directory: ByteString
   readonly known: (path: ByteString) => KnownDirectory | null
   readonly isExcluded: (path: ByteString) => boolean
+  /** Why a new file is to be left out. */
+  readonly limitOf: (path: ByteString, bytes: number) => LimitReason | null
   readonly notes: SaveNotes
 }
 
@@ -199,7 +202,11 @@ function takeEntry(
     if (isKnown && before.type === 'file' && known !== null && isUntouched(known, position, stats)) {
       return { kind: 'leaf', entry: before, stats: fileStats(stats) }
     }
-    return { kind: 'unread', name, stats: fileStats(stats) }
+    const limit =
+      isKnown && before.type === 'file' ? null : options.limitOf(joinPath(path, name), Number(stats.size))
+    if (limit === null) return { kind: 'unread', name, stats: fileStats(stats) }
+    options.notes.skip(joinPath(path, name), limit)
+    return null
   }
   if (stats.isSymbolicLink()) {
     const target = readlinkSync(file, { encoding: 'latin1' })

@@ -6,6 +6,8 @@ import { saveDirectory } from '../../bundle/engine/save-directory.ts'
 import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
+import type { CapturePolicy } from '../capture-policy.ts'
+import { toBytePath } from '../git/byte-path.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
 import {
@@ -38,7 +40,9 @@ export const REUSE_MS = 60 * 60_000
 const reasons: Readonly<Record<string, OmissionReason | undefined>> = {
   'special-file': 'special-file',
   unreadable: 'unreadable',
-  'unsupported-name': 'unreadable',
+  'unsupported-name': 'unsupported-name',
+  'too-large': 'too-large',
+  'over-total': 'over-total',
 }
 
 /**
@@ -49,7 +53,7 @@ export async function captureDirectory(
   workspace: BundleWorkspace,
   request: CaptureRequest,
 ): Promise<CapturedVersion> {
-  const { repository, workspaceId, path, cacheDirectory } = workspace
+  const { repository, workspaceId, path, cacheDirectory, policy } = workspace
   const { label, rules, signal } = request
   const latest = await findVersion(repository, workspaceId, undefined, signal)
   const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
@@ -59,11 +63,12 @@ export async function captureDirectory(
     directory: path,
     parent,
     exclude: toExclude(rules, workspace.ownPath),
+    newFiles: { ...policy.limits, leftOut: parent === null ? [] : overTotal(parent) },
     cacheDirectory,
     signal,
   })
   const omitted = listOmitted(saved, workspace.ownPath)
-  const isSame = parent !== null && isStillTheSame(parent, saved, request, omitted)
+  const isSame = parent !== null && isStillTheSame(parent, saved, { ...request, policy }, omitted)
   const record = isSame ? parent : await commit(workspace, request, { latest, saved, omitted })
   const facts = factsOf(record)
   const snapshot: Snapshot = {
@@ -74,7 +79,7 @@ export async function captureDirectory(
     label,
     capturedAt: new Date().toISOString(),
     metadata: { entries: facts.entries },
-    coverage: coverageOf(omitted, saved.unstable),
+    coverage: coverageOf(facts.entries, omitted, saved.unstable),
   }
   return { snapshot, record, startedAt }
 }
@@ -82,7 +87,7 @@ export async function captureDirectory(
 function isStillTheSame(
   parent: VersionRecord,
   saved: SavedTree,
-  { label, rules }: CaptureRequest,
+  { label, rules, policy }: CaptureRequest & { readonly policy: CapturePolicy },
   omitted: readonly Omission[],
 ): boolean {
   // A label of the caller's own has a claim to be kept, which that of the other version might not have.
@@ -91,8 +96,8 @@ function isStillTheSame(
     return false
   const facts = factsOf(parent)
   return (
-    JSON.stringify([facts.rules, facts.omitted, facts.unstable]) ===
-    JSON.stringify([rules, omitted, saved.unstable])
+    JSON.stringify([facts.rules, facts.omitted, facts.unstable, facts.precious ?? []]) ===
+    JSON.stringify([rules, omitted, saved.unstable, policy.precious.patterns])
   )
 }
 
@@ -123,7 +128,14 @@ async function commit(
     nonce: randomBytes(16).toString('hex'),
     message: label,
     author: null,
-    metadata: toMetadata({ ref, entries, rules, omitted, unstable: saved.unstable }),
+    metadata: toMetadata({
+      ref,
+      entries,
+      rules,
+      omitted,
+      unstable: saved.unstable,
+      precious: workspace.policy.precious.patterns,
+    }),
     tags: [],
     createdAt: new Date().toISOString(),
     template: false,
@@ -135,6 +147,13 @@ async function commit(
   throw new WorkspaceError('BUSY', `Another process captured ${workspace.path} meanwhile. Try again.`, {
     details: { path: workspace.path },
   })
+}
+
+/** What stays left out, so that a directory that nobody touches looks the same each time. */
+function overTotal(parent: VersionRecord): string[] {
+  return factsOf(parent)
+    .omitted.filter(({ reason }) => reason === 'over-total')
+    .map(({ path }) => toBytePath(path))
 }
 
 /** The rules in the engine's terms: anchored globs. */
@@ -165,10 +184,15 @@ function listOmitted(saved: SavedTree, ownPath: string | null): Omission[] {
     .map(({ omission }) => omission)
 }
 
-function coverageOf(omitted: readonly Omission[], unstable: readonly string[]): SnapshotCoverage {
+function coverageOf(
+  captured: number,
+  omitted: readonly Omission[],
+  unstable: readonly string[],
+): SnapshotCoverage {
   const counts = noOmissions()
   for (const { reason } of omitted) counts[reason] += 1
   return {
+    captured,
     complete: omitted.length === 0 && unstable.length === 0,
     omitted: counts,
     examples: omitted.slice(0, EXAMPLES),

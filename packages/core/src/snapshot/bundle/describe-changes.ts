@@ -2,6 +2,7 @@ import type { FileEntry, SymlinkEntry, TreeEntry } from '../../bundle/format/tre
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { fromBytePath } from '../git/byte-path.ts'
 import { compileIgnoreRules, isIgnored } from '../hash/ignore-rules.ts'
+import { isPreciousPath, parsePreciousRules } from '../precious-rules.ts'
 import type { EntryState, FileChange } from '../snapshot.ts'
 import { compareStates, isEmptyDirectory, type Delta } from './compare-states.ts'
 import { diffLines, splitLines } from './diff-lines.ts'
@@ -61,6 +62,17 @@ function visibleToBoth(before: SnapshotFacts, after: SnapshotFacts): (path: Byte
   }
 }
 
+/** Which paths are precious by the rules of one of the two snapshots. */
+export function preciousToEither(before: SnapshotFacts, after: SnapshotFacts): (path: ByteString) => boolean {
+  const both = [before, after].map(({ precious = [] }) => parsePreciousRules(precious))
+  return (path) => both.some((rules) => isPreciousPath(rules, path))
+}
+
+/** The id of a short secret would give it away to whoever tries them all. */
+function withoutContent(state: EntryState | null): EntryState | null {
+  return state && { ...state, content: '' }
+}
+
 /** The public list: with sizes, line counts and renames. */
 export async function describeChanges(
   before: DescribedState,
@@ -70,6 +82,7 @@ export async function describeChanges(
   const deltas = await listChanges(before, after, signal)
   const changes: { change: FileChange; source: string | null }[] = []
   const sources = new Map<string, string | null>()
+  const isSecret = preciousToEither(before.facts, after.facts)
   for (const delta of deltas) {
     signal?.throwIfAborted()
     const left = await describeSide(before.state, delta.path, delta.before)
@@ -77,6 +90,12 @@ export async function describeChanges(
     const path = fromBytePath(delta.path)
     if (right === null && left?.type === 'file')
       sources.set(left.content, sources.has(left.content) ? null : path)
+    if (isSecret(delta.path)) {
+      const sides = { before: withoutContent(left), after: withoutContent(right) }
+      const unknown = { insertions: null, deletions: null, binary: null, redacted: true }
+      changes.push({ change: { path, status: statusOf(delta), ...sides, ...unknown }, source: null })
+      continue
+    }
     const counts = await countLines(before.state, after.state, delta)
     const source = left === null && right?.type === 'file' ? right.content : null
     changes.push({ change: { path, status: statusOf(delta), before: left, after: right, ...counts }, source })

@@ -6,6 +6,7 @@ import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
+import { fillCapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
@@ -20,7 +21,7 @@ import { openState, stateCacheOf } from './stored-state.ts'
 import { factsOf, findSnapshot, openWorkspace, type BundleWorkspace } from './workspace-versions.ts'
 import { writePatch } from './write-patch.ts'
 
-export interface OpenBundleBackendOptions {
+export interface OpenBundleBackendOptions extends CapturePolicyOptions {
   /** The workspace. */
   readonly path: string
   /** The workspace's private state directory; content goes to `bundle` in it. */
@@ -52,6 +53,7 @@ const LOCK_WAIT_MS = 5 * 60_000
 export async function openBundleBackend(options: OpenBundleBackendOptions): Promise<SnapshotBackend> {
   const { ignore } = options
   const rules = toRules(ignore)
+  const policy = fillCapturePolicy(options)
   const path = await resolveRealPath(options.path, 'open the workspace')
   const stateDirectory = await prepareState(options.stateDirectory)
   if (path === stateDirectory || path.startsWith(`${stateDirectory}/`)) {
@@ -63,7 +65,7 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
   }
   const ownPath = stateDirectory.startsWith(`${path}/`) ? stateDirectory.slice(path.length + 1) : null
   const directory = join(stateDirectory, 'bundle')
-  const workspace = await openWorkspace(path, directory, ownPath)
+  const workspace = await openWorkspace(path, directory, ownPath, policy)
 
   const exclusively = async <T>(
     signal: AbortSignal | undefined,

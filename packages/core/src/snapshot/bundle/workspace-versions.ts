@@ -6,6 +6,7 @@ import { readVersion } from '../../bundle/engine/list-versions.ts'
 import { openRepository, type Repository } from '../../bundle/engine/repository.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { privateDirectoryStore } from '../../store/private-directory-store.ts'
+import { fillCapturePolicy, type CapturePolicy } from '../capture-policy.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import type { Omission, Snapshot } from '../snapshot.ts'
 
@@ -19,6 +20,7 @@ export interface BundleWorkspace {
   readonly cacheDirectory: string
   /** Relative path of the state directory when it lies inside the workspace. */
   readonly ownPath: string | null
+  readonly policy: CapturePolicy
 }
 
 /** What a version record says of a snapshot besides its tree. */
@@ -28,16 +30,19 @@ export interface SnapshotFacts {
   readonly rules: IgnoreRules
   readonly omitted: readonly Omission[]
   readonly unstable: readonly string[]
+  /** Patterns of the files whose content is kept out of patches; see `CapturePolicyOptions.precious`. */
+  readonly precious?: readonly string[]
 }
 
 export async function openWorkspace(
   path: string,
   directory: string,
   ownPath: string | null,
+  policy: CapturePolicy = fillCapturePolicy({}),
 ): Promise<BundleWorkspace> {
   const repository = await openRepository(privateDirectoryStore(join(directory, 'store')))
   const workspaceId = hash('sha256', encodePath(path), 'hex').slice(0, 32)
-  return { path, repository, workspaceId, cacheDirectory: join(directory, workspaceId), ownPath }
+  return { path, repository, workspaceId, cacheDirectory: join(directory, workspaceId), ownPath, policy }
 }
 
 export function toMetadata(facts: SnapshotFacts): Record<string, string> {

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { leafOf, listChanges, readText, type DescribedState, type Leaf } from './describe-changes.ts'
+import {
+  leafOf,
+  listChanges,
+  preciousToEither,
+  readText,
+  type DescribedState,
+  type Leaf,
+} from './describe-changes.ts'
 import type { StoredState } from './stored-state.ts'
 import { writeLiteral } from './write-binary.ts'
 import { writeHunks } from './write-hunks.ts'
@@ -27,8 +34,10 @@ export async function* writePatch(
   after: DescribedState,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
+  const isSecret = preciousToEither(before.facts, after.facts)
   for (const { path, before: old, after: fresh } of await listChanges(before, after, signal)) {
     signal?.throwIfAborted()
+    if (isSecret(path)) continue
     const left = await openSide(before.state, path, leafOf(old))
     const right = await openSide(after.state, path, leafOf(fresh))
     const isOtherType = left !== null && right !== null && left.entry.type !== right.entry.type

@@ -19,11 +19,17 @@ import {
   type EntryTable,
   type StampColumns,
 } from './entry-table.ts'
+import type { LimitReason } from './choose-within-limits.ts'
 import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
 /** Names without duplicates; a map's keys are such a set too. */
 export type PathSet = Pick<ReadonlySet<BytePath>, 'size' | 'has' | 'keys'>
+
+export interface LeftOutFile {
+  readonly reason: LimitReason
+  readonly size: number
+}
 
 /** Everything that the next capture of the same directory can build on. Losing it costs time only. */
 export interface CaptureState {
@@ -34,6 +40,12 @@ export interface CaptureState {
   readonly isAsListed: boolean
   /** Entries whose content could not be read; theirs is that of an earlier capture. */
   readonly unread: ReadonlySet<BytePath>
+  /** New files that are over a limit; not among the entries. */
+  readonly leftOut: ReadonlyMap<BytePath, LeftOutFile>
+  /** The limits that they are over. */
+  readonly limitsKey: string
+  /** Entries whose content is kept out of patches. */
+  readonly precious: ReadonlySet<BytePath>
   /** Directories that were looked into; the workspace itself is the empty path. */
   readonly directories: Map<BytePath, CapturedDirectory>
   readonly leafDirectories: ReadonlyMap<BytePath, number>
@@ -59,7 +71,7 @@ export interface CaptureState {
   readonly dirty: { readonly key: string; readonly value: boolean } | null
 }
 
-const FORMAT = 4
+const FORMAT = 5
 const HEADER_BYTES = 8
 
 export interface CaptureStateFile {

@@ -15,12 +15,14 @@ import { adoptObjects, sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
   findChanged,
+  limitsKey,
   readContents,
   untouchedEntry,
   type Capture,
   type Contents,
   type GitWorkspace,
 } from './read-contents.ts'
+import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
 import { formatRef } from './sidecar.ts'
 import { logSnapshot } from './snapshot-log.ts'
@@ -74,17 +76,22 @@ async function captureFrom(
   const { head, trackedUnlisted } = seen
   const kept = await pathsInView(capture, request.keepInView)
   const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
-  const changed = last === null || candidates !== null ? [] : await findChanged(capture, last.entries)
+  const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
   const compared = { head, indexStamp, nested }
   if (last !== null && listing === last && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const dirty = await isDirty(capture, { ...compared, tree, entries: () => entries.map() })
-    const omitted = listOmitted(listing, { omitted: [], entries: { has: (path) => entries.map().has(path) } })
+    const leftOut = [...last.leftOut].map(([path, { reason }]) => ({ path, reason }))
+    const omitted = listOmitted(listing, {
+      omitted: leftOut,
+      entries: { has: (path) => entries.map().has(path) },
+    })
     return finish(workspace, request, { last, state: { ...last, ...seen, dirty }, nested, omitted })
   }
   const contents = await readContents(capture, candidates, changed)
-  const stored = await storeState(capture, contents)
-  const { entries, unread, unstable } = contents
+  const precious = findPrecious(capture, contents, kept)
+  const stored = await storeState(capture, contents, precious)
+  const { entries, unread, unstable, leftOut } = contents
   const dirty = await isDirty(capture, { ...compared, tree: stored.tree, entries: () => entries })
   const state: CaptureState = {
     ...listing,
@@ -93,9 +100,12 @@ async function captureFrom(
     entries: tableOf(entries),
     isAsListed: isSameNames(listing.listed(), entries),
     unread,
+    leftOut,
+    limitsKey: limitsKey(workspace.limits),
+    precious,
     dirty,
   }
-  const omitted = listOmitted(listing, contents)
+  const omitted = listOmitted(listing, { ...contents, omitted: allOmitted(contents) })
   return finish(workspace, request, { last, state, nested, omitted, unstable })
 }
 
@@ -223,6 +233,7 @@ function finish(
       }),
     },
     coverage: {
+      captured: state.entries.size + state.leafDirectories.size,
       complete: omitted.length === 0 && unstable.size === 0,
       ...recordOmitted(workspace.own, id, omitted),
       unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
@@ -244,6 +255,28 @@ function isSameNames(listed: PathSet, entries: ReadonlyMap<BytePath, unknown>): 
   if (listed.size !== entries.size) return false
   for (const path of listed.keys()) if (!entries.has(path)) return false
   return true
+}
+
+/** Also what the last capture left out and nobody has touched since. */
+function allOmitted({ omitted, leftOut }: Contents): OmittedPath[] {
+  const listed = new Set(omitted.map(({ path }) => path))
+  const others = [...leftOut].filter(([path]) => !listed.has(path))
+  return [...omitted, ...others.map(([path, { reason }]) => ({ path, reason }))]
+}
+
+/** Files that the rules name, and those that they named when they came into view. */
+function findPrecious(
+  { last, listing, precious: rules }: Capture,
+  { entries }: Contents,
+  kept: ReadonlySet<BytePath>,
+): Set<BytePath> {
+  const precious = new Set<BytePath>()
+  for (const path of pathsOf(listing.directories, 'precious')) if (entries.has(path)) precious.add(path)
+  for (const path of kept) {
+    if (entries.has(path) && (last?.precious.has(path) === true || isPreciousPath(rules, path)))
+      precious.add(path)
+  }
+  return precious
 }
 
 type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<BytePath>, 'has'> }

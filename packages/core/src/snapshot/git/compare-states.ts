@@ -3,6 +3,7 @@ import type { EntryType, FileChange, Snapshot } from '../snapshot.ts'
 import { compareBytes, fromBytePath, splitRecords, type BytePath } from './byte-path.ts'
 import { runGit, streamGit } from './git-command.ts'
 import { objectSizes, privateCall, type PrivateRepository } from './private-repository.ts'
+import { pathspecsWithout } from './pathspecs-without.ts'
 import { formatRef, parseRef, readSidecar, type Sidecar } from './sidecar.ts'
 import { readSnapshotLog } from './snapshot-log.ts'
 
@@ -167,12 +168,21 @@ export async function describeChanges(
   ids.delete('')
   const sizes = await objectSizes(own, ids, { signal })
   const sources = renameSources(deltas)
+  const precious = preciousIn(own, from, to)
   return deltas.map((delta) => {
+    const isSecret = precious.has(delta.path)
+    // The id of a short secret would give it away to whoever tries them all.
     const side = (state: EntrySide | null) =>
-      state && { type: state.type, mode: state.mode, size: sizes.get(state.id) ?? 0, content: state.id }
+      state && {
+        type: state.type,
+        mode: state.mode,
+        size: sizes.get(state.id) ?? 0,
+        content: isSecret ? '' : state.id,
+      }
     const source =
       delta.before === null && delta.after?.type === 'file' ? sources.get(delta.after.id) : undefined
-    const count = lines.get(delta.path) ?? { insertions: 0, deletions: 0 }
+    const none = isSecret ? null : 0
+    const count = (isSecret ? undefined : lines.get(delta.path)) ?? { insertions: none, deletions: none }
     return {
       path: fromBytePath(delta.path),
       status: statusOf(delta),
@@ -180,7 +190,8 @@ export async function describeChanges(
       after: side(delta.after),
       insertions: count.insertions,
       deletions: count.deletions,
-      binary: count.insertions === null,
+      binary: isSecret ? null : count.insertions === null,
+      ...(isSecret && { redacted: true }),
       ...(source === undefined || source === null ? {} : { renamedFrom: fromBytePath(source) }),
     }
   })
@@ -194,13 +205,18 @@ export async function* streamPatch(
 ): AsyncGenerator<Uint8Array, void, void> {
   if (from.tree === to.tree) return
   const shape = ['--binary', '--full-index', '--no-renames', '--no-ext-diff', '--no-textconv', '--no-color']
+  const left = pathspecsWithout(preciousIn(own, from, to))
   const call = privateCall(
     own,
-    ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree],
-    { signal },
+    ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree, ...left],
+    { signal, environment: left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' } },
   )
   await assertPresent(own, [from, to])
   yield* streamGit(call)
+}
+
+function preciousIn(own: PrivateRepository, from: StoredState, to: StoredState): Set<BytePath> {
+  return new Set([from, to].flatMap(({ sidecar }) => [...readSidecar(own, sidecar).precious]))
 }
 
 function statusOf({ before, after }: Delta): FileChange['status'] {

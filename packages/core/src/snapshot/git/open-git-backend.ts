@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { fillCapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
@@ -12,19 +13,16 @@ import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-s
 import { explainLoss } from './explain-loss.ts'
 import { isDamage, withHealing } from './heal-store.ts'
 import { openPrivateRepository } from './private-repository.ts'
-import { parsePreciousRules } from './precious-rules.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { gitRollbackSource } from './rollback-source.ts'
 import { sweepKilledCollection } from './sweep-store.ts'
 import { findUserRepository } from './user-repository.ts'
 
-export interface OpenGitBackendOptions {
+export interface OpenGitBackendOptions extends CapturePolicyOptions {
   /** Real path of the workspace: the top of a work tree, or a directory in one. */
   readonly path: string
   /** Absolute path of the workspace's private state directory. */
   readonly stateDirectory: string
-  /** Ignored files to capture all the same; see `parsePreciousRules`. @default none */
-  readonly precious?: readonly string[] | undefined
 }
 
 const LOCK_WAIT_MS = 5 * 60_000
@@ -37,12 +35,12 @@ const LOCK_WAIT_MS = 5 * 60_000
  * @throws `INVALID_INPUT` for a bare repository, `CORRUPT` for one that git cannot open, `UNSUPPORTED` without git 2.31
  */
 export async function openGitBackend(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
-  const { path, stateDirectory, precious = [] } = options
-  const rules = parsePreciousRules(precious)
+  const { path, stateDirectory } = options
+  const policy = fillCapturePolicy(options)
   const user = await findUserRepository(path, stateDirectory)
   if (typeof user === 'string') return null
   const own = await openPrivateRepository(stateDirectory, user.format)
-  const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), precious: rules }
+  const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), ...policy }
   /** What was healed and has not been told yet. */
   const notes: string[] = []
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {

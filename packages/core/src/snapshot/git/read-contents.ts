@@ -1,15 +1,16 @@
 import { isLink } from './build-trees.ts'
+import type { FilledLimits } from '../capture-policy.ts'
 import { compareBytes, parentOf, pathResolver, type BytePath } from './byte-path.ts'
 import { isSameStamp, type CapturedEntry, type FileStamp } from './file-stamp.ts'
-import { type CaptureState, type CaptureStateFile, type PathSet } from './capture-state.ts'
-import type { EntryTable } from './entry-table.ts'
+import { type CaptureState, type CaptureStateFile, type LeftOutFile, type PathSet } from './capture-state.ts'
 import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptObjects, type PrivateRepository } from './private-repository.ts'
-import type { PreciousRules } from './precious-rules.ts'
+import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
+import type { PreciousRules } from '../precious-rules.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { isUntouched, mayConvertContent, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
@@ -22,6 +23,7 @@ export interface GitWorkspace {
   readonly own: PrivateRepository
   readonly stateFile: CaptureStateFile
   readonly precious: PreciousRules
+  readonly limits: FilledLimits
 }
 
 /** One capture in progress. */
@@ -51,6 +53,8 @@ export interface Contents {
   /** Paths that cannot be read, but were captured before: they stay in view as they were. */
   readonly unread: ReadonlySet<BytePath>
   readonly unstable: ReadonlySet<BytePath>
+  /** New files that are over a limit. */
+  readonly leftOut: ReadonlyMap<BytePath, LeftOutFile>
 }
 
 interface Reading {
@@ -58,6 +62,7 @@ interface Reading {
   readonly omitted: OmittedPath[]
   readonly unread: Set<BytePath>
   readonly unstable: Set<BytePath>
+  readonly leftOut: Map<BytePath, LeftOutFile>
   /** Entries whose blobs are, so far, only in the user's repository. */
   readonly borrowed: Map<BytePath, CapturedEntry>
 }
@@ -91,10 +96,13 @@ export async function chooseCandidates(
     if (isRealDirectory(parentOf(path))) added.add(path)
   }
   const listed = listing.listed()
-  const known = last?.entries.map()
-  const isKnown = (path: BytePath) => known?.has(path) === true
+  if (last === null) return [...listed.keys(), ...added].toSorted(compareBytes)
+  const known = last.entries.map()
+  const isKnown = (path: BytePath) => known.has(path) || last.leftOut.has(path)
   const isAsBefore =
-    known?.size === listed.size + added.size && every(listed, isKnown) && every(added, isKnown)
+    known.size + last.leftOut.size === listed.size + added.size &&
+    every(listed, isKnown) &&
+    every(added, isKnown)
   return isAsBefore ? null : [...listed.keys(), ...added].toSorted(compareBytes)
 }
 
@@ -105,8 +113,8 @@ function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
 
 /** The hot loop of a capture where nothing has changed. */
 export async function findChanged(
-  capture: Pick<Capture, 'path' | 'pause'>,
-  entries: EntryTable,
+  capture: Pick<Capture, 'path' | 'pause' | 'limits'>,
+  { entries, leftOut, ...last }: Pick<CaptureState, 'entries' | 'leftOut' | 'limitsKey'>,
 ): Promise<BytePath[]> {
   const resolve = pathResolver(capture.path)
   const changed: BytePath[] = []
@@ -118,7 +126,14 @@ export async function findChanged(
     if (stats === null || stats === 'denied' || !entries.isUnchanged(row, stats)) changed.push(path)
     row += 1
   }
+  const isSameLimits = last.limitsKey === limitsKey(capture.limits)
+  for (const [path, file] of leftOut)
+    if (!isSameLimits || !isSameFile(file, lstatIfAllowed(resolve(path)))) changed.push(path)
   return changed
+}
+
+function isSameFile(file: LeftOutFile, stats: ReturnType<typeof lstatIfAllowed>): boolean {
+  return stats !== null && stats !== 'denied' && stats.isFile() && file.size === Number(stats.size)
 }
 
 /** @param candidates what {@link chooseCandidates} says, or `null` with what {@link findChanged} says */
@@ -135,37 +150,38 @@ export async function readContents(
     omitted: [],
     unread: new Set(),
     unstable: new Set(),
+    leftOut: new Map(candidates === null ? last?.leftOut : []),
     borrowed: new Map(),
   }
   const resolve = pathResolver(capture.path)
   const canSeed = createSeedRule(capture)
-  const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | null => {
+  /** @returns its size when it has to be read */
+  const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | number => {
     const early = capture.untouched.get(path)
     if (early !== undefined && canSeed()) return { entry: early, isBorrowed: true }
     const stats = lstatIfAllowed(resolve(path))
-    if (stats === null || stats === 'denied') return null
+    if (stats === null || stats === 'denied') return 0
     const stamp = stampOf(stats)
     const known = before?.get(path)
     if (known !== undefined && known.settled && isSameStamp(known, stamp))
       return { entry: known, isBorrowed: false }
     // Later on, an index may have been written to hide what was done to a file.
     const entry = last === null ? untouchedEntry(tracked?.entries.get(path), stamp) : null
-    return entry !== null && canSeed() ? { entry, isBorrowed: true } : null
+    return entry !== null && canSeed() ? { entry, isBorrowed: true } : stats.isFile() ? stamp.size : 0
   }
-  const read: BytePath[] = []
+  const toRead: FileToRead[] = []
   for (const path of candidates ?? changed) {
     const pause = capture.pause()
     if (pause !== undefined) await pause
     const found = findEntry(path)
-    if (found === null) {
-      await readInto(capture, reading, path)
-      read.push(path)
+    if (typeof found === 'number') {
+      toRead.push({ path, size: found, isKnown: before?.has(path) === true })
       continue
     }
     entries.set(path, found.entry)
     if (found.isBorrowed) reading.borrowed.set(path, found.entry)
   }
-  await readMovedAgain(capture, reading, read)
+  await readMovedAgain(capture, reading, await readWithinLimits(capture, reading, toRead))
   await adoptBorrowed(capture, reading)
   // Late additions would stand at the end.
   const isSorted = candidates === null || reading.unread.size === 0
@@ -174,6 +190,37 @@ export async function readContents(
     entries: isSorted ? entries : sorted(entries),
     touched: candidates === null ? changed : null,
   }
+}
+
+/** @returns the paths that were read */
+async function readWithinLimits(
+  capture: Capture,
+  reading: Reading,
+  files: readonly FileToRead[],
+): Promise<BytePath[]> {
+  const leftOut = new Set<BytePath>()
+  for (const [path, { reason }] of capture.last?.leftOut ?? [])
+    if (reason === 'over-total' && capture.last?.limitsKey === limitsKey(capture.limits)) leftOut.add(path)
+  const over = chooseOverLimits(files, capture.limits, leftOut)
+  const read: BytePath[] = []
+  for (const { path, size } of files) {
+    const pausing = capture.pause()
+    if (pausing !== undefined) await pausing
+    const reason = over.get(path)
+    reading.leftOut.delete(path)
+    if (reason === undefined) {
+      await readInto(capture, reading, path)
+      read.push(path)
+      continue
+    }
+    await keepUnread(capture, reading, path, reason)
+    if (!reading.entries.has(path)) reading.leftOut.set(path, { reason, size })
+  }
+  return read
+}
+
+export function limitsKey(limits: FilledLimits): string {
+  return JSON.stringify(limits)
 }
 
 /** @returns what the index says of a file that cannot have changed since, `null` otherwise */
@@ -187,10 +234,15 @@ function sorted(entries: ReadonlyMap<BytePath, CapturedEntry>): Map<BytePath, Ca
   return new Map([...entries].toSorted(([a], [b]) => compareBytes(a, b)))
 }
 
-/** What is there but cannot be read has not been deleted: it stays as it was, and is reported. */
-async function keepUnread(capture: Capture, reading: Reading, path: BytePath): Promise<void> {
+/** What is there but cannot be read, or is over a limit, has not been deleted: it stays as it was, and is reported. */
+async function keepUnread(
+  capture: Capture,
+  reading: Reading,
+  path: BytePath,
+  reason: LimitReason | 'unreadable',
+): Promise<void> {
   if (reading.unread.has(path)) return
-  reading.omitted.push({ path, reason: 'unreadable' })
+  reading.omitted.push({ path, reason })
   const known = await capture.recall(path)
   const stats = lstatIfAllowed(pathResolver(capture.path)(path))
   const isFile =
@@ -230,7 +282,7 @@ async function readInto(capture: Capture, contents: Reading, path: BytePath): Pr
     return
   }
   if (reading.kind === 'unreadable') {
-    await keepUnread(capture, contents, path)
+    await keepUnread(capture, contents, path, 'unreadable')
     return
   }
   contents.entries.delete(path)

@@ -19,6 +19,8 @@ export interface Sidecar {
   readonly directoryModes: ReadonlyMap<BytePath, number>
   /** Files that could not be read: what the tree has for them is from an earlier capture. */
   readonly unread: ReadonlySet<BytePath>
+  /** Files whose content is kept out of patches. */
+  readonly precious: ReadonlySet<BytePath>
 }
 
 export function permissionsOf(mode: number): number {
@@ -33,8 +35,8 @@ export function unusualMode(mode: number): number | null {
 
 /** Stored under the hash of its content. @returns that hash, or `null` when there is nothing to store */
 export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): string | null {
-  const { modes, directories, directoryModes, unread } = sidecar
-  if (modes.size + directories.size + directoryModes.size + unread.size === 0) return null
+  const { modes, directories, directoryModes, unread, precious } = sidecar
+  if (modes.size + directories.size + directoryModes.size + unread.size + precious.size === 0) return null
   const list = (map: ReadonlyMap<BytePath, number>) =>
     [...map].toSorted(([a], [b]) => compareBytes(a, b)).map(([path, mode]) => [fromBytePath(path), mode])
   const text = JSON.stringify({
@@ -42,6 +44,7 @@ export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): s
     directories: list(directories),
     directoryModes: list(directoryModes),
     unread: [...unread].toSorted(compareBytes).map(fromBytePath),
+    ...(precious.size > 0 && { precious: [...precious].toSorted(compareBytes).map(fromBytePath) }),
   })
   const id = createHash('sha256').update(text).digest('hex')
   const path = join(repository.directory, 'sidecars', id)
@@ -55,7 +58,13 @@ export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): s
 /** @throws `NOT_FOUND` when it is gone, `CORRUPT` when it is not what was written */
 export function readSidecar(repository: PrivateRepository, id: string | null): Sidecar {
   if (id === null)
-    return { modes: new Map(), directories: new Map(), directoryModes: new Map(), unread: new Set() }
+    return {
+      modes: new Map(),
+      directories: new Map(),
+      directoryModes: new Map(),
+      unread: new Set(),
+      precious: new Set(),
+    }
   let text: string
   try {
     text = readFileSync(join(repository.directory, 'sidecars', id), 'utf8')
@@ -75,6 +84,7 @@ export function readSidecar(repository: PrivateRepository, id: string | null): S
     [string, number][]
   > & {
     unread: string[]
+    precious?: string[]
   }
   const map = (list: [string, number][]) => new Map(list.map(([path, mode]) => [toBytePath(path), mode]))
   return {
@@ -82,6 +92,7 @@ export function readSidecar(repository: PrivateRepository, id: string | null): S
     directories: map(stored.directories),
     directoryModes: map(stored.directoryModes),
     unread: new Set(stored.unread.map(toBytePath)),
+    precious: new Set(stored.precious?.map(toBytePath)),
   }
 }
 

@@ -12,7 +12,11 @@ type StoredState = Pick<CaptureState, 'tree' | 'sidecar' | 'leafDirectories' | '
 const MANY_TREES = 64
 
 /** Writes the trees and the sidecar of what was captured, as far as they differ from the last capture's. */
-export async function storeState(capture: Capture, contents: Contents): Promise<StoredState> {
+export async function storeState(
+  capture: Capture,
+  contents: Contents,
+  precious: ReadonlySet<BytePath>,
+): Promise<StoredState> {
   const { last, own } = capture
   const changed = last === null ? null : differingPaths(last, contents)
   const { root, ids, built } = buildTrees(
@@ -49,6 +53,7 @@ export async function storeState(capture: Capture, contents: Contents): Promise<
     directories: leafDirectories,
     directoryModes,
     unread,
+    precious,
   })
   return { tree: root, sidecar, leafDirectories, fileModes, treeIds: ids }
 }

@@ -85,7 +85,7 @@ export function createCaptureJob(
       const memory = { entries, manifest: { ref, rules } }
       const hasNews = [...hashes.values()].some((hashed) => hashed.entry?.settled === true)
       rememberCapture(request.directory, request.root, memory, hasNews)
-      return { ref, entries: entries.length, coverage: omissions.coverage(unstable) }
+      return { ref, entries: entries.length, coverage: omissions.coverage(entries.length, unstable) }
     },
   }
 }
@@ -149,8 +149,9 @@ function createOmissions() {
       examples.push({ path, reason })
       if (examples.length >= 10 * EXAMPLES) examples = trim()
     },
-    coverage(unstable: ReadonlySet<string>): SnapshotCoverage {
+    coverage(captured: number, unstable: ReadonlySet<string>): SnapshotCoverage {
       return {
+        captured,
         complete: examples.length === 0 && unstable.size === 0,
         omitted: { ...counts },
         examples: trim(),

@@ -122,6 +122,7 @@ it('captures what a repository would ignore, and leaves out .git at any depth, t
   })
   const snapshot = await backend.capture({ label: 'x' })
   expect(snapshot.coverage).toEqual({
+    captured: 9,
     complete: false,
     omitted: { ...noOmissions(), ignored: 7 },
     examples: [

@@ -1,9 +1,10 @@
-import { WorkspaceError } from '../../errors.ts'
-import { parentOf, toBytePath, type BytePath } from './byte-path.ts'
-import { wildmatch } from './wildmatch.ts'
+import { WorkspaceError } from '../errors.ts'
+import { parentOf, toBytePath, type BytePath } from './git/byte-path.ts'
+import { wildmatch } from './git/wildmatch.ts'
 
 /** Which files count although they are ignored, and are kept out of patches. */
 export interface PreciousRules {
+  readonly patterns: readonly string[]
   /** Changes with the rules. */
   readonly key: string
   matches(path: BytePath, name: BytePath): boolean
@@ -12,6 +13,7 @@ export interface PreciousRules {
 }
 
 export const noPreciousRules: PreciousRules = {
+  patterns: [],
   key: '',
   matches: () => false,
   mayMatchBelow: () => false,
@@ -45,6 +47,7 @@ export function parsePreciousRules(patterns: readonly string[]): PreciousRules {
     names.some((pattern) => wildmatch(pattern, name, options)) ||
     whole.some((pattern) => wildmatch(pattern, path, options))
   return {
+    patterns,
     key: JSON.stringify(patterns),
     matches: matchesItself,
     mayMatchBelow: (directory) => {
