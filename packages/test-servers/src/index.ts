@@ -7,3 +7,8 @@ export { captivePortal, type Answer, type Fault, type FaultRule, type SeenReques
 export { realAzureServer, type AzureTestServer } from './azure-test-server.ts'
 export { startAzurite } from './start-azurite.ts'
 export { startTroubleFixtures, type TroubleFixturesOptions } from './trouble-fixtures.ts'
+export { startGcsServer, type GcsServer, type GcsServerOptions } from './gcs/start-gcs-server.ts'
+export type { GcsReaction } from './gcs/gcs-answer.ts'
+export type { GcsRequest, GcsTokens } from './gcs/gcs-route.ts'
+export type { GcsSigner } from './gcs/gcs-signed-url.ts'
+export { startServerProcess, type ServerProcess } from './start-server-process.ts'
