@@ -1,4 +1,4 @@
-import { startAzurite, startR2Server } from '@ws/test-servers'
+import { startAzurite, startGcsServer, startR2Server } from '@ws/test-servers'
 
 /** The cloud services that the programs on the pages talk to, here on loopback. */
 export interface Services {
@@ -8,7 +8,11 @@ export interface Services {
 }
 
 export async function startServices(): Promise<Services> {
-  const [azure, r2] = await Promise.all([startAzurite(), startR2Server()])
+  const [azure, r2, gcs] = await Promise.all([
+    startAzurite(),
+    startR2Server(),
+    startGcsServer({ buckets: ['workspaces'] }),
+  ])
   const { endpoint = '', credentials } = r2.clientConfig
   return {
     environment: {
@@ -20,9 +24,10 @@ export async function startServices(): Promise<Services> {
       AWS_REQUEST_CHECKSUM_CALCULATION: 'WHEN_REQUIRED',
       AWS_RESPONSE_CHECKSUM_VALIDATION: 'WHEN_REQUIRED',
       BUCKET: r2.bucket,
+      STORAGE_EMULATOR_HOST: gcs.url,
     },
     async stop() {
-      await Promise.all([azure.stop(), r2.stop()])
+      await Promise.all([azure.stop(), r2.stop(), gcs.stop()])
     },
   }
 }

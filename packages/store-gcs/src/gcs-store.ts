@@ -1,0 +1,109 @@
+import type { Agent } from 'node:http'
+import type { Bucket } from '@google-cloud/storage'
+import {
+  WorkspaceError,
+  assertByteRange,
+  assertKeyPrefix,
+  assertObjectKey,
+  assertPutOptions,
+  withPrefix,
+  type ObjectStore,
+} from '@ws/core'
+import { createGcsClient } from './gcs-client.ts'
+import { notTheService } from './gcs-error.ts'
+import { getObject, type KnownMetadata } from './get-object.ts'
+import { headObject } from './head-object.ts'
+import { listObjects } from './list-objects.ts'
+import { putObject } from './put-object.ts'
+import { createRetryPolicy, type GcsRetryOptions } from './retry-policy.ts'
+import { signObjectUrl } from './sign-object-url.ts'
+
+export interface GcsStoreOptions {
+  /** `new Storage(...).bucket(name)`: says where, with which credentials, and who pays (`userProject`). */
+  readonly bucket: Bucket
+  /** The folder of the bucket that holds the objects; keys cannot leave it. @default the whole bucket */
+  readonly prefix?: string | undefined
+  /** How requests that the service certainly did not carry out are repeated. */
+  readonly retry?: GcsRetryOptions | undefined
+  /** Makes the connections: give your own to go through a proxy. @default Node's own */
+  readonly agent?: Agent | undefined
+}
+
+/**
+ * A store of the objects in a Google Cloud Storage bucket.
+ *
+ * - `ifAbsent` and `ifMatch` are atomic: an etag is the object's generation, and the service compares it.
+ * - Each upload carries its CRC32C, which the service checks before the object becomes visible; a whole read is checked
+ *   against the CRC32C of the object (`CORRUPT`), a read that ends early is `UNAVAILABLE`.
+ * - Bodies of up to 8 MiB go in one request; longer ones in a resumable upload of such parts, with one part in memory.
+ *   A part whose answer is lost goes on where the service has got to. A put that fails or is aborted cancels its upload.
+ * - 429 (the service lets one object change about once a second) is repeated with growing pauses, because such a
+ *   request was not carried out; then it rejects with `BUSY`. All else is left to `withRetry`.
+ * - Absence is told from a missing bucket (`NOT_FOUND`).
+ *
+ * @throws `INVALID_INPUT` without a bucket
+ */
+export function gcsStore(options: GcsStoreOptions): ObjectStore {
+  const { bucket, prefix } = options
+  if (typeof bucket?.name !== 'string' || bucket.storage === undefined)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      "A Google Cloud Storage store needs a bucket: gcsStore({ bucket: new Storage().bucket('name') }).",
+    )
+  const client = createGcsClient(bucket, createRetryPolicy(options.retry), options.agent)
+  const known: KnownMetadata = new Map()
+
+  const store: ObjectStore = {
+    name: 'gcs',
+    capabilities: {
+      createIfAbsent: 'atomic',
+      replaceIfMatch: 'atomic',
+      rangeReads: true,
+      metadata: true,
+      signedUrls: true,
+      remote: true,
+    },
+
+    async get(key, { range, signal } = {}) {
+      assertObjectKey(key)
+      if (range !== undefined) assertByteRange(key, range)
+      signal?.throwIfAborted()
+      return getObject(client, key, range, signal, known)
+    },
+
+    async head(key, { signal } = {}) {
+      assertObjectKey(key)
+      signal?.throwIfAborted()
+      return (await headObject(client, key, signal))?.info ?? null
+    },
+
+    async put(key, body, putOptions = {}) {
+      assertObjectKey(key)
+      assertPutOptions(key, putOptions, body)
+      putOptions.signal?.throwIfAborted()
+      return putObject(client, key, body, putOptions)
+    },
+
+    async delete(key, { signal } = {}) {
+      assertObjectKey(key)
+      signal?.throwIfAborted()
+      const response = await client.send({ action: 'delete', key, method: 'DELETE', signal, accept: [404] })
+      // What is there now decides: it may be the bucket that is missing.
+      if (response.status === 404) return client.assertAbsent(response, key, signal)
+      response.discard()
+      if (response.status !== 204) throw notTheService({ action: 'delete', key }, response.status)
+    },
+
+    list(within, { startAfter = '', signal } = {}) {
+      return listObjects(client, within, startAfter, signal)
+    },
+
+    async signedUrl(key, signOptions) {
+      assertObjectKey(key)
+      signOptions.signal?.throwIfAborted()
+      return signObjectUrl(bucket, key, signOptions)
+    },
+  }
+  assertKeyPrefix(prefix ?? '')
+  return prefix === undefined || prefix === '' ? store : withPrefix(store, prefix)
+}

@@ -1,0 +1,54 @@
+import { assertKeyPrefix, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
+import { readJson, type GcsClient } from './gcs-client.ts'
+import { corrupt, notTheService } from './gcs-error.ts'
+import { OBJECT_FIELDS, parseObjectResource } from './object-resource.ts'
+
+/**
+ * The objects below a prefix, page by page, as the service orders them: by the bytes of their names. Names that others
+ * gave and that are no legal keys (`folder/`) are left out.
+ */
+export async function* listObjects(
+  client: GcsClient,
+  prefix: string,
+  startAfter: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  assertKeyPrefix(prefix)
+  const call = { action: 'list', key: prefix, method: 'GET', url: client.listUrl(), signal } as const
+  let last = startAfter
+  let pageToken: string | undefined
+  do {
+    signal?.throwIfAborted()
+    const query = {
+      prefix,
+      fields: `items(${OBJECT_FIELDS}),nextPageToken`,
+      // The offset is inclusive; what equals it is left out below.
+      ...(startAfter === '' ? {} : { startOffset: startAfter }),
+      ...(pageToken === undefined ? {} : { pageToken }),
+    }
+    const response = await client.send({ ...call, query })
+    const page = await readJson(response, call)
+    if (typeof page !== 'object' || page === null) throw notTheService(call, response.status)
+    const { items = [], nextPageToken } = page as { items?: unknown[]; nextPageToken?: unknown }
+    for (const item of items) {
+      const info = parseObjectResource(item)?.info
+      if (info === undefined) throw notTheService(call, response.status)
+      signal?.throwIfAborted()
+      if (info.key === startAfter || !isKey(info.key)) continue
+      if (last !== '' && compareKeys(info.key, last) <= 0)
+        throw corrupt(info.key, 'the service lists it out of order, so a listing cannot be relied upon')
+      last = info.key
+      yield info
+    }
+    pageToken = typeof nextPageToken === 'string' && nextPageToken !== '' ? nextPageToken : undefined
+  } while (pageToken !== undefined)
+}
+
+function isKey(name: string): boolean {
+  try {
+    assertObjectKey(name)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,74 @@
+import { Buffer } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
+import { conditionFailed, readBody, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
+import { Crc32c } from './crc32c.ts'
+import type { GcsClient } from './gcs-client.ts'
+import { OBJECT_FIELDS, type ObjectResource } from './object-resource.ts'
+import { readParts } from './read-parts.ts'
+import { readStoredObject, type PutTarget } from './read-stored-object.ts'
+import { uploadInParts } from './upload-in-parts.ts'
+
+/** A body that fits goes in one request, all or nothing; a longer one in an upload of parts. */
+export async function putObject(
+  client: GcsClient,
+  key: string,
+  body: ObjectBody,
+  options: PutOptions,
+): Promise<ObjectInfo> {
+  const target = toTarget(key, options)
+  const parts = readParts(body instanceof Uint8Array ? body : undefined, readBody(key, body, options))
+  try {
+    const first = await parts.next()
+    if (first.done === true) throw new TypeError('A body has at least one part.')
+    const stored = first.value.isLast
+      ? await uploadWhole(client, target, first.value.bytes)
+      : await uploadInParts(client, target, first.value.bytes, parts)
+    return stored.info
+  } finally {
+    await parts.return(undefined)
+  }
+}
+
+function toTarget(key: string, options: PutOptions): PutTarget {
+  const { ifAbsent, ifMatch, contentType = 'application/octet-stream', metadata = {}, signal } = options
+  // Only a generation can match; 0 would mean "absent" to the service.
+  if (ifMatch !== undefined && !/^[1-9]\d*$/.test(ifMatch)) throw conditionFailed(key, 'ifMatch')
+  const generation = ifAbsent === true ? '0' : ifMatch
+  return {
+    key,
+    query: {
+      name: key,
+      fields: OBJECT_FIELDS,
+      ...(generation === undefined ? {} : { ifGenerationMatch: generation }),
+    },
+    resource: { name: key, contentType, metadata },
+    condition: ifAbsent === true ? 'ifAbsent' : ifMatch === undefined ? undefined : 'ifMatch',
+    signal,
+  }
+}
+
+async function uploadWhole(client: GcsClient, target: PutTarget, bytes: Buffer): Promise<ObjectResource> {
+  const crc32c = checksumOf(bytes)
+  const boundary = `ws-${randomUUID()}`
+  const description = JSON.stringify({ ...target.resource, crc32c })
+  const contentType = String(target.resource['contentType'])
+  const head = `--${boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n${description}\r\n--${boundary}\r\ncontent-type: ${contentType}\r\n\r\n`
+  const response = await client.send({
+    action: 'put',
+    key: target.key,
+    method: 'POST',
+    url: client.uploadUrl(),
+    query: { ...target.query, uploadType: 'multipart' },
+    headers: { 'content-type': `multipart/related; boundary=${boundary}` },
+    body: [Buffer.from(head), bytes, Buffer.from(`\r\n--${boundary}--\r\n`)],
+    signal: target.signal,
+    accept: [412],
+  })
+  return readStoredObject(client, response, target, bytes.length, crc32c)
+}
+
+function checksumOf(bytes: Uint8Array): string {
+  const crc32c = new Crc32c()
+  crc32c.update(bytes)
+  return crc32c.toString()
+}

@@ -1,0 +1,98 @@
+import { Buffer } from 'node:buffer'
+import { request as sendHttp, type Agent, type IncomingMessage } from 'node:http'
+import { request as sendHttps } from 'node:https'
+
+/** Handed to the connection at a time. */
+const SLICE_BYTES = 262_144
+/** No answer that is read as a whole is as long; a page of a list has about 1 MiB. */
+const MAX_TEXT_BYTES = 67_108_864
+
+export interface HttpRequest {
+  readonly method: string
+  readonly headers: Headers
+  /** Pieces that make up the body. They are sent from where they are: `fetch` would copy them, and keep the copies. */
+  readonly body: readonly Uint8Array[]
+  readonly signal: AbortSignal | undefined
+  readonly agent: Agent | undefined
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly isSuccess: boolean
+  header(name: string): string | null
+  /** The bytes as they came, whatever their encoding. */
+  readonly body: IncomingMessage
+  text(): Promise<string>
+  /** For an answer whose body nobody reads. */
+  discard(): void
+}
+
+/** One request over HTTP/1.1; redirects are answers like others. An abort closes the connection, at any moment. */
+export function sendRequest(url: URL, request: HttpRequest): Promise<HttpResponse> {
+  const { method, headers, body, signal, agent } = request
+  const length = body.reduce((sum, piece) => sum + piece.length, 0)
+  if (method !== 'GET' && method !== 'DELETE') headers.set('content-length', String(length))
+  return new Promise((resolve, reject) => {
+    const send = url.protocol === 'https:' ? sendHttps : sendHttp
+    const outgoing = send(url, {
+      method,
+      headers: Object.fromEntries(headers),
+      ...(agent === undefined ? {} : { agent }),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    outgoing.on('response', (incoming) => resolve(toResponse(incoming)))
+    outgoing.on('error', reject)
+    writeSlices(slices(body), outgoing)
+  })
+}
+
+interface Outgoing {
+  write(bytes: Uint8Array): boolean
+  once(event: 'drain', next: () => void): unknown
+  end(): unknown
+}
+
+function writeSlices(rest: Iterator<Uint8Array>, outgoing: Outgoing): void {
+  for (;;) {
+    const next = rest.next()
+    if (next.done === true) {
+      outgoing.end()
+      return
+    }
+    if (!outgoing.write(next.value)) {
+      outgoing.once('drain', () => writeSlices(rest, outgoing))
+      return
+    }
+  }
+}
+
+function* slices(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += SLICE_BYTES) yield piece.subarray(at, at + SLICE_BYTES)
+}
+
+function toResponse(incoming: IncomingMessage): HttpResponse {
+  const status = incoming.statusCode ?? 0
+  // Whoever reads is told of a broken connection; one that breaks when nobody reads is no event.
+  incoming.on('error', () => undefined)
+  return {
+    status,
+    isSuccess: status >= 200 && status < 300,
+    header(name) {
+      const value = incoming.headers[name]
+      return value === undefined ? null : String(value)
+    },
+    body: incoming,
+    async text() {
+      const chunks: Uint8Array[] = []
+      let length = 0
+      for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
+        length += chunk.length
+        if (length > MAX_TEXT_BYTES) throw new RangeError('The answer is too long.')
+        chunks.push(chunk)
+      }
+      return Buffer.concat(chunks).toString()
+    },
+    discard: () => void incoming.resume(),
+  }
+}
