@@ -71,6 +71,14 @@ export interface RollbackOptions {
    * `overwrite`: roll them back too. @default 'refuse'
    */
   readonly onForeignEdits?: 'refuse' | 'keep' | 'merge' | 'overwrite' | undefined
+  /**
+   * Also put HEAD, the branch it named, the index, the stash, and a merge or rebase in progress back as they were at the
+   * snapshot, for snapshots by git of a whole work tree. Whatever the repository would not name any more (commits, stash
+   * entries, where other refs were and are) stays reachable by refs below `refs/ws/rollback/`; other branches and tags
+   * are not moved. Rejects with `BUSY` while a git command holds a lock. Rolling back to the guard with `restoreGit`
+   * undoes it. @default false: HEAD, refs and index stay as they are, byte for byte
+   */
+  readonly restoreGit?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -96,6 +104,26 @@ export interface RollbackResult {
   readonly verified: boolean
   /** What had to be done first, because an earlier rollback had been killed on its way. `null`: nothing. */
   readonly recovery: RollbackRecovery | null
+  /** With `restoreGit`: what was, or in a dry run would be, put back. `null` without it. */
+  readonly git: GitRestore | null
+}
+
+/** What became of the user's repository. JSON-safe. */
+export interface GitRestore {
+  /** Parts that were not as at the snapshot and are again. */
+  readonly restored: readonly ('HEAD' | 'branch' | 'index' | 'stash' | 'operation')[]
+  /** What could not be put back, and why. */
+  readonly notRestored: readonly { readonly part: string; readonly reason: string }[]
+  /** Refs that were made so that nothing is lost: `target` is what `was` (HEAD, a ref, `stash@{0}`) named. */
+  readonly safetyRefs: readonly { readonly name: string; readonly target: string; readonly was: string }[]
+  /** Other branches and tags that are not as at the snapshot; they were not moved. */
+  readonly otherRefs: readonly {
+    readonly ref: string
+    readonly was: string | null
+    readonly is: string | null
+  }[]
+  /** A merge, rebase, cherry-pick or revert that was in progress before the rollback; the guard has it. */
+  readonly wasInProgress: readonly string[]
 }
 
 /** One path of a rollback. */

@@ -41,6 +41,11 @@ export interface SnapshotMetadata {
    * rolled back by their own ignore rules; their `.git`, and so their commits and HEAD, is never captured or changed.
    */
   readonly repositories?: readonly NestedRepositoryHead[]
+  /**
+   * git: what `restoreGit` puts back: HEAD, refs, index, stash, and a merge or rebase in progress, as recorded in the
+   * private store. Absent in a directory below the top of a work tree.
+   */
+  readonly repository?: string
   /** Present when a killed rollback had to be completed before this capture. */
   readonly recovery?: RollbackRecovery
 }

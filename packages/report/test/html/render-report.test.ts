@@ -334,6 +334,7 @@ describe('a rollback preview', () => {
       guard: null,
       verified: false,
       recovery: null,
+      git: null,
     }
     const card = textsOf(byClass(expectSafe(renderReport(result, { rollback })), 'card'))[0]
     expect(card).toContain(

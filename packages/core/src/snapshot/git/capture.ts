@@ -24,6 +24,7 @@ import {
 } from './read-contents.ts'
 import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
+import { recordRepositoryState } from './repository-state.ts'
 import { formatRef } from './sidecar.ts'
 import { logSnapshot } from './snapshot-log.ts'
 import { storeState } from './store-state.ts'
@@ -78,6 +79,9 @@ async function captureFrom(
   const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
   const compared = { head, indexStamp, nested }
+  // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
+  const repository =
+    workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
   if (last !== null && listing === last && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const dirty = await isDirty(capture, { ...compared, tree, entries: () => entries.map() })
@@ -86,7 +90,13 @@ async function captureFrom(
       omitted: leftOut,
       entries: { has: (path) => entries.map().has(path) },
     })
-    return finish(workspace, request, { last, state: { ...last, ...seen, dirty }, nested, omitted })
+    return finish(workspace, request, {
+      last,
+      state: { ...last, ...seen, dirty },
+      nested,
+      repository,
+      omitted,
+    })
   }
   const contents = await readContents(capture, candidates, changed)
   const precious = findPrecious(capture, contents, kept)
@@ -106,7 +116,7 @@ async function captureFrom(
     dirty,
   }
   const omitted = listOmitted(listing, { ...contents, omitted: allOmitted(contents) })
-  return finish(workspace, request, { last, state, nested, omitted, unstable })
+  return finish(workspace, request, { last, state, nested, repository, omitted, unstable })
 }
 
 type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 'head' | 'trackedUnlisted'>
@@ -197,6 +207,7 @@ interface Outcome {
   readonly last: CaptureState | null
   readonly state: CaptureState
   readonly nested: readonly NestedRepository[]
+  readonly repository: string | null
   readonly omitted: readonly OmittedPath[]
   readonly unstable?: ReadonlySet<BytePath>
 }
@@ -204,7 +215,7 @@ interface Outcome {
 function finish(
   workspace: GitWorkspace,
   request: CaptureRequest,
-  { last, state, nested, omitted, unstable = new Set() }: Outcome,
+  { last, state, nested, repository, omitted, unstable = new Set() }: Outcome,
 ): { readonly snapshot: Snapshot; readonly state: CaptureState } {
   workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
   const { head, dirty } = state
@@ -223,6 +234,7 @@ function finish(
       dirty: dirty?.value ?? false,
       includesUntracked: true,
       tree: state.tree,
+      ...(repository === null ? {} : { repository }),
       repositories: nested.map((repository) => {
         const found = headOfNested(repository)
         return {

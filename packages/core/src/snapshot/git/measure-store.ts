@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { Pause } from './pause.ts'
+import { keptObjectsDirectory } from './keep-repository-objects.ts'
 import type { PrivateRepository } from './private-repository.ts'
+import { statesDirectory } from './repository-state.ts'
 
 /** What the private repository holds, with what each part takes of the disk. */
 export interface StoreContents {
@@ -13,6 +15,8 @@ export interface StoreContents {
   /** Sidecars and lists of what was left out, by their names. */
   readonly sidecars: ReadonlyMap<string, number>
   readonly omitted: ReadonlyMap<string, number>
+  /** What was recorded of the user's repository besides files: indexes, refs. */
+  readonly repository: ReadonlyMap<string, number>
   readonly bytes: number
 }
 
@@ -47,10 +51,15 @@ export async function measureStore(own: PrivateRepository, pause: Pause): Promis
   }
   const sidecars = new Map(await sizesIn(join(own.directory, 'sidecars'), pause))
   const omitted = new Map(await sizesIn(join(own.directory, 'omitted'), pause))
+  const repository = new Map(await sizesIn(statesDirectory(own), pause))
+  const history = keptObjectsDirectory(own)
+  const kept: (readonly [string, number])[] = []
+  for (const name of listNames(history)) kept.push(...(await sizesIn(join(history, name), pause)))
   let bytes = sizeOf(join(own.directory, 'state')) + sizeOf(join(own.directory, 'snapshots'))
-  for (const sizes of [loose, sidecars, omitted]) for (const size of sizes.values()) bytes += size
+  for (const [, size] of kept) bytes += size
+  for (const sizes of [loose, sidecars, omitted, repository]) for (const size of sizes.values()) bytes += size
   for (const pack of packs) bytes += pack.bytes
-  return { loose, packs, sidecars, omitted, bytes }
+  return { loose, packs, sidecars, omitted, repository, bytes }
 }
 
 /** What an object takes of the disk, in all the places where it is. */
@@ -80,7 +89,7 @@ function listNames(directory: string): string[] {
   try {
     return readdirSync(directory)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return []
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
-import { fillCapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
+import { fillCapturePolicy, type CapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
@@ -16,6 +16,8 @@ import { openPrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { gitRollbackSource } from './rollback-source.ts'
 import { sweepKilledCollection } from './sweep-store.ts'
+import type { UserRepository } from './repository-layout.ts'
+import { recallRepository, rememberRepository } from './remembered-repository.ts'
 import { findUserRepository } from './user-repository.ts'
 
 export interface OpenGitBackendOptions extends CapturePolicyOptions {
@@ -39,6 +41,27 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
   const policy = fillCapturePolicy(options)
   const user = await findUserRepository(path, stateDirectory)
   if (typeof user === 'string') return null
+  rememberRepository(stateDirectory, user)
+  return backendFor(options, user, policy)
+}
+
+/**
+ * For snapshots that were taken while there was a repository: they are rolled back from the private store also when an
+ * agent has removed or broken it.
+ * @returns `null` when no snapshot was ever taken
+ */
+export async function openRememberedGitBackend(
+  options: OpenGitBackendOptions,
+): Promise<SnapshotBackend | null> {
+  const user = recallRepository(options.stateDirectory)
+  return user === null ? null : backendFor(options, user, fillCapturePolicy(options))
+}
+
+async function backendFor(
+  { path, stateDirectory }: OpenGitBackendOptions,
+  user: UserRepository,
+  policy: CapturePolicy,
+): Promise<SnapshotBackend> {
   const own = await openPrivateRepository(stateDirectory, user.format)
   const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), ...policy }
   /** What was healed and has not been told yet. */

@@ -11,6 +11,7 @@ import { isSameStamp, stampOf, type CapturedEntry } from './file-stamp.ts'
 import { readOmitted } from './omitted-paths.ts'
 import { objectId, objectSizes, readBlobs, type PrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
+import { rollbackRepository } from './rollback-repository.ts'
 import { readSidecar } from './sidecar.ts'
 
 interface GitState extends RollbackState {
@@ -36,6 +37,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
   return {
     path,
     journalDirectory: own.directory,
+    repository: rollbackRepository(workspace),
     async open(snapshot) {
       const stored = stateOf(snapshot, path)
       await assertPresent(own, [stored])

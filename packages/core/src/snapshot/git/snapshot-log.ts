@@ -7,12 +7,20 @@ import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 /** A snapshot that the private repository answers for: as long as it is in the log, its objects are kept. */
 export interface LoggedSnapshot extends RetainableSnapshot {
   readonly id: string
+  /** What it recorded of the repository. */
+  readonly repository?: string | undefined
 }
 
 /** Notes a capture. Call it under the workspace's lock, when all that the snapshot needs is stored. */
-export function logSnapshot(own: PrivateRepository, { id, ref, label, capturedAt }: Snapshot): void {
+export function logSnapshot(
+  own: PrivateRepository,
+  { id, ref, label, capturedAt, metadata }: Snapshot,
+): void {
+  const { repository } = metadata
   // Begins a line of its own, whatever a killed capture left of its last one.
-  appendFileSync(logPath(own), `\n${JSON.stringify({ id, ref, label, capturedAt })}`, { mode: 0o600 })
+  appendFileSync(logPath(own), `\n${JSON.stringify({ id, ref, label, capturedAt, repository })}`, {
+    mode: 0o600,
+  })
 }
 
 /** Oldest first. */
@@ -20,12 +28,13 @@ export function readSnapshotLog(own: PrivateRepository): LoggedSnapshot[] {
   const snapshots: LoggedSnapshot[] = []
   for (const line of readText(logPath(own)).split('\n')) {
     try {
-      const { id, ref, label, capturedAt } = JSON.parse(line) as Partial<
+      const { id, ref, label, capturedAt, repository } = JSON.parse(line) as Partial<
         Record<keyof LoggedSnapshot, unknown>
       >
       if (typeof id !== 'string' || typeof ref !== 'string') continue
       if (typeof label !== 'string' || typeof capturedAt !== 'string') continue
-      snapshots.push({ id, ref, label, capturedAt })
+      const recorded = typeof repository === 'string' ? { repository } : {}
+      snapshots.push({ id, ref, label, capturedAt, ...recorded })
     } catch {
       // Half of a line, by a capture that was killed and has given its snapshot to nobody.
     }

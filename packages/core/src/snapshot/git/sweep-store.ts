@@ -8,6 +8,7 @@ import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { StoreContents, StoredPack } from './measure-store.ts'
 import { pauser, type Pause } from './pause.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
+import { filesOfRepositoryState, statesDirectory } from './repository-state.ts'
 import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, snapshotLogStamp, type LoggedSnapshot } from './snapshot-log.ts'
 
@@ -60,6 +61,9 @@ export async function sweepStore(
   await sweepFiles(plan.contents.sidecars.keys(), locked, live, (name, ids) => {
     if (!ids.has(name)) rmSync(join(own.directory, 'sidecars', name), { force: true })
   })
+  await sweepFiles(plan.contents.repository.keys(), locked, live, (name, ids) => {
+    if (name !== 'last' && !ids.has(name)) rmSync(join(statesDirectory(own), name), { force: true })
+  })
   // A list is kept under its hash, and under the id of each snapshot that left out just that.
   const names = [...plan.contents.omitted.keys()]
   const bySnapshot = names.filter((name) => name.includes('-'))
@@ -103,8 +107,10 @@ type Live = () => Promise<ReadonlySet<string>>
 function followCaptures(own: PrivateRepository, plan: SweepPlan, signal: AbortSignal | undefined): Live {
   const ids = new Set(plan.needed)
   const known = new Set(plan.kept.map(({ id }) => id))
-  const note = ({ id, ref }: LoggedSnapshot) => {
+  const note = ({ id, ref, repository }: LoggedSnapshot) => {
     ids.add(id).add(parseRef(ref)?.sidecar ?? '')
+    if (repository !== undefined && !ids.has(repository))
+      for (const name of filesOfRepositoryState(own, repository)) ids.add(name)
   }
   for (const snapshot of plan.kept) note(snapshot)
   let stamp: string | null = null

@@ -101,6 +101,9 @@ async function bringTo(
   const isEmptyNow = emptinessIn(source.path)
   const plan = planRollback(deltas, merged, isEmptyNow)
   await checkPlaces(source.path, plan, now)
+  const prepared = journal.restoresGit
+    ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
+    : undefined
   await applyRollback(source, goal, plan, prefix)
   const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, other] })
   const { faults } = await findFaults(source, reached, {
@@ -112,6 +115,7 @@ async function bringTo(
     isEmptyNow,
   })
   if (faults.length > 0) throw unproven(faults)
+  await prepared?.restore()
   return [...kept].toSorted(compareBytes)
 }
 

@@ -1,3 +1,4 @@
+import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { compareBytes, fromBytePath, parentOf } from '../git/byte-path.ts'
 import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
@@ -24,6 +25,7 @@ export async function rollbackDirectory(
   options: RollbackOptions,
 ): Promise<RollbackResult> {
   const { dryRun = false, expected, onForeignEdits = 'refuse', signal } = options
+  if (options.restoreGit === true) assertCanRestoreGit(source, target, options)
   const goal = await source.open(target, signal)
   const believed = expected === undefined ? null : await source.open(expected, signal)
   const isNamed = scopeOf(options.paths)
@@ -49,6 +51,8 @@ export async function rollbackDirectory(
     isEmptyNow,
   )
   await checkPlaces(source.path, plan, guard)
+  const prepared =
+    options.restoreGit === true ? await source.repository?.prepare(target, guard.snapshot.id) : undefined
   const steps = await describeSteps(source, deltas, plan, settled, signal)
   signal?.throwIfAborted()
 
@@ -61,9 +65,10 @@ export async function rollbackDirectory(
     merged: list(merged.keys()),
     steps,
     recovery,
+    git: prepared?.report ?? null,
   }
   if (dryRun) return { ...result, appeared: [], guard: null, verified: false }
-  const journal = makeJournal(target, guard.snapshot, plan, merged, false)
+  const journal = makeJournal(target, guard.snapshot, plan, merged, prepared !== undefined)
   writeJournal(source, journal)
   let appeared: readonly ByteString[]
   try {
@@ -80,6 +85,7 @@ export async function rollbackDirectory(
     const findings = await findFaults(source, reached, { goal, guard, isInScope, kept, merged, isEmptyNow })
     if (findings.faults.length > 0) throw unproven(findings.faults)
     appeared = findings.appeared
+    await prepared?.restore()
   } catch (error) {
     writeJournal(source, { ...journal, direction: 'back' })
     await turnBack(source, journal, error)
@@ -88,6 +94,21 @@ export async function rollbackDirectory(
   }
   closeJournal(source)
   return { ...result, appeared: list(appeared), guard: guard.snapshot, verified: true }
+}
+
+function assertCanRestoreGit(source: RollbackSource, target: Snapshot, { paths }: RollbackOptions): void {
+  const reason =
+    source.repository === undefined
+      ? `needs a snapshot by the git strategy, and ${target.id} is one by ${target.backend}`
+      : paths !== undefined
+        ? 'concerns the whole repository; leave paths out'
+        : target.metadata.repository === undefined
+          ? 'needs a snapshot of a whole work tree; this one is of a directory in it'
+          : null
+  if (reason === null) return
+  throw new WorkspaceError('INVALID_INPUT', `restoreGit ${reason}. Nothing was changed.`, {
+    details: { path: source.path },
+  })
 }
 
 /** What the caller named, as far as the target says something about it; with the directories that this needs. */

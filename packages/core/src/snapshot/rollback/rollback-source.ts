@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { GitRestore } from '../snapshot-backend.ts'
 import type { Snapshot } from '../snapshot.ts'
 
 /** A file or link of a captured state. */
@@ -97,8 +98,25 @@ export interface RollbackSource {
   ): Promise<void>
   /** Bytes of each. @throws `CORRUPT` when a content is not there */
   sizesOf(leaves: readonly PlacedLeaf[], signal?: AbortSignal): Promise<readonly number[]>
+  /** For a backend whose snapshots record a repository besides files. */
+  readonly repository?: RollbackRepository | undefined
   /** Whether a captured file's content is exactly these bytes. */
   holds(state: RollbackState, leaf: PlacedLeaf, content: Uint8Array): boolean | Promise<boolean>
+}
+
+export interface RollbackRepository {
+  /**
+   * Looks at what is in the way of putting the repository back to what a snapshot recorded, and writes nothing.
+   * @param guardId names the rollback in what it leaves
+   * @throws `BUSY`, `UNSUPPORTED`, `CONFLICT`, `UNSAFE_PATH`
+   */
+  prepare(target: Snapshot, guardId: string): Promise<PreparedRepository>
+}
+
+export interface PreparedRepository {
+  readonly report: GitRestore
+  /** Carries it out and looks whether it worked. @throws `CONFLICT` when somebody was at it meanwhile */
+  restore(): Promise<void>
 }
 
 export interface PlacedLeaf {

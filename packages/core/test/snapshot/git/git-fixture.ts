@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
+import { openGitBackend, openRememberedGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import type { SnapshotBackend } from '../../../src/snapshot/snapshot-backend.ts'
 import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 
@@ -31,6 +31,8 @@ export interface Fixture {
   readonly ageFiles: () => void
   readonly read: (path: string) => string
   readonly open: (path?: string) => Promise<SnapshotBackend>
+  /** Opened for snapshots that exist, whatever has become of the repository. */
+  readonly openGone: () => Promise<SnapshotBackend>
 }
 
 /** A new repository with one commit (`a.txt`, `src/b.txt`), gone after the test. */
@@ -57,6 +59,11 @@ export function createFixture(options: { readonly empty?: boolean; readonly form
     open: async (directory = path) => {
       const backend = await openGitBackend({ path: directory, stateDirectory: join(base, 'state') })
       if (backend === null) throw new Error('no repository')
+      return backend
+    },
+    openGone: async () => {
+      const backend = await openRememberedGitBackend({ path, stateDirectory: join(base, 'state') })
+      if (backend === null) throw new Error('no snapshots')
       return backend
     },
   }

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { describeRepository } from '../git/describe-repository.ts'
+import { runUserGit } from '../git/git-fixture.ts'
 import {
   createRollbackFixture,
   describeTree,
@@ -35,6 +37,14 @@ function makeAgentState({ path, write }: RollbackFixture): void {
   mkdirSync(join(path, 'empty'))
 }
 
+/** Moves the branch, HEAD, the index and the stash, and leaves the files alone. */
+function commitAndStash(path: string): void {
+  runUserGit(path, 'add', '-A')
+  runUserGit(path, 'stash', 'store', '-m', 'of the agent', runUserGit(path, 'stash', 'create').trim())
+  runUserGit(path, 'commit', '-q', '-m', 'by the agent')
+  runUserGit(path, 'checkout', '-q', '--detach')
+}
+
 /**
  * Kills a rollback before each of its steps, one after the other, and lets the next call end it.
  * @returns the outcomes that were reported
@@ -51,10 +61,15 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
   makeAgentState(fixture)
   const expected = await backend.capture({ label: 'after', previous: target })
   edit()
-  const spoilt = describeTree(path)
-  const options = { expected, onForeignEdits: 'merge' } as const
+  if (name === 'git') commitAndStash(path)
+  const repository = join(path, '.git')
+  const savedRepository = join(fixture.outside, 'repository')
+  if (name === 'git') cpSync(repository, savedRepository, { recursive: true, preserveTimestamps: true })
+  const describe = () => [describeTree(path), name === 'git' ? describeRepository(path) : null]
+  const spoilt = describe()
+  const options = { expected, onForeignEdits: 'merge', restoreGit: name === 'git' } as const
   await backend.rollback(target, options)
-  const undone = describeTree(path)
+  const undone = describe()
   expect(undone).not.toEqual(spoilt)
   expect(fixture.read('merged.txt')).toBe(lines.with(15, 'somebody else\n').join(''))
 
@@ -63,6 +78,10 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
     emptyWorkspace(path)
     makeAgentState(fixture)
     edit()
+    if (name === 'git') {
+      rmSync(repository, { recursive: true })
+      cpSync(savedRepository, repository, { recursive: true, preserveTimestamps: true })
+    }
     const end = await runKilledRollback(name, fixture, { target, options }, step)
     if (end !== null) {
       expect(end, 'the steps that were killed at').toBe(step - 1)
@@ -73,7 +92,7 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
       step % 2 === 0
         ? await next.rollback(target, { dryRun: true })
         : { recovery: (await next.capture({ label: 'x' })).metadata.recovery ?? null }
-    const state = describeTree(path)
+    const state = describe()
     expect([undone, spoilt], `killed before step ${step}`).toContainEqual(state)
     if (recovery !== null) {
       expect(state).toEqual(recovery.outcome === 'forward' ? undone : spoilt)
@@ -81,7 +100,7 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
       outcomes.add(recovery.outcome)
     }
     expect(existsSync(join(path, 'made/pipe'))).toBe(true)
-    expect((await next.capture({ label: 'x' })).metadata.recovery).toBeUndefined()
+    if (recovery !== null) expect((await next.capture({ label: 'x' })).metadata.recovery).toBeUndefined()
   }
   return outcomes
 }

@@ -1,3 +1,4 @@
+import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import type { RollbackOptions } from '../../../src/snapshot/snapshot-backend.ts'
@@ -62,6 +63,13 @@ fs.openSync = (file, flags, mode) => {
   if (isArmed && isOurs(file)) ours.add(descriptor)
   return descriptor
 }
+const { spawn } = childProcess
+Object.assign(childProcess, {
+  spawn: (command: string, parameters: readonly string[], options: object) => {
+    if (isArmed && ['update-ref', 'symbolic-ref'].some((each) => parameters.includes(each))) count()
+    return spawn(command, parameters, options)
+  },
+})
 syncBuiltinESMExports()
 
 const { openRollbackBackend } = await import('./rollback-fixture.ts')

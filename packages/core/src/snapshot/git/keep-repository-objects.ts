@@ -1,0 +1,122 @@
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { pauser } from './pause.ts'
+import type { PrivateRepository } from './private-repository.ts'
+
+/** Modification times of the user's object directories when they were looked through. */
+export type SeenObjects = Readonly<Record<string, string>>
+
+/** Bytes that one capture copies where the two directories cannot share files. */
+const MAX_COPIED_BYTES = 64 << 20
+const DAY_MS = 24 * 60 * 60_000
+const WEEK_MS = 7 * DAY_MS
+
+/**
+ * Keeps the user's objects reachable for us after their gc has removed them: commits, trees and staged files that nothing
+ * names any more once an agent has reset a branch. They are hard-linked into a directory of their own, which takes no
+ * space as long as the user has them too. Those that only we have left go after a week.
+ *
+ * On another file system new loose objects are copied (64 MiB at a time) and packs are not: what is in a pack then goes
+ * with the user's own.
+ */
+export async function keepRepositoryObjects(
+  own: PrivateRepository,
+  userObjects: string,
+  seen: SeenObjects,
+): Promise<SeenObjects> {
+  const now: Record<string, string> = {}
+  const pause = pauser()
+  let canLink = true
+  let copiedBytes = 0
+  for (const name of namesIn(userObjects)) {
+    if (!/^(?:[0-9a-f]{2}|pack)$/.test(name)) continue
+    const from = join(userObjects, name)
+    const stats = lstatSync(from, { bigint: true, throwIfNoEntry: false })
+    if (stats?.isDirectory() !== true) continue
+    now[name] = `${stats.mtimeNs}`
+    if (seen[name] === now[name]) continue
+    const to = join(keptObjectsDirectory(own), name)
+    mkdirSync(to, { recursive: true, mode: 0o700 })
+    for (const file of inOrder(namesIn(from), name === 'pack')) {
+      await pause()
+      const isHeld = name !== 'pack' && existsSync(join(own.directory, 'objects', name, file))
+      if (isHeld || existsSync(join(to, file))) continue
+      if (canLink) canLink = link(join(from, file), join(to, file))
+      if (canLink || name === 'pack' || copiedBytes > MAX_COPIED_BYTES) continue
+      copiedBytes += copy(join(from, file), join(to, file))
+    }
+  }
+  expire(own)
+  return now
+}
+
+/** For `GIT_ALTERNATE_OBJECT_DIRECTORIES`. */
+export function keptObjectsDirectory(own: PrivateRepository): string {
+  return join(own.directory, 'history')
+}
+
+/** A pack must be there before its index makes git look for it. */
+function inOrder(names: readonly string[], isPack: boolean): string[] {
+  if (!isPack) return names.filter((name) => /^[0-9a-f]+$/.test(name))
+  const files = names.filter((name) => /^pack-[0-9a-f]+\.(?:pack|idx)$/.test(name))
+  return files.toSorted((left, right) => Number(left.endsWith('.idx')) - Number(right.endsWith('.idx')))
+}
+
+/** @returns false when the two directories cannot share files */
+function link(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    return ['ENOENT', 'EEXIST'].includes(errnoOf(error) ?? '')
+  }
+}
+
+function copy(from: string, to: string): number {
+  try {
+    const { size } = lstatSync(from)
+    copyFileSync(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+    return size
+  } catch {
+    rmSync(to, { force: true })
+    return 0
+  }
+}
+
+/** Looks once a day. */
+function expire(own: PrivateRepository): void {
+  const directory = keptObjectsDirectory(own)
+  const mark = join(directory, 'looked-through')
+  const looked = lstatSync(mark, { throwIfNoEntry: false })
+  if (looked !== undefined && Date.now() - looked.mtimeMs < DAY_MS) return
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  writeFileSync(mark, '', { mode: 0o600 })
+  const before = Date.now() - WEEK_MS
+  for (const name of namesIn(directory)) {
+    for (const file of namesIn(join(directory, name))) {
+      const path = join(directory, name, file)
+      const stats = lstatSync(path, { throwIfNoEntry: false })
+      // The time of the last change of a link count is the one at which the user's went.
+      if (stats?.nlink === 1 && stats.ctimeMs < before) rmSync(path, { force: true })
+    }
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
