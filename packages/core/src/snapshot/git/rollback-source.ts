@@ -54,7 +54,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
         isAsCaptured: (found, _entry, isContentAtStake) =>
           // What could not be read is in no snapshot as it is now.
           !(isContentAtStake && captured.isUnread(found.path)) &&
-          isAsCaptured(own, found, entries().get(found.path)),
+          isAsCaptured(own, found, entries().get(found.path), isContentAtStake),
       } satisfies PresentState & GitState
     },
     compare: (from, to, signal) =>
@@ -98,10 +98,11 @@ function isAsCaptured(
   own: PrivateRepository,
   { file, stats }: FoundFile,
   entry: CapturedEntry | undefined,
+  isContentAtStake: boolean,
 ): boolean {
   const stamp = stampOf(stats)
   if (entry === undefined || !isSameStamp(entry, stamp)) return false
-  if (entry.settled) return true
+  if (entry.settled || !isContentAtStake) return true
   try {
     return hashFile(own, file, stats.isSymbolicLink(), stamp.size) === entry.id
   } catch {

@@ -1,5 +1,6 @@
 import { buildTrees } from './build-trees.ts'
-import { parentOf, type BytePath } from './byte-path.ts'
+import { parentOf, pathResolver, type BytePath } from './byte-path.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import { objectSizes, writeObject } from './private-repository.ts'
@@ -40,8 +41,14 @@ export async function storeState(
   const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture.listing, contents)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
+  const resolve = pathResolver(capture.path)
+  /** Of a directory that nobody may look into. */
+  const modeOnDisk = (path: BytePath): number => {
+    const stats = lstatIfAllowed(resolve(path))
+    return stats === null || stats === 'denied' ? USUAL_DIRECTORY_MODE : Number(stats.mode)
+  }
   const noteMode = (path: BytePath): void => {
-    const mode = (capture.listing.directories.get(path)?.mode ?? USUAL_DIRECTORY_MODE) & 0o7777
+    const mode = (capture.listing.directories.get(path)?.mode ?? modeOnDisk(path)) & 0o7777
     if (path !== '' && mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
   }
   for (const path of ids.keys()) noteMode(path)

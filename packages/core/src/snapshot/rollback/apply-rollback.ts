@@ -24,6 +24,8 @@ import type { RollbackPlan, Write } from './plan-rollback.ts'
 import type { RollbackSource, RollbackState } from './rollback-source.ts'
 import { createEntryWriter, type EntryWriter } from './write-entry.ts'
 
+const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
+
 /**
  * Carries a plan out: removals first, then directories, then files (each written beside its place and renamed into
  * it), then modes. Every step goes through the open directory that holds the path, reached without following a link. It
@@ -42,6 +44,7 @@ export async function applyRollback(
     inDirectories(source.path, modes, work)
   try {
     // Each phase opens directories anew: what was removed in one may be made in the next.
+    await phase(({ cursor }) => letIn(cursor, plan))
     await phase((access) => remove(access, plan))
     await phase((access) => {
       for (const { path } of plan.directories) explained(path, () => void access.ensure(path))
@@ -51,6 +54,21 @@ export async function applyRollback(
   } finally {
     for (const { path, mode } of plan.directories) modes.set(path, mode)
     await phase(({ cursor }) => setDirectoryModes(cursor, modes))
+  }
+}
+
+/** Directories that are to have another mode may forbid even their owner to look into them as they are. */
+function letIn(cursor: DirectoryCursor, plan: RollbackPlan): void {
+  for (const { path } of plan.directories) {
+    try {
+      const file = childPath(cursor.open(parentOf(path)), nameOf(path))
+      const stats = lstatSync(file)
+      if (stats.isDirectory() && (stats.mode & 0o700) !== 0o700)
+        setMode(file, DIRECTORY_FLAGS, (stats.mode & 0o7777) | 0o700)
+    } catch (error) {
+      // What is not there yet is made later; what is something else is removed first.
+      if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error
+    }
   }
 }
 
@@ -133,8 +151,7 @@ function setDirectoryModes(cursor: DirectoryCursor, modes: ReadonlyMap<ByteStrin
       if (path === '') fchmodSync(cursor.root.fd, mode)
       else {
         const file = childPath(cursor.open(parentOf(path)), nameOf(path))
-        if (lstatSync(file).isDirectory())
-          setMode(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY, mode)
+        if (lstatSync(file).isDirectory()) setMode(file, DIRECTORY_FLAGS, mode)
       }
     } catch (error) {
       if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw explainChange(path, error)

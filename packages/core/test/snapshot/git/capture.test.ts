@@ -32,6 +32,7 @@ describe('what a snapshot says', () => {
       includesUntracked: true,
       tree,
       repositories: [],
+      repository: snapshot.metadata.repository,
     })
     expect(snapshot.coverage).toMatchObject({ complete: true, examples: [], unstable: [] })
   })
