@@ -20,46 +20,38 @@ const FIRST_BYTES = 65_536
 
 /**
  * Cuts a body into parts of one size; the last may be shorter, and an empty body is one empty part. Parts of a stream
- * are copies, since a source may reuse its memory; parts of an array are views of it. One part is held back, to know
- * which is the last.
+ * are copies, since a source may reuse its memory; parts of an array are views of it.
  */
-export async function* bodyParts(
+export function bodyParts(
   key: string,
   body: ObjectBody,
   options: PutOptions,
   sizes: PartSizes,
 ): AsyncGenerator<BodyPart, void, undefined> {
   const chunks = readBody(key, body, options)
-  const isWhole = body instanceof Uint8Array
-  const spare: Uint8Array[] = []
-  let held: Uint8Array | null = null
-  const toPart = (bytes: Uint8Array, isLast: boolean): BodyPart => ({
-    bytes,
-    isLast,
-    release() {
-      if (!isWhole && bytes.length === sizes.partBytes) spare.push(bytes)
-    },
-  })
-  for await (const bytes of isWhole ? views(chunks, sizes) : copies(chunks, sizes, options.size, spare)) {
-    if (held !== null) yield toPart(held, false)
-    held = bytes
-  }
-  yield toPart(held ?? new Uint8Array(0), true)
+  return body instanceof Uint8Array ? views(chunks, sizes) : copies(chunks, sizes, options.size)
 }
 
-async function* views(chunks: AsyncIterable<Uint8Array>, sizes: PartSizes): AsyncGenerator<Uint8Array> {
+async function* views(chunks: AsyncIterable<Uint8Array>, sizes: PartSizes): AsyncGenerator<BodyPart> {
+  const release = (): void => undefined
+  let last: Uint8Array = new Uint8Array(0)
+  // One chunk, or none: the end of the source is awaited before the last part goes out.
   for await (const chunk of chunks) {
     const step = chunk.length <= sizes.singlePutBytes ? chunk.length : sizes.partBytes
-    for (let start = 0; start < chunk.length; start += step) yield chunk.subarray(start, start + step)
+    let start = 0
+    for (; start + step < chunk.length; start += step)
+      yield { bytes: chunk.subarray(start, start + step), isLast: false, release }
+    last = chunk.subarray(start)
   }
+  yield { bytes: last, isLast: true, release }
 }
 
 async function* copies(
   chunks: AsyncIterable<Uint8Array>,
   { partBytes }: PartSizes,
   size: number | undefined,
-  spare: Uint8Array[],
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<BodyPart> {
+  const spare: Uint8Array[] = []
   const allocate = (bytes: number): Uint8Array =>
     bytes < partBytes ? Buffer.allocUnsafeSlow(bytes) : (spare.pop() ?? Buffer.allocUnsafeSlow(partBytes))
   let part = allocate(size ?? FIRST_BYTES)
@@ -67,7 +59,8 @@ async function* copies(
   for await (const chunk of chunks) {
     for (let start = 0; start < chunk.length;) {
       if (filled === partBytes) {
-        yield part
+        const full = part
+        yield { bytes: full, isLast: false, release: () => spare.push(full) }
         part = allocate(partBytes)
         filled = 0
       } else if (filled === part.length) {
@@ -81,5 +74,5 @@ async function* copies(
       start += taken.length
     }
   }
-  if (filled > 0) yield part.subarray(0, filled)
+  yield { bytes: part.subarray(0, filled), isLast: true, release: () => undefined }
 }

@@ -14,7 +14,8 @@ import { bareEtag } from './object-info.ts'
 import { describePut, type PutTarget } from './put-whole.ts'
 import { strangeAnswer } from './s3-error.ts'
 
-const MAX_PARTS = 10_000
+/** What S3 takes in one object. */
+export const MAX_PARTS = 10_000
 const ABORT_ATTEMPTS = 3
 /** How long the clearing up after a failed upload may take before its error comes out. */
 const ABORT_TIMEOUT_MS = 10_000
@@ -184,7 +185,7 @@ async function abortUpload({ calls, key, input, uploadId }: Upload): Promise<voi
 function tooManyParts({ key, calls }: Upload, partBytes: number): WorkspaceError {
   return new WorkspaceError(
     'QUOTA_EXCEEDED',
-    `Cannot put ${JSON.stringify(key)} in S3: it has more than ${MAX_PARTS} parts of ${partBytes} bytes. Open the store with a larger partBytes.`,
+    `Cannot put ${JSON.stringify(key)} in S3: it has more than ${MAX_PARTS} parts of ${partBytes} bytes. Say its size, or open the store with a larger partBytes.`,
     { details: { key, bucket: calls.bucket, maxBytes: MAX_PARTS * partBytes } },
   )
 }

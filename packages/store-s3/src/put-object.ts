@@ -3,7 +3,7 @@ import { WorkspaceError, conditionFailed, type ObjectBody, type ObjectInfo, type
 import { bodyParts, type PartSizes } from './body-parts.ts'
 import { headObject } from './head-object.ts'
 import { encodeMetadata } from './object-info.ts'
-import { putInParts } from './put-in-parts.ts'
+import { MAX_PARTS, putInParts } from './put-in-parts.ts'
 import { putWhole, wholeBytes } from './put-whole.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, isReset } from './s3-error.ts'
@@ -40,7 +40,10 @@ export async function putObject(
   if (condition !== undefined && support !== 'enforced') await assertHolds(calls, key, condition, options)
   const headers = support === 'ignored' ? {} : conditionHeaders(options)
   const target = { calls, key, options, condition, input: inputOf(calls, key, options) }
-  const parts = bodyParts(key, body, options, settings)
+  const parts = bodyParts(key, body, options, {
+    ...settings,
+    partBytes: fittingPartBytes(options.size, settings),
+  })
   try {
     const first = await parts.next()
     if (first.done === true || first.value.isLast)
@@ -54,6 +57,10 @@ export async function putObject(
     // Stops the source when the put failed. Not awaited: a source that is stuck never answers.
     parts.return().catch(() => undefined)
   }
+}
+
+function fittingPartBytes(size: number | undefined, { partBytes }: PutSettings): number {
+  return size === undefined ? partBytes : Math.max(partBytes, Math.ceil(size / MAX_PARTS))
 }
 
 /** A service may refuse a put and hang up before it has read the body, so that its answer gets lost. A GET has none. */

@@ -43,7 +43,7 @@ export interface S3StoreOptions {
   readonly conditions?: 'enforced' | 'unknown' | undefined
   /** Size of the parts in which streams are sent, at least 5 MiB; 10,000 of them are the largest object. @default 8 MiB */
   readonly partBytes?: number | undefined
-  /** How many parts of one object are sent at a time; so many are in memory, and two more. @default 4 */
+  /** How many parts of one object are sent at a time; so many are in memory, and one more. @default 4 */
   readonly parallelParts?: number | undefined
   /** A body that is in memory as one array is sent by one request up to this size. @default 32 MiB */
   readonly singlePutBytes?: number | undefined

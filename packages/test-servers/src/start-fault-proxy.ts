@@ -186,7 +186,8 @@ function relay(exchange: Exchange, response: IncomingMessage, cut: () => void): 
   response.on('error', () => reset(incoming.socket))
   response.on('aborted', () => reset(incoming.socket))
   // A length that promises more than there is would leave the client waiting for ever.
-  if (fault?.kind === 'headers') down.on('end', () => setImmediate(() => incoming.socket.end()))
+  if (fault?.kind === 'headers' && 'content-length' in fault.headers)
+    down.on('end', () => setImmediate(() => incoming.socket.end()))
   response.pipe(down).pipe(outgoing)
 }
 

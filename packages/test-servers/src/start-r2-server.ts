@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { LOOPBACK } from './loopback.ts'
 import type { S3TestServer } from './s3-test-server.ts'
 
@@ -22,6 +23,11 @@ export async function startR2Server(): Promise<S3TestServer> {
   const directory = await mkdtemp(join(existsSync(MEMORY_DISK) ? MEMORY_DISK : tmpdir(), 'ws-r2-'))
   const miniflare = new Miniflare({
     r2Persist: directory,
+    // It tells of each client that went away, which in tests is on purpose.
+    handleRuntimeStdio(stdout: Readable, stderr: Readable) {
+      stdout.resume()
+      stderr.resume()
+    },
     host: LOOPBACK,
     port: 0,
     modules: true,

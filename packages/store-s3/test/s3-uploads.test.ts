@@ -1,0 +1,453 @@
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { AbortMultipartUploadCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
+import { WorkspaceError, type ObjectStore } from '@ws/core'
+import {
+  startFaultProxy,
+  startFauxqs,
+  startR2Server,
+  type FaultProxy,
+  type S3TestServer,
+} from '@ws/test-servers'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { S3Store } from '../src/index.ts'
+import { storeWith } from './open-fixtures.ts'
+
+const MIB = 1_048_576
+const PART = 5 * MIB
+
+async function* pieces(count: number, bytes = MIB): AsyncGenerator<Uint8Array> {
+  for (let value = 1; value <= count; value += 1) yield Buffer.alloc(bytes, value)
+}
+
+async function contentOf(store: ObjectStore, key: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of (await store.get(key))?.body ?? []) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+async function failureOf(call: Promise<unknown>): Promise<unknown> {
+  return call.then(
+    () => expect.fail('should have been refused'),
+    (error: unknown) => error,
+  )
+}
+
+describe.each([
+  ['R2', startR2Server],
+  ['fauxqs', startFauxqs],
+])('an upload in parts, on %s', (_, start) => {
+  let server: S3TestServer
+  let proxy: FaultProxy
+  let store: S3Store
+  let client: S3Client
+  beforeAll(async () => {
+    server = await start()
+    proxy = await startFaultProxy({ target: server.clientConfig.endpoint ?? '' })
+    const endpoint = proxy.through(server.clientConfig.endpoint ?? '')
+    store = storeWith(server, { endpoint, partBytes: PART, parallelParts: 2 })
+    client = new S3Client(server.clientConfig)
+  })
+  afterAll(async () => {
+    client.destroy()
+    await proxy.stop()
+    await server.stop()
+  })
+  beforeEach(() => proxy.reset())
+
+  function isPart({ method, url }: { method: string; url: string }): boolean {
+    return method === 'PUT' && url.includes('partNumber=')
+  }
+
+  /** The uploads that were created and never answered for: a part can still be sent to one that is open. */
+  async function openUploads(key: string): Promise<string[]> {
+    const ids = new Set(proxy.requests.flatMap(({ url }) => /[?&]uploadId=([^&]+)/.exec(url)?.[1] ?? []))
+    const open: string[] = []
+    for (const id of ids) {
+      const upload = { Bucket: server.bucket, Key: key, UploadId: decodeURIComponent(id) }
+      const isOpen = await client
+        .send(new UploadPartCommand({ ...upload, PartNumber: 9, Body: Buffer.alloc(1) }))
+        .then(() => true, () => false) // prettier-ignore
+      if (isOpen) open.push(id)
+    }
+    return open
+  }
+
+  it('shows how to find an open upload, so that the tests below prove something', async () => {
+    proxy.inject({
+      match: ({ method }) => method === 'DELETE',
+      times: 9,
+      fault: { kind: 'answer', status: 204 },
+    })
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield* pieces(11)
+      throw new Error('the source broke')
+    }
+    await expect(store.put('left', failing())).rejects.toThrow('the source broke')
+    const [id = ''] = await openUploads('left')
+    expect(id).not.toBe('')
+    const upload = { Bucket: server.bucket, Key: 'left', UploadId: decodeURIComponent(id) }
+    await client.send(new AbortMultipartUploadCommand(upload))
+  })
+
+  it('sends parts of one size at the same time, and becomes one object', async () => {
+    const expected = Buffer.concat(await Array.fromAsync(pieces(12)))
+    let together = 0
+    let most = 0
+    proxy.inject({
+      match: isPart,
+      times: 9,
+      fault: {
+        kind: 'hold',
+        async until() {
+          together += 1
+          most = Math.max(most, together)
+          for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+          together -= 1
+        },
+      },
+    })
+    const info = await store.put('parts', pieces(12))
+    expect(info.size).toBe(12 * MIB)
+    expect((await contentOf(store, 'parts')).equals(expected)).toBe(true)
+    expect(proxy.requests.filter(isPart).map(({ bytesUp }) => bytesUp)).toEqual([PART, PART, 2 * MIB])
+    expect(most).toBe(2)
+    expect(await store.head('parts')).toMatchObject({ size: info.size, etag: info.etag })
+  })
+
+  it('ends exactly at a part, and one byte behind it', async () => {
+    for (const bytes of [PART, PART + 1, 2 * PART]) {
+      proxy.reset()
+      expect((await store.put('exact', pieces(1, bytes))).size).toBe(bytes)
+      expect(proxy.requests.filter(isPart).length).toBe(bytes === PART ? 0 : 2)
+    }
+  })
+
+  it('leaves no object and no upload when the source fails between parts', async () => {
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield* pieces(11)
+      throw new Error('the source broke')
+    }
+    await expect(store.put('source', failing())).rejects.toThrow('the source broke')
+    expect(await openUploads('source')).toEqual([])
+    expect(await store.head('source')).toBe(null)
+  })
+
+  it('rejects at once when a part fails, while the source has nothing to give', async () => {
+    async function* stuck(): AsyncGenerator<Uint8Array> {
+      yield* pieces(11)
+      await new Promise(() => undefined)
+    }
+    proxy.inject({
+      match: isPart,
+      skip: 1,
+      fault: { kind: 'answer', status: 403, body: '<Error><Code>AccessDenied</Code></Error>' },
+    })
+    expect(await failureOf(store.put('part', stuck()))).toMatchObject({ code: 'ACCESS_DENIED' })
+    expect(await openUploads('part')).toEqual([])
+  })
+
+  it('reads no more of the source than is in flight once a part has failed', async () => {
+    let pulled = 0
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        pulled += 1
+        yield Buffer.alloc(MIB, pulled)
+      }
+    }
+    proxy.inject({ match: isPart, fault: { kind: 'reset' } })
+    expect(await failureOf(store.put('endless', endless()))).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(pulled).toBeLessThanOrEqual(4 * 5 + 1)
+    expect(await openUploads('endless')).toEqual([])
+  })
+
+  it('cancels the parts in flight when it is aborted, and then leaves nothing', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the caller had enough')
+    proxy.inject({
+      match: isPart,
+      skip: 1,
+      fault: {
+        kind: 'hold',
+        until: () => {
+          controller.abort(reason)
+          return new Promise(() => undefined)
+        },
+      },
+    })
+    expect(await failureOf(store.put('aborted', pieces(20), { signal: controller.signal }))).toBe(reason)
+    expect(await openUploads('aborted')).toEqual([])
+    expect(await store.head('aborted')).toBe(null)
+  })
+
+  it('aborts an upload that was being created when the signal came', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the caller had enough')
+    const isCreation = ({ method, url }: { method: string; url: string }): boolean =>
+      method === 'POST' && url.includes('uploads')
+    let release = (): void => undefined
+    proxy.inject({
+      match: isCreation,
+      fault: {
+        kind: 'hold',
+        until: () => {
+          controller.abort(reason)
+          return new Promise((resolve) => (release = resolve))
+        },
+      },
+    })
+    const aborted = new Promise<void>((resolve) => {
+      proxy.inject({
+        match: ({ method }) => method === 'DELETE',
+        fault: { kind: 'hold', until: async () => resolve() },
+      })
+    })
+    expect(await failureOf(store.put('early', pieces(20), { signal: controller.signal }))).toBe(reason)
+    release()
+    await aborted
+  })
+
+  it('leaves nothing when its completion is refused', async () => {
+    const isCompletion = ({ method, url }: { method: string; url: string }): boolean =>
+      method === 'POST' && url.includes('uploadId=')
+    proxy.inject({
+      match: isCompletion,
+      fault: { kind: 'answer', status: 500, body: '<Error><Code>InternalError</Code></Error>' },
+    })
+    expect(await failureOf(store.put('refused', pieces(11)))).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await openUploads('refused')).toEqual([])
+    expect(await store.head('refused')).toBe(null)
+  })
+
+  it('makes the parts of a body of a known size so large that S3 takes them all', async () => {
+    let arrive = (): void => undefined
+    const arrived = new Promise<void>((resolve) => (arrive = resolve))
+    proxy.inject({ match: isPart, fault: { kind: 'hold', until: async () => arrive() } })
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield* pieces(7)
+      await arrived
+      throw new Error('the source broke')
+    }
+    const size = 60_000 * MIB
+    await expect(store.put('known', failing(), { size })).rejects.toThrow('the source broke')
+    expect(proxy.requests.find(isPart)?.headers['content-length']).toBe(String(Math.ceil(size / 10_000)))
+  })
+})
+
+describe('a condition', () => {
+  let server: S3TestServer
+  let proxy: FaultProxy
+  let store: S3Store
+  beforeAll(async () => {
+    server = await startR2Server()
+    proxy = await startFaultProxy({ target: server.clientConfig.endpoint ?? '' })
+    store = storeWith(server, {
+      endpoint: proxy.through(server.clientConfig.endpoint ?? ''),
+      partBytes: PART,
+    })
+  })
+  afterAll(async () => {
+    await proxy.stop()
+    await server.stop()
+  })
+  beforeEach(() => proxy.reset())
+
+  const isPut = ({ method }: { method: string }): boolean => method === 'PUT'
+  const answer = (status: number, code: string) =>
+    ({
+      kind: 'answer',
+      status,
+      headers: { 'content-type': 'application/xml' },
+      body: `<Error><Code>${code}</Code></Error>`,
+    }) as const
+
+  it.each(['ConditionalRequestConflict', 'OperationAborted'])(
+    'is tried again when the service reports a race (409 %s)',
+    async (code) => {
+      proxy.inject({ match: isPut, times: 3, fault: answer(409, code) })
+      await store.put(`race/${code}`, Buffer.from('x'), { ifAbsent: true })
+      expect(proxy.requests.filter(isPut).map(({ status }) => status)).toEqual([409, 409, 409, 200])
+    },
+  )
+
+  it('gives up a race that never ends as UNAVAILABLE, with nothing stored', async () => {
+    proxy.inject({
+      match: isPut,
+      times: Number.POSITIVE_INFINITY,
+      fault: answer(409, 'ConditionalRequestConflict'),
+    })
+    expect(await failureOf(store.put('busy', Buffer.from('x'), { ifAbsent: true }))).toMatchObject({
+      code: 'UNAVAILABLE',
+    })
+    expect(await store.head('busy')).toBe(null)
+  })
+
+  it('that the service refuses as not implemented is UNSUPPORTED', async () => {
+    proxy.inject({ match: isPut, fault: answer(501, 'NotImplemented') })
+    expect(await failureOf(store.put('lacking', Buffer.from('x'), { ifAbsent: true }))).toMatchObject({
+      code: 'UNSUPPORTED',
+    })
+  })
+
+  it('that fails for a missing key with 404 is CONFLICT', async () => {
+    proxy.inject({ match: isPut, fault: answer(404, 'NoSuchKey') })
+    expect(await failureOf(store.put('gone', Buffer.from('x'), { ifMatch: 'etag' }))).toMatchObject({
+      code: 'CONFLICT',
+      details: { condition: 'ifMatch', key: 'gone' },
+    })
+  })
+
+  it('in a bucket that does not exist is NOT_FOUND and no conflict', async () => {
+    const missing = storeWith({ ...server, bucket: 'missing' })
+    for (const options of [{ ifAbsent: true }, { ifMatch: 'etag' }])
+      expect(await failureOf(missing.put('a', Buffer.from('x'), options))).toMatchObject({
+        code: 'NOT_FOUND',
+      })
+  })
+
+  it('that a repeated request finds broken by its own first success is UNAVAILABLE, not CONFLICT', async () => {
+    const patient = repeating()
+    proxy.inject({ match: isPut, fault: { kind: 'reset-after' } })
+    const failure = await failureOf(patient.put('own', Buffer.from('mine'), { ifAbsent: true }))
+    expect(failure).toMatchObject({ code: 'UNAVAILABLE', details: { outcome: 'unknown' } })
+    expect((await contentOf(store, 'own')).toString()).toBe('mine')
+  })
+
+  it("that a repeated request finds broken by somebody else's bytes is CONFLICT", async () => {
+    const patient = repeating()
+    await store.put('theirs', Buffer.from('theirs'))
+    proxy.inject({ match: isPut, fault: { kind: 'reset' } })
+    const failure = await failureOf(patient.put('theirs', Buffer.from('mine'), { ifAbsent: true }))
+    expect(failure).toMatchObject({ code: 'CONFLICT' })
+  })
+
+  it('on a large stream goes by one request, from a file that is gone when the put is done', async () => {
+    const files = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('ws-put-'))
+    const before = files()
+    const info = await store.put('large', pieces(12), { ifAbsent: true })
+    expect(proxy.requests.map(({ method, bytesUp }) => [method, bytesUp])).toEqual([['PUT', 12 * MIB]])
+    expect((await contentOf(store, 'large')).equals(Buffer.concat(await Array.fromAsync(pieces(12))))).toBe(
+      true,
+    )
+    const replaced = await store.put('large', pieces(13), { ifMatch: info.etag })
+    expect(replaced.size).toBe(13 * MIB)
+    expect(await failureOf(store.put('large', pieces(12), { ifMatch: info.etag }))).toMatchObject({
+      code: 'CONFLICT',
+    })
+    expect(files()).toEqual(before)
+  })
+
+  it('on a large stream is sent with checksums by a client that does so', async () => {
+    const fauxqs = await startFauxqs()
+    try {
+      const other = storeWith(fauxqs, { partBytes: PART })
+      const info = await other.put('large', pieces(6), { ifAbsent: true })
+      expect(info.size).toBe(6 * MIB)
+      expect((await contentOf(other, 'large')).equals(Buffer.concat(await Array.fromAsync(pieces(6))))).toBe(
+        true,
+      )
+    } finally {
+      await fauxqs.stop()
+    }
+  })
+
+  it('on a service that is not known is looked at before the put, and claims no more than that', async () => {
+    const unknown = storeWith(server, {
+      endpoint: proxy.through(server.clientConfig.endpoint ?? ''),
+      conditions: undefined,
+    })
+    expect(unknown.capabilities).toMatchObject({ createIfAbsent: 'checked', replaceIfMatch: 'checked' })
+    const { etag } = await unknown.put('unknown', Buffer.from('x'), { ifAbsent: true })
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET', 'PUT'])
+    expect(proxy.requests[2]?.headers['if-none-match']).toBe('*')
+    await unknown.put('unknown', Buffer.from('y'), { ifMatch: etag })
+    expect(proxy.requests[4]?.headers['if-match']).toBe(`"${etag}"`)
+    await unknown.probe()
+    expect(unknown.capabilities).toMatchObject({ createIfAbsent: 'atomic', replaceIfMatch: 'atomic' })
+    proxy.reset()
+    await unknown.put('known', Buffer.from('x'), { ifAbsent: true })
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['PUT'])
+  })
+
+  function repeating(): S3Store {
+    const { clientConfig } = server
+    return storeWith(server, {
+      client: { ...clientConfig, endpoint: proxy.through(clientConfig.endpoint ?? ''), maxAttempts: 3 },
+    })
+  }
+})
+
+describe('what was stored', () => {
+  let server: S3TestServer
+  let proxy: FaultProxy
+  let store: S3Store
+  beforeAll(async () => {
+    server = await startR2Server()
+    proxy = await startFaultProxy({ target: server.clientConfig.endpoint ?? '' })
+    store = storeWith(server, {
+      endpoint: proxy.through(server.clientConfig.endpoint ?? ''),
+      partBytes: PART,
+    })
+  })
+  afterAll(async () => {
+    await proxy.stop()
+    await server.stop()
+  })
+  beforeEach(() => proxy.reset())
+
+  it('is nothing when bytes are damaged on their way to a service that looks', async () => {
+    proxy.inject({ match: ({ method }) => method === 'PUT', fault: { kind: 'flip-up', atByte: 9 } })
+    expect(await failureOf(store.put('looks', Buffer.alloc(100_000)))).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await store.head('looks')).toBe(null)
+  })
+
+  it('is removed again, and CORRUPT, when a service that does not look kept other bytes', async () => {
+    const fauxqs = await startFauxqs()
+    const careless = await startFaultProxy({ target: fauxqs.clientConfig.endpoint ?? '' })
+    const client = {
+      ...fauxqs.clientConfig,
+      endpoint: careless.origin,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+    } as const
+    const other = storeWith(fauxqs, { client, partBytes: PART })
+    try {
+      for (const [key, body, skip] of [
+        ['whole', Buffer.alloc(100_000), 0],
+        ['parts', pieces(12), 1],
+      ] as const) {
+        careless.inject({
+          match: ({ method }) => method === 'PUT',
+          skip,
+          fault: { kind: 'flip-up', atByte: 9 },
+        })
+        expect(await failureOf(other.put(key, body))).toMatchObject({ code: 'CORRUPT' })
+        expect(await other.head(key)).toBe(null)
+        careless.reset()
+      }
+    } finally {
+      await careless.stop()
+      await fauxqs.stop()
+    }
+  })
+
+  it('is read back once where etags are no hashes, and then only measured', async () => {
+    const other = storeWith(server, { endpoint: proxy.through(server.clientConfig.endpoint ?? '') })
+    const etag = '"00000000000000000000000000000000"'
+    proxy.inject({ times: 9, fault: { kind: 'headers', headers: { etag } } })
+    await other.put('a', Buffer.from('first'))
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['PUT', 'GET'])
+    await other.put('a', Buffer.from('second'))
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['PUT', 'GET', 'PUT', 'HEAD'])
+  })
+
+  it('takes one request for a small body, and its time is that of the service', async () => {
+    proxy.dateSkewMs = 5_000_000
+    const info = await store.put('small', Buffer.from('x'))
+    proxy.dateSkewMs = 0
+    expect(proxy.requests.length).toBe(1)
+    expect(info.modifiedAt.getTime() - Date.now()).toBeGreaterThan(4_900_000)
+    expect(WorkspaceError.is(await failureOf(store.put('../x', Buffer.from('x'))), 'INVALID_INPUT')).toBe(
+      true,
+    )
+  })
+})
