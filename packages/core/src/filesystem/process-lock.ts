@@ -30,7 +30,7 @@ const HEARTBEAT_MS = 10_000
 /** How long an owner that cannot be looked at (another host or container) may be silent before it counts as dead. */
 const SILENCE_LIMIT_MS = 90_000
 const FIRST_POLL_MS = 5
-const SLOWEST_POLL_MS = 100
+const SLOWEST_POLL_MS = 25
 
 /**
  * Excludes everybody else, in this process and in others that share the directory, until it is released. A killed

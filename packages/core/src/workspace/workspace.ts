@@ -25,7 +25,7 @@ import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { isInside, resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
-import { readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
+import { collectionsDone, readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
 import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
 import type { SnapshotCollection, SnapshotStorage } from '../snapshot/state-usage.ts'
 import { fillCapturePolicy, type CaptureLimits } from '../snapshot/capture-policy.ts'
@@ -279,7 +279,9 @@ export class Workspace {
   async collect(
     options: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<SnapshotCollection[]> {
-    return collectState(await this.#state(), options)
+    const state = await this.#state()
+    await collectionsDone(state.stateDirectory)
+    return collectState(state, options)
   }
 
   /** Captures the directory as it is now. */

@@ -23,7 +23,7 @@ it('says for each unusable path what is wrong with it', async () => {
   await expect(resolveWorkspaceRoot('a\0b')).rejects.toMatchObject({ code: 'INVALID_INPUT' })
 })
 
-it('refuses the root of the file system and the home directory, also through a link', async () => {
+it('refuses the root of the file system and the home directory, also through a link (case 68)', async () => {
   await symlink('/', join(directory, 'slash'))
   await symlink(homedir(), join(directory, 'home'))
   for (const path of ['/', homedir(), join(directory, 'slash'), join(directory, 'home')]) {

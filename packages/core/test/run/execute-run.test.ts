@@ -190,7 +190,7 @@ it.each([
   expect(calls).toBe(0)
 })
 
-it('rolls a failed run in a plain directory back, proven, and gives its patch', async () => {
+it('rolls a failed run in a plain directory back, proven, and gives its patch (case 96)', async () => {
   const workspace = makePlainWorkspace({ 'a.txt': 'one\n', 'node_modules/x/index.js': 'x\n' })
   const { path } = workspace
   mkdirSync(join(path, 'empty'))
@@ -229,7 +229,7 @@ it('rolls a failed run in a plain directory back, proven, and gives its patch', 
   expect(readFileSync(join(path, 'made.txt'), 'utf8')).toBe('made\n')
 })
 
-it('takes the bundle strategy by name, in a repository too, and undoes a run from its record', async () => {
+it('takes the bundle strategy by name, in a repository too, and undoes a run from its record (case 99)', async () => {
   const workspace = makeWorkspace()
   const { path } = workspace
   writeFiles(path, { '.gitignore': 'ignored/\n', 'ignored/data': 'precious\n' })
@@ -260,7 +260,7 @@ it('refuses a missing path, a file and an empty path before the agent starts', a
   expect(calls).toBe(0)
 })
 
-it('leaves a patch over the cap out whole, with its size, its hash and the list of changes', async () => {
+it('leaves a patch over the cap out whole, with its size, its hash and the list of changes (case 94)', async () => {
   const result = await executeRun(
     makeWorkspace(),
     ({ path }) => writeFileSync(join(path, 'a.txt'), 'line\n'.repeat(500)),

@@ -151,6 +151,29 @@ function tellRunningSince(stateDirectory: string, since: number): void {
   writeFileSync(path, JSON.stringify({ ...owner, since: new Date(since).toISOString() }))
 }
 
+it.each(['git', 'bundle'] as const)(
+  'a snapshot does not wait for the end of a collection of the %s backend (case 66)',
+  async (strategy) => {
+    const { state, stateDirectory } = await prepare(strategy)
+    const captures = join(stateDirectory, strategy)
+    const first = await acquireProcessLock(captures, 'capture')
+    let isOver = false
+    const options = { now: Date.now() + 5 * HOUR }
+    const collection = collectState({ ...state, maxSnapshotBytes: 1 }, options).then((done) => {
+      isOver = true
+      return done
+    })
+    // It has made its plan when it asks for the lock, which it gets at last and gives back soon.
+    await first.release()
+    for (let turn = 0; turn < 3; turn += 1) {
+      const capture = await acquireProcessLock(captures, 'capture')
+      expect(isOver).toBe(false)
+      await capture.release()
+    }
+    expect((await collection)[0]?.removed).toHaveLength(10)
+  },
+)
+
 async function openAgain(
   state: { path: string; stateDirectory: string },
   strategy: 'git' | 'hash' | 'bundle',

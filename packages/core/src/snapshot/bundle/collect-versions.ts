@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readHistory, readVersion } from '../../bundle/engine/list-versions.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
@@ -8,6 +9,8 @@ import { factsOf, type BundleWorkspace } from './workspace-versions.ts'
 
 /** How long the lock is held at a time. */
 const SLICE_MS = 20
+/** Longer than whoever waits for the lock takes between two looks at it. */
+const LET_IN_MS = 30
 
 /**
  * Removes the snapshots that the budget has no room for (see `rankSnapshots`), and packs that none needs. What takes
@@ -33,6 +36,7 @@ export async function collectVersions(
         await work()
       } finally {
         await capture.release()
+        await sleep(LET_IN_MS)
       }
     }
     await sweep(workspace, plan, locked, signal)

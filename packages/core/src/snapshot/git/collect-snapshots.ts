@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { isForCallers, rankSnapshots } from '../retained-snapshots.ts'
 import type { CollectBackendOptions, SnapshotCollection } from '../state-usage.ts'
@@ -9,6 +10,9 @@ import type { PrivateRepository } from './private-repository.ts'
 import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, writeSnapshotLog, type LoggedSnapshot } from './snapshot-log.ts'
 import { packFate, sweepStore } from './sweep-store.ts'
+
+/** Longer than whoever waits for the lock takes between two looks at it. */
+const LET_IN_MS = 30
 
 /**
  * Removes what the budget has no room for (see `rankSnapshots`), and every object that no snapshot needs.
@@ -150,6 +154,7 @@ async function withCaptureLock<T>(
     return await work()
   } finally {
     await lock.release()
+    await sleep(LET_IN_MS)
   }
 }
 

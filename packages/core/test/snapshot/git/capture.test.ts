@@ -215,7 +215,7 @@ describe('what a snapshot sees', () => {
     }
   })
 
-  it('takes raw bytes under autocrlf, text, ident, encodings and filters (cases 15 to 18)', async () => {
+  it('takes raw bytes under autocrlf, text, ident, encodings and filters (cases 15, 16, 17, 18)', async () => {
     const { open, write, git, ageFiles } = createFixture()
     write(
       '.gitattributes',

@@ -79,7 +79,7 @@ function replaceTree(root: string, entries: Tree): void {
 }
 
 describe('a patch', () => {
-  it('turns the before state into the after state byte for byte, and a rollback turns it back (cases 89 to 92)', async () => {
+  it('turns the before state into the after state byte for byte, and a rollback turns it back (cases 89, 90, 91, 92)', async () => {
     const { open, path, outside } = createFixture()
     const backend = await open()
     const copy = join(outside, 'copy')

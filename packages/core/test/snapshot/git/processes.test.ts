@@ -220,7 +220,7 @@ describe('a capture', () => {
     expect(readFileSync(join(path, 'large.bin')).equals(content)).toBe(true)
   })
 
-  it('leaves the event loop responsive on thousands of files', async () => {
+  it('leaves the event loop responsive on thousands of files (case 86)', async () => {
     const { open, write } = createFixture()
     for (let number = 0; number < 3000; number += 1) write(`n/${number % 50}/${number}`, `content ${number}`)
     const backend = await open()
