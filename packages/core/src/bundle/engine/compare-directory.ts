@@ -127,6 +127,7 @@ async function compareChild(
   stats: BigIntStats | null,
   chosen: Selection,
 ): Promise<void> {
+  const { stage } = state.context
   const { node, entriesBelow } = entry
   const directory = { path: place.path, node, entriesBelow, depth: outer.directory.depth + 1 }
   if (stats?.isDirectory() === true) {
@@ -140,7 +141,9 @@ async function compareChild(
   }
   if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
   const staged = stagedPlace(place, comes(state, place, stats))
-  await stageSubtree(state.context, directory, state.context.stage.makeDirectory(staged, entry), chosen)
+  const made = stage.makeDirectory(staged, entry)
+  await stageSubtree(state.context, directory, made, chosen)
+  stage.leaveDirectory(made)
 }
 
 async function compareSymlink(

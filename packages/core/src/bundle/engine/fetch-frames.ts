@@ -21,7 +21,10 @@ export interface FetchFramesOptions<Work extends FrameWork> {
 
 /** One request brings about so much: large enough for the latency not to count, small enough to share among requests. */
 const GROUP_BYTES = 8 * 1024 * 1024
-const REQUESTS_AT_ONCE = 4
+/** Enough for a store that delivers faster than frames are worked on; more requests would only take memory. */
+const FIRST_REQUESTS = 2
+/** For a store that does not. */
+const MAX_REQUESTS = 4
 
 /**
  * Reads frames in the order in which they lie in their packs, neighbours together, by a few requests at once. Whatever
@@ -87,15 +90,20 @@ export async function fetchFrames<Work extends FrameWork>(
     }
   }
 
+  const drains: Promise<void>[] = []
   const drain = async (): Promise<void> => {
     for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
       check()
       await readGroup(group).catch((error: unknown) => {
         failure ??= { error }
       })
+      if (gate.isOpen() && drains.length < MAX_REQUESTS && groups.length > 0) drains.push(drain())
     }
   }
-  const outcomes = await Promise.allSettled(Array.from({ length: REQUESTS_AT_ONCE }, drain))
+  for (let request = 0; request < FIRST_REQUESTS; request += 1) drains.push(drain())
+  const outcomes: PromiseSettledResult<void>[] = []
+  // One may begin another before it ends.
+  for (const each of drains) outcomes.push(...(await Promise.allSettled([each])))
   await Promise.all(running)
   check()
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -122,7 +130,7 @@ function groupWork<Work extends FrameWork>(work: readonly Work[]): Work[][] {
   return groups
 }
 
-function createGate(width: number): { enter(): Promise<void>; leave(): void } {
+function createGate(width: number): { enter(): Promise<void>; leave(): void; isOpen(): boolean } {
   let free = width
   const waiting: (() => void)[] = []
   return {
@@ -130,6 +138,7 @@ function createGate(width: number): { enter(): Promise<void>; leave(): void } {
       if (free > 0) free -= 1
       else await new Promise<void>((resolve) => waiting.push(resolve))
     },
+    isOpen: () => free > 0,
     leave() {
       const next = waiting.shift()
       if (next === undefined) free += 1

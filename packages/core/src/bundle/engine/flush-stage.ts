@@ -10,8 +10,10 @@ import { finishFile, type FrameResult } from './restore-frame.ts'
 import { createInlineWriter, createThreadedWriter, type FrameWriter } from './restore-threads.ts'
 import {
   dropEntry,
+  emptyBatch,
   keptFields,
   type PlannedFrame,
+  type StageBatch,
   type StagedFile,
   type StagedLink,
   type StagedPlace,
@@ -29,39 +31,51 @@ export function startThreads(state: StageState, files: number, bytes: number): v
   state.threads ??= createThreadedWriter(state.options.repository.keys)
 }
 
-/** Fetches and writes what is planned. */
+/** Has what is planned fetched and written, after what was begun before; returns when that is done. */
 export async function flushStage(state: StageState): Promise<void> {
-  const { options, slice } = state
-  if (state.frames.size > 0) {
-    startThreads(state, state.pieces, state.pieceBytes)
-    await fetchPlanned(state, state.threads ?? createInlineWriter(options.repository.keys))
+  const { batch } = state
+  const left = state.directories.takeLeft()
+  state.batch = emptyBatch()
+  state.batches += 1
+  await state.writing
+  state.writing = writeBatch(state, batch, left)
+  // Whoever waits for it next is told.
+  state.writing.catch(() => undefined)
+}
+
+async function writeBatch(state: StageState, batch: StageBatch, left: readonly number[]): Promise<void> {
+  const { options, slice, directories } = state
+  if (batch.frames.size > 0) {
+    startThreads(state, batch.pieces, batch.pieceBytes)
+    await fetchPlanned(state, batch, state.threads ?? createInlineWriter(options.repository.keys))
   }
   options.signal?.throwIfAborted()
-  for (const file of state.files) {
+  for (const file of batch.files) {
     completeFile(state, file)
     await slice.pauseWhenDue()
   }
-  for (const link of state.links) {
+  for (const link of batch.links) {
     makeLink(state, link)
     await slice.pauseWhenDue()
   }
-  for (const { place, link } of state.symlinks) {
+  for (const { place, link } of batch.symlinks) {
     makeSymlink(state, place, link)
     await slice.pauseWhenDue()
   }
-  Object.assign(state, { files: [], frames: new Map(), links: [], symlinks: [], pieces: 0, pieceBytes: 0 })
+  await directories.finish(left, slice)
 }
 
 /** Damage may have happened on the way, so what is damaged is read once more. */
-async function fetchPlanned(state: StageState, writer: FrameWriter): Promise<void> {
+async function fetchPlanned(state: StageState, batch: StageBatch, writer: FrameWriter): Promise<void> {
   const again: PlannedFrame[] = []
-  await fetchPass(state, writer, [...state.frames.values()], (planned) => void again.push(planned))
-  if (again.length > 0)
-    await fetchPass(state, writer, again, (planned, error) => markDamaged(state, planned, error))
+  await fetchPass(state, batch, writer, [...batch.frames.values()], (planned) => void again.push(planned))
+  if (again.length === 0) return
+  await fetchPass(state, batch, writer, again, (planned, error) => markDamaged(state, batch, planned, error))
 }
 
 async function fetchPass(
   state: StageState,
+  batch: StageBatch,
   writer: FrameWriter,
   work: readonly PlannedFrame[],
   onDamaged: (planned: PlannedFrame, error: unknown) => void,
@@ -72,17 +86,18 @@ async function fetchPass(
     signal: state.options.signal,
     async onFrame(planned, stored) {
       state.outcome.fetchedBytes += stored.length
-      const result = await writeFrame(state, writer, planned, stored)
+      const result = await writeFrame(state, batch, writer, planned, stored)
       const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])
       if (result.damage !== null) onDamaged({ ...planned, pieces: damaged }, result.damage)
-      settleFrame(state, planned, result)
+      settleFrame(state, batch, planned, result)
     },
     onDamage: async (planned, error) => onDamaged(planned, error),
   })
 }
 
 async function writeFrame(
-  { files, directories }: StageState,
+  { directories }: StageState,
+  { files }: StageBatch,
   writer: FrameWriter,
   planned: PlannedFrame,
   stored: Uint8Array,
@@ -104,7 +119,8 @@ async function writeFrame(
 }
 
 function settleFrame(
-  { files, outcome, options }: StageState,
+  { outcome, options }: StageState,
+  { files }: StageBatch,
   planned: PlannedFrame,
   result: FrameResult,
 ): void {
@@ -119,7 +135,12 @@ function settleFrame(
   options.onProgress()
 }
 
-function markDamaged({ files, options }: StageState, planned: PlannedFrame, error: unknown): void {
+function markDamaged(
+  { options }: StageState,
+  { files }: StageBatch,
+  planned: PlannedFrame,
+  error: unknown,
+): void {
   const paths = [...new Set(planned.pieces.map(({ file }) => files[file]?.place.path ?? ''))]
   const key = options.repository.packKey(planned.pack.packId)
   const damage = damageIn(key, error, paths.map(pathText))

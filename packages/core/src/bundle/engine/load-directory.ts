@@ -108,7 +108,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
       if (isFull) await compare(task, parts)
       else await stageSubtree(parts, rootOf(task.record), 0, task.selection)
       parts.enter('fetch')
-      await parts.stage.finish(parts.slice)
+      await parts.stage.finish()
       task.options.signal?.throwIfAborted()
     } finally {
       await parts.stage.close()

@@ -1,27 +1,35 @@
 import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
 import { WorkspaceError } from '../../errors.ts'
 import { decodeFrame, decodeFrameInPool } from '../format/frame.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import { writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
+import { releaseBuffer } from '../release-buffer.ts'
 import { fromFailure } from '../thread-failure.ts'
-import type { RestoreCall, RestoreReply, RestoreWorkerData } from './restore-messages.ts'
+import { borrowThread, type ThreadKind } from '../warm-threads.ts'
+import { unpackWritten, type RestoreCall, type RestoreReply, type RestoreTask } from './restore-messages.ts'
 
 /** Decodes, checks and writes frames. */
 export interface FrameWriter {
   write(job: FrameJob, stored: Uint8Array): Promise<FrameResult>
   /** How many frames it is worth to have on the way at once. */
   readonly width: number
-  close(): Promise<void>
+  close(): void
 }
 
 /** More threads wait for each other in the file system. */
 const MAX_THREADS = 2
-const CALLS_PER_THREAD = 3
+const CALLS_PER_THREAD = 2
 const SLICE_MS = 6
 
-/** A frame as a whole, without a pause. A damaged frame damages all its pieces. */
+const file = import.meta.url.endsWith('.ts') ? './restore-worker.ts' : './restore-worker.js'
+const restoreThread: ThreadKind = {
+  name: 'ws-restore',
+  file: new URL(file, import.meta.url),
+  resourceLimits: { maxYoungGenerationSizeMb: 4 },
+}
+
+/** A frame as a whole, without a pause; takes the memory of `stored`. A damaged frame damages all its pieces. */
 export function restoreFrame(job: FrameJob, stored: Uint8Array, keys: RepositoryKeys | null): FrameResult {
   let raw: Uint8Array
   try {
@@ -29,7 +37,13 @@ export function restoreFrame(job: FrameJob, stored: Uint8Array, keys: Repository
   } catch (error) {
     return damagedFrame(job, error)
   }
-  return writePieces(job, raw, keys, 0, Number.POSITIVE_INFINITY).result
+  try {
+    return writePieces(job, raw, keys, 0, Number.POSITIVE_INFINITY).result
+  } finally {
+    // Both may be one piece of memory.
+    releaseBuffer(raw)
+    releaseBuffer(stored)
+  }
 }
 
 /** Works in this thread, in slices between which the event loop gets its turns; decodes on the thread pool. */
@@ -64,13 +78,13 @@ export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
     last = result.catch(() => undefined)
     return result
   }
-  return { write, width: 4, close: async () => undefined }
+  return { write, width: 4, close: () => undefined }
 }
 
-/** Works in threads, which are started at once and stopped by `close`. */
+/** Works in threads, which others may have when it is closed. Nothing may be on the way then. */
 export function createThreadedWriter(keys: RepositoryKeys | null): FrameWriter {
   const threads = Array.from({ length: Math.min(MAX_THREADS, Math.max(1, availableParallelism())) }, () =>
-    startThread({ keys }),
+    openThread({ keys }),
   )
   return {
     width: threads.length * CALLS_PER_THREAD,
@@ -78,8 +92,8 @@ export function createThreadedWriter(keys: RepositoryKeys | null): FrameWriter {
       const idlest = threads.reduce((left, right) => (right.waiting() < left.waiting() ? right : left))
       return idlest.call(job, stored)
     },
-    async close() {
-      await Promise.all(threads.map((thread) => thread.stop()))
+    close() {
+      for (const thread of threads) thread.close()
     },
   }
 }
@@ -87,56 +101,47 @@ export function createThreadedWriter(keys: RepositoryKeys | null): FrameWriter {
 interface Thread {
   call(job: FrameJob, stored: Uint8Array): Promise<FrameResult>
   waiting(): number
-  stop(): Promise<unknown>
+  close(): void
 }
 
-function startThread(data: RestoreWorkerData): Thread {
-  const name = import.meta.url.endsWith('.ts') ? './restore-worker.ts' : './restore-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), {
-    name: 'ws-restore',
-    workerData: data,
-    execArgv: [],
-  })
-  worker.unref()
+function openThread(task: RestoreTask): Thread {
+  const thread = borrowThread(restoreThread, task)
   const calls = new Map<number, PromiseWithResolvers<FrameResult>>()
   let lastCall = 0
-  let ended: unknown
-  const end = (error: unknown): void => {
-    ended ??= error
-    for (const { reject } of calls.values()) reject(ended)
-    calls.clear()
-  }
-  worker.on('message', (reply: RestoreReply) => {
+  let lost: WorkspaceError | undefined
+  thread.port.on('message', (reply: RestoreReply) => {
     const call = calls.get(reply.call)
     calls.delete(reply.call)
-    if (calls.size === 0) worker.unref()
     if (reply.failure !== null) call?.reject(fromFailure(reply.failure))
     else {
       const damage = reply.damage === null ? null : fromFailure(reply.damage)
       if (damage !== null && !WorkspaceError.is(damage)) call?.reject(damage)
-      else call?.resolve({ damaged: reply.damaged, damage, files: reply.files })
+      else call?.resolve({ damaged: reply.damaged, damage, files: unpackWritten(reply.written) })
     }
   })
-  worker.on('error', end)
-  worker.on('exit', () =>
-    end(new WorkspaceError('INTERNAL', 'A thread that wrote files ended before its work.')),
-  )
+  void thread.gone.then((cause) => {
+    lost = new WorkspaceError('INTERNAL', 'A thread that wrote files ended before its work.', { cause })
+    for (const { reject } of calls.values()) reject(lost)
+    calls.clear()
+  })
   return {
     waiting: () => calls.size,
     call(job, stored) {
-      if (ended !== undefined) return Promise.reject(ended)
+      if (lost !== undefined) return Promise.reject(lost)
       const settled = Promise.withResolvers<FrameResult>()
       lastCall += 1
       calls.set(lastCall, settled)
-      worker.ref()
       // A view would be sent with all that its buffer holds.
       const isAlone = stored.byteLength === stored.buffer.byteLength
       const own = isAlone && stored.buffer instanceof ArrayBuffer ? stored.buffer : stored.slice().buffer
       const message: RestoreCall = { ...job, call: lastCall, stored: new Uint8Array(own) }
-      worker.postMessage(message, [own])
+      thread.port.postMessage(message, [own])
       return settled.promise
     },
-    stop: () => worker.terminate(),
+    close() {
+      if (calls.size === 0) thread.giveBack()
+      else void thread.stop()
+    },
   }
 }
 

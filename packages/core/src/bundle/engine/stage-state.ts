@@ -74,6 +74,20 @@ export interface LinkGroup {
   damage: unknown
 }
 
+/** What is planned together and then written together. */
+export interface StageBatch {
+  readonly files: StagedFile[]
+  readonly frames: Map<string, PlannedFrame>
+  readonly links: StagedLink[]
+  readonly symlinks: { readonly place: StagedPlace; readonly link: SymlinkEntry }[]
+  pieces: number
+  pieceBytes: number
+}
+
+export function emptyBatch(): StageBatch {
+  return { files: [], frames: new Map(), links: [], symlinks: [], pieces: 0, pieceBytes: 0 }
+}
+
 /** What is planned and not written yet, and what has come of the rest. */
 export interface StageState {
   readonly options: TreeStageOptions
@@ -83,12 +97,12 @@ export interface StageState {
   readonly content: ContentCheck
   /** The first name of each hard-linked file. */
   readonly groups: Map<bigint, LinkGroup>
-  files: StagedFile[]
-  frames: Map<string, PlannedFrame>
-  links: StagedLink[]
-  symlinks: { readonly place: StagedPlace; readonly link: SymlinkEntry }[]
-  pieces: number
-  pieceBytes: number
+  /** Is being planned. */
+  batch: StageBatch
+  /** So many batches were planned before. */
+  batches: number
+  /** Of the batch that is being written. */
+  writing: Promise<void>
   threads: FrameWriter | null
 }
 

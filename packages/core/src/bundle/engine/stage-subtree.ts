@@ -35,7 +35,9 @@ export async function stageSubtree(
         entriesBelow: entry.entriesBelow,
         depth: directory.depth + 1,
       }
-      await stageSubtree(context, below, stage.makeDirectory(place, entry), inner)
+      const made = stage.makeDirectory(place, entry)
+      await stageSubtree(context, below, made, inner)
+      stage.leaveDirectory(made)
     } else if (inner !== 'all') throw notInVersion(`${place.path}/${inner.keys().next().value ?? ''}`)
     else if (entry.type === 'symlink') stage.addSymlink(place, entry)
     else await stage.addFile(place, entry, null)

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs'
 import { hash } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
-import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
+import { timeSlice } from '../../filesystem/time-slice.ts'
 import { pathText } from '../exclude-filter.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import type { FileEntry, Run, SymlinkEntry } from '../format/tree-node.ts'
@@ -12,6 +12,7 @@ import { flushStage, startThreads } from './flush-stage.ts'
 import { createFile, writeAll, type FileFields } from './restore-frame.ts'
 import {
   dropEntry,
+  emptyBatch,
   keptFields,
   reportDamage,
   type StagedPlace,
@@ -24,13 +25,15 @@ import { createStagingDirectories, exclusively } from './staging-directories.ts'
 /** Makes files, links and directories below a private directory, their content checked. */
 export interface TreeStage {
   makeDirectory(place: StagedPlace, fields: FileFields): number
+  /** Nothing more comes into a directory; it gets its fields when everything in it is written. */
+  leaveDirectory(directory: number): void
   /** @param present what is there now: what of its content is the same is taken from there */
   addFile(place: StagedPlace, file: FileEntry, present: number | null): Promise<void>
   addSymlink(place: StagedPlace, link: SymlinkEntry): void
   /** Takes an entry whose content cannot be had; throws when that ends the load. */
   reportDamage(place: Pick<StagedPlace, 'path'>, error: unknown): void
-  /** Writes what is not written yet, and gives directories their fields. */
-  finish(slice: TimeSlice): Promise<void>
+  /** Writes what is not written yet. */
+  finish(): Promise<void>
   close(): Promise<void>
   readonly outcome: StageOutcome
 }
@@ -41,9 +44,15 @@ interface PlacedRun {
   readonly position: number
 }
 
-/** What is planned before it is fetched bounds the memory, and what is fetched twice at the seams. */
-const ENTRIES_AT_ONCE = 32_768
-const PIECES_AT_ONCE = 65_536
+/**
+ * While one batch is written, the next one is planned. The first is small, so that writing begins early; large ones keep
+ * down what is fetched once more at their seams. They bound the memory.
+ */
+const FIRST_ENTRIES = 1024
+const MAX_ENTRIES = 32_768
+const FIRST_BYTES = 8 * 1024 * 1024
+const MAX_BYTES = 1024 * 1024 * 1024
+const BATCH_GROWTH = 4
 
 export function createTreeStage(options: TreeStageOptions): TreeStage {
   const slice = timeSlice(options.signal)
@@ -54,12 +63,9 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     slice,
     content: createContentCheck(options.repository.keys, slice),
     groups: new Map(),
-    files: [],
-    frames: new Map(),
-    links: [],
-    symlinks: [],
-    pieces: 0,
-    pieceBytes: 0,
+    batch: emptyBatch(),
+    batches: 0,
+    writing: Promise.resolve(),
     threads: null,
   }
   startThreads(state, options.expected.files, options.expected.bytes)
@@ -69,13 +75,15 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     reportDamage: (place, error) => reportDamage(state, place, error),
     makeDirectory: ({ directory, name, path }, fields) =>
       state.directories.make(directory, name, keptFields(state, path, fields)),
-    addSymlink: (place, link) => void state.symlinks.push({ place, link }),
-    async finish(finishSlice) {
+    leaveDirectory: (directory) => state.directories.leave(directory),
+    addSymlink: (place, link) => void state.batch.symlinks.push({ place, link }),
+    async finish() {
       await flushStage(state)
-      await state.directories.finish(finishSlice)
+      await state.writing
     },
     async close() {
-      await state.threads?.close()
+      await state.writing.catch(() => undefined)
+      state.threads?.close()
       state.directories.close()
     },
   }
@@ -98,8 +106,16 @@ async function addFile(
   }
   if (runs.length === 1 && runs[0]?.run.length === file.size) plan(state, place, file, runs)
   else await prepare(state, place, file, runs, present)
-  const entries = state.files.length + state.links.length + state.symlinks.length
-  if (state.pieces >= PIECES_AT_ONCE || entries >= ENTRIES_AT_ONCE) await flushStage(state)
+  if (isFull(state)) await flushStage(state)
+}
+
+function isFull({ batch, batches }: StageState): boolean {
+  const growth = BATCH_GROWTH ** batches
+  const entries = Math.max(batch.files.length + batch.links.length + batch.symlinks.length, batch.pieces / 2)
+  return (
+    entries >= Math.min(FIRST_ENTRIES * growth, MAX_ENTRIES) ||
+    batch.pieceBytes >= Math.min(FIRST_BYTES * growth, MAX_BYTES)
+  )
 }
 
 /** True for a further name of a file that is made already. */
@@ -111,7 +127,7 @@ function joinGroup(state: StageState, place: StagedPlace, file: FileEntry): bool
     state.groups.set(file.hardLinkGroup, { first: place, content, damage: null })
     return false
   }
-  if (group.content === content) state.links.push({ place, file })
+  if (group.content === content) state.batch.links.push({ place, file })
   else {
     const reason = 'it is a hard link and has another content than the file'
     dropEntry(state, place, damagedObject(`tree entry ${JSON.stringify(pathText(place.path))}`, reason))
@@ -190,21 +206,22 @@ async function reuse(
 }
 
 function plan(state: StageState, place: StagedPlace, file: FileEntry, runs: readonly PlacedRun[]): void {
-  const number = state.files.length
+  const { batch } = state
+  const number = batch.files.length
   const isWhole = runs.length === 1 && runs[0]?.run.length === file.size
-  state.files.push({ place, entry: file, isWhole, damage: null })
+  batch.files.push({ place, entry: file, isWhole, damage: null })
   const whole: FileFields | null = isWhole ? keptFields(state, place.path, file) : null
   for (const { run, position } of runs) {
     const found = state.options.locator.find(run.id)
     if (found === null) throw new WorkspaceError('INTERNAL', 'A chunk that was found is not there any more.')
     const { pack, chunk } = found
     const key = `${pack.packId} ${chunk.frame}`
-    let frame = state.frames.get(key)
-    if (frame === undefined) state.frames.set(key, (frame = { pack, frame: chunk.frame, pieces: [] }))
+    let frame = batch.frames.get(key)
+    if (frame === undefined) batch.frames.set(key, (frame = { pack, frame: chunk.frame, pieces: [] }))
     const { offset, length } = chunk
     frame.pieces.push({ id: run.id, offset, length, file: number, position, whole })
-    state.pieces += 1
-    state.pieceBytes += length
+    batch.pieces += 1
+    batch.pieceBytes += length
   }
 }
 

@@ -20,8 +20,12 @@ export interface StagingDirectories {
   /** Opens it, or shares what is open; `release` when done. Names are then looked up in it and nowhere else. */
   acquire(directory: number): DirectoryHandle
   release(directory: number): void
-  /** Gives all of them their modes and times, innermost first. */
-  finish(slice: TimeSlice): Promise<void>
+  /** Nothing more will be planned in it. Those in it are left before. */
+  leave(directory: number): void
+  /** Those that were left since the last call, in that order. */
+  takeLeft(): readonly number[]
+  /** Gives directories in which everything is made their modes and times. */
+  finish(directories: readonly number[], slice: TimeSlice): Promise<void>
   close(): void
 }
 
@@ -37,13 +41,14 @@ interface OpenDirectory {
   users: number
 }
 
-const KEPT_OPEN = 200
+const KEPT_OPEN = 400
 /** The system takes paths of 4,096 bytes. */
 const MAX_HOP_BYTES = 3000
 
 export function createStagingDirectories(root: DirectoryHandle): StagingDirectories {
   const all: Made[] = [{ parent: -1, name: '', inode: 0n, fields: null }]
   const open = new Map<number, OpenDirectory>([[0, { handle: root, users: 1 }]])
+  const left: number[] = []
 
   function acquire(directory: number): DirectoryHandle {
     let entry = open.get(directory)
@@ -59,6 +64,14 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
   function release(directory: number): void {
     const entry = open.get(directory)
     if (entry !== undefined) entry.users -= 1
+  }
+
+  /** One that is complete is not opened again. */
+  function forget(directory: number): void {
+    const entry = open.get(directory)
+    if (entry === undefined) return
+    open.delete(directory)
+    closeDirectory(entry.handle)
   }
 
   function evict(): void {
@@ -89,15 +102,17 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
       open.set(number, { handle, users: 0 })
       return number
     },
-    async finish(slice) {
-      for (let number = all.length - 1; number > 0; number -= 1) {
+    leave: (directory) => void left.push(directory),
+    takeLeft: () => left.splice(0),
+    async finish(directories, slice) {
+      for (const number of directories) {
         const fields = all[number]?.fields
         if (fields === undefined || fields === null) continue
         const { fd } = acquire(number)
         const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
         if (fields.mode !== 0o700) fchmodSync(fd, fields.mode)
         futimesSync(fd, time, time)
-        release(number)
+        forget(number)
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
