@@ -103,7 +103,10 @@ async function probeIfMatch({ put, refusal }: Bench, etag: string): Promise<Cond
 
 async function winners(refusal: Bench['refusal'], name: string, options: PutOptions): Promise<number> {
   const racers = Array.from({ length: RACERS }, (_, index) => refusal(name, options, `racer ${index}`))
-  return (await Promise.all(racers)).filter((code) => code === null).length
+  // All of them, so that none is left to put something after the clean-up.
+  const outcomes = await Promise.allSettled(racers)
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  return outcomes.filter((outcome) => outcome.status === 'fulfilled' && outcome.value === null).length
 }
 
 async function probeRanges(

@@ -40,7 +40,7 @@ function withoutChecksum(command: PutObjectCommand): PutObjectCommand {
         if (/^x-amz-(?:checksum-|sdk-checksum-)/.test(name)) delete headers[name]
       return next(input)
     },
-    { step: 'finalizeRequest', name: 'wsSignNoChecksum', priority: 'high' },
+    { step: 'build', name: 'wsSignNoChecksum', priority: 'low' },
   )
   return command
 }
