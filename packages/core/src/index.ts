@@ -59,6 +59,7 @@ export {
   type NestedRepositoryHead,
   type Omission,
   type OmissionReason,
+  type RollbackRecovery,
   type Snapshot,
   type SnapshotBackendName,
   type SnapshotCoverage,
@@ -67,8 +68,11 @@ export {
 } from './snapshot/snapshot.ts'
 export type {
   CaptureOptions,
+  GitRestore,
   RollbackOptions,
   RollbackResult,
+  RollbackSide,
+  RollbackStep,
   SnapshotBackend,
   SnapshotCapabilities,
 } from './snapshot/snapshot-backend.ts'
@@ -155,7 +159,7 @@ export type { PatchOptions } from './snapshot/compute-diff.ts'
 export { executeRun } from './run/execute-run.ts'
 export { runOnce, type RunOnceOptions } from './run/run-once.ts'
 export { createRunRecordStore, type RunRecordStore, type StartedRunRecord } from './run/run-record-store.ts'
-export type { Agent, RunContext, RunOptions, RunSaveOptions } from './run/run-options.ts'
+export type { Agent, RunContext, RunOptions, RunRollbackOptions, RunSaveOptions } from './run/run-options.ts'
 export type {
   RunEvent,
   RunEventFacts,

@@ -14,7 +14,13 @@ import { assertKnownOptions } from '../known-options.ts'
 import { Workspace } from '../workspace/workspace.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
-import { runOptionNames, type Agent, type RunOptions, type RunSaveOptions } from './run-options.ts'
+import {
+  runOptionNames,
+  runRollbackOptionNames,
+  type Agent,
+  type RunOptions,
+  type RunSaveOptions,
+} from './run-options.ts'
 import { recordError, recordWorkspace } from './run-record.ts'
 import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
 
@@ -58,8 +64,9 @@ export async function executeRun<T>(
       ignore,
       limits,
       precious,
-      needsRollback: rollbackOnFailure,
+      needsRollback: rollbackOnFailure !== false,
     })
+    assertCanRollBack(backend, rollbackOnFailure)
     run.log.emit({ type: 'run_started', path: run.workspace.path })
     const loaded = await loadVersion(run)
     const before = await capture(run, backend, 'before')
@@ -181,6 +188,17 @@ async function capture(
   return snapshot
 }
 
+/** @throws `INVALID_INPUT` before the agent runs, rather than when its work cannot be undone */
+function assertCanRollBack(backend: SnapshotBackend, rollback: RunOptions['rollbackOnFailure']): void {
+  if (typeof rollback !== 'object') return
+  assertKnownOptions('rollbackOnFailure', rollback, runRollbackOptionNames)
+  if (rollback.restoreGit !== true || backend.name === 'git') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `rollbackOnFailure.restoreGit needs the strategy "git" in a git work tree; this run would use "${backend.name}". Leave it off, or run in a repository.`,
+  )
+}
+
 /** Everything that is learnt and undone after the agent. Each step that fails is noted, and the next one is tried. */
 async function see(
   run: Run,
@@ -196,10 +214,12 @@ async function see(
   const diff = after === null ? null : await diffAndPatch(run, backend, before, after)
 
   let rollback: RollbackResult | null = null
-  if (isFailure && options.rollbackOnFailure === true) {
+  const { rollbackOnFailure = false } = options
+  if (isFailure && rollbackOnFailure !== false) {
     rollback = await log.attempt('rollback', async () => {
       if (stillRunning !== null) throw agentStillRunning(before.path)
-      return backend.rollback(before, { expected: after ?? undefined })
+      const rollbackOptions = rollbackOnFailure === true ? {} : rollbackOnFailure
+      return backend.rollback(before, { ...rollbackOptions, expected: after ?? undefined })
     })
     if (rollback !== null) {
       const { restored, deleted, verified } = rollback

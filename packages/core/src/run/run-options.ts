@@ -3,6 +3,7 @@ import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { LoadOptions } from '../bundle/bundle-store.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
+import type { RollbackOptions } from '../snapshot/snapshot-backend.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { Workspace } from '../workspace/workspace.ts'
 import type { RunEvent } from './run-event.ts'
@@ -30,8 +31,11 @@ export interface RunOptions {
   readonly capturePatch?: boolean | undefined
   /** The largest patch, in bytes, that is embedded in the result. @default 1_048_576 */
   readonly maxPatchBytes?: number | undefined
-  /** Put the directory back when the agent fails or is aborted. @default false */
-  readonly rollbackOnFailure?: boolean | undefined
+  /**
+   * Put the directory back when the agent fails or is aborted; with options, as `Workspace.rollback` does with them. The
+   * state after the agent is what it expects, so that edits made since are foreign ones. @default false
+   */
+  readonly rollbackOnFailure?: boolean | RunRollbackOptions | undefined
   /** Where patches go instead of into the result, whatever their size. @default embedded up to the cap */
   readonly artifactStore?: ArtifactStore | undefined
   /** What the hash and bundle strategies leave out, on top of their defaults. @default nothing more */
@@ -60,6 +64,15 @@ export interface RunOptions {
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** @default a random UUID */
   readonly runId?: string | undefined
+}
+
+/** See `RollbackOptions`. */
+export type RunRollbackOptions = Pick<RollbackOptions, 'paths' | 'onForeignEdits' | 'restoreGit'>
+
+export const runRollbackOptionNames: OptionNames<RunRollbackOptions> = {
+  paths: true,
+  onForeignEdits: true,
+  restoreGit: true,
 }
 
 export const runOptionNames: OptionNames<RunOptions> = {

@@ -19,8 +19,11 @@ export function recordWorkspace(workspace: RunWorkspace): RecordedWorkspace {
         : {
             restored: rollback.restored.length,
             deleted: rollback.deleted.length,
+            kept: rollback.kept.length,
+            merged: rollback.merged.length,
             verified: rollback.verified,
             guardRef: rollback.guard?.ref ?? null,
+            safetyRefs: (rollback.git?.safetyRefs ?? []).slice(0, MAX_PATHS).map(({ name }) => name),
           },
     loadedVersion: workspace.loaded?.version.version ?? null,
     savedVersion: workspace.saved?.version.version ?? null,

@@ -60,8 +60,13 @@ export interface RecordedWorkspace {
   readonly rollback: {
     readonly restored: number
     readonly deleted: number
+    /** Foreign edits that were left alone, and that were merged. */
+    readonly kept: number
+    readonly merged: number
     readonly verified: boolean
     readonly guardRef: string | null
+    /** Refs that keep what the run had committed reachable, with `restoreGit`. */
+    readonly safetyRefs: readonly string[]
   } | null
   readonly loadedVersion: number | null
   readonly savedVersion: number | null

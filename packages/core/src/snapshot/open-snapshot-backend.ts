@@ -2,7 +2,12 @@ import { WorkspaceError } from '../errors.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
 import { collectLater } from './collect-later.ts'
 import { openBundleBackend } from './bundle/open-bundle-backend.ts'
-import { explainNoGitBackend, openGitBackend } from './git/open-git-backend.ts'
+import {
+  explainNoGitBackend,
+  openGitBackend,
+  openRememberedGitBackend,
+  type OpenGitBackendOptions,
+} from './git/open-git-backend.ts'
 import { openHashBackend } from './hash/open-hash-backend.ts'
 import type { SnapshotBackend } from './snapshot-backend.ts'
 
@@ -33,6 +38,8 @@ export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
   readonly strategy?: SnapshotStrategy | undefined
   /** Whether the caller needs rollback; refused here, before anything has run. @default false */
   readonly needsRollback?: boolean | undefined
+  /** Whether it is for snapshots that were taken before: git's then also serve when the repository is gone. @default false */
+  readonly isForSnapshots?: boolean | undefined
   /** @default no rules besides the defaults */
   readonly ignore?: IgnoreRules | undefined
   /** Disk budget of the backend's private content. @default 5 GiB, for hash 256 MiB */
@@ -74,7 +81,11 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
     )
   }
   if (strategy !== 'hash') {
-    const backend = await openGitBackend({ path, stateDirectory, limits, precious })
+    const git = { path, stateDirectory, limits, precious }
+    const backend =
+      strategy === 'git' && options.isForSnapshots === true
+        ? await openForSnapshots(git)
+        : await openGitBackend(git)
     if (backend !== null) return backend
     if (strategy === 'git') {
       const reason = await explainNoGitBackend({ path, stateDirectory })
@@ -87,4 +98,18 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   }
   if (needsRollback) return openBundle()
   return openHashBackend({ path, stateDirectory, ignore })
+}
+
+/** An agent may have removed the repository, or broken it. */
+async function openForSnapshots(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
+  try {
+    const backend = await openGitBackend(options)
+    if (backend !== null) return backend
+  } catch (error) {
+    const isBroken = WorkspaceError.is(error, 'CORRUPT') || WorkspaceError.is(error, 'INVALID_INPUT')
+    const remembered = isBroken ? await openRememberedGitBackend(options) : null
+    if (remembered === null) throw error
+    return remembered
+  }
+  return openRememberedGitBackend(options)
 }

@@ -36,6 +36,7 @@ import {
   type SnapshotStrategy,
 } from '../snapshot/open-snapshot-backend.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
+import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { storeDirectory } from '../store/store-directory.ts'
@@ -305,10 +306,14 @@ export class Workspace {
     return attachPatch(await computeDiff(backend, from, end, { signal }), backend, from, end, options)
   }
 
-  /** Puts the directory back to a snapshot. See {@link RollbackOptions}. */
+  /**
+   * Puts the directory back to a snapshot. See {@link RollbackOptions}. Rolling back to the result's `guard` undoes it, any
+   * number of times. Snapshots by git are rolled back also when the repository has been removed or broken since.
+   */
   async rollback(to: Snapshot, options: RollbackOptions = {}): Promise<RollbackResult> {
     assertSnapshot(to)
-    const backend = await this.openBackend({ strategy: to.backend })
+    assertKnownOptions('rollback', options, rollbackOptionNames)
+    const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true })
     return backend.rollback(to, options)
   }
 
@@ -316,6 +321,8 @@ export class Workspace {
   async openBackend(options: {
     readonly strategy?: SnapshotStrategy | undefined
     readonly needsRollback?: boolean | undefined
+    /** For snapshots that exist: git's are then served also where the repository is gone. */
+    readonly isForSnapshots?: boolean | undefined
     readonly ignore?: IgnoreRules | undefined
     readonly limits?: CaptureLimits | undefined
     readonly precious?: readonly string[] | undefined
