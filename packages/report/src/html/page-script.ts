@@ -8,6 +8,10 @@ const files = all('.file')
 const links = all('.tree a[data-file]').sort((left, right) => left.dataset.file - right.dataset.file)
 for (const element of all('.toolbar, .filter, [data-copy]')) element.hidden = false
 
+// On a phone a long list would stand before everything else.
+const tree = document.querySelector('.tree details')
+if (tree && files.length > 12 && matchMedia('(max-width: 800px)').matches) tree.open = false
+
 const open = (file) => { if (file.tagName === 'DETAILS') file.open = true }
 const visit = () => {
   const file = document.getElementById(location.hash.slice(1))
