@@ -41,6 +41,8 @@ export type StoredPack = Pick<FinishedPack, 'reference' | 'chunks'>
 const FRAME_BYTES = 1024 * 1024
 /** A frame takes whole chunks, of which one may begin just before its end. */
 const BUFFER_BYTES = 2 * FRAME_BYTES
+/** Most are closed by a small file. */
+const USUAL_FRAME_BYTES = FRAME_BYTES + 64 * 1024
 const PACK_BYTES = 16 * 1024 * 1024
 /** Each holds a frame's memory; one more than the cores gains nothing. */
 const MAX_COMPRESSING = Math.min(3, Math.max(2, availableParallelism()))
@@ -68,7 +70,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     chunks: FrameChunk[]
     buffer: Buffer
   }[] = []
-  const compressor = createFrameCompressor(MAX_COMPRESSING, BUFFER_BYTES)
+  const compressor = createFrameCompressor(MAX_COMPRESSING, USUAL_FRAME_BYTES)
   const finished: StoredPack[] = []
   let writer: PackWriter | null = null
   let spareMemory: ArrayBuffer | null = null

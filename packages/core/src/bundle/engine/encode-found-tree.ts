@@ -7,13 +7,11 @@ import { encodeNodes } from './encode-nodes.ts'
 import type { FileStats } from './file-stats.ts'
 import type { HardLinks } from './find-hard-links.ts'
 import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
-import type { ReadFiles } from './read-files.ts'
 import type { FoundDirectory, FoundEntry } from './walk-directory.ts'
 
 export interface EncodeOptions {
   /** Each directory before what it holds. */
   readonly found: readonly FoundDirectory[]
-  readonly read: ReadFiles
   readonly links: HardLinks
   readonly keys: RepositoryKeys | null
   readonly isStored: (id: ContentId) => boolean
@@ -57,8 +55,9 @@ function isUnchangedBelow(
   if (!options.isStored(known.node)) return false
   return directory.entries.every((found, index) => {
     const entry = known.entries[index]
+    if (found.kind === 'same') return found.entry.type === 'symlink' || found.entry.hardLinkGroup === 0n
     if (found.kind === 'leaf') {
-      return found.entry.type === 'symlink' || found.entry.hardLinkGroup === options.links(found.stats)
+      return found.entry.type === 'symlink' || found.entry.hardLinkGroup === groupOf(found.stats, options)
     }
     return (
       found.kind === 'directory' &&
@@ -82,7 +81,7 @@ function* encodeOne(
     if (taken === null) continue
     const { entry } = taken
     if (taken.stats !== null) setStats(stats, entries.length, taken.stats, options.startedNs)
-    else if (found.kind === 'leaf') copyStats(stats, entries.length, directory.known, index)
+    else if (found.kind === 'same') copyStats(stats, entries.length, directory.known, index)
     entries.push(entry)
     entriesBelow += 1 + (entry.type === 'directory' ? entry.entriesBelow : 0)
     if (entry.type !== 'symlink')
@@ -108,11 +107,17 @@ function toEntry(
     const facts = { name, mode, mtimeSeconds, mtimeNanoseconds }
     return { entry: { type: 'directory', ...facts, node, entriesBelow, contentBytesBelow }, stats: null }
   }
-  if (found.kind === 'unread') return options.read.get(joinPath(directory.path, found.name)) ?? null
-  const { entry, stats } = found
+  // It could not be read, which is noted.
+  if (found.kind === 'unread') return null
+  const { entry } = found
+  const stats = found.kind === 'leaf' ? found.stats : null
   if (entry.type === 'symlink') return { entry, stats }
-  const hardLinkGroup = options.links(stats)
+  const hardLinkGroup = groupOf(stats, options)
   return { entry: entry.hardLinkGroup === hardLinkGroup ? entry : { ...entry, hardLinkGroup }, stats }
+}
+
+function groupOf(stats: FileStats | null, { links }: EncodeOptions): bigint {
+  return stats === null ? 0n : links(stats)
 }
 
 function copyStats(rows: BigInt64Array, index: number, known: KnownDirectory | null, from: number): void {

@@ -5,15 +5,15 @@ import { isRegularFile, type FileStats } from './file-stats.ts'
 import { joinPath } from './known-tree.ts'
 import type { FoundDirectory } from './walk-directory.ts'
 
-/** The hard link group of a file, 0n when no other name of it is in the tree. `null`: it has no other name at all. */
-export type HardLinks = (stats: FileStats | null) => bigint
+/** The hard link group of a file, 0n when no other name of it is in the tree. */
+export type HardLinks = (stats: FileStats) => bigint
 
 /** Names a group by its first path, so that it keeps its name from save to save and from machine to machine. */
 export function findHardLinks(found: readonly FoundDirectory[]): HardLinks {
   const names = new Map<string, { first: ByteString; count: number }>()
   for (const directory of found) {
     for (const entry of directory.entries) {
-      if (entry.kind === 'directory' || entry.stats === null) continue
+      if (entry.kind === 'directory' || entry.kind === 'same' || entry.stats === null) continue
       if (entry.stats.nlink < 2 || !isRegularFile(entry.stats)) continue
       const key = inodeKey(entry.stats)
       const group = names.get(key)
@@ -26,7 +26,7 @@ export function findHardLinks(found: readonly FoundDirectory[]): HardLinks {
   }
   const groups = new Map<string, bigint>()
   for (const [key, { first, count }] of names) if (count > 1) groups.set(key, groupOf(first))
-  return (stats) => (stats === null || stats.nlink < 2 ? 0n : (groups.get(inodeKey(stats)) ?? 0n))
+  return (stats) => (stats.nlink < 2 ? 0n : (groups.get(inodeKey(stats)) ?? 0n))
 }
 
 export function inodeKey(stats: FileStats): string {

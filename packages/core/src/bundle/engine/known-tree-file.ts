@@ -15,6 +15,7 @@ import zlib from 'node:zlib'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { readBytes, type ByteReader } from '../format/byte-reader.ts'
 import { decodeTreeNode, encodeTreeNode } from '../format/tree-node.ts'
+import { gatherBlocks } from './gathered-blocks.ts'
 import { emptyTree, joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
 
 /**
@@ -47,7 +48,7 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
   const stat = () => statSync(path, { throwIfNoEntry: false, bigint: true })
   const rewrite = (tree: KnownTree): void => {
     mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
-    const bytes = Buffer.concat([header, encodeGroup(tree, new Map(), new Set())])
+    const bytes = [header, ...encodeGroup(tree, new Map(), new Set())]
     // One name, so that a killed process leaves no more than one. Two writers at once spoil each other's checksum at worst.
     const temporary = `${path}.new`
     try {
@@ -117,10 +118,10 @@ function storedPacks(tree: KnownTree): ReadonlySet<string> {
   return written.get(tree) ?? new Set()
 }
 
-function writeFile(path: string, flags: 'a' | 'w', bytes: Buffer): void {
+function writeFile(path: string, flags: 'a' | 'w', parts: readonly Buffer[]): void {
   const fd = openSync(path, flags, 0o600)
   try {
-    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done)
+    for (const part of parts) for (let done = 0; done < part.length;) done += writeSync(fd, part, done)
   } finally {
     closeSync(fd)
   }
@@ -130,8 +131,8 @@ function encodeGroup(
   tree: KnownTree,
   before: ReadonlyMap<ByteString, KnownDirectory>,
   packsBefore: ReadonlySet<string>,
-): Buffer {
-  const parts: Buffer[] = []
+): readonly Buffer[] {
+  const parts = gatherBlocks()
   for (const path of before.keys()) {
     if (!tree.directories.has(path)) parts.push(fields([GONE], text(path)))
   }
@@ -152,11 +153,13 @@ function encodeGroup(
   }
   parts.push(fields([ROOT], Buffer.from(tree.root, 'hex')))
   written.set(tree, new Set(tree.packs.keys()))
-  const body = Buffer.concat(parts)
+  const body = parts.finish()
+  const bodyBytes = body.reduce((sum, block) => sum + block.length, 0)
+  const checksum = body.reduce((soFar, block) => zlib.crc32(block, soFar), 0)
   const head = Buffer.alloc(GROUP_HEADER_BYTES)
-  head.writeUInt32LE(body.length, 0)
-  head.writeUInt32LE(zlib.crc32(body), 4)
-  return Buffer.concat([head, body])
+  head.writeUInt32LE(bodyBytes, 0)
+  head.writeUInt32LE(checksum, 4)
+  return [head, ...body]
 }
 
 function encodeDirectoryItem(path: ByteString, directory: KnownDirectory): Buffer {

@@ -8,9 +8,6 @@ import type { SaveNotes } from './save-notes.ts'
 import { skipReason } from './skip-reason.ts'
 import { factsOf, type FoundDirectory, type FoundEntry } from './walk-directory.ts'
 
-/** What became of the files that had to be read, by path; one that could not be read is missing. */
-export type ReadFiles = Map<ByteString, ReadFile>
-
 interface ReadFile {
   readonly entry: FileEntry
   /** `null` when the entry is not what is in the directory now. */
@@ -27,9 +24,11 @@ export interface FileReadingOptions {
   readonly onRead: (bytes: number) => Promise<void> | undefined
 }
 
-/** Reads the files that the walk did not know, each hard-linked one once. */
+/**
+ * Reads the files that the walk did not know, each hard-linked one once, and puts what became of them in their place. One
+ * that could not be read stays `unread`.
+ */
 export interface FileReading {
-  readonly files: ReadFiles
   /** Those of one directory that have no other name, so that nothing has to be known of the rest of the tree. */
   readUnlinked(directory: FoundDirectory): Promise<void>
   /** The others, after the walk. */
@@ -37,40 +36,55 @@ export interface FileReading {
 }
 
 export function createFileReading(options: FileReadingOptions): FileReading {
-  const files: ReadFiles = new Map()
   const byInode = new Map<string, ReadFile>()
 
-  async function readOne(directory: FoundDirectory, entry: UnreadEntry, group: bigint): Promise<void> {
-    const path = joinPath(directory.path, entry.name)
-    const twin = group === 0n ? undefined : byInode.get(inodeKey(entry.stats))
-    if (twin !== undefined) {
-      files.set(path, { entry: { ...twin.entry, name: entry.name }, stats: twin.stats })
-      return
-    }
+  async function readOne(
+    directory: FoundDirectory,
+    { name, stats }: UnreadEntry,
+    group: bigint,
+  ): Promise<ReadFile | null> {
+    const twin = group === 0n ? undefined : byInode.get(inodeKey(stats))
+    if (twin !== undefined) return { entry: { ...twin.entry, name }, stats: twin.stats }
     const before = options.base.directories.get(directory.path)?.entries ?? []
-    const old = findEntry(before, entry.name)
-    const file = await readFile(options, directory.path, entry, old?.type === 'file' ? old : null, group)
-    if (file !== null) {
-      files.set(path, file)
-      if (group !== 0n && file.stats !== null) byInode.set(inodeKey(entry.stats), file)
-    }
-    const turn = options.onRead(entry.stats.size)
+    const old = findEntry(before, name)
+    const file = await readFile(
+      options,
+      directory.path,
+      { name, stats },
+      old?.type === 'file' ? old : null,
+      group,
+    )
+    if (group !== 0n && file !== null && file.stats !== null) byInode.set(inodeKey(stats), file)
+    const turn = options.onRead(stats.size)
     if (turn !== undefined) await turn
+    return file
+  }
+  async function readIn(
+    directory: FoundDirectory,
+    isTurn: (entry: UnreadEntry) => boolean,
+    groupOf: (entry: UnreadEntry) => bigint,
+  ): Promise<void> {
+    const { entries } = directory
+    for (const [index, entry] of entries.entries()) {
+      if (entry.kind !== 'unread' || !isTurn(entry)) continue
+      const file = await readOne(directory, entry, groupOf(entry))
+      if (file !== null) entries[index] = { kind: 'leaf', ...file }
+    }
   }
   return {
-    files,
-    async readUnlinked(directory) {
-      for (const entry of directory.entries) {
-        if (entry.kind === 'unread' && entry.stats.nlink < 2) await readOne(directory, entry, 0n)
-      }
-    },
+    readUnlinked: (directory) =>
+      readIn(
+        directory,
+        ({ stats }) => stats.nlink < 2,
+        () => 0n,
+      ),
     async readLinked(found, links) {
-      for (const directory of found) {
-        for (const entry of directory.entries) {
-          if (entry.kind !== 'unread' || entry.stats.nlink < 2) continue
-          await readOne(directory, entry, links(entry.stats))
-        }
-      }
+      for (const directory of found)
+        await readIn(
+          directory,
+          ({ stats }) => stats.nlink > 1,
+          ({ stats }) => links(stats),
+        )
     },
   }
 }

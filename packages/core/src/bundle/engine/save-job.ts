@@ -31,9 +31,8 @@ export async function runSaveJob(job: SaveJob, known: KnownTree, host: SaveHost)
     const { found, reading } = await walkAndRead(state)
     const links = findHardLinks(found)
     await reading.readLinked(found, links)
-    const read = reading.files
     const isStored = (id: ContentId): boolean => hasChunk(state, id)
-    const encoding = encodeFoundTree({ found, read, links, keys: job.keys, isStored, startedNs })
+    const encoding = encodeFoundTree({ found, links, keys: job.keys, isStored, startedNs })
     let step = encoding.next()
     for (; step.done !== true; step = encoding.next()) {
       keepChunk(state, 'tree', step.value.id, step.value.content)

@@ -52,10 +52,12 @@ export async function walkAndRead(
 function forgetUnstored(state: SaveState, directory: FoundDirectory): void {
   const { known, entries } = directory
   entries.forEach((found, index) => {
-    if (found.kind !== 'leaf' || found.entry.type !== 'file' || isWhole(state, found.entry)) return
-    const stats = found.stats ?? (known === null ? null : knownStats(known, index, found.entry))
-    if (stats === null) return
-    entries[index] = { kind: 'unread', name: found.entry.name, stats }
+    if (found.kind === 'directory' || found.kind === 'unread') return
+    const { entry } = found
+    if (entry.type !== 'file' || isWhole(state, entry)) return
+    const ofKnown = known === null ? null : knownStats(known, index, entry)
+    const stats = found.kind === 'leaf' ? found.stats : ofKnown
+    if (stats !== null) entries[index] = { kind: 'unread', name: entry.name, stats }
     directory.isSame = false
   })
 }
@@ -72,7 +74,7 @@ function addWork(work: Work, directory: FoundDirectory): void {
   for (const entry of directory.entries) {
     if (entry.kind === 'directory') continue
     work.files += 1
-    if (entry.kind === 'leaf') continue
+    if (entry.kind !== 'unread') continue
     work.unreadFiles += 1
     work.unreadBytes += entry.stats.size
   }

@@ -40,13 +40,15 @@ export interface FoundDirectory {
 
 export type FoundEntry =
   | { readonly kind: 'directory'; readonly directory: FoundDirectory }
+  /** As it was: see the row of `known` at the same place. It has no other name. */
+  | { readonly kind: 'same'; readonly entry: FileEntry | SymlinkEntry }
   | {
       readonly kind: 'leaf'
       readonly entry: FileEntry | SymlinkEntry
-      /** `null`: as in the row of `known` at the same place, and no other name. */
+      /** `null` when the entry is not what is in the directory now. */
       readonly stats: FileStats | null
     }
-  /** A file whose content is not known. */
+  /** A file that has yet to be read. */
   | { readonly kind: 'unread'; readonly name: ByteString; readonly stats: FileStats }
 
 export interface WalkOptions {
@@ -133,7 +135,9 @@ function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean 
         entries.push({ kind: 'directory', directory: found(joinPath(path, name), entry, options) })
       } else {
         if (!isUntouched(known, index, stats)) return reset(directory)
-        entries.push({ kind: 'leaf', entry, stats: stats.nlink > 1n ? fileStats(stats) : null })
+        entries.push(
+          stats.nlink > 1n ? { kind: 'leaf', entry, stats: fileStats(stats) } : { kind: 'same', entry },
+        )
       }
     }
   } catch {

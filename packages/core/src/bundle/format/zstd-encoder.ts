@@ -21,7 +21,7 @@ export interface ZstdEncoderOptions {
 }
 
 /** A block whose worst case does not fit into what is left of the output memory takes a detour of copies. */
-const BLOCKS_OF_OUTPUT = 4
+const BLOCKS_OF_OUTPUT = 2
 
 export function createZstdEncoder({ params, blockBytes }: ZstdEncoderOptions): ZstdEncoder {
   // Ending the frame with each write lets the compressor see all of a block, and its size, at once.
