@@ -6,7 +6,7 @@ import type { NewChunk } from '../format/tree-runs.ts'
 import { encodeNodes } from './encode-nodes.ts'
 import type { FileStats } from './file-stats.ts'
 import type { HardLinks } from './find-hard-links.ts'
-import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
+import { STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
 import type { FoundDirectory, FoundEntry } from './walk-directory.ts'
 
 export interface EncodeOptions {
