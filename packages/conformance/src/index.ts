@@ -8,6 +8,7 @@ export {
   type RunCheckOptions,
   type RunChecksOptions,
 } from './run-checks.ts'
+export { engineChecks, runEngineChecks } from './run-engine-checks.ts'
 export { meetsNeed, type CheckContext, type StoreCheck, type StoreNeed } from './store-check.ts'
 export type { FixtureName, OpenFixture, StoreFixtures } from './store-fixtures.ts'
 export { faultyStore, storeMethods, type StoreCall, type StoreMethod } from './faulty-store.ts'

@@ -56,6 +56,7 @@ export interface OpenRepositoryOptions {
 }
 
 const MAX_MARKER_BYTES = 16_384
+const MARKER_ATTEMPTS = 3
 const MARKER = 'format marker of the repository'
 
 /**
@@ -153,28 +154,29 @@ async function readMarker(
   }
 }
 
-/** Whoever was first: what is read back afterwards is the repository's marker. */
+/**
+ * Whoever was first: what is read back afterwards is the repository's marker. An answer that leaves open whether the marker
+ * was put is settled by reading, and where nothing is there, by another attempt.
+ */
 async function putMarker(
   store: ObjectStore,
   key: string,
   marker: FormatMarker,
   signal: AbortSignal | undefined,
 ): Promise<FormatMarker> {
-  try {
-    await store.put(key, encodeFormatMarker(marker), {
-      ifAbsent: true,
-      contentType: 'application/json',
-      signal,
-    })
-    if (store.capabilities.createIfAbsent === 'atomic') return marker
-  } catch (error) {
-    const isUnclear = WorkspaceError.is(error) && (error.code === 'CONFLICT' || error.retryable)
-    if (!isUnclear) throw error
-    const stored = await readMarker(store, key, signal)
-    if (stored === null) throw error
-    return stored
+  const bytes = encodeFormatMarker(marker)
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await store.put(key, bytes, { ifAbsent: true, contentType: 'application/json', signal })
+      if (store.capabilities.createIfAbsent === 'atomic') return marker
+      return (await readMarker(store, key, signal)) ?? marker
+    } catch (error) {
+      if (!WorkspaceError.is(error) || !(error.code === 'CONFLICT' || error.retryable)) throw error
+      const stored = await readMarker(store, key, signal)
+      if (stored !== null) return stored
+      if (!error.retryable || attempt === MARKER_ATTEMPTS) throw error
+    }
   }
-  return (await readMarker(store, key, signal)) ?? marker
 }
 
 function normalizePrefix(prefix = ''): string {
