@@ -12,5 +12,8 @@ describeEngine('S3, by R2', async () => {
 describeEngine('S3, by a server that ignores conditions', async () => {
   const server = await startFauxqs()
   const { bucket, clientConfig } = server
-  return { store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 } }), close: () => server.stop() }
+  return {
+    store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 } }),
+    close: () => server.stop(),
+  }
 })

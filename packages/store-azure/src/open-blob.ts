@@ -43,6 +43,8 @@ export async function openBlob(
   // A body that is discarded or breaks while nobody reads it tells so to nobody.
   stream.on('error', () => undefined)
   const close = (): void => {
+    // The connection of a body that has come whole may be another request's already.
+    if ('readableEnded' in stream && stream.readableEnded === true) return
     aborted.abort()
     if ('destroy' in stream && typeof stream.destroy === 'function') stream.destroy()
   }

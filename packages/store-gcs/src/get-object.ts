@@ -126,11 +126,11 @@ function openBody(
   const start = range?.start ?? 0
   const expected = Math.min(range?.end ?? info.size, info.size) - start
   const crc32c = range === undefined ? new Crc32c() : undefined
+  let received = 0
   const claimed = /(?:^|,)crc32c=([^,]+)/.exec(media.header('x-goog-hash') ?? '')?.[1]
 
   async function* read(): AsyncGenerator<Uint8Array> {
     const call = { action: 'read', key: info.key }
-    let received = 0
     try {
       for await (const chunk of media.body as AsyncIterable<Uint8Array>) {
         signal?.throwIfAborted()
@@ -156,7 +156,8 @@ function openBody(
     info: { ...info, modifiedAt: new Date(info.modifiedAt), metadata: { ...info.metadata } },
     body: read(),
     async discard() {
-      stop.abort()
+      // The connection of a body that has come whole may be another request's already.
+      if (received < expected) stop.abort()
     },
   }
 }

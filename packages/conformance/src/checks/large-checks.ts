@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { WorkspaceError, type PutOptions } from '@ws/core'
 import type { CheckContext, StoreCheck } from '../store-check.ts'
+import { watchStrayErrors } from '../stray-errors.ts'
 import {
   MIB,
   assertObject,
@@ -116,6 +117,28 @@ export const largeChecks: readonly StoreCheck[] = [
     },
   },
   {
+    name: 'a body that is discarded unread, half-read or read raises no error that nobody caught',
+    async run({ store, key }) {
+      const bytes = sampleBytes(PARTS_BYTES)
+      await store.put(key('a'), bytes)
+      const stray = watchStrayErrors()
+      try {
+        const found = []
+        for (const reads of [0, 1, Number.POSITIVE_INFINITY]) {
+          const each = await store.get(key('a'))
+          const chunks = each?.body[Symbol.asyncIterator]()
+          for (let read = 0; read < reads; read += 1) if ((await chunks?.next())?.done !== false) break
+          found.push(each)
+        }
+        for (const each of found) await each?.discard()
+        await readObject(store, key('a'))
+      } finally {
+        await stray.end()
+      }
+      assert.deepEqual(stray.errors, [], 'errors came up beside the calls')
+    },
+  },
+  {
     name: 'ifAbsent holds for a stream of many parts too, or is refused',
     needs: 'createIfAbsent',
     async run({ store, key }) {
@@ -220,21 +243,5 @@ function watchMemory(): { look(): void; peakBytes(): number } {
       peak = Math.max(peak, process.memoryUsage().external)
     },
     peakBytes: () => Math.max(0, peak - before),
-  }
-}
-
-/** Errors that nobody caught: a stream that was left alone brings down the whole process with one. */
-function watchStrayErrors(): { readonly errors: readonly unknown[]; end(): Promise<void> } {
-  const errors: unknown[] = []
-  const note = (error: unknown): void => void errors.push(error)
-  const events = ['unhandledRejection', 'uncaughtException'] as const
-  for (const event of events) process.on(event, note)
-  return {
-    errors,
-    async end() {
-      // They come up after the promises that wait already, and some with the next answer of the service.
-      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-      for (const event of events) process.off(event, note)
-    },
   }
 }

@@ -27,7 +27,8 @@ export async function* readObjectRange(
       const to = Math.min(part.length, end - position)
       position += part.length
       if (to > from) yield part.subarray(from, to)
-      if (position >= end) break
+      // The body of a range ends by itself, and a connection whose body was read to its end can be used again.
+      if (position >= end && !hasRanges) break
     }
     if (position < end) throw damagedObject(name, 'it ended early')
   } finally {
