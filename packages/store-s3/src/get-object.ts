@@ -14,6 +14,9 @@ import { bareEtag, isHashEtag, toObjectInfo } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
 
+/** A rest of this size is read and thrown away, since a new connection costs more. */
+const DRAINED_BYTES = 65_536
+
 /**
  * Opens an object. Its body ends with an error when it is shorter than announced, and, read as a whole, when it does not
  * have the checksum that was stored with it (the SDK looks), or else the MD5 that its etag is.
@@ -68,19 +71,23 @@ function opened(
   } else if (extent.length !== info.size) {
     throw strangeAnswer(about, calls.bucket, 'a GET of the whole object was answered with a part')
   }
+  const progress = { bytes: 0, length }
   const discard = async (): Promise<void> => {
     // What is still on its way must not become an unhandled error.
-    stream.on('error', () => undefined).destroy()
+    stream.on('error', () => undefined)
+    const isNearEnd = progress.length - progress.bytes <= DRAINED_BYTES && signal?.aborted !== true
+    if (isNearEnd) stream.resume()
+    else stream.destroy()
   }
   const md5 = range === undefined && needsHash(calls, output) ? bareEtag(output.ETag ?? '') : null
-  return { info, body: chunks(calls, key, stream, length, md5, signal, discard), discard }
+  return { info, body: chunks(calls, key, stream, progress, md5, signal, discard), discard }
 }
 
 async function* chunks(
   calls: S3Calls,
   key: string,
   stream: Readable,
-  length: number,
+  progress: { bytes: number; readonly length: number },
   md5: string | null,
   signal: AbortSignal | undefined,
   discard: () => Promise<void>,
@@ -88,7 +95,7 @@ async function* chunks(
   const about = { action: 'read', key }
   const hash = md5 === null ? null : createHash('md5')
   const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
-  let bytes = 0
+  const { length } = progress
   try {
     for (;;) {
       signal?.throwIfAborted()
@@ -98,12 +105,12 @@ async function* chunks(
       })
       signal?.throwIfAborted()
       if (next.done === true) break
-      bytes += next.value.length
-      if (bytes > length) throw wrongLength(calls, key, length, bytes)
+      progress.bytes += next.value.length
+      if (progress.bytes > length) throw wrongLength(calls, key, length, progress.bytes)
       hash?.update(next.value)
       yield next.value
     }
-    if (bytes !== length) throw wrongLength(calls, key, length, bytes)
+    if (progress.bytes !== length) throw wrongLength(calls, key, length, progress.bytes)
     if (hash !== null && hash.digest('hex') !== md5) throw damaged(calls, key)
   } finally {
     await discard()

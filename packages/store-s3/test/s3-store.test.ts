@@ -374,6 +374,20 @@ describe('connections', () => {
     expect(proxy.requests.length).toBe(21)
     expect(proxy.connections).toBe(1)
   })
+
+  it('are used again by readers who take what they asked for and look no further, or nothing', async () => {
+    const one = storeWith(server, { endpoint: endpoint() })
+    await one.put('ranges', Buffer.alloc(1_000_000))
+    for (let index = 0; index < 5; index += 1) {
+      const range = await one.get('ranges', { range: { start: index, end: index + 1_000 } })
+      for await (const chunk of range?.body ?? []) if (chunk.length === 1_000) break
+      await (await one.get('ranges', { range: { start: index, end: index + 1_000 } }))?.discard()
+      // The next request must not begin before the last answer has ended.
+      await one.head('ranges')
+      await one.head('ranges')
+    }
+    expect(proxy.connections).toBeLessThanOrEqual(2)
+  })
 })
 
 it('streams 200 MB in and out of a process with no more than 250 MB', async () => {
