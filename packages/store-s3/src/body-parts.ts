@@ -28,8 +28,10 @@ export function bodyParts(
   options: PutOptions,
   sizes: PartSizes,
 ): AsyncGenerator<BodyPart, void, undefined> {
-  const chunks = readBody(key, body, options)
-  return body instanceof Uint8Array ? views(chunks, sizes) : copies(chunks, sizes, options.size)
+  // Progress is what arrived, which nobody knows here.
+  const { size, signal } = options
+  const chunks = readBody(key, body, { size, signal })
+  return body instanceof Uint8Array ? views(chunks, sizes) : copies(chunks, sizes, size)
 }
 
 async function* views(chunks: AsyncIterable<Uint8Array>, sizes: PartSizes): AsyncGenerator<BodyPart> {

@@ -1,17 +1,22 @@
 import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   UploadPartCommand,
+  type CompleteMultipartUploadCommandOutput,
   type CompletedPart,
 } from '@aws-sdk/client-s3'
 import { WorkspaceError, type ObjectInfo } from '@ws/core'
 import type { BodyPart } from './body-parts.ts'
 import { base64Crc32, confirmUpload, md5Of, type SentPart } from './confirm-upload.ts'
+import { headObject } from './head-object.ts'
 import { bareEtag } from './object-info.ts'
 import { describePut, type PutTarget } from './put-whole.ts'
+import { repeatRequest } from './repeat-request.ts'
+import type { S3Answer } from './s3-calls.ts'
 import { strangeAnswer } from './s3-error.ts'
 
 /** What S3 takes in one object. */
@@ -71,15 +76,26 @@ async function sendParts(
   failure.promise.catch(() => undefined)
   const sent: UploadedPart[] = []
   let count = 0
+  let arrivedBytes = 0
   for (let part: BodyPart | undefined = first; part !== undefined;) {
     count += 1
     if (count > MAX_PARTS) throw tooManyParts(upload, part.bytes.length)
     while (running.size >= parallelParts) await Promise.race([failure.promise, ...running])
     const number = count
     const { bytes, release } = part
-    const sending: Promise<unknown> = sendPart(upload, number, bytes, signal)
-      .then((uploaded) => (sent[number - 1] = uploaded), failure.reject)
-      .finally(release)
+    const arrive = (uploaded: UploadedPart): void => {
+      sent[number - 1] = uploaded
+      arrivedBytes += uploaded.length
+      upload.options.onProgress?.(arrivedBytes)
+      release()
+    }
+    const sending: Promise<unknown> = repeatRequest(
+      () => sendPart(upload, number, bytes, signal),
+      signal,
+      isNotLost,
+    )
+      .then(arrive)
+      .catch(failure.reject)
       .finally(() => running.delete(sending))
     running.add(sending)
     const next: IteratorResult<BodyPart> | null = part.isLast
@@ -123,12 +139,12 @@ async function createUpload({ calls, key, input, options }: PutTarget): Promise<
   const algorithm = (await calls.sendsChecksums()) ? { ChecksumAlgorithm: 'CRC32' as const } : {}
   signal?.throwIfAborted()
   // Without the signal: an upload whose id never came back could not be aborted.
-  const creating = calls
-    .send(new CreateMultipartUploadCommand({ ...input, ...algorithm }), about)
-    .then(({ output: { UploadId } }) => {
-      if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
-      return UploadId
-    })
+  const creating = repeatRequest(async () => {
+    const command = new CreateMultipartUploadCommand({ ...input, ...algorithm })
+    const { UploadId } = (await calls.send(command, about)).output
+    if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
+    return UploadId
+  }, undefined)
   if (signal === undefined) return creating
   const aborted = Promise.withResolvers<never>()
   const abort = (): void => aborted.reject(signal.reason)
@@ -147,7 +163,36 @@ async function createUpload({ calls, key, input, options }: PutTarget): Promise<
 }
 
 async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): Promise<ObjectInfo> {
-  const { calls, key, input, options, uploadId } = upload
+  const { calls, key, options } = upload
+  let size = 0
+  for (const { length } of parts) size += length
+  let failures = 0
+  const noteFailure = (error: unknown): never => {
+    failures += 1
+    throw error
+  }
+  try {
+    const { output, date } = await repeatRequest(
+      () => sendCompletion(upload, parts).catch(noteFailure),
+      options.signal,
+      isNotLost,
+    )
+    if (!parts.every(({ isProven }) => isProven))
+      await confirmUpload(calls, key, output, parts, options.signal)
+    return await describePut(upload, size, bareEtag(output.ETag ?? ''), date)
+  } catch (error) {
+    // The answer to an earlier try got lost: the upload is gone because it is the object by now.
+    if (isNotLost(error) || failures < 2) throw error
+    const stored = await headObject(calls, key, options.signal)
+    if (stored?.etag !== expectedEtag(parts)) throw error
+    return describePut(upload, size, stored.etag, stored.modifiedAt)
+  }
+}
+
+async function sendCompletion(
+  { calls, key, input, options, uploadId }: Upload,
+  parts: readonly UploadedPart[],
+): Promise<S3Answer<CompleteMultipartUploadCommandOutput>> {
   const about = { action: 'put', key }
   const command = new CompleteMultipartUploadCommand({
     Bucket: input.Bucket,
@@ -155,12 +200,23 @@ async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): P
     UploadId: uploadId,
     MultipartUpload: { Parts: parts.map(({ completed }) => completed) },
   })
-  const { output, date } = await calls.send(command, about, options.signal)
-  if (output.ETag === undefined) throw strangeAnswer(about, calls.bucket, 'the finished upload has no ETag')
-  if (!parts.every(({ isProven }) => isProven)) await confirmUpload(calls, key, output, parts, options.signal)
-  let size = 0
-  for (const { length } of parts) size += length
-  return describePut(upload, size, bareEtag(output.ETag), date)
+  const answer = await calls.send(command, about, options.signal)
+  if (answer.output.ETag === undefined)
+    throw strangeAnswer(about, calls.bucket, 'the finished upload has no ETag')
+  return answer
+}
+
+/** The MD5 of the parts' MD5s, which are their etags where nobody computed them here. */
+function expectedEtag(parts: readonly UploadedPart[]): string {
+  const hash = createHash('md5')
+  for (const { md5, completed } of parts)
+    hash.update(md5.length > 0 ? md5 : Buffer.from(bareEtag(completed.ETag ?? ''), 'hex'))
+  return `${hash.digest('hex')}-${parts.length}`
+}
+
+/** Whether the upload is still there, as far as an error tells. */
+function isNotLost(error: unknown): boolean {
+  return !(WorkspaceError.is(error) && error.details['service'] === 'NoSuchUpload')
 }
 
 /** Parts that stay behind cost money and show nowhere; what fails here is left to the bucket's lifecycle rule. */

@@ -75,6 +75,7 @@ export async function putWhole(
         const sent = [{ length: body.length, md5: await (hashing ?? body.md5()) }]
         await confirmUpload(calls, key, output, sent, signal)
       }
+      if (body.length > 0) options.onProgress?.(body.length)
       return await describePut(target, body.length, bareEtag(output.ETag), date)
     } catch (error) {
       if (isUnclear(error)) throw await settle(target, body, error)

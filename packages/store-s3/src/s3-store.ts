@@ -41,7 +41,7 @@ export interface S3StoreOptions {
    * @default 'enforced' for AWS and R2, by their host names, else 'unknown'
    */
   readonly conditions?: 'enforced' | 'unknown' | undefined
-  /** Size of the parts in which streams are sent, at least 5 MiB; 10,000 of them are the largest object. @default 8 MiB */
+  /** Size of the parts in which streams are sent, at least 5 MiB; 10,000 of them are the largest object of unknown size. @default 6 MiB */
   readonly partBytes?: number | undefined
   /** How many parts of one object are sent at a time; so many are in memory, and one more. @default 4 */
   readonly parallelParts?: number | undefined
@@ -66,7 +66,7 @@ export interface S3Store extends ObjectStore {
  */
 export function s3Store(options: S3StoreOptions): S3Store {
   assertStoreOptions(options)
-  const { bucket, prefix = '', partBytes = 8 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
+  const { bucket, prefix = '', partBytes = 6 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
   const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
   const calls = createCalls(openClient(options.client), bucket, base)
   const maxKeyBytes = Math.min(MAX_KEY_BYTES, S3_KEY_BYTES - Buffer.byteLength(base))

@@ -59,6 +59,10 @@ describe.each([
     return method === 'PUT' && url.includes('partNumber=')
   }
 
+  function isCompletion({ method, url }: { method: string; url: string }): boolean {
+    return method === 'POST' && url.includes('uploadId=')
+  }
+
   /** The uploads that were created and never answered for: a part can still be sent to one that is open. */
   async function openUploads(key: string): Promise<string[]> {
     const ids = new Set(proxy.requests.flatMap(({ url }) => /[?&]uploadId=([^&]+)/.exec(url)?.[1] ?? []))
@@ -155,7 +159,7 @@ describe.each([
         yield Buffer.alloc(MIB, pulled)
       }
     }
-    proxy.inject({ match: isPart, fault: { kind: 'reset' } })
+    proxy.inject({ match: isPart, times: Number.POSITIVE_INFINITY, fault: { kind: 'reset' } })
     expect(await failureOf(store.put('endless', endless()))).toMatchObject({ code: 'UNAVAILABLE' })
     expect(pulled).toBeLessThanOrEqual(4 * 5 + 1)
     expect(await openUploads('endless')).toEqual([])
@@ -208,15 +212,61 @@ describe.each([
   })
 
   it('leaves nothing when its completion is refused', async () => {
-    const isCompletion = ({ method, url }: { method: string; url: string }): boolean =>
-      method === 'POST' && url.includes('uploadId=')
     proxy.inject({
       match: isCompletion,
+      times: Number.POSITIVE_INFINITY,
       fault: { kind: 'answer', status: 500, body: '<Error><Code>InternalError</Code></Error>' },
     })
     expect(await failureOf(store.put('refused', pieces(11)))).toMatchObject({ code: 'UNAVAILABLE' })
     expect(await openUploads('refused')).toEqual([])
     expect(await store.head('refused')).toBe(null)
+  })
+
+  it('sends again what broke, since nobody else has the bytes any more', async () => {
+    proxy.inject({ match: isPart, times: 2, fault: { kind: 'cut-up', afterBytes: 1_000 } })
+    proxy.inject({ match: isPart, skip: 3, fault: { kind: 'answer', status: 503 } })
+    proxy.inject({ match: ({ url }) => url.includes('uploads'), fault: { kind: 'reset' } })
+    proxy.inject({ match: isCompletion, fault: { kind: 'answer', status: 500 } })
+    await store.put('again', pieces(12))
+    expect((await contentOf(store, 'again')).equals(Buffer.concat(await Array.fromAsync(pieces(12))))).toBe(
+      true,
+    )
+  })
+
+  it('knows its own object when the answer to its completion is lost', async () => {
+    proxy.inject({ match: isCompletion, fault: { kind: 'reset-after' } })
+    const info = await store.put('lost', pieces(11))
+    expect(await store.head('lost')).toMatchObject({ size: 11 * MIB, etag: info.etag })
+    // Somebody else's object in its place is not taken for it.
+    proxy.inject({
+      match: isCompletion,
+      times: Number.POSITIVE_INFINITY,
+      fault: { kind: 'answer', status: 404, body: '<Error><Code>NoSuchUpload</Code></Error>' },
+    })
+    expect(await failureOf(store.put('lost', pieces(13)))).toMatchObject({ code: 'UNAVAILABLE' })
+  })
+
+  it('reports what has arrived, and not what was only read', async () => {
+    const reports: number[] = []
+    const reading: number[] = []
+    async function* source(): AsyncGenerator<Uint8Array> {
+      for await (const piece of pieces(12)) {
+        reading.push(reports.at(-1) ?? 0)
+        yield piece
+      }
+    }
+    let arrive = (): void => undefined
+    const arrived = new Promise<void>((resolve) => (arrive = resolve))
+    proxy.inject({ match: isPart, times: 2, fault: { kind: 'hold', until: () => arrived } })
+    const putting = store.put('progress', source(), {
+      onProgress: (bytes) => reports.push(bytes),
+    })
+    while (reading.length < 11) await new Promise((resolve) => setImmediate(resolve))
+    expect(reports).toEqual([])
+    arrive()
+    await putting
+    expect(reports.length).toBe(3)
+    expect(reports.at(-1)).toBe(12 * MIB)
   })
 
   it('makes the parts of a body of a known size so large that S3 takes them all', async () => {
