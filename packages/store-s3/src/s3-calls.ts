@@ -6,7 +6,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { WorkspaceError } from '@ws/core'
-import { toStoreError, type CallAbout } from './s3-error.ts'
+import { isReset, toStoreError, type CallAbout } from './s3-error.ts'
 
 /** What the operations share: where the objects are, and one way to ask for them. */
 export interface S3Calls {
@@ -35,6 +35,9 @@ export interface S3Answer<Output> {
   readonly status: number
 }
 
+/** What does the same when it is done twice. */
+const repeatableActions: ReadonlySet<string> = new Set(['read', 'list', 'delete'])
+
 export function createCalls(client: S3Client, bucket: string, base: string): S3Calls {
   const translate = async (error: unknown, about: CallAbout): Promise<unknown> =>
     WorkspaceError.is(error) ? error : toStoreError(error, { bucket, ...about }, await secretsOf(client))
@@ -58,17 +61,21 @@ export function createCalls(client: S3Client, bucket: string, base: string): S3C
         },
         { step: 'deserialize', name: 'wsReadHeaders', priority: 'high', override: true },
       )
-      try {
-        const output = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
-        const date = new Date(headers['date'] ?? '')
-        return {
-          output,
-          date: Number.isNaN(date.getTime()) ? null : date,
-          status: output.$metadata.httpStatusCode ?? 0,
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          const output = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
+          const date = new Date(headers['date'] ?? '')
+          return {
+            output,
+            date: Number.isNaN(date.getTime()) ? null : date,
+            status: output.$metadata.httpStatusCode ?? 0,
+          }
+        } catch (error) {
+          signal?.throwIfAborted()
+          const failure = await translate(error, about)
+          // A service may close an idle connection in the moment in which it is used again.
+          if (!isReset(failure) || !repeatableActions.has(about.action) || attempt === 2) throw failure
         }
-      } catch (error) {
-        signal?.throwIfAborted()
-        throw await translate(error, about)
       }
     },
   }
