@@ -12,6 +12,7 @@ import { gitSnapshotSuite } from './suites/git-snapshot.ts'
 import { hashSnapshotSuite } from './suites/hash-snapshot.ts'
 import { hugeFileSuite } from './suites/huge-file.ts'
 import { memorySuite } from './suites/memory.ts'
+import { otherWaysSuite } from './suites/other-ways.ts'
 import { runSuite } from './suites/run.ts'
 import { versionHistorySuite } from './suites/version-history.ts'
 import {
@@ -24,6 +25,7 @@ import {
 const suites: readonly Suite[] = [
   gitSnapshotSuite,
   hashSnapshotSuite,
+  otherWaysSuite,
   runSuite,
   bundleSuite,
   smallVersionsSuite,

@@ -11,10 +11,11 @@ import {
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { acquireProcessLock } from '../../src/filesystem/process-lock.ts'
+import { collectionsDone } from '../../src/snapshot/collect-later.ts'
 import { collectState, measureState } from '../../src/snapshot/collect-state.ts'
 import { openSnapshotBackend } from '../../src/snapshot/open-snapshot-backend.ts'
 import type { Snapshot } from '../../src/snapshot/snapshot.ts'
-import { createRepository, temporaryDirectory } from '../support/temporary-directory.ts'
+import { createRepository, git, temporaryDirectory } from '../support/temporary-directory.ts'
 
 const HOUR = 60 * 60_000
 const FILE_BYTES = 40_000
@@ -196,4 +197,27 @@ describe('where there is room for one more', () => {
     expect(left).toContain(3)
     expect(left).not.toContain(4)
   })
+})
+
+it('keeps what the kept snapshots recorded of the repository, and no more', async () => {
+  const { backend, path, state, stateDirectory } = await prepare('git')
+  const before = await backend.capture({ label: 'before the commits' })
+  const head = git(path, 'rev-parse', 'HEAD')
+  for (let step = 0; step < 25; step += 1) {
+    writeFileSync(join(path, 'a.txt'), `${step}\n`)
+    git(path, 'commit', '--quiet', '--all', `--message=${step}`)
+    await backend.capture({ label: 'snapshot' })
+  }
+  await collectionsDone(stateDirectory)
+  const recorded = () => readdirSync(join(stateDirectory, 'git/sha1/repository')).length
+  const all = recorded()
+  await collectState({ ...state, maxSnapshotBytes: 1e9 }, { now: Date.now() + 5 * HOUR })
+  expect(recorded()).toBe(all)
+  await collectState({ ...state, maxSnapshotBytes: 1 }, { now: Date.now() + 5 * HOUR })
+  expect(recorded()).toBeLessThan(all - 5)
+  await expect(backend.rollback(before, { restoreGit: true })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  const next = await backend.capture({ label: 'next' })
+  git(path, 'reset', '--quiet', '--hard', head.trim())
+  expect((await backend.rollback(next, { restoreGit: true })).verified).toBe(true)
+  expect(git(path, 'log', '-1', '--format=%s').trim()).toBe('24')
 })

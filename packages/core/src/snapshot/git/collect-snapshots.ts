@@ -9,6 +9,7 @@ import { pauser, type Pause } from './pause.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, writeSnapshotLog, type LoggedSnapshot } from './snapshot-log.ts'
+import { filesOfRepositoryState } from './repository-state.ts'
 import { packFate, sweepStore } from './sweep-store.ts'
 
 /** Longer than whoever waits for the lock takes between two looks at it. */
@@ -87,7 +88,7 @@ async function planCollection(
     newestTree: newestFirst[0] === undefined ? null : treeOf(newestFirst[0]),
     needed: isNeededLess ? needed : all,
     contents,
-    freedBytes: await freedBytes(contents, { needed, kept }, pause),
+    freedBytes: await freedBytes(own, contents, { needed, kept }, pause),
     logged: logged.length,
   }
 }
@@ -108,6 +109,7 @@ function dropSnapshots(own: PrivateRepository, { removed }: CollectionPlan): voi
 }
 
 async function freedBytes(
+  own: PrivateRepository,
   contents: StoreContents,
   { needed, kept }: Pick<CollectionPlan, 'needed' | 'kept'>,
   pause: Pause,
@@ -124,6 +126,9 @@ async function freedBytes(
   }
   const sidecars = new Set(kept.map(({ ref }) => parseRef(ref)?.sidecar))
   for (const [name, bytes] of contents.sidecars) if (!sidecars.has(name)) freed += bytes
+  const states = new Set(kept.flatMap(({ repository }) => repository ?? []))
+  const recorded = new Set([...states].flatMap((id) => filesOfRepositoryState(own, id)))
+  for (const [name, bytes] of contents.repository) if (name !== 'last' && !recorded.has(name)) freed += bytes
   return freed
 }
 

@@ -39,18 +39,28 @@ export function stateOf(snapshot: Snapshot, path: string): StoredState {
   )
 }
 
-/** Every path that differs, sorted. Directories show only where they hold nothing captured. */
+/** `null` for a binary file. */
+interface LineCount {
+  readonly insertions: number | null
+  readonly deletions: number | null
+}
+
+/**
+ * Every path that differs, sorted. Directories show only where they hold nothing captured.
+ * @param lineCounts filled when it is there, which makes git read the contents
+ */
 export async function compareStates(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,
   signal?: AbortSignal,
+  lineCounts?: Map<BytePath, LineCount>,
 ): Promise<Delta[]> {
   const before = readSidecar(own, from.sidecar)
   const after = readSidecar(own, to.sidecar)
   const deltas = new Map<BytePath, Delta>()
   if (from.tree !== to.tree) {
-    for (const delta of await compareTrees(own, from, to, [before, after], signal))
+    for (const delta of await compareTrees(own, from, to, { before, after, lineCounts, signal }))
       deltas.set(delta.path, delta)
   }
   if (from.sidecar !== to.sidecar) {
@@ -70,15 +80,24 @@ async function compareTrees(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,
-  [before, after]: readonly [Sidecar, Sidecar],
-  signal?: AbortSignal,
-): Promise<Delta[]> {
-  const call = privateCall(own, ['diff-tree', '-r', '-z', '--raw', '--no-renames', from.tree, to.tree], {
+  {
+    before,
+    after,
+    lineCounts,
     signal,
-  })
+  }: Record<'before' | 'after', Sidecar> & {
+    readonly lineCounts: Map<BytePath, LineCount> | undefined
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<Delta[]> {
+  const counting = lineCounts === undefined ? [] : ['--numstat', '--no-ext-diff', '--no-textconv']
+  const args = ['diff-tree', '-r', '-z', '--raw', ...counting, '--no-renames', from.tree, to.tree]
+  const call = privateCall(own, args, { signal })
   const records = splitRecords(await withData(own, [from, to], () => runGit(call)))
   const deltas: Delta[] = []
-  for (let at = 0; at + 1 < records.length; at += 2) {
+  let at = 0
+  // First two records for each path, then one with its counts.
+  for (; records[at]?.startsWith(':') === true; at += 2) {
     const [oldMode = '', newMode = '', oldId = '', newId = ''] = (records[at] ?? '').slice(1).split(' ')
     const path = records[at + 1] ?? ''
     deltas.push({
@@ -87,6 +106,7 @@ async function compareTrees(
       after: toSide(path, newMode, newId, after),
     })
   }
+  for (const record of records.slice(at)) readLineCount(record, lineCounts)
   return deltas
 }
 
@@ -144,26 +164,8 @@ export async function describeChanges(
   to: StoredState,
   signal?: AbortSignal,
 ): Promise<FileChange[]> {
-  const numbers = privateCall(
-    own,
-    [
-      'diff-tree',
-      '-r',
-      '-z',
-      '--numstat',
-      '--no-renames',
-      '--no-ext-diff',
-      '--no-textconv',
-      from.tree,
-      to.tree,
-    ],
-    { signal },
-  )
-  const [deltas, counts] = await Promise.all([
-    compareStates(own, from, to, signal),
-    from.tree === to.tree ? null : withData(own, [from, to], () => runGit(numbers)),
-  ])
-  const lines = parseLineCounts(counts ?? Buffer.alloc(0))
+  const lines = new Map<BytePath, LineCount>()
+  const deltas = await compareStates(own, from, to, signal, lines)
   const ids = new Set(deltas.flatMap(({ before, after }) => [before?.id ?? '', after?.id ?? '']))
   ids.delete('')
   const sizes = await objectSizes(own, ids, { signal })
@@ -211,8 +213,12 @@ export async function* streamPatch(
     ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree, ...left],
     { signal, environment: left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' } },
   )
-  await assertPresent(own, [from, to])
-  yield* streamGit(call)
+  try {
+    yield* streamGit(call)
+  } catch (error) {
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, [from, to])
+    throw error
+  }
 }
 
 function preciousIn(own: PrivateRepository, from: StoredState, to: StoredState): Set<BytePath> {
@@ -236,18 +242,12 @@ function renameSources(deltas: readonly Delta[]): Map<string, BytePath | null> {
   return sources
 }
 
-function parseLineCounts(
-  output: Buffer,
-): Map<BytePath, { insertions: number | null; deletions: number | null }> {
-  const counts = new Map<BytePath, { insertions: number | null; deletions: number | null }>()
-  for (const record of splitRecords(output)) {
-    const parts = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(record)
-    if (parts === null) continue
-    const [, insertions, deletions, path = ''] = parts
-    const count = (text: string | undefined) => (text === '-' ? null : Number(text))
-    counts.set(path, { insertions: count(insertions), deletions: count(deletions) })
-  }
-  return counts
+function readLineCount(record: string, counts: Map<BytePath, LineCount> | undefined): void {
+  const parts = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(record)
+  if (parts === null) return
+  const [, insertions, deletions, path = ''] = parts
+  const count = (text: string | undefined) => (text === '-' ? null : Number(text))
+  counts?.set(path, { insertions: count(insertions), deletions: count(deletions) })
 }
 
 export async function withData<T>(
