@@ -15,6 +15,7 @@ const beyondItsKeys = [
   'an object and objects below its key live side by side',
   "list goes by the keys' UTF-8 bytes",
   'startAfter begins behind a position, whether an object is there or not',
+  'more than 2,500 keys of all shapes are listed once each, in order, also from the middle',
 ]
 
 const checks = checksFor(privateDirectoryStore('/unused'))
@@ -36,6 +37,19 @@ it.each(['a b', '.hidden', 'a/.b', 'é', 'k'.repeat(201), 'packs/x/below'])(
     expect(keys).toEqual(['packs/x'])
   },
 )
+
+it('lists more than 2,500 keys once each, in order, also from the middle', async () => {
+  const own = store()
+  const keys = Array.from(
+    { length: 2_503 },
+    (_, index) => `${['packs/', 'packs-', 'Packs/', 'packs/x/'][index % 4]}${(index * 7_919) % 2_503}`,
+  )
+  for (const key of keys) await own.put(key, new Uint8Array([1]))
+  const inOrder = keys.toSorted()
+  const list = async (startAfter?: string) => Array.fromAsync(own.list('', { startAfter }), ({ key }) => key)
+  expect(await list()).toEqual(inOrder)
+  expect(await list(inOrder[1_400])).toEqual(inOrder.slice(1_401))
+})
 
 it('lists in the order of bytes, folders by the slash after their names', async () => {
   const own = store()
