@@ -6,7 +6,10 @@ import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BundleStore } from '../../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
-import type { ObjectStore } from '../../../src/store/object-store.ts'
+import { readVersion } from '../../../src/bundle/engine/list-versions.ts'
+import { openRepository } from '../../../src/bundle/engine/repository.ts'
+import { verifyVersion } from '../../../src/bundle/engine/verify-version.ts'
+import type { ObjectInfo, ObjectStore } from '../../../src/store/object-store.ts'
 import { listTree } from '../tree-listing.ts'
 import { Died, dyingStore } from './dying-store.ts'
 
@@ -55,6 +58,26 @@ async function copyStore(): Promise<ObjectStore> {
   const copy = memoryStore()
   for (const key of await keys('')) await copy.put(key, await bytesOf(key))
   return copy
+}
+
+/** Shows every object as if it had been put so long ago. */
+function agingStore(of: ObjectStore, ageMs: () => number): ObjectStore {
+  const aged = <T extends ObjectInfo | null>(info: T): T =>
+    info && { ...info, modifiedAt: new Date(info.modifiedAt.getTime() - ageMs()) }
+  return {
+    name: of.name,
+    capabilities: of.capabilities,
+    put: (key, body, options) => of.put(key, body, options),
+    delete: (key, options) => of.delete(key, options),
+    head: async (key, options) => aged(await of.head(key, options)),
+    async get(key, options) {
+      const found = await of.get(key, options)
+      return found && { ...found, info: aged(found.info) }
+    },
+    async *list(prefix, options) {
+      for await (const info of of.list(prefix, options)) yield aged(info)
+    },
+  }
 }
 
 type Damage = (key: string, of?: ObjectStore) => Promise<void>
@@ -205,6 +228,94 @@ it('saves on top of a repaired version, and prune, leave it whole; what nobody n
   await bundles.prune(null, { exclusive: true })
   expect(await keys('packs/')).toEqual([])
   expect(await keys('repairs/')).toEqual([])
+})
+
+it.each(Object.keys(damages))(
+  'the repairs of a pack %s go when no version needs it any more',
+  async (name) => {
+    await bundles.save('w', source, { message: '', cacheDirectory })
+    for (const pack of await keys('packs/')) await damages[name]?.(pack)
+    await bundles.verify('w', { repair: { directory: source, cacheDirectory } })
+    await bundles.delete('w')
+    await bundles.prune(null, { exclusive: true, dryRun: true })
+    expect(await keys('repairs/')).not.toEqual([])
+    await bundles.prune(null, { exclusive: true })
+    expect(await keys('packs/')).toEqual([])
+    expect(await keys('repairs/')).toEqual([])
+  },
+)
+
+it('a repair and its pack outlast the marks of prune, and go just before the pack that they are for', async () => {
+  const hourMs = 3_600_000
+  await bundles.save('w', source, { message: '', cacheDirectory })
+  await damages['with a flipped bit in the middle']?.((await keys('packs/'))[0] ?? '')
+  await bundles.verify('w', { repair: { directory: source, cacheDirectory } })
+  let hours = 0
+  const aged = createBundleStore(agingStore(store, () => hours * hourMs))
+  for (; hours < 200; hours += 50) await aged.prune(null)
+  await expectWhole('w')
+  await bundles.delete('w')
+  const repairs = await keys('repairs/')
+  const packs = await keys('packs/')
+  for (; (await keys('packs/')).length === packs.length; hours += 25) {
+    expect(await keys('repairs/')).toEqual(repairs)
+    await aged.prune(null)
+  }
+  expect(await keys('repairs/')).toEqual([])
+  for (; (await keys('packs/')).length > 0; hours += 25) await aged.prune(null)
+})
+
+it('a version that no repair concerns reads none of them', async () => {
+  await bundles.save('w', source, { message: '', cacheDirectory })
+  for (const pack of await keys('packs/')) await store.delete(pack)
+  await bundles.verify('w', { repair: { directory: source, cacheDirectory } })
+  writeFileSync(join(source, 'a'), 'something else')
+  await bundles.save('other', source, { message: '' })
+  const read: string[] = []
+  const watched: ObjectStore = {
+    ...agingStore(store, () => 0),
+    get: (key, options) => {
+      read.push(key)
+      return store.get(key, options)
+    },
+  }
+  await expectWhole('other', createBundleStore(watched))
+  expect(read.filter((key) => key.startsWith('repairs/'))).toEqual([])
+  expect(read.filter((key) => key.startsWith('packs/'))).not.toEqual([])
+})
+
+it('damage that hits no file of a version is a problem all the same, until it is repaired', async () => {
+  await bundles.save('w', source, { message: '', cacheDirectory })
+  const [pack = ''] = await keys('packs/')
+  rmSync(join(source, 'd/large'))
+  await bundles.save('w', source, { message: 'smaller', cacheDirectory })
+  await damages['with a flipped bit in the middle']?.(pack)
+  const verified = await bundles.verify('w')
+  expect(verified).toMatchObject({ problems: [{ object: pack, files: [] }], repaired: [] })
+})
+
+it('a repair that takes so long that prune may have its packs gives up, and takes back what it has stored', async () => {
+  await bundles.save('w', source, { message: '', cacheDirectory })
+  const record = await readVersion(await openRepository(store), 'w', 1)
+  for (const pack of await keys('packs/')) await store.delete(pack)
+  let now = Date.now()
+  const slow: ObjectStore = {
+    ...agingStore(store, () => 0),
+    head: async () => null,
+    async put(key, body, options) {
+      now += 3_600_000
+      return store.put(key, body, options)
+    },
+  }
+  const repository = await openRepository(slow, { now: () => now })
+  if (record === null) throw new Error('no record')
+  const repair = { directory: source, cacheDirectory }
+  await expect(verifyVersion(repository, record, { repair })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    retryable: true,
+  })
+  expect([...(await keys('packs/')), ...(await keys('repairs/'))]).toEqual([])
+  expect((await bundles.verify('w', { repair }))?.problems).toEqual([])
 })
 
 it('a repair that says nonsense is passed over', async () => {
