@@ -22,6 +22,8 @@ import {
 import type { LimitReason } from './choose-within-limits.ts'
 import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+import { formatRef } from './sidecar.ts'
+import { readSnapshotLog } from './snapshot-log.ts'
 
 /** Names without duplicates; a map's keys are such a set too. */
 export type PathSet = Pick<ReadonlySet<BytePath>, 'size' | 'has' | 'keys'>
@@ -83,7 +85,11 @@ export interface CaptureStateFile {
 const MAX_HELD = 4
 const heldStates = new Map<string, { readonly state: CaptureState; readonly version: string }>()
 
-/** Keeps the state in memory too, as long as no other process has replaced the file. Use it under the lock. */
+/**
+ * Keeps the state in memory too, as long as no other process has replaced the file. A stored state counts only while its
+ * snapshot is in the log: of any other, a collection may have removed what the state takes for stored. Use it under the
+ * lock.
+ */
 export function captureStateFile(repository: PrivateRepository): CaptureStateFile {
   const path = join(repository.directory, 'state')
   const version = () => {
@@ -105,7 +111,8 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
       if (current !== '' && held?.version === current) return held.state
       heldStates.delete(path)
       const state = current === '' ? null : decode(readFileSync(path))
-      if (state !== null) hold(state, current)
+      if (state === null || !isLogged(repository, state)) return null
+      hold(state, current)
       return state
     },
     save(state) {
@@ -116,6 +123,11 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
       hold(state, version())
     },
   }
+}
+
+function isLogged(repository: PrivateRepository, { tree, sidecar }: CaptureState): boolean {
+  const ref = formatRef(tree, sidecar)
+  return readSnapshotLog(repository).some((snapshot) => snapshot.ref === ref)
 }
 
 function encode(state: CaptureState): Buffer {

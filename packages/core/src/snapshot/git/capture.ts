@@ -217,7 +217,6 @@ function finish(
   request: CaptureRequest,
   { last, state, nested, repository, omitted, unstable = new Set() }: Outcome,
 ): { readonly snapshot: Snapshot; readonly state: CaptureState } {
-  workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
   const { head, dirty } = state
   const id = randomUUID()
   const snapshot: Snapshot = {
@@ -251,7 +250,9 @@ function finish(
       unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
     },
   }
+  // First the log: what is in it keeps the objects that the saved state takes for stored.
   logSnapshot(workspace.own, snapshot)
+  workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
   return { snapshot, state }
 }
 

@@ -1,5 +1,9 @@
+import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { collectState } from '../../../src/snapshot/collect-state.ts'
 import { isSettled } from '../../../src/snapshot/git/file-stamp.ts'
+import { createFixture } from './git-fixture.ts'
 
 const second = 1_000_000_000n
 
@@ -12,4 +16,25 @@ it('trusts no stamp that a later change could share: within a clock tick, or two
   const coarse = { ctimeNs: 100n * second }
   expect(isSettled(coarse, coarse.ctimeNs + 2n * second)).toBe(false)
   expect(isSettled(coarse, coarse.ctimeNs + 3n * second)).toBe(true)
+})
+
+it('builds on no capture that is not in the log: its objects may have been collected (case 61)', async () => {
+  const { path, stateDirectory, open, read, write } = createFixture()
+  const backend = await open()
+  await backend.capture({ label: 'snapshot' })
+  write('new.txt', 'made by the agent\n')
+  const log = join(stateDirectory, 'git/sha1/snapshots')
+  const logged = readFileSync(log)
+  await backend.capture({ label: 'snapshot' })
+  writeFileSync(log, logged)
+  await collectState({ path, stateDirectory, maxSnapshotBytes: 0 })
+  // As another process finds it, which has nothing in memory.
+  const state = join(stateDirectory, 'git/sha1/state')
+  copyFileSync(state, `${state}.copy`)
+  renameSync(`${state}.copy`, state)
+
+  const snapshot = await backend.capture({ label: 'snapshot' })
+  rmSync(join(path, 'new.txt'))
+  await backend.rollback(snapshot)
+  expect(read('new.txt')).toBe('made by the agent\n')
 })
