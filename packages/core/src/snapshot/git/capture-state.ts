@@ -79,11 +79,21 @@ const HEADER_BYTES = 8
 export interface CaptureStateFile {
   load(): CaptureState | null
   save(state: CaptureState): void
+  /** Keeps it in memory only, for a capture that follows at once. Whoever does not see it reads more files again. */
+  hold(state: CaptureState): void
+}
+
+interface HeldState {
+  readonly state: CaptureState
+  /** Of the file when the state was taken from it, written to it, or held beside it. */
+  readonly version: string
+  /** Whether the file says the same. */
+  readonly isSaved: boolean
 }
 
 /** A few workspaces that are in use keep their states in memory, also when they are opened anew. */
 const MAX_HELD = 4
-const heldStates = new Map<string, { readonly state: CaptureState; readonly version: string }>()
+const heldStates = new Map<string, HeldState>()
 
 /**
  * Keeps the state in memory too, as long as no other process has replaced the file. A stored state counts only while its
@@ -96,13 +106,21 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
     const info = statSync(path, { bigint: true, throwIfNoEntry: false })
     return info === undefined ? '' : `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
   }
-  const hold = (state: CaptureState, current: string) => {
+  const hold = (state: CaptureState, current: string, isSaved: boolean) => {
     heldStates.delete(path)
-    heldStates.set(path, { state, version: current })
+    heldStates.set(path, { state, version: current, isSaved })
     for (const oldest of heldStates.keys()) {
       if (heldStates.size <= MAX_HELD) break
       heldStates.delete(oldest)
     }
+  }
+  const save = (state: CaptureState): void => {
+    const held = heldStates.get(path)
+    if (held?.state === state && held.isSaved) return
+    const temporary = temporaryPath(repository)
+    writeFileSync(temporary, encode(state), { mode: 0o600, flag: 'wx' })
+    renameSync(temporary, path)
+    hold(state, version(), true)
   }
   return {
     load() {
@@ -112,15 +130,14 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
       heldStates.delete(path)
       const state = current === '' ? null : decode(readFileSync(path))
       if (state === null || !isLogged(repository, state)) return null
-      hold(state, current)
+      hold(state, current, true)
       return state
     },
-    save(state) {
-      if (heldStates.get(path)?.state === state) return
-      const temporary = temporaryPath(repository)
-      writeFileSync(temporary, encode(state), { mode: 0o600, flag: 'wx' })
-      renameSync(temporary, path)
-      hold(state, version())
+    save,
+    hold(state) {
+      const current = version()
+      if (current === '') save(state)
+      else if (heldStates.get(path)?.state !== state) hold(state, current, false)
     },
   }
 }

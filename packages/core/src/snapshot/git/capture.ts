@@ -34,6 +34,8 @@ export interface CaptureRequest {
   readonly label: string
   /** Trees whose paths stay in view, whatever the ignore rules say now. */
   readonly keepInView: readonly string[]
+  /** Whether another capture follows at once, which writes down what this one has seen. @default false */
+  readonly isPassing?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -144,7 +146,7 @@ async function look(
   const recall = recaller(own, last, keepInView, signal)
   const capture = { ...workspace, last, listing, nested, tracked, untouched, adoption, recall, pause, signal }
   const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
-  const isSame = tracked === null && listing === last
+  const isSame = tracked === null && last !== null && listing.listed === last.listed
   const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)
   return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, head, trackedUnlisted } }
 }
@@ -252,7 +254,9 @@ function finish(
   }
   // First the log: what is in it keeps the objects that the saved state takes for stored.
   logSnapshot(workspace.own, snapshot)
-  workspace.stateFile.save(last !== null && isSameState(last, state) ? last : state)
+  const toSave = last !== null && isSameState(last, state) ? last : state
+  if (request.isPassing === true) workspace.stateFile.hold(toSave)
+  else workspace.stateFile.save(toSave)
   return { snapshot, state }
 }
 

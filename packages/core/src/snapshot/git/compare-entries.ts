@@ -1,6 +1,7 @@
 import type { Delta, StateEntry } from '../rollback/rollback-source.ts'
 import { compareBytes, parentOf, splitRecords, type BytePath } from './byte-path.ts'
 import { compareModes, withData, type EntrySide, type StoredState } from './compare-states.ts'
+import { rememberComparedNames } from './keep-in-view.ts'
 import { runGit } from './git-command.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
 import { readSidecar, USUAL_DIRECTORY_MODE, type Sidecar } from './sidecar.ts'
@@ -84,7 +85,18 @@ async function compareTrees(
       after: toSide(newMode, newId) ?? known?.after ?? null,
     })
   }
+  rememberNames(from, to, changes)
   return changes
+}
+
+function rememberNames(from: StoredState, to: StoredState, changes: ReadonlyMap<BytePath, TreeChange>): void {
+  const isFile = (side: TreeSide | null): boolean => side !== null && side.mode !== DIRECTORY
+  const [added, removed]: [BytePath[], Set<BytePath>] = [[], new Set()]
+  for (const [path, { before, after }] of changes) {
+    if (isFile(after) && !isFile(before)) added.push(path)
+    if (isFile(before) && !isFile(after)) removed.add(path)
+  }
+  rememberComparedNames(from.tree, to.tree, { added, removed })
 }
 
 function toSide(mode: string, id: string): TreeSide | null {

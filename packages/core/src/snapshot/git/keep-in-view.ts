@@ -17,7 +17,7 @@ export async function pathsInView(
     const below = `${directory}/`
     for (const path of last?.entries.paths() ?? []) if (path.startsWith(below)) paths.add(path)
   }
-  const isUnchanged = last !== null && listing === last && last.isAsListed
+  const isUnchanged = last !== null && listing.listed === last.listed && last.isAsListed
   const ofLast =
     last === null || isUnchanged || trees.length === 0 ? [] : unlisted(last.entries.paths(), listing)
   for (const tree of new Set(trees)) {
@@ -35,6 +35,21 @@ interface TreeNames {
   readonly removed: ReadonlySet<BytePath>
 }
 
+type ComparedNames = Pick<TreeNames, 'added' | 'removed'>
+
+/** Of pairs of trees that a rollback has compared in full; trees never change. */
+const comparedNames = new Map<string, ComparedNames>()
+const MAX_COMPARED = 8
+
+/** Spares the next capture from comparing the two trees once more. */
+export function rememberComparedNames(from: string, to: string, names: ComparedNames): void {
+  comparedNames.set(`${from} ${to}`, names)
+  for (const oldest of comparedNames.keys()) {
+    if (comparedNames.size <= MAX_COMPARED) break
+    comparedNames.delete(oldest)
+  }
+}
+
 async function namesOf(
   own: PrivateRepository,
   last: string | null,
@@ -44,6 +59,8 @@ async function namesOf(
   const added: BytePath[] = []
   const removed = new Set<BytePath>()
   if (last === tree) return { all: null, added, removed }
+  const known = last === null ? undefined : comparedNames.get(`${last} ${tree}`)
+  if (known !== undefined) return { all: null, ...known }
   if (last !== null) {
     try {
       const shape = ['-r', '-z', '--name-status', '--no-renames']

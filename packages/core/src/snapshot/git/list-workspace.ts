@@ -23,7 +23,24 @@ export async function listWorkspace(
     last !== null && last.rulesStamp !== '' && last.rulesStamp === stampRules(source, last.directories)
   if (last !== null && isSameRules && (await isListingValid(source, last))) return last
   const walk = await walkWorkspace(source, isSameRules ? last.directories : null)
-  return { ...walk, rulesStamp: stampRules(source, walk.directories) }
+  const hasSameFiles = last !== null && isSameFiles(walk.directories, last.directories)
+  // Whoever compares the two lists sees at once that they are one.
+  const listed = hasSameFiles ? last.listed : walk.listed
+  return { ...walk, listed, rulesStamp: stampRules(source, walk.directories) }
+}
+
+/** Directories change their times also when a file is replaced by one of the same name. */
+function isSameFiles(
+  now: ReadonlyMap<BytePath, CapturedDirectory>,
+  then: ReadonlyMap<BytePath, CapturedDirectory>,
+): boolean {
+  if (now.size !== then.size) return false
+  for (const [path, directory] of now) {
+    const other = then.get(path)
+    if (directory === other) continue
+    if (directory.files !== other?.files || directory.children !== other.children) return false
+  }
+  return true
 }
 
 async function isListingValid(source: ListingSource, last: CaptureState): Promise<boolean> {

@@ -8,6 +8,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
@@ -61,14 +62,10 @@ export function sweepTemporaries(repository: PrivateRepository): void {
   }
   const temporary = join(repository.directory, 'temporary')
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
-  // A living process whose note goes here makes it again the next time.
-  for (const [folder, unfinished] of [
-    [dirname(dirname(repository.directory)), 'git-layout.'],
-    [dirname(repository.directory), 'repository-layout.'],
-  ] as const) {
-    for (const name of readdirSync(folder))
-      if (name.startsWith(unfinished)) rmSync(join(folder, name), { force: true })
-  }
+  // A living process whose note goes here asks git again the next time.
+  const state = dirname(dirname(repository.directory))
+  for (const name of readdirSync(state))
+    if (name.startsWith('git-layout.')) rmSync(join(state, name), { force: true })
 }
 
 /** A call on the private repository, outside the workspace. */
@@ -278,6 +275,11 @@ export function alternateEnvironment(
   if (objects === undefined) return {}
   const quoted = [objects].flat().map((path) => `"${path.replace(/["\\]/g, '\\$&').replace(/\n/g, '\\n')}"`)
   return { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(delimiter) }
+}
+
+/** Without asking git, which takes a process. An empty file is one that a power failure left. */
+export function hasLooseObject(repository: PrivateRepository, id: string): boolean {
+  return (statSync(loosePath(repository, id), { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 function loosePath(repository: PrivateRepository, id: string): string {

@@ -76,7 +76,7 @@ export async function chooseCandidates(
   extra: readonly BytePath[],
 ): Promise<readonly BytePath[] | null> {
   const { last, listing } = capture
-  if (last !== null && listing === last && last.isAsListed && extra.length === 0) return null
+  if (last !== null && listing.listed === last.listed && last.isAsListed && extra.length === 0) return null
   const resolve = pathResolver(capture.path)
   const real = new Map<BytePath, boolean>()
   const isRealDirectory = (path: BytePath): boolean => {

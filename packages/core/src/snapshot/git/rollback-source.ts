@@ -5,11 +5,17 @@ import type { FoundFile, PresentState, RollbackSource, RollbackState } from '../
 import type { Snapshot } from '../snapshot.ts'
 import { captureWorkspace } from './capture.ts'
 import { compareEntries } from './compare-entries.ts'
-import { assertPresent, stateOf, type StoredState } from './compare-states.ts'
+import { assertLogged, assertPresent, stateOf, type StoredState } from './compare-states.ts'
 import { explainLoss } from './explain-loss.ts'
 import { isSameStamp, stampOf, type CapturedEntry } from './file-stamp.ts'
 import { readOmitted } from './omitted-paths.ts'
-import { objectId, objectSizes, readBlobs, type PrivateRepository } from './private-repository.ts'
+import {
+  hasLooseObject,
+  objectId,
+  objectSizes,
+  readBlobs,
+  type PrivateRepository,
+} from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackRepository } from './rollback-repository.ts'
 import { readSidecar } from './sidecar.ts'
@@ -40,12 +46,19 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
     repository: rollbackRepository(workspace),
     async open(snapshot) {
       const stored = stateOf(snapshot, path)
-      await assertPresent(own, [stored])
+      assertLogged(own, [stored])
+      // Whether it can be read shows when it is compared.
+      if (!hasLooseObject(own, stored.tree)) await assertPresent(own, [stored])
       return toState(snapshot)
     },
-    async capture({ label, inView, signal }) {
+    async capture({ label, inView, isPassing, signal }) {
       const keepInView = [...new Set(inView.map((state) => (state as GitState).stored.tree))]
-      const { snapshot, state } = await captureWorkspace(workspace, { label, keepInView, signal })
+      const { snapshot, state } = await captureWorkspace(workspace, {
+        label,
+        keepInView,
+        isPassing,
+        signal,
+      })
       const entries = lazily(() => state.entries.map())
       const captured = toState(snapshot)
       return {

@@ -1,9 +1,8 @@
-import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { appendFileSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Snapshot } from '../snapshot.ts'
 import type { RetainableSnapshot } from '../retained-snapshots.ts'
-import type { PrivateRepository } from './private-repository.ts'
-import { replaceOwnFile } from './replace-own-file.ts'
+import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 
 /** A snapshot that the private repository answers for: as long as it is in the log, its objects are kept. */
 export interface LoggedSnapshot extends RetainableSnapshot {
@@ -45,8 +44,10 @@ export function readSnapshotLog(own: PrivateRepository): LoggedSnapshot[] {
 
 /** Replaces the log. Call it under the workspace's lock. */
 export function writeSnapshotLog(own: PrivateRepository, snapshots: readonly LoggedSnapshot[]): void {
+  const temporary = temporaryPath(own)
   const text = snapshots.map((snapshot) => `\n${JSON.stringify(snapshot)}`).join('')
-  replaceOwnFile(own, logPath(own), text)
+  writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' })
+  renameSync(temporary, logPath(own))
 }
 
 /** Changes with every capture. */

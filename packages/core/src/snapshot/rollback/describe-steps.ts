@@ -1,4 +1,3 @@
-import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { fromBytePath } from '../git/byte-path.ts'
 import type { RollbackStep } from '../snapshot-backend.ts'
 import type { SettledEdits } from './foreign-edits.ts'
@@ -63,13 +62,4 @@ function actionOf(
   return hasSameContent
     ? { action: 'change-mode', reason: 'mode-differs' }
     : { action: 'replace', reason: 'content-differs' }
-}
-
-export function pathsOf(plan: RollbackPlan): ReadonlySet<ByteString> {
-  return new Set([
-    ...plan.removals.map(({ path }) => path),
-    ...plan.directories.map(({ path }) => path),
-    ...plan.writes.map(({ path }) => path),
-    ...plan.modeChanges.map(({ path }) => path),
-  ])
 }

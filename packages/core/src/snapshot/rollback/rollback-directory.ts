@@ -6,7 +6,7 @@ import type { Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { checkPlaces } from './check-places.ts'
 import { emptinessIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
-import { describeSteps, pathsOf } from './describe-steps.ts'
+import { describeSteps } from './describe-steps.ts'
 import { findFaults } from './find-faults.ts'
 import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
 import { planRollback } from './plan-rollback.ts'
@@ -36,6 +36,7 @@ export async function rollbackDirectory(
     label: dryRun ? 'rollback_preview' : 'rollback_guard',
     goal,
     inView,
+    isPassing: !dryRun,
     signal,
   })
   const deltas = inScope(await source.compare(guard, goal, signal), goal, isNamed)
@@ -73,13 +74,7 @@ export async function rollbackDirectory(
   let appeared: readonly ByteString[]
   try {
     await applyRollback(source, goal, plan, journal.prefix, signal)
-    const touched = pathsOf(plan)
-    const reached = await source.capture({
-      label: 'rollback_check',
-      goal,
-      inView: [goal, guard],
-      touched,
-    })
+    const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, guard] })
     const named = new Set(deltas.map(({ path }) => path))
     const isInScope = (path: ByteString): boolean => isNamed(path) || named.has(path)
     const findings = await findFaults(source, reached, { goal, guard, isInScope, kept, merged, isEmptyNow })

@@ -70,8 +70,8 @@ export interface CaptureForRollback {
   readonly goal: RollbackState
   /** What they captured stays in view. */
   readonly inView: readonly RollbackState[]
-  /** When only a rollback's own steps lie between this capture and the one before: the paths that they concern. */
-  readonly touched?: ReadonlySet<ByteString> | undefined
+  /** Whether another capture follows, so that what only saves time need not be written down. @default false */
+  readonly isPassing?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
