@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 /** Packages resolve each other's `src` through this export condition, so no test needs a build. */
@@ -18,6 +19,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          // Hundreds of tests start Node processes on our sources: half of their time went into stripping types.
+          env: { NODE_COMPILE_CACHE: join(process.cwd(), 'node_modules/.cache/node-compile') },
         },
       })),
   },

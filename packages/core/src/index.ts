@@ -120,6 +120,7 @@ export type {
 } from './bundle/bundle-store.ts'
 export type { VersionChange, VersionEntry } from './bundle/engine/diff-versions.ts'
 export type { PackTotal, PruneOptions, PruneResult } from './bundle/engine/prune.ts'
+export type { RepairOptions, VersionRepair } from './bundle/engine/repair-version.ts'
 export type { RepositoryEncryption } from './bundle/engine/repository.ts'
 export {
   planRetention,

@@ -10,6 +10,7 @@ const CONTINUATION_SUFFIX = '%+'
 const MAX_NAME_LENGTH = 200
 
 const plain = /[a-z0-9._\-+=,@~]/
+const standsForItself = /^[a-z0-9._\-+=,@~]+$/
 const reservedOnWindows = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/
 
 /**
@@ -90,6 +91,7 @@ function protectName(name: string): string {
 }
 
 function decodeText(encoded: string, kind: DecodedName['kind']): DecodedName | null {
+  if (standsForItself.test(encoded)) return { kind, text: encoded }
   if (!/^(?:[a-z0-9._\-+=,@~]|![a-z]|%[0-9a-f]{2})+$/.test(encoded)) return null
   const ascii = encoded.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase())
   try {

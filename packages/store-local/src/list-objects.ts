@@ -11,10 +11,18 @@ import { checkFolders } from './store-folders.ts'
 const FILES_PER_TURN = 64
 
 interface Entry {
-  /** The whole key of an object; for a folder, what all keys in it start with. */
-  readonly key: string
-  readonly names: readonly string[]
+  /** What follows the folder's own key: all of an object's key, or for a folder what all keys in it go on with. */
+  readonly text: string
+  /** Of the folder that it was found in. */
+  readonly parents: readonly string[]
+  readonly name: string
   readonly isFolder: boolean
+}
+
+/** The entries of one folder of keys, in order. */
+interface Folder {
+  readonly keyStart: string
+  readonly entries: Iterator<Entry>
 }
 
 interface Selection {
@@ -31,19 +39,23 @@ export async function* listObjects(root: string, selection: Selection): AsyncGen
   const folder = selection.prefix.slice(0, selection.prefix.lastIndexOf('/') + 1)
   const names = folderToNames(folder)
   if (checkFolders(root, names, false) === null) return
-  const stack = [(await readEntries(root, names, folder, selection)).values()]
+  const stack = [await readEntries(root, names, folder, selection)]
   let files = 0
   for (let current = stack.at(-1); current !== undefined; current = stack.at(-1)) {
     selection.signal?.throwIfAborted()
-    const { value: entry, done } = current.next()
-    if (done) {
+    const { value: entry, done } = current.entries.next()
+    if (done === true) {
       stack.pop()
-    } else if (entry.isFolder) {
-      stack.push((await readEntries(root, entry.names, entry.key, selection)).values())
-    } else {
+      continue
+    }
+    const key = current.keyStart + entry.text
+    const path = [...entry.parents, entry.name]
+    if (entry.isFolder) {
+      stack.push(await readEntries(root, path, key, selection))
+    } else if (isCanonical(key, path)) {
       files += 1
       if (files % FILES_PER_TURN === 0) await yieldToEventLoop()
-      const info = readInfoAt(entry.key, join(root, ...entry.names))
+      const info = readInfoAt(key, join(root, ...path))
       if (info !== null) yield info
     }
   }
@@ -54,34 +66,48 @@ async function readEntries(
   names: readonly string[],
   keyStart: string,
   selection: Selection,
-): Promise<Entry[]> {
+): Promise<Folder> {
   const entries: Entry[] = []
-  await collectEntries(root, names, keyStart, selection, entries)
-  return entries.sort((left, right) => compareKeys(left.key, right.key))
+  await collectEntries(root, names, keyStart, '', selection, entries)
+  return { keyStart, entries: inOrder(entries) }
 }
 
+/** Who wants the first one only, such as the newest version of thousands, does not wait until all are sorted. */
+function* inOrder(entries: Entry[]): Generator<Entry, void, void> {
+  let [first] = entries
+  if (first === undefined) return
+  for (const entry of entries) if (compareKeys(entry.text, first.text) < 0) first = entry
+  yield first
+  entries.sort((left, right) => compareKeys(left.text, right.text))
+  for (const entry of entries) if (entry !== first) yield entry
+}
+
+/** @param textStart what the texts begin with: not empty within the folders of a segment that was cut */
 async function collectEntries(
   root: string,
   names: readonly string[],
   keyStart: string,
+  textStart: string,
   selection: Selection,
   entries: Entry[],
 ): Promise<void> {
+  const { prefix, startAfter } = selection
   for (const found of await readFolder(join(root, ...names))) {
     const decoded = decodeName(found.name)
     if (decoded === null) continue
-    const path = [...names, found.name]
+    const text = textStart + decoded.text
+    const { name } = found
     if (decoded.kind === 'object') {
-      const key = keyStart + decoded.text
-      const isSelected = key.startsWith(selection.prefix) && compareKeys(key, selection.startAfter) > 0
-      if (found.isFile() && isSelected && isCanonical(key, path))
-        entries.push({ key, names: path, isFolder: false })
+      const key = keyStart + text
+      const isSelected = key.startsWith(prefix) && (startAfter === '' || compareKeys(key, startAfter) > 0)
+      if (isSelected && found.isFile()) entries.push({ text, parents: names, name, isFolder: false })
     } else if (found.isDirectory()) {
-      const key = keyStart + decoded.text + (decoded.kind === 'folder' ? '/' : '')
-      if (!mayHold(key, selection)) continue
+      const inner = text + (decoded.kind === 'folder' ? '/' : '')
+      if (!mayHold(keyStart + inner, selection)) continue
       // Keys of a cut segment mix with their neighbours', so they belong to this folder's order.
-      if (decoded.kind === 'continuation') await collectEntries(root, path, key, selection, entries)
-      else entries.push({ key, names: path, isFolder: true })
+      if (decoded.kind === 'continuation')
+        await collectEntries(root, [...names, name], keyStart, inner, selection, entries)
+      else entries.push({ text: inner, parents: names, name, isFolder: true })
     }
   }
 }

@@ -53,7 +53,7 @@ export interface BundleStore {
   readFile(id: string, path: string, options?: ReadFileOptions): Promise<VersionFile | null>
   /**
    * Reads back every byte that a version needs, and says what is damaged; `null` when there is no such version.
-   * Damage does not reject.
+   * Damage does not reject. With `repair`, what is lost is looked for elsewhere and stored anew.
    */
   verify(id: string, options?: VerifyOptions): Promise<VerifiedVersion | null>
   /** Versions, newest first. */

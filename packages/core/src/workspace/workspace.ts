@@ -243,9 +243,16 @@ export class Workspace {
     return this.#requireStore('read a file').readFile(this.id, path, options)
   }
 
-  /** Reads back every byte that a saved version needs, and says what is damaged; `null` when there is none. */
+  /**
+   * Reads back every byte that a saved version needs, and says what is damaged; `null` when there is none. With `repair`,
+   * what is lost is looked for in the workspace's directory too.
+   */
   async verify(options: VerifyOptions = {}): Promise<VerifiedVersion | null> {
-    return this.#requireStore('verify').verify(this.id, options)
+    const store = this.#requireStore('verify')
+    if (options.repair === undefined) return store.verify(this.id, options)
+    const cacheDirectory = await this.#cacheDirectory()
+    const repair = { directory: this.path, cacheDirectory, ...options.repair }
+    return store.verify(this.id, { ...options, repair })
   }
 
   /** What differs from one saved version to another, in path order. @throws `NOT_FOUND` */

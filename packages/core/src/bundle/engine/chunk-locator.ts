@@ -6,6 +6,7 @@ import type { PackChunk, PackIndex } from '../format/pack-index.ts'
 import { readPackIndex } from '../format/pack-reader.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { damageIn } from './damage.ts'
+import { findReplacements } from './repairs.ts'
 import type { Repository } from './repository.ts'
 
 export interface ChunkPlace {
@@ -29,6 +30,7 @@ export interface ChunkLocator {
 
 /** An index is one request; up to so many are waited for at once. */
 const MAX_PACKS_AT_ONCE = 8
+const NONE: Promise<readonly PackReference[]> = Promise.resolve([])
 
 /**
  * Takes the indexes as they are, and one table over them of 8 bytes for each chunk.
@@ -45,11 +47,20 @@ export function createChunkLocator(
   const damagedPacks = new Map<string, unknown>()
   let opening: Promise<void> | null = null
   let packsAtOnce = all ? MAX_PACKS_AT_ONCE : 1
+  let replacements: Promise<readonly PackReference[]> | null = null
 
   async function openMore(): Promise<void> {
-    const batch = unopened.splice(-packsAtOnce).toReversed()
+    // What a pack has lost is looked for in its replacements first.
+    const replacing = replacements ?? findReplacements(repository, packs, signal)
+    const opened = openPacks(unopened.splice(-packsAtOnce).toReversed())
     packsAtOnce = Math.min(packsAtOnce * 2, MAX_PACKS_AT_ONCE)
-    const indexes = await Promise.all(
+    const [replaced, indexes] = await Promise.all([replacing.then(openPacks), opened])
+    replacements = NONE
+    for (const index of [...replaced, ...indexes]) if (index !== null) table.add(index)
+  }
+
+  async function openPacks(batch: readonly PackReference[]): Promise<(PackIndex | null)[]> {
+    return Promise.all(
       batch.map(async (pack) => {
         try {
           // Damage may have happened on the way, so it is asked for once more.
@@ -64,7 +75,6 @@ export function createChunkLocator(
         }
       }),
     )
-    for (const index of indexes) if (index !== null) table.add(index)
   }
 
   return {

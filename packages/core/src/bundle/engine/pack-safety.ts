@@ -141,7 +141,7 @@ export function leasePacks(repository: Repository): PackLease {
 export function packsGone(): WorkspaceError {
   return new WorkspaceError(
     'UNAVAILABLE',
-    'The save took so long that prune has collected what it had stored so far. Nothing was saved; save again.',
+    'It took so long that prune has collected what had been stored so far. Nothing was saved or repaired; try again.',
   )
 }
 

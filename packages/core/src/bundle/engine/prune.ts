@@ -4,6 +4,7 @@ import { forEachConcurrently } from './for-each-concurrently.ts'
 import { MAX_RECORD_BYTES } from '../format/version-record.ts'
 import { readVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, listCondemned, putMark, readMark, readStoreClock } from './pack-safety.ts'
+import { keepReplacements, listRepairs } from './repairs.ts'
 import { keepReleased } from './remove-versions.ts'
 import {
   assertPolicy,
@@ -101,6 +102,8 @@ export async function prune(
     keptVersions += stays.length + stayed.length
     if (!dryRun) await removeLeftovers(repository, workspace, storeNow - graceMs, signal)
   }
+  const stale = keepReplacements(await listRepairs(repository, signal), needed, exclusive)
+  if (exclusive && !dryRun) for (const { key } of stale) await repository.store.delete(key, { signal })
   const collection = { needed, seen, storeNow, graceMs, dryRun, exclusive, signal }
   return { dryRun, removed, keptVersions, ...(await collectGarbage(repository, collection)) }
 }
@@ -266,6 +269,8 @@ async function sweep(
     const ageMs = storeNow - mark.info.modifiedAt.getTime()
     if (ageMs < graceMs || ageMs < mark.graceMs) return false
   }
+  for await (const { key } of repository.store.list(repository.repairKey(packId, ''), { signal }))
+    await repository.store.delete(key, { signal })
   await repository.store.delete(repository.packKey(packId), { signal })
   if (mark !== null) await repository.store.delete(repository.condemnedKey(packId), { signal })
   return true

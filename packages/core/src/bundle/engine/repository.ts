@@ -27,6 +27,9 @@ export interface Repository {
   /** @param packId 32 hexadecimal digits */
   packKey(packId: string): string
   condemnedKey(packId: string): string
+  /** Ends with `/`. */
+  readonly repairsPrefix: string
+  repairKey(packId: string, replacementId: string): string
   /** Ends with `/`. The newest version of the workspace lists first. */
   versionsPrefix(workspaceId: string): string
   versionKey(workspaceId: string, version: number): string
@@ -116,6 +119,8 @@ function describeRepository(
     now,
     packKey: (packId) => `${prefix}packs/${packId}`,
     condemnedKey: (packId) => `${prefix}condemned/${packId}`,
+    repairsPrefix: `${prefix}repairs/`,
+    repairKey: (packId, replacementId) => `${prefix}repairs/${packId}/${replacementId}`,
     versionsPrefix: (id) => `${workspace(id)}versions/`,
     versionKey: (id, version) => `${workspace(id)}versions/${invertVersion(version)}`,
     tagsPrefix: (id) => `${workspace(id)}tags/`,

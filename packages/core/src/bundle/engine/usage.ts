@@ -1,5 +1,6 @@
 import { forEachConcurrently } from './for-each-concurrently.ts'
 import { readListedVersion } from './list-versions.ts'
+import { listRepairs } from './repairs.ts'
 import type { Repository } from './repository.ts'
 import { scanWorkspaces } from './scan-workspaces.ts'
 
@@ -7,7 +8,7 @@ import { scanWorkspaces } from './scan-workspaces.ts'
 export interface RepositoryUsage {
   /** All packs, each counted once, garbage too. */
   readonly totalBytes: number
-  /** Packs that no version needs; prune deletes them. A save that is under way counts here until it is committed. */
+  /** Packs that no version needs, and that repair nothing; prune deletes them. A save that is under way counts here until it is committed. */
   readonly unreferencedBytes: number
   /** By id in byte order. */
   readonly workspaces: readonly WorkspaceUsage[]
@@ -57,10 +58,12 @@ export async function measureUsage(repository: Repository, signal?: AbortSignal)
   }
   let totalBytes = 0
   let unreferencedBytes = 0
+  const replacements = new Set((await listRepairs(repository, signal)).map((repair) => repair.replacementId))
   const prefix = repository.packKey('')
   for await (const { key, size } of repository.store.list(prefix, { signal })) {
     totalBytes += size
-    if (!packs.has(key.slice(prefix.length))) unreferencedBytes += size
+    const id = key.slice(prefix.length)
+    if (!packs.has(id) && !replacements.has(id)) unreferencedBytes += size
   }
   const workspaces = [...versions]
     .filter(([, ofWorkspace]) => ofWorkspace.size > 0)

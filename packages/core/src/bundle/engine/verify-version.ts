@@ -12,10 +12,17 @@ import { fetchFrames } from './fetch-frames.ts'
 import type { LoadLimits } from './load-options.ts'
 import { createChunkReader } from './read-chunk.ts'
 import { rootOf } from './read-tree.ts'
+import { repairVersion, type FoundDamage, type RepairOptions, type VersionRepair } from './repair-version.ts'
+import { findReplacements } from './repairs.ts'
 import type { Repository } from './repository.ts'
 import { childOf, createTreeReader, type TreeDirectory, type TreeReader } from './tree-reader.ts'
 
 export interface VerifyVersionOptions {
+  /**
+   * Looks elsewhere for what is damaged, and stores anew what it finds; see {@link RepairOptions}. Nothing that is stored
+   * is changed or deleted. @default nothing is written
+   */
+  readonly repair?: RepairOptions | undefined
   /** @default those of a load */
   readonly limits?: LoadLimits | undefined
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
@@ -36,6 +43,10 @@ export interface VerifiedVersion {
   readonly packs: number
   readonly bytes: number
   readonly files: number
+  /** Damage that an earlier repair, or this one, has made harmless: everything that the version needs is in other packs. */
+  readonly repaired: readonly VersionProblem[]
+  /** Only of a call with `repair` that found damage. */
+  readonly repair?: VersionRepair
 }
 
 export interface VersionProblem {
@@ -49,7 +60,7 @@ export interface VersionProblem {
 /**
  * Reads back every byte of every pack that a version names, checks each chunk against its id, and follows the whole tree
  * to see that nothing is missing. Reports everything that is wrong instead of stopping at the first. Memory: the indexes
- * of the packs, and a few frames. Changes nothing: there is no repair.
+ * of the packs, and a few frames. Changes nothing, unless `repair` asks for it.
  * @throws `QUOTA_EXCEEDED` for a tree over the limits, and what the store throws when it cannot be reached
  */
 export async function verifyVersion(
@@ -57,12 +68,28 @@ export async function verifyVersion(
   record: VersionRecord,
   options: VerifyVersionOptions = {},
 ): Promise<VerifiedVersion> {
-  const { limits, onProgress, signal } = options
+  const { repair: wanted, limits, signal } = options
+  const { damage, ...found } = await checkVersion(repository, record, options)
+  if (wanted === undefined || found.problems.length === 0) return found
+  const repair = await repairVersion(repository, record, damage, { ...wanted, limits, signal })
+  if (repair.packs.length === 0) return { ...found, repair }
+  const { damage: _left, ...after } = await checkVersion(repository, record, { limits, signal })
+  return { ...after, repair }
+}
+
+async function checkVersion(
+  repository: Repository,
+  record: VersionRecord,
+  { limits, onProgress, signal }: VerifyVersionOptions,
+): Promise<VerifiedVersion & { readonly damage: FoundDamage }> {
   const problems = createProblemList()
   const damagedChunks = new Map<ContentId, string>()
-  const bytesExpected = record.packs.reduce((sum, { bytes }) => sum + bytes, 0)
+  const damagedPacks = new Set<string>()
+  const replacements = await findReplacements(repository, record.packs, signal)
+  const packs = [...record.packs, ...replacements]
+  const bytesExpected = packs.reduce((sum, { bytes }) => sum + bytes, 0)
   let bytesDone = 0
-  for (const pack of record.packs) {
+  for (const pack of packs) {
     signal?.throwIfAborted()
     const key = repository.packKey(pack.id)
     let index: PackIndex
@@ -70,13 +97,19 @@ export async function verifyVersion(
       index = await readPackIndex(repository, pack, signal)
     } catch (error) {
       problems.add(key, error)
+      damagedPacks.add(pack.id)
       continue
     }
+    const isReplacement = replacements.includes(pack)
     await verifyPack(repository, index, {
       signal,
       onBytes: (bytes) => onProgress?.({ bytesDone: (bytesDone += bytes), bytesExpected }),
+      onSound(id) {
+        if (isReplacement) damagedChunks.delete(id)
+      },
       onDamage(error, chunks) {
         problems.add(key, error)
+        damagedPacks.add(pack.id)
         for (const id of chunks) damagedChunks.set(id, key)
       },
     })
@@ -95,12 +128,23 @@ export async function verifyVersion(
     damagedChunks,
     signal,
   )
-  return { problems: problems.list(), packs: record.packs.length, bytes: bytesDone, files }
+  const all = problems.list()
+  // Replaced, if anything is: then damage that hits no file of this version is harmless to it.
+  const isHarmless = ({ files: hit }: VersionProblem): boolean => replacements.length > 0 && hit.length === 0
+  return {
+    problems: all.filter((problem) => !isHarmless(problem)),
+    packs: packs.length,
+    bytes: bytesDone,
+    files,
+    repaired: all.filter(isHarmless),
+    damage: { chunks: new Set(damagedChunks.keys()), packs: damagedPacks },
+  }
 }
 
 interface VerifyPackOptions {
   readonly signal: AbortSignal | undefined
   readonly onBytes: (bytes: number) => void
+  readonly onSound: (id: ContentId) => void
   readonly onDamage: (error: unknown, chunks: readonly ContentId[]) => void
 }
 
@@ -133,6 +177,7 @@ async function verifyPack(
         const chunk = pack.chunkAt(position)
         try {
           cutChunk(pack.packId, raw, chunk, repository.keys)
+          options.onSound(chunk.id)
         } catch (error) {
           options.onDamage(error, [chunk.id])
         }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, linkSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import {
@@ -10,7 +10,8 @@ import {
   type SnapshotCoverage,
 } from '../snapshot.ts'
 import { compareBytes, fromBytePath, parentOf, toBytePath, type BytePath } from './byte-path.ts'
-import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+import type { PrivateRepository } from './private-repository.ts'
+import { replaceOwnFile } from './replace-own-file.ts'
 
 const MAX_EXAMPLES = 100
 
@@ -34,11 +35,7 @@ export function recordOmitted(
   if (sorted.length > MAX_EXAMPLES) {
     const text = sorted.map(({ path }) => path).join('\0')
     const shared = listPath(own, createHash('sha256').update(text).digest('hex'))
-    if (!existsSync(shared)) {
-      const temporary = temporaryPath(own)
-      writeFileSync(temporary, text, { encoding: 'latin1', mode: 0o600, flag: 'wx' })
-      renameSync(temporary, shared)
-    }
+    if (!existsSync(shared)) replaceOwnFile(own, shared, Buffer.from(text, 'latin1'))
     linkSync(shared, listPath(own, snapshotId))
   }
   return { omitted, examples }

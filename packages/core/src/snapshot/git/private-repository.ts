@@ -62,10 +62,14 @@ export function sweepTemporaries(repository: PrivateRepository): void {
   }
   const temporary = join(repository.directory, 'temporary')
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
-  // A living process whose note goes here asks git again the next time.
-  const state = dirname(dirname(repository.directory))
-  for (const name of readdirSync(state))
-    if (name.startsWith('git-layout.')) rmSync(join(state, name), { force: true })
+  // A living process whose note goes here makes it again the next time.
+  for (const [folder, unfinished] of [
+    [dirname(dirname(repository.directory)), 'git-layout.'],
+    [dirname(repository.directory), 'repository-layout.'],
+  ] as const) {
+    for (const name of readdirSync(folder))
+      if (name.startsWith(unfinished)) rmSync(join(folder, name), { force: true })
+  }
 }
 
 /** A call on the private repository, outside the workspace. */

@@ -2,7 +2,6 @@ import { hash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { replaceFile } from '../hash/replace-file.ts'
 import { joinPath, nativePath, toBytePath } from './byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import { keepRepositoryObjects, type SeenObjects } from './keep-repository-objects.ts'
@@ -10,6 +9,7 @@ import type { PrivateRepository } from './private-repository.ts'
 import { readRefs } from './read-refs.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
+import { replaceOwnFile } from './replace-own-file.ts'
 import { readOperation, type RepositoryOperation } from './repository-operation.ts'
 import { readIndexStamp } from './tracked-files.ts'
 
@@ -137,7 +137,7 @@ export async function recordRepositoryState(
   if (last?.id !== id || last.indexStamp !== indexStamp || last.evidence !== evidence) {
     const objects = await keepRepositoryObjects(own, user.objectsDirectory, last?.objects ?? {})
     const text = JSON.stringify({ id, evidence, indexStamp, index, objects } satisfies LastState)
-    replaceFile(join(directory, 'last'), Buffer.from(text))
+    replaceOwnFile(own, join(directory, 'last'), text)
   }
   return id
 }
@@ -161,7 +161,7 @@ function readLast(own: PrivateRepository): LastState | null {
 function put(own: PrivateRepository, content: Uint8Array): string {
   const name = hash('sha256', content)
   const path = join(statesDirectory(own), name)
-  if (!existsSync(path)) replaceFile(path, content)
+  if (!existsSync(path)) replaceOwnFile(own, path, content)
   return name
 }
 

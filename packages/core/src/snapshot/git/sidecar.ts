@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { isLink } from './build-trees.ts'
 import { compareBytes, fromBytePath, toBytePath, type BytePath } from './byte-path.ts'
-import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+import type { PrivateRepository } from './private-repository.ts'
+import { replaceOwnFile } from './replace-own-file.ts'
 
 /** The mode of most directories, which is not recorded. */
 export const USUAL_DIRECTORY_MODE = 0o755
@@ -49,9 +50,7 @@ export function writeSidecar(repository: PrivateRepository, sidecar: Sidecar): s
   const id = createHash('sha256').update(text).digest('hex')
   const path = join(repository.directory, 'sidecars', id)
   if (existsSync(path)) return id
-  const temporary = temporaryPath(repository)
-  writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' })
-  renameSync(temporary, path)
+  replaceOwnFile(repository, path, text)
   return id
 }
 

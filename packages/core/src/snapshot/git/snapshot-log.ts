@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Snapshot } from '../snapshot.ts'
 import type { RetainableSnapshot } from '../retained-snapshots.ts'
-import { temporaryPath, type PrivateRepository } from './private-repository.ts'
+import type { PrivateRepository } from './private-repository.ts'
+import { replaceOwnFile } from './replace-own-file.ts'
 
 /** A snapshot that the private repository answers for: as long as it is in the log, its objects are kept. */
 export interface LoggedSnapshot extends RetainableSnapshot {
@@ -44,10 +45,8 @@ export function readSnapshotLog(own: PrivateRepository): LoggedSnapshot[] {
 
 /** Replaces the log. Call it under the workspace's lock. */
 export function writeSnapshotLog(own: PrivateRepository, snapshots: readonly LoggedSnapshot[]): void {
-  const temporary = temporaryPath(own)
   const text = snapshots.map((snapshot) => `\n${JSON.stringify(snapshot)}`).join('')
-  writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' })
-  renameSync(temporary, logPath(own))
+  replaceOwnFile(own, logPath(own), text)
 }
 
 /** Changes with every capture. */

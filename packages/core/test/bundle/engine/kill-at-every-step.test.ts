@@ -52,8 +52,6 @@ async function killedAt(step: number, operation: string): Promise<{ place: strin
         ...process.env,
         WS_KILL_AT: String(step),
         NODE_OPTIONS: '',
-        // To compile takes longest; the first child, which ends by itself, leaves that to the others.
-        NODE_COMPILE_CACHE: join(base, 'compiled'),
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     },
