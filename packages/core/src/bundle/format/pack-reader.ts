@@ -1,12 +1,11 @@
 import { Buffer } from 'node:buffer'
-import { hash } from 'node:crypto'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { readBytes } from './byte-reader.ts'
 import { contentIdOf } from './content-id.ts'
 import { damagedObject } from './damaged-object.ts'
 import { decodeFrame, FRAME_HEADER_BYTES, INDEX_FRAME, MAX_RAW_FRAME_BYTES } from './frame.ts'
 import { decodePackIndex, type PackChunk, type PackIndex } from './pack-index.ts'
-import { PACK_END_MAGIC, PACK_MAGIC, PACK_TRAILER_BYTES } from './pack-writer.ts'
+import { indexChecksum, PACK_END_MAGIC, PACK_MAGIC, PACK_TRAILER_BYTES } from './pack-writer.ts'
 import { readObjectRange } from './read-object-range.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
 import type { PackReference } from './version-record.ts'
@@ -47,7 +46,7 @@ export async function readPackIndex(
   if (trailer.uint64() !== start || trailer.uint32() !== frame.length) {
     trailer.fail('its trailer does not point at it')
   }
-  if (trailer.hex(32) !== hash('sha256', frame, 'hex')) trailer.fail('its checksum does not match')
+  if (trailer.hex(32) !== indexChecksum(pack.id, frame)) trailer.fail('its checksum does not match')
   trailer.magic(PACK_END_MAGIC)
   const raw = decodeFrame(frame, { packId: pack.id, frame: INDEX_FRAME }, source.keys)
   return decodePackIndex(raw, pack.id, PACK_MAGIC.length, start)

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { hash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { ContentId } from './content-id.ts'
 import { compressFrame, encodeFrameParts, INDEX_FRAME, type FrameContent } from './frame.ts'
 import { encodePackIndex, type PackChunk, type PackFrame } from './pack-index.ts'
@@ -8,7 +8,7 @@ import type { PackReference } from './version-record.ts'
 
 export const PACK_MAGIC = Buffer.from('WSPACK1\n', 'latin1')
 export const PACK_END_MAGIC = Buffer.from('WSPKEND1', 'latin1')
-/** Offset of the index, length of its frame, SHA-256 of its frame, magic. */
+/** Offset of the index, length of its frame, checksum, magic. */
 export const PACK_TRAILER_BYTES = 52
 const INITIAL_BYTES = 64 * 1024
 /** From here on memory for a full pack is taken at once: pages that are not written to cost nothing. */
@@ -83,7 +83,7 @@ export function createPackWriter(keys: RepositoryKeys | null, spare?: ArrayBuffe
       const trailer = Buffer.alloc(PACK_TRAILER_BYTES)
       trailer.writeBigUInt64LE(BigInt(index.offset), 0)
       trailer.writeUInt32LE(index.storedBytes, 8)
-      trailer.write(hash('sha256', frame, 'hex'), 12, 32, 'hex')
+      trailer.write(indexChecksum(packId, frame), 12, 32, 'hex')
       PACK_END_MAGIC.copy(trailer, 44)
       append(trailer)
       const bytes = new Uint8Array(memory, 0, length)
@@ -91,6 +91,11 @@ export function createPackWriter(keys: RepositoryKeys | null, spare?: ArrayBuffe
       return { bytes, reference: { id: packId, bytes: bytes.length, indexBytes }, chunks }
     },
   }
+}
+
+/** With the pack's id, so that another pack in its place is noticed even when all lengths are the same. */
+export function indexChecksum(packId: string, indexFrame: Uint8Array): string {
+  return createHash('sha256').update(packId, 'hex').update(indexFrame).digest('hex')
 }
 
 function grownBytes(now: number, wanted: number): number {

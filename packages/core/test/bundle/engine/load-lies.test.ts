@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { verifyVersion } from '../../../src/bundle/engine/verify-version.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
 import { compressFrame, encodeFrame, INDEX_FRAME } from '../../../src/bundle/format/frame.ts'
 import { encodePackIndex, type PackChunk, type PackFrame } from '../../../src/bundle/format/pack-index.ts'
-import { PACK_END_MAGIC, PACK_MAGIC } from '../../../src/bundle/format/pack-writer.ts'
+import { indexChecksum, PACK_END_MAGIC, PACK_MAGIC } from '../../../src/bundle/format/pack-writer.ts'
 import { encodeTreeNode, type Run, type TreeEntry } from '../../../src/bundle/format/tree-node.ts'
 import type { PackReference, VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { directoryOf, fileOf, recordOf } from './store-tree.ts'
@@ -61,7 +61,7 @@ async function putPack(chunks: readonly Buffer[], lies: Lies = {}): Promise<Pack
   const trailer = Buffer.alloc(52)
   trailer.writeBigUInt64LE(BigInt(offset), 0)
   trailer.writeUInt32LE(index.length, 8)
-  trailer.write(hash('sha256', index, 'hex'), 12, 32, 'hex')
+  trailer.write(indexChecksum(id, index), 12, 32, 'hex')
   PACK_END_MAGIC.copy(trailer, 44)
   const bytes = Buffer.concat([...parts, index, trailer])
   await repository.store.put(repository.packKey(id), bytes)
@@ -128,7 +128,7 @@ const lies: Readonly<Record<string, () => Promise<VersionRecord>>> = {
     const trailer = Buffer.alloc(52)
     trailer.writeBigUInt64LE(BigInt(8 + bomb.length), 0)
     trailer.writeUInt32LE(frame.length, 8)
-    trailer.write(hash('sha256', frame, 'hex'), 12, 32, 'hex')
+    trailer.write(indexChecksum(id, frame), 12, 32, 'hex')
     PACK_END_MAGIC.copy(trailer, 44)
     const bytes = Buffer.concat([PACK_MAGIC, bomb, frame, trailer])
     await repository.store.put(repository.packKey(id), bytes)

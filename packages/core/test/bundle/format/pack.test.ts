@@ -191,6 +191,16 @@ describe.each([
     }
   })
 
+  it('is not taken for another one of the same lengths, and says which object', async () => {
+    const { reference, source, bytes, key } = await storePack(frameKeys, memoryStore())
+    const other = { ...reference, id: 'f'.repeat(32) }
+    await source.store.put(source.packKey(other.id), bytes)
+    expect((await readPackIndex(source, reference)).packId).toBe(reference.id)
+    const error = await corruptLater(() => readPackIndex(source, other))
+    expect(error.message).toContain(other.id)
+    expect(error.message).not.toContain(key)
+  })
+
   it('is found damaged when it is cut off or gone, and says which object', async () => {
     const { reference, source, bytes, key } = await storePack(frameKeys, memoryStore())
     for (const length of [0, 10, bytes.length - 1]) {
