@@ -23,6 +23,7 @@ export type StoreNeed =
   | 'rangeReads'
   | 'metadata'
   | 'signedUrls'
+  | 'checksummedUploads'
 
 export interface CheckContext {
   readonly store: ObjectStore
@@ -76,6 +77,8 @@ export function meetsNeed(capabilities: StoreCapabilities, need: StoreNeed | und
       return capabilities.createIfAbsent === 'atomic'
     case 'replaceIfMatch: atomic':
       return capabilities.replaceIfMatch === 'atomic'
+    case 'checksummedUploads':
+      return capabilities.checksummedUploads !== false
     case 'rangeReads':
     case 'metadata':
     case 'signedUrls':

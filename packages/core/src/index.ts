@@ -22,6 +22,8 @@ export {
   sizeMismatch,
 } from './store/object-options.ts'
 export { readBody } from './store/read-body.ts'
+export { readParts, type BodyPart } from './store/read-parts.ts'
+export { requestRetries, type RequestRetries, type RequestRetryOptions } from './store/request-retries.ts'
 export { readOnly } from './store/read-only.ts'
 export {
   probeStore,

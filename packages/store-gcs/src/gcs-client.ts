@@ -2,7 +2,7 @@ import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
 import { credentialFailure, networkFailure, notTheService, responseFailure } from './gcs-error.ts'
 import { sendRequest, type HttpResponse } from './send-request.ts'
-import type { RetryPolicy } from './retry-policy.ts'
+import type { RequestRetries } from '@ws/core'
 
 export interface GcsCall {
   /** What messages say the call does: `read`, `put`. */
@@ -25,7 +25,7 @@ export interface GcsCall {
 
 export interface GcsClient {
   readonly bucket: Bucket
-  readonly retry: RetryPolicy
+  readonly retry: RequestRetries
   objectUrl(key: string): URL
   listUrl(): URL
   uploadUrl(): URL
@@ -42,7 +42,7 @@ export interface GcsClient {
  * methods cannot be cancelled, repeat calls by themselves, and delete an object whose checksum differs; so only its
  * settings, its credentials and its signing are used.
  */
-export function createGcsClient(bucket: Bucket, retry: RetryPolicy, agent?: Agent): GcsClient {
+export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: Agent): GcsClient {
   const { storage } = bucket
   const name = encodeURIComponent(bucket.name)
   const client: GcsClient = {

@@ -21,16 +21,16 @@ const statuses: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   412: ['CONFLICT', 'a condition does not hold'],
   413: ['QUOTA_EXCEEDED', 'the object is larger than the service allows'],
   416: ['INVALID_INPUT', 'the object has no such range'],
-  429: ['BUSY', 'the service lets one object change about once a second; write to it less often'],
+  429: ['UNAVAILABLE', 'the service lets one object change about once a second; write to it less often'],
 }
 
 /** Reasons of the service that say more than the status. */
 const reasons: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   quotaExceeded: ['QUOTA_EXCEEDED', 'a quota of the project is used up'],
   dailyLimitExceeded: ['QUOTA_EXCEEDED', 'the daily quota of the project is used up'],
-  userRateLimitExceeded: ['BUSY', 'too many requests; make fewer'],
+  userRateLimitExceeded: ['UNAVAILABLE', 'too many requests; make fewer'],
   rateLimitExceeded: [
-    'BUSY',
+    'UNAVAILABLE',
     'too many requests, or one object changes more than about once a second; make fewer',
   ],
   retentionPolicyNotMet: [

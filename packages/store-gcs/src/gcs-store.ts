@@ -6,8 +6,10 @@ import {
   assertKeyPrefix,
   assertObjectKey,
   assertPutOptions,
+  requestRetries,
   withPrefix,
   type ObjectStore,
+  type RequestRetryOptions,
 } from '@ws/core'
 import { createGcsClient } from './gcs-client.ts'
 import { notTheService } from './gcs-error.ts'
@@ -15,7 +17,6 @@ import { getObject, type KnownMetadata } from './get-object.ts'
 import { headObject } from './head-object.ts'
 import { listObjects } from './list-objects.ts'
 import { putObject } from './put-object.ts'
-import { createRetryPolicy, type GcsRetryOptions } from './retry-policy.ts'
 import { signObjectUrl } from './sign-object-url.ts'
 
 export interface GcsStoreOptions {
@@ -24,7 +25,7 @@ export interface GcsStoreOptions {
   /** The folder of the bucket that holds the objects; keys cannot leave it. @default the whole bucket */
   readonly prefix?: string | undefined
   /** How requests that the service certainly did not carry out are repeated. */
-  readonly retry?: GcsRetryOptions | undefined
+  readonly retry?: RequestRetryOptions | undefined
   /** Makes the connections: give your own to go through a proxy. @default Node's own */
   readonly agent?: Agent | undefined
 }
@@ -38,7 +39,7 @@ export interface GcsStoreOptions {
  * - Bodies of up to 8 MiB go in one request; longer ones in a resumable upload of such parts, with one part in memory.
  *   A part whose answer is lost goes on where the service has got to. A put that fails or is aborted cancels its upload.
  * - 429 (the service lets one object change about once a second) is repeated with growing pauses, because such a
- *   request was not carried out; then it rejects with `BUSY`. All else is left to `withRetry`.
+ *   request was not carried out; then it rejects with `UNAVAILABLE`. All else is left to `withRetry`.
  * - Absence is told from a missing bucket (`NOT_FOUND`).
  *
  * @throws `INVALID_INPUT` without a bucket
@@ -50,7 +51,7 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       'INVALID_INPUT',
       "A Google Cloud Storage store needs a bucket: gcsStore({ bucket: new Storage().bucket('name') }).",
     )
-  const client = createGcsClient(bucket, createRetryPolicy(options.retry), options.agent)
+  const client = createGcsClient(bucket, requestRetries(options.retry), options.agent)
   const known: KnownMetadata = new Map()
 
   const store: ObjectStore = {

@@ -1,3 +1,2 @@
 export { gcsStore, type GcsStoreOptions } from './gcs-store.ts'
 export { openGcsStore, type OpenGcsStoreOptions } from './open-gcs-store.ts'
-export type { GcsRetryOptions } from './retry-policy.ts'

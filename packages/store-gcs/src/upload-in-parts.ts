@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer'
-import { WorkspaceError, conditionFailed } from '@ws/core'
+import { WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
 import { failure, notTheService, responseFailure } from './gcs-error.ts'
 import type { ObjectResource } from './object-resource.ts'
-import type { Part } from './read-parts.ts'
 import { readStoredObject, type PutTarget } from './read-stored-object.ts'
 import type { HttpResponse } from './send-request.ts'
 
@@ -18,13 +17,13 @@ export async function uploadInParts(
   client: GcsClient,
   target: PutTarget,
   first: Buffer,
-  rest: AsyncGenerator<Part, void, undefined>,
+  rest: AsyncGenerator<BodyPart, void, undefined>,
 ): Promise<ObjectResource> {
   const session = await startUpload(client, target)
   const crc32c = new Crc32c()
   let start = 0
   try {
-    let part: Part = { bytes: first, isLast: false }
+    let part: BodyPart = { bytes: first, isLast: false }
     for (;;) {
       const { bytes, isLast } = part
       crc32c.update(bytes)

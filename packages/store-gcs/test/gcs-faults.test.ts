@@ -182,9 +182,12 @@ describe('a change that the service refuses with 429', () => {
     expect(pauses).toHaveLength(5)
   })
 
-  it('rejects with BUSY when that does not end', async () => {
+  it('rejects with UNAVAILABLE when that does not end', async () => {
     server.refuseMutations('a', 99)
-    expect(await failureOf(store.put('a', Buffer.from('x')))).toMatchObject({ code: 'BUSY', retryable: true })
+    expect(await failureOf(store.put('a', Buffer.from('x')))).toMatchObject({
+      code: 'UNAVAILABLE',
+      details: { status: 429 },
+    })
     expect(pauses).toHaveLength(3)
   })
 
@@ -365,7 +368,7 @@ describe('the description of an object', () => {
 it.each([
   [403, 'retentionPolicyNotMet', 'ACCESS_DENIED'],
   [403, 'quotaExceeded', 'QUOTA_EXCEEDED'],
-  [403, 'userRateLimitExceeded', 'BUSY'],
+  [403, 'userRateLimitExceeded', 'UNAVAILABLE'],
   [400, 'invalid', 'INVALID_INPUT'],
   [413, 'uploadTooLarge', 'QUOTA_EXCEEDED'],
   [408, 'backendError', 'TIMEOUT'],

@@ -27,6 +27,7 @@ export const transferChecks: readonly StoreCheck[] = [
   {
     name: 'a body that is damaged while it is sent does not become an object',
     fixture: 'damagedUploads',
+    needs: 'checksummedUploads',
     run: (context) => assertPutsFail(context, ({ code }) => code === 'UNAVAILABLE' || code === 'CORRUPT'),
   },
   {

@@ -78,6 +78,11 @@ export interface StoreCapabilities {
   readonly remote?: boolean | undefined
   /** Whether objects are held in the memory of this process and are gone with it. @default false */
   readonly volatile?: boolean | undefined
+  /**
+   * Whether bytes that change on their way are refused before they replace an object. Else the put rejects with
+   * `CORRUPT` too and takes away what it stored, but what was there before is gone. @default true
+   */
+  readonly checksummedUploads?: boolean | undefined
   /** The longest key in UTF-8 bytes. Less than the default under a prefix. @default 900 */
   readonly maxKeyBytes?: number | undefined
   /** The most segments that a key may have. Less under a prefix. @default as many as fit into `maxKeyBytes` */

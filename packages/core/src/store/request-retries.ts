@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-export interface GcsRetryOptions {
+export interface RequestRetryOptions {
   /** How often one request is tried in all. @default 6 */
   readonly attempts?: number | undefined
   /** Upper bound of the first pause; each further bound is twice the one before. @default 500 */
@@ -13,13 +13,14 @@ export interface GcsRetryOptions {
   readonly sleep?: ((milliseconds: number, signal?: AbortSignal) => Promise<void>) | undefined
 }
 
-export interface RetryPolicy {
+/** For adapters: how single requests are repeated of which the service says that it did not carry them out. */
+export interface RequestRetries {
   readonly attempts: number
   /** Waits before the attempt after this one (from 1): half of an exponentially growing bound, the rest at random. */
   pause(attempt: number, signal: AbortSignal | undefined): Promise<void>
 }
 
-export function createRetryPolicy(options: GcsRetryOptions = {}): RetryPolicy {
+export function requestRetries(options: RequestRetryOptions = {}): RequestRetries {
   const { attempts = 6, firstDelayMs = 500, maxDelayMs = 8_000, random = Math.random } = options
   const sleep =
     options.sleep ??

@@ -1,25 +1,23 @@
 import { Buffer } from 'node:buffer'
 
-/** A whole number of 256 KiB, as the service wants it; more makes fewer round trips, less takes less memory. */
-export const PART_BYTES = 8_388_608
 const FIRST_BUFFER_BYTES = 65_536
 
-export interface Part {
+export interface BodyPart {
   /** Valid until the next part is asked for. */
   readonly bytes: Buffer
   readonly isLast: boolean
 }
 
 /**
- * Cuts a body into parts of `PART_BYTES` and a last one, which is empty only when the whole body is. Chunks are copied
+ * For adapters: cuts the chunks of a body into parts of `partBytes` and a last one, which is empty only when the whole body is. Chunks are copied
  * (their source may use the memory anew) into one buffer that grows to the size of a part; a body that is in memory
  * as a whole is not.
  */
 export async function* readParts(
   whole: Uint8Array | undefined,
   chunks: AsyncIterable<Uint8Array>,
-  partBytes: number = PART_BYTES,
-): AsyncGenerator<Part, void, undefined> {
+  partBytes: number,
+): AsyncGenerator<BodyPart, void, undefined> {
   let buffer = Buffer.allocUnsafe(0)
   let filled = 0
   for await (const chunk of chunks) {
