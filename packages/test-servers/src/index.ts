@@ -12,3 +12,9 @@ export type { GcsReaction } from './gcs/gcs-answer.ts'
 export type { GcsRequest, GcsTokens } from './gcs/gcs-route.ts'
 export type { GcsSigner } from './gcs/gcs-signed-url.ts'
 export { startServerProcess, type ServerProcess } from './start-server-process.ts'
+export {
+  startSupabaseServer,
+  type SupabaseServer,
+  type SupabaseServerOptions,
+} from './supabase/start-supabase-server.ts'
+export type { SupabaseRoleName, SupabaseTokens } from './supabase/supabase-role.ts'

@@ -1,8 +1,10 @@
+import { startSupabaseServer, type SupabaseServerOptions } from './supabase/start-supabase-server.ts'
 import { startGcsServer, type GcsServerOptions } from './gcs/start-gcs-server.ts'
 
 /** Run by `startServerProcess`: serves until the parent is gone. */
 const starters = {
   gcs: (options: GcsServerOptions) => startGcsServer(options),
+  supabase: (options: SupabaseServerOptions) => startSupabaseServer(options),
 }
 
 export type ServedProtocol = keyof typeof starters
