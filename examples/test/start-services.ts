@@ -1,4 +1,4 @@
-import { startAzurite, startGcsServer, startR2Server } from '@ws/test-servers'
+import { startAzurite, startGcsServer, startR2Server, startSupabaseServer } from '@ws/test-servers'
 
 /** The cloud services that the programs on the pages talk to, here on loopback. */
 export interface Services {
@@ -8,10 +8,11 @@ export interface Services {
 }
 
 export async function startServices(): Promise<Services> {
-  const [azure, r2, gcs] = await Promise.all([
+  const [azure, r2, gcs, supabase] = await Promise.all([
     startAzurite(),
     startR2Server(),
     startGcsServer({ buckets: ['workspaces'] }),
+    startSupabaseServer({ buckets: ['workspaces'] }),
   ])
   const { endpoint = '', credentials } = r2.clientConfig
   return {
@@ -25,9 +26,11 @@ export async function startServices(): Promise<Services> {
       AWS_RESPONSE_CHECKSUM_VALIDATION: 'WHEN_REQUIRED',
       BUCKET: r2.bucket,
       STORAGE_EMULATOR_HOST: gcs.url,
+      SUPABASE_URL: supabase.url,
+      SUPABASE_SERVICE_ROLE_KEY: 'service-key',
     },
     async stop() {
-      await Promise.all([azure.stop(), r2.stop(), gcs.stop()])
+      await Promise.all([azure.stop(), r2.stop(), gcs.stop(), supabase.stop()])
     },
   }
 }

@@ -1,1 +1,3 @@
-export {}
+export { supabaseStore, type SupabaseStoreOptions } from './supabase-store.ts'
+export { openSupabaseStore, type OpenSupabaseStoreOptions } from './open-supabase-store.ts'
+export type { StorageClientLike, SupabaseClientLike } from './supabase-client.ts'

@@ -1,0 +1,149 @@
+import { crc32 } from 'node:zlib'
+import { WorkspaceError, type ByteRange, type StoredObject } from '@ws/core'
+import { escapeKey } from './escape-key.ts'
+import { headObject, plainEtag, type DescribedObject } from './head-object.ts'
+import type { SupabaseConnection } from './supabase-client.ts'
+import {
+  corrupt,
+  failure,
+  isNoSuchObject,
+  networkFailure,
+  notTheService,
+  problemFailure,
+} from './supabase-error.ts'
+
+const MAX_ATTEMPTS = 5
+
+/**
+ * Opens an object. The bytes and the description come in two answers, asked for at once; they are matched by etag, so
+ * that both are of one object.
+ */
+export async function getObject(
+  connection: SupabaseConnection,
+  key: string,
+  range: ByteRange | undefined,
+  signal: AbortSignal | undefined,
+): Promise<StoredObject | null> {
+  let isLost = false
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    const stop = new AbortController()
+    const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
+    try {
+      const [media, described] = await Promise.all([
+        openMedia(connection, key, range, either),
+        headObject(connection, key, either),
+      ])
+      if (described !== null && range !== undefined && range.start >= described.info.size)
+        throw failure(
+          { action: 'read', key },
+          'INVALID_INPUT',
+          `the range starts at ${range.start}, but the object has ${described.info.size} bytes`,
+          { size: described.info.size },
+        )
+      if (described === null) {
+        stop.abort()
+        return null
+      }
+      if (media.kind === 'failed') throw media.error
+      isLost = media.kind === 'absent'
+      if (media.kind === 'open' && media.etag === described.info.etag)
+        return openBody(media.response, described, range, signal, stop)
+    } catch (error) {
+      stop.abort()
+      signal?.throwIfAborted()
+      throw error
+    }
+    // It was replaced or deleted between the two answers.
+    stop.abort()
+  }
+  if (isLost) throw corrupt(key, 'the service has its description and not its bytes')
+  throw failure(
+    { action: 'read', key },
+    'UNAVAILABLE',
+    'it was replaced again and again meanwhile; try again',
+  )
+}
+
+type Media =
+  | { readonly kind: 'open'; readonly response: Response; readonly etag: string }
+  | { readonly kind: 'absent' }
+  /** Some backends fail on a range past the end; the description tells. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+async function openMedia(
+  connection: SupabaseConnection,
+  key: string,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+): Promise<Media> {
+  const call = { action: 'read', key }
+  const bytes: Record<string, string> =
+    range === undefined
+      ? {}
+      : { range: `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}` }
+  try {
+    const { response, problem } = await connection.send({
+      ...call,
+      method: 'GET',
+      path: connection.objectPath('object/authenticated', escapeKey(key)),
+      headers: { 'accept-encoding': 'identity', ...bytes },
+      signal,
+    })
+    if (problem !== null) {
+      if (isNoSuchObject(problem)) return { kind: 'absent' }
+      throw problemFailure(problem, call, connection.bucket)
+    }
+    const etag = response.headers.get('etag')
+    if (etag === null || response.status !== (range === undefined ? 200 : 206))
+      throw notTheService(call, response.status)
+    return { kind: 'open', response, etag: plainEtag(etag) }
+  } catch (error) {
+    if (range === undefined || signal.aborted) throw error
+    return { kind: 'failed', error }
+  }
+}
+
+function openBody(
+  media: Response,
+  { info, crc32: claimed }: DescribedObject,
+  range: ByteRange | undefined,
+  signal: AbortSignal | undefined,
+  stop: AbortController,
+): StoredObject {
+  const start = range?.start ?? 0
+  const expected = Math.min(range?.end ?? info.size, info.size) - start
+
+  async function* read(): AsyncGenerator<Uint8Array> {
+    const call = { action: 'read', key: info.key }
+    let received = 0
+    let checksum = 0
+    try {
+      // An answer without bytes has no stream.
+      for await (const chunk of media.body ?? []) {
+        signal?.throwIfAborted()
+        received += chunk.length
+        checksum = crc32(chunk, checksum)
+        yield chunk
+      }
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (WorkspaceError.is(error)) throw error
+      throw networkFailure(error, call)
+    } finally {
+      if (received < expected) stop.abort()
+    }
+    if (received < expected)
+      throw failure(call, 'UNAVAILABLE', `only ${received} of ${expected} bytes came; try again`)
+    if (received > expected) throw corrupt(info.key, `${received} bytes came instead of ${expected}`)
+    if (range === undefined && claimed !== undefined && checksum.toString(16) !== claimed)
+      throw corrupt(info.key, 'its CRC-32 is not the one that it was stored with')
+  }
+
+  return {
+    info,
+    body: read(),
+    async discard() {
+      stop.abort()
+    },
+  }
+}

@@ -1,0 +1,113 @@
+import { Buffer } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import {
+  conditionFailed,
+  readBody,
+  readParts,
+  type ObjectBody,
+  type ObjectInfo,
+  type PutOptions,
+} from '@ws/core'
+import { escapeKey } from './escape-key.ts'
+import { CRC32_FIELD, headObject, NONCE_FIELD } from './head-object.ts'
+import type { PutTarget } from './put-target.ts'
+import { readStoredObject } from './read-stored-object.ts'
+import { SentBodyDigest } from './sent-body.ts'
+import { readJson, type SupabaseConnection } from './supabase-client.ts'
+import { problemFailure } from './supabase-error.ts'
+import { uploadInParts } from './upload-in-parts.ts'
+
+/** The service takes parts of exactly this size, but for the last one. */
+const PART_BYTES = 6_291_456
+
+/** A body that fits goes in one request, all or nothing; a longer one in an upload of parts. */
+export async function putObject(
+  connection: SupabaseConnection,
+  key: string,
+  body: ObjectBody,
+  options: PutOptions,
+): Promise<ObjectInfo> {
+  const target = toTarget(key, body, options)
+  await assertMatch(connection, target)
+  const parts = readParts(
+    body instanceof Uint8Array ? body : undefined,
+    readBody(key, body, options),
+    PART_BYTES,
+  )
+  try {
+    const first = await parts.next()
+    if (first.done === true) throw new TypeError('A body has at least one part.')
+    const { bytes, isLast } = first.value
+    if (!isLast) {
+      const again = (): Promise<void> => assertMatch(connection, target)
+      return await readStoredObject(
+        connection,
+        target,
+        await uploadInParts(connection, target, bytes, parts, again),
+      )
+    }
+    const digest = new SentBodyDigest()
+    digest.add(bytes)
+    const sent = digest.whole()
+    const metadata = { ...target.metadata, [CRC32_FIELD]: sent.crc32 }
+    await uploadWhole(connection, { ...target, metadata }, bytes)
+    return await readStoredObject(connection, target, sent)
+  } finally {
+    await parts.return(undefined)
+  }
+}
+
+function toTarget(key: string, body: ObjectBody, options: PutOptions): PutTarget {
+  const { ifAbsent, ifMatch, contentType = 'application/octet-stream', metadata = {}, signal } = options
+  const isWhole = body instanceof Uint8Array
+  const nonce = randomUUID()
+  return {
+    key,
+    name: escapeKey(key),
+    contentType,
+    metadata: {
+      ...metadata,
+      [NONCE_FIELD]: nonce,
+      ...(isWhole ? { [CRC32_FIELD]: crc32(body).toString(16) } : {}),
+    },
+    nonce,
+    size: isWhole ? body.length : options.size,
+    upsert: String(ifAbsent !== true),
+    condition: ifAbsent === true ? 'ifAbsent' : ifMatch === undefined ? undefined : 'ifMatch',
+    ifMatch,
+    signal,
+  }
+}
+
+/** The service knows no such condition: it is looked at before, and that is all that `'checked'` says. */
+async function assertMatch(
+  connection: SupabaseConnection,
+  { key, ifMatch, signal }: PutTarget,
+): Promise<void> {
+  if (ifMatch === undefined) return
+  const current = await headObject(connection, key, signal)
+  if (current?.info.etag !== ifMatch) throw conditionFailed(key, 'ifMatch')
+}
+
+async function uploadWhole(connection: SupabaseConnection, target: PutTarget, bytes: Buffer): Promise<void> {
+  const { key, name, contentType, metadata, upsert, condition, signal } = target
+  const call = { action: 'put', key, signal }
+  const { response, problem } = await connection.send({
+    ...call,
+    method: 'POST',
+    path: connection.objectPath('object', name),
+    headers: {
+      'content-type': contentType,
+      'x-upsert': upsert,
+      'x-metadata': Buffer.from(JSON.stringify(metadata)).toString('base64'),
+    },
+    body: bytes,
+  })
+  if (problem === null) {
+    await readJson(response, call)
+    return
+  }
+  if (problem.code === 409 && condition === 'ifAbsent') throw conditionFailed(key, 'ifAbsent')
+  throw problemFailure(problem, call, connection.bucket)
+}

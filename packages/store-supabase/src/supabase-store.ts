@@ -1,0 +1,98 @@
+import {
+  WorkspaceError,
+  assertByteRange,
+  assertPutOptions,
+  requestRetries,
+  withPrefix,
+  type ObjectStore,
+  type RequestRetryOptions,
+} from '@ws/core'
+import { deleteObject } from './delete-object.ts'
+import { assertSupabaseKey, MAX_KEY_BYTES } from './escape-key.ts'
+import { getObject } from './get-object.ts'
+import { headObject } from './head-object.ts'
+import { listObjects } from './list-objects.ts'
+import { putObject } from './put-object.ts'
+import { signObjectUrl } from './sign-object-url.ts'
+import { connectSupabase, type StorageClientLike, type SupabaseClientLike } from './supabase-client.ts'
+
+export interface SupabaseStoreOptions {
+  /** A client of `@supabase/supabase-js`, or a `StorageClient` of `@supabase/storage-js` (which needs no WebSocket). */
+  readonly client: SupabaseClientLike | StorageClientLike
+  readonly bucket: string
+  /** One or more key segments that all keys are put behind. @default none */
+  readonly prefix?: string | undefined
+  /** How a part of an upload is repeated. @default 6 attempts, pauses from 0.5 s up to 8 s */
+  readonly retry?: RequestRetryOptions | undefined
+}
+
+/**
+ * A store of the objects in a bucket of Supabase Storage.
+ *
+ * - `ifAbsent` and `ifMatch` are `'checked'`: the service looks before it takes the bytes and not again, so racing
+ *   writers may all succeed (the version commits of `createBundleStore` hold all the same).
+ * - Bodies of up to 6 MiB go in one request; longer ones by TUS in parts of that size, with one part in memory. A put that
+ *   fails or is aborted cancels its upload and leaves the old object.
+ * - After a put the object is looked at: its size must be right, and the credentials must be able to see it.
+ * - Row-level security hides rows instead of refusing: absence is believed only of a bucket that can be seen, and what
+ *   was put and cannot be seen is `ACCESS_DENIED`.
+ *
+ * @throws `INVALID_INPUT` without a client or a bucket
+ */
+export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
+  const { client, bucket, prefix } = options
+  if (typeof bucket !== 'string' || bucket === '')
+    throw new WorkspaceError('INVALID_INPUT', 'A Supabase store needs the name of its bucket.')
+  const connection = connectSupabase(client, bucket, requestRetries(options.retry))
+
+  const store: ObjectStore = {
+    name: 'supabase',
+    capabilities: {
+      createIfAbsent: 'checked',
+      replaceIfMatch: 'checked',
+      rangeReads: true,
+      metadata: true,
+      signedUrls: true,
+      remote: true,
+      checksummedUploads: false,
+      maxKeyBytes: MAX_KEY_BYTES,
+    },
+
+    async get(key, { range, signal } = {}) {
+      assertSupabaseKey(key)
+      if (range !== undefined) assertByteRange(key, range)
+      signal?.throwIfAborted()
+      return getObject(connection, key, range, signal)
+    },
+
+    async head(key, { signal } = {}) {
+      assertSupabaseKey(key)
+      signal?.throwIfAborted()
+      return (await headObject(connection, key, signal))?.info ?? null
+    },
+
+    async put(key, body, putOptions = {}) {
+      assertSupabaseKey(key)
+      assertPutOptions(key, putOptions, body)
+      putOptions.signal?.throwIfAborted()
+      return putObject(connection, key, body, putOptions)
+    },
+
+    async delete(key, { signal } = {}) {
+      assertSupabaseKey(key)
+      signal?.throwIfAborted()
+      await deleteObject(connection, key, signal)
+    },
+
+    list(within, { startAfter = '', signal } = {}) {
+      return listObjects(connection, within, startAfter, signal)
+    },
+
+    async signedUrl(key, signOptions) {
+      assertSupabaseKey(key)
+      signOptions.signal?.throwIfAborted()
+      return signObjectUrl(connection, key, signOptions)
+    },
+  }
+  return prefix === undefined ? store : withPrefix(store, prefix)
+}
