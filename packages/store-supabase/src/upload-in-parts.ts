@@ -7,6 +7,7 @@ import type { SupabaseConnection } from './supabase-client.ts'
 import { failure, notTheService, problemFailure, type SupabaseProblem } from './supabase-error.ts'
 
 const CANCEL_TIMEOUT_MS = 10_000
+const PIECE_BYTES = 65_536
 const PATH = 'upload/resumable'
 const VERSION = { 'tus-resumable': '1.0.0' }
 
@@ -92,6 +93,12 @@ async function createUpload(connection: SupabaseConnection, target: PutTarget): 
   return `${PATH}/${new URL(location, connection.url).pathname.split('/').at(-1)}`
 }
 
+/** `fetch` copies bytes that it gets as a whole. */
+async function* pieces(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES)
+    yield bytes.subarray(start, start + PIECE_BYTES)
+}
+
 interface SentPart {
   readonly bytes: Buffer
   readonly start: number
@@ -120,9 +127,10 @@ async function sendPart(
           'x-upsert': upsert,
           'upload-offset': String(position),
           'content-type': 'application/offset+octet-stream',
+          'content-length': String(end - position),
           ...(part.isLast && size === undefined ? { 'upload-length': String(end) } : {}),
         },
-        body: part.bytes.subarray(position - part.start),
+        body: pieces(part.bytes.subarray(position - part.start)),
         signal,
       })
       .catch((error: unknown) => failureToRepeat(error, attempt < retries.attempts))
