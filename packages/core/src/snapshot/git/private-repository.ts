@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
-import { delimiter, dirname, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { once } from 'node:events'
 import { createDeflate, deflateSync } from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
@@ -63,13 +63,10 @@ export function sweepTemporaries(repository: PrivateRepository): void {
   const temporary = join(repository.directory, 'temporary')
   for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
   // A living process whose note goes here makes it again the next time.
-  for (const [folder, unfinished] of [
-    [dirname(dirname(repository.directory)), 'git-layout.'],
-    [dirname(repository.directory), 'repository-layout.'],
-  ] as const) {
-    for (const name of readdirSync(folder))
-      if (name.startsWith(unfinished)) rmSync(join(folder, name), { force: true })
-  }
+  const git = dirname(repository.directory)
+  for (const path of [join(dirname(git), 'git-layout.'), join(git, 'repository-layout.')])
+    for (const name of readdirSync(dirname(path)))
+      if (name.startsWith(basename(path))) rmSync(join(dirname(path), name), { force: true })
 }
 
 /** A call on the private repository, outside the workspace. */
