@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 /** Gives every module the `node:zlib` of an older Node: one without zstd and crc32. */
@@ -12,8 +15,17 @@ const url = 'data:text/javascript,' + encodeURIComponent(source)
 registerHooks({ resolve: (specifier, context, next) => specifier === 'node:zlib' ? { url, shortCircuit: true } : next(specifier, context) })
 `
 
+const packages = join(import.meta.dirname, '..', '..')
+/** Those that users install. */
+const names = readdirSync(packages).filter((name) => {
+  const manifest = JSON.parse(readFileSync(join(packages, name, 'package.json'), 'utf8')) as {
+    private?: boolean
+  }
+  return manifest.private !== true
+})
+
 describe('a Node that is too old', () => {
-  it.each(['@ws/core', '@ws/store-local'])('gets a sentence from %s instead of a SyntaxError', (name) => {
+  it.each(names)('gets a sentence from %s instead of a SyntaxError', (name) => {
     const result = spawnSync(
       process.execPath,
       [
@@ -22,9 +34,9 @@ describe('a Node that is too old', () => {
         `data:text/javascript,${encodeURIComponent(olderNode)}`,
         '--input-type=module',
         '--eval',
-        `await import(${JSON.stringify(name)})`,
+        `await import(${JSON.stringify(pathToFileURL(join(packages, name, 'src', 'index.ts')).href)})`,
       ],
-      { cwd: import.meta.dirname, encoding: 'utf8' },
+      { encoding: 'utf8' },
     )
     expect(result.status).not.toBe(0)
     expect(result.stderr).toContain('needs Node 22.15 or newer; this is Node')

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -124,7 +124,7 @@ async function sendPart(
   })
   const { ETag, ChecksumCRC32 } = (await calls.send(command, about, signal)).output
   if (ETag === undefined) throw strangeAnswer(about, calls.bucket, 'the answer to a part has no ETag')
-  const isProven = ChecksumCRC32 === base64Crc32(crc32(bytes))
+  const isProven = ChecksumCRC32 === base64Crc32(zlib.crc32(bytes))
   return {
     length: bytes.length,
     completed: { PartNumber: number, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) },

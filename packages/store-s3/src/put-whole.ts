@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { conditionFailed, type ObjectInfo, type PutOptions } from '@ws/core'
 import { base64Crc32, confirmUpload, md5Of } from './confirm-upload.ts'
@@ -43,7 +43,7 @@ export function wholeBytes(bytes: Uint8Array): WholeBody {
   return {
     length: bytes.length,
     open: () => ({ Body: bytes }),
-    crc32: () => crc32(bytes),
+    crc32: () => zlib.crc32(bytes),
     md5: () => md5Of(bytes),
   }
 }

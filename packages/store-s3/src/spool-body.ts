@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError } from '@ws/core'
 import type { BodyPart } from './body-parts.ts'
 import { base64Crc32 } from './confirm-upload.ts'
@@ -41,7 +41,7 @@ async function fill(file: FileHandle, first: BodyPart, rest: AsyncIterable<BodyP
     await onDisk('write', () => file.write(bytes, 0, bytes.length, length))
     md5.update(bytes)
     sha256.update(bytes)
-    crc = crc32(bytes, crc)
+    crc = zlib.crc32(bytes, crc)
     length += bytes.length
     release()
   }

@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError, type ByteRange, type StoredObject } from '@ws/core'
 import { escapeKey } from './escape-key.ts'
 import { headObject, plainEtag, type DescribedObject } from './head-object.ts'
@@ -122,7 +122,7 @@ function openBody(
       for await (const chunk of media.body ?? []) {
         signal?.throwIfAborted()
         received += chunk.length
-        checksum = crc32(chunk, checksum)
+        checksum = zlib.crc32(chunk, checksum)
         yield chunk
       }
     } catch (error) {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import {
   conditionFailed,
   readBody,
@@ -69,7 +69,7 @@ function toTarget(key: string, body: ObjectBody, options: PutOptions): PutTarget
     metadata: {
       ...metadata,
       [NONCE_FIELD]: nonce,
-      ...(isWhole ? { [CRC32_FIELD]: crc32(body).toString(16) } : {}),
+      ...(isWhole ? { [CRC32_FIELD]: zlib.crc32(body).toString(16) } : {}),
     },
     nonce,
     size: isWhole ? body.length : options.size,

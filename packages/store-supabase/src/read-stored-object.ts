@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 import { WorkspaceError, type ObjectInfo } from '@ws/core'
 import { getObject } from './get-object.ts'
 import { seeObject } from './head-object.ts'
@@ -51,7 +51,7 @@ async function isReadBack(
   }
   let checksum = 0
   try {
-    for await (const chunk of found.body) checksum = crc32(chunk, checksum)
+    for await (const chunk of found.body) checksum = zlib.crc32(chunk, checksum)
   } catch (error) {
     if (WorkspaceError.is(error, 'CORRUPT')) return false
     throw error

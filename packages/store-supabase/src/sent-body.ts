@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import zlib from 'node:zlib'
 
 /** What was sent, to compare with what the service then has. */
 export interface SentBody {
@@ -23,7 +23,7 @@ export class SentBodyDigest {
   add(part: Uint8Array): void {
     this.#md5.update(part)
     this.#partMd5s.push(createHash('md5').update(part).digest())
-    this.#crc32 = crc32(part, this.#crc32)
+    this.#crc32 = zlib.crc32(part, this.#crc32)
     this.#size += part.length
   }
 
