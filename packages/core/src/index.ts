@@ -21,6 +21,7 @@ export {
   resolveByteRange,
   sizeMismatch,
 } from './store/object-options.ts'
+export { plainCause, redactSecrets } from './store/plain-cause.ts'
 export { readBody } from './store/read-body.ts'
 export { readParts, type BodyPart } from './store/read-parts.ts'
 export { requestRetries, type RequestRetries, type RequestRetryOptions } from './store/request-retries.ts'

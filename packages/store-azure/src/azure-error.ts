@@ -1,4 +1,4 @@
-import { WorkspaceError, type ErrorCode } from '@ws/core'
+import { WorkspaceError, plainCause, type ErrorCode } from '@ws/core'
 
 /** The service's own codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
 const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -91,7 +91,7 @@ export function toStoreError(error: unknown, action: string, subject: string, si
     ...(service === null ? {} : { serviceCode: service }),
     ...retryAfterOf(error),
   }
-  return new WorkspaceError(code, message, { cause: error, details })
+  return new WorkspaceError(code, message, { cause: plainCause(error), details })
 }
 
 /** For an answer that cannot have come from the service, such as the login page of a network. */
@@ -99,7 +99,7 @@ export function notFromService(action: string, key: string, cause?: unknown): Wo
   return new WorkspaceError(
     'UNAVAILABLE',
     `Cannot ${action} ${shown(key)} in Azure: the answer did not come from the service. Check the endpoint, and the proxies before it.`,
-    { cause, details: { key } },
+    { ...(cause === undefined ? {} : { cause: plainCause(cause) }), details: { key } },
   )
 }
 

@@ -36,7 +36,9 @@ export async function openAzureStore(options: OpenAzureStoreOptions): Promise<Ob
 async function openContainer(name: string, options: OpenAzureStoreOptions): Promise<ContainerClient> {
   const connection = process.env['AZURE_STORAGE_CONNECTION_STRING']
   if (connection !== undefined && options.account === undefined && options.endpoint === undefined)
-    return BlobServiceClient.fromConnectionString(connection, onceOnly).getContainerClient(name)
+    return clientFor('AZURE_STORAGE_CONNECTION_STRING is no connection string', name, () =>
+      BlobServiceClient.fromConnectionString(connection, onceOnly).getContainerClient(name),
+    )
   const account = options.account ?? process.env['AZURE_STORAGE_ACCOUNT']
   const endpoint =
     options.endpoint ?? (account === undefined ? undefined : `https://${account}.blob.core.windows.net`)
@@ -46,6 +48,7 @@ async function openContainer(name: string, options: OpenAzureStoreOptions): Prom
       'Nothing says which Azure account it is: write azure://container?account=name, or set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING.',
       { details: { container: name } },
     )
+  if (!URL.canParse(endpoint)) throw notAcceptable('the endpoint is not a URL', name)
   const url = `${endpoint.replace(/\/$/, '')}/${encodeURIComponent(name)}`
   const accountKey = process.env['AZURE_STORAGE_KEY']
   if (account !== undefined && accountKey !== undefined)
@@ -57,6 +60,23 @@ async function openContainer(name: string, options: OpenAzureStoreOptions): Prom
   if (signature !== undefined)
     return new ContainerClient(`${url}?${signature.replace(/^\?/, '')}`, newPipeline(undefined, onceOnly))
   return new ContainerClient(url, newPipeline(await defaultCredential(), onceOnly))
+}
+
+/** The SDK's own errors repeat what they could not read. */
+function clientFor(reason: string, name: string, open: () => ContainerClient): ContainerClient {
+  try {
+    return open()
+  } catch {
+    throw notAcceptable(reason, name)
+  }
+}
+
+function notAcceptable(reason: string, container: string): WorkspaceError {
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `Cannot open the Azure container ${JSON.stringify(container)}: ${reason}. Copy it from the account's "Access keys" page.`,
+    { details: { container } },
+  )
 }
 
 type Credential = NonNullable<Parameters<typeof newPipeline>[0]>

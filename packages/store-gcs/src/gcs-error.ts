@@ -1,4 +1,4 @@
-import { WorkspaceError, type ErrorCode } from '@ws/core'
+import { WorkspaceError, plainCause, redactSecrets, type ErrorCode } from '@ws/core'
 import type { HttpResponse } from './send-request.ts'
 
 /** What a failed call was about. */
@@ -60,7 +60,9 @@ export async function responseFailure(
   if (known === undefined) return failure(call, 'UNAVAILABLE', `the service answered ${status}`, details)
   const [code, meaning] = known
   const says =
-    code === 'INVALID_INPUT' && message !== '' ? ` ("${message.slice(0, MAX_SHOWN_CHARACTERS)}")` : ''
+    code === 'INVALID_INPUT' && message !== ''
+      ? ` ("${redactSecrets(message.slice(0, MAX_SHOWN_CHARACTERS))}")`
+      : ''
   return failure(call, code, meaning + says, details)
 }
 
@@ -79,7 +81,7 @@ export function networkFailure(error: unknown, call: FailedCall): WorkspaceError
   return new WorkspaceError(
     isTimeout ? 'TIMEOUT' : 'UNAVAILABLE',
     `Cannot ${call.action} ${shown(call.key)}: ${reason}${errno === undefined ? '' : ` (${errno})`}; try again.`,
-    { cause: error, details: { key: call.key, ...(errno === undefined ? {} : { errno }) } },
+    { cause: plainCause(error), details: { key: call.key, ...(errno === undefined ? {} : { errno }) } },
   )
 }
 
@@ -135,7 +137,8 @@ function parseProblem(text: string): { reason?: string; message?: string } | und
     if (typeof error !== 'object' || error === null) return undefined
     const reason = error.errors?.[0]?.reason
     return {
-      ...(typeof reason === 'string' ? { reason } : {}),
+      // Only what can be one: it goes into the details.
+      ...(typeof reason === 'string' && /^[\w-]{1,60}$/.test(reason) ? { reason } : {}),
       ...(typeof error.message === 'string' ? { message: error.message } : {}),
     }
   } catch {

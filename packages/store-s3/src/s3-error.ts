@@ -1,5 +1,11 @@
-import { WorkspaceError, conditionFailed, type ErrorCode, type ErrorDetails } from '@ws/core'
-import { redact } from './redact.ts'
+import {
+  WorkspaceError,
+  conditionFailed,
+  plainCause,
+  redactSecrets,
+  type ErrorCode,
+  type ErrorDetails,
+} from '@ws/core'
 
 /** What a call was about, for its messages. */
 export interface CallAbout {
@@ -58,6 +64,11 @@ const meanings: Readonly<Record<string, Meaning>> = {
   RequestTimeTooSkewed: [
     'ACCESS_DENIED',
     "this machine's clock differs too much from the service's; set the clock",
+  ],
+  ERR_INVALID_URL: ['INVALID_INPUT', 'the endpoint is not a URL; correct it'],
+  ERR_INVALID_CHAR: [
+    'INVALID_INPUT',
+    'the credentials hold what no header can, such as a line break; correct them',
   ],
   PermanentRedirect: wrongRegion,
   TemporaryRedirect: wrongRegion,
@@ -127,7 +138,7 @@ const notS3: Meaning = [
 export function toStoreError(error: unknown, about: About, secrets: readonly string[]): unknown {
   if (WorkspaceError.is(error)) return error
   const facts = factsOf(error)
-  const cause = safeCause(error, facts, secrets)
+  const cause = plainCause(error, secrets)
   const details = detailsOf(about, facts)
   if (about.condition !== undefined && isConditionFailure(facts)) {
     if (facts.attempts > 1) return unclearCondition(about, details, cause)
@@ -140,7 +151,7 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
   const what = about.key === '' ? `bucket ${quoted(about.bucket)}` : quoted(about.key)
   return new WorkspaceError(
     code,
-    redact(`Cannot ${about.action} ${what} in S3: ${reason}${region} (${nameOf(facts)}).`, secrets),
+    redactSecrets(`Cannot ${about.action} ${what} in S3: ${reason}${region} (${nameOf(facts)}).`, secrets),
     { cause, details },
   )
 }
@@ -206,14 +217,14 @@ function factsOf(error: unknown): Facts {
   const { name, code, Code, Region, $metadata, $response }: SdkError =
     typeof error === 'object' && error !== null ? error : {}
   const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0
-  const service = text(Code) ?? ''
+  const service = word(Code) ?? ''
   const headers = $response?.headers ?? {}
   return {
-    name: service !== '' ? service : (text(code) ?? text(name) ?? 'Error'),
+    name: service !== '' ? service : (word(code) ?? word(name) ?? 'Error'),
     service,
     status,
     attempts: $metadata?.attempts ?? 1,
-    requestId: text($metadata?.requestId),
+    requestId: word($metadata?.requestId),
     region: regionName(text(Region) ?? text(headers['x-amz-bucket-region'])),
     retryAfterMs: secondsToMs(headers['retry-after']),
   }
@@ -236,6 +247,8 @@ function meaningOf(error: unknown, { name, service, status }: Facts): Meaning {
   if (status >= 400)
     return ['INTERNAL', 'the service refused the request for a reason that is not known here']
   if (error instanceof Error && 'code' in error) return networkMeaning(name)
+  if (error instanceof Error && error.message.startsWith('Region is missing'))
+    return ['INVALID_INPUT', 'no region is known; give the client one, or set AWS_REGION']
   return ['INTERNAL', 'the client failed']
 }
 
@@ -286,18 +299,6 @@ function detailsOf({ key, bucket }: About, facts: Facts): ErrorDetails {
   }
 }
 
-/** The SDK's own error holds the request's headers, what was signed, and the answer's text: not for logs. */
-function safeCause(error: unknown, facts: Facts, secrets: readonly string[]): Error {
-  const message = error instanceof Error ? error.message : String(error)
-  const cause = new Error(redact(message.slice(0, 1_000), secrets))
-  cause.name = facts.name
-  if (error instanceof Error && error.stack !== undefined) {
-    const frames = error.stack.slice(error.stack.indexOf('\n    at '))
-    cause.stack = `${cause.name}: ${cause.message}${frames.startsWith('\n    at ') ? redact(frames, secrets) : ''}`
-  }
-  return cause
-}
-
 function nameOf({ name, status }: Facts): string {
   return status === 0 ? name : `${name}, HTTP ${status}`
 }
@@ -313,6 +314,11 @@ function secondsToMs(value: string | undefined): number | null {
 
 function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
+}
+
+/** Only what can be a name or an id: it goes into details and messages. */
+function word(value: unknown): string | null {
+  return typeof value === 'string' && /^[\w.:+/=-]{1,100}$/.test(value) ? value : null
 }
 
 function quoted(value: string): string {

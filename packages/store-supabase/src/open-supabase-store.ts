@@ -30,6 +30,11 @@ export async function openSupabaseStore(options: OpenSupabaseStoreOptions): Prom
       'INVALID_INPUT',
       'There is no Supabase key in the environment: set SUPABASE_SERVICE_ROLE_KEY.',
     )
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'The URL of the Supabase project is none: it looks like https://<project>.supabase.co.',
+    )
   const { createClient } = await import('@supabase/supabase-js')
   const client = createClient(url, key, { auth: { persistSession: false, autoRefreshToken: false } })
   return supabaseStore({ client, bucket: options.bucket, prefix: options.prefix })

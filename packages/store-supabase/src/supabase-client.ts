@@ -69,13 +69,13 @@ export function connectSupabase(
       `${kind}/${encodeURIComponent(bucket)}/${name.split('/').map(encodeURIComponent).join('/')}`,
 
     async send(call) {
-      const sent = new Headers(headers)
-      for (const [field, value] of Object.entries(call.headers ?? {})) sent.set(field, value)
       const stream = isStream(call.body) ? { duplex: 'half' } : {}
-      const init = { ...stream, method: call.method, headers: sent, body: call.body ?? null, signal: call.signal ?? null, redirect: 'manual' } // prettier-ignore
+      const init = { ...stream, method: call.method, body: call.body ?? null, signal: call.signal ?? null, redirect: 'manual' } // prettier-ignore
       let response: Response
       try {
-        response = await fetch(`${url}/${call.path}`, init as RequestInit)
+        const sent = new Headers(headers)
+        for (const [field, value] of Object.entries(call.headers ?? {})) sent.set(field, value)
+        response = await fetch(`${url}/${call.path}`, { ...init, headers: sent } as RequestInit)
       } catch (error) {
         call.signal?.throwIfAborted()
         throw networkFailure(error, call)

@@ -1,4 +1,4 @@
-import { WorkspaceError, type ErrorCode } from '@ws/core'
+import { WorkspaceError, plainCause, redactSecrets, type ErrorCode } from '@ws/core'
 
 /** What a failed call was about. */
 export interface FailedCall {
@@ -78,7 +78,8 @@ export function problemFailure(
 ): WorkspaceError {
   const details = {
     status: code,
-    ...(error === '' ? {} : { reason: error.slice(0, MAX_SHOWN_CHARACTERS) }),
+    // Only what can be one.
+    ...(/^[\w ]{1,60}$/.test(error) ? { reason: error } : {}),
     bucket,
   }
   const isRowSecurity = /row-level security/i.test(message)
@@ -97,7 +98,9 @@ export function problemFailure(
     return failure(call, 'UNAVAILABLE', `the service answered with ${code}; try again`, details)
   const [errorCode, meaning] = known
   const says =
-    errorCode === 'INVALID_INPUT' && message !== '' ? ` ("${message.slice(0, MAX_SHOWN_CHARACTERS)}")` : ''
+    errorCode === 'INVALID_INPUT' && message !== ''
+      ? ` ("${redactSecrets(message.slice(0, MAX_SHOWN_CHARACTERS))}")`
+      : ''
   return failure(call, errorCode, meaning + says, details)
 }
 
@@ -110,12 +113,19 @@ export function notTheService(call: FailedCall, status: number): WorkspaceError 
 /** The connection failed. Whether a put was carried out stays open. */
 export function networkFailure(error: unknown, call: FailedCall): WorkspaceError {
   const errno = errnoOf(error)
+  // The message of such an error holds the header: it is not kept.
+  if (errno === undefined && error instanceof TypeError && /header/i.test(error.message))
+    return failure(
+      call,
+      'INVALID_INPUT',
+      'the key or another header of the client holds what no header can, such as a line break; correct it',
+    )
   const isTimeout = /TIMEOUT|TIMEDOUT/.test(errno ?? '')
   const reason = isTimeout ? 'the service did not answer in time' : 'the connection failed'
   return new WorkspaceError(
     isTimeout ? 'TIMEOUT' : 'UNAVAILABLE',
     `Cannot ${call.action} ${shown(call.key)}: ${reason}${errno === undefined ? '' : ` (${errno})`}; try again.`,
-    { cause: error, details: { key: call.key, ...(errno === undefined ? {} : { errno }) } },
+    { cause: plainCause(error), details: { key: call.key, ...(errno === undefined ? {} : { errno }) } },
   )
 }
 
