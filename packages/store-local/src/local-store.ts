@@ -95,13 +95,14 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
       signedUrls: false,
     },
 
-    async get(key, { range, signal } = {}) {
+    async get(key, options = {}) {
+      const { range, signal } = options
       assertObjectKey(key)
       if (range !== undefined) assertByteRange(key, range)
       signal?.throwIfAborted()
       return translating('read', key, () => {
         const path = find(key)
-        return orAbsent(path === null ? null : openObject(key, path, range, signal))
+        return orAbsent(path === null ? null : openObject(key, path, options))
       })
     },
 

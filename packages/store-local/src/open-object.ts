@@ -1,7 +1,7 @@
 import { close, closeSync, read, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
-import { resolveByteRange, type ByteRange, type StoredObject } from '@ws/core'
+import { resolveByteRange, type GetOptions, type StoredObject } from '@ws/core'
 import { corrupt, toStoreError } from './file-error.ts'
 import { openObjectFile, parseObjectInfo, readObjectInfo } from './object-file.ts'
 
@@ -16,8 +16,7 @@ const SMALL_BYTES = 262_144
 export function openObject(
   key: string,
   path: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  { range, signal, reusesChunks = false }: GetOptions,
 ): StoredObject | null {
   const opened = openObjectFile(key, path)
   if (opened === null) return null
@@ -36,7 +35,7 @@ export function openObject(
       return { info, body: inMemory(content, signal), discard: async () => undefined }
     }
     keepsOpen = true
-    return { info, ...streamFile(key, fd, start, end, expectedCrc, signal) }
+    return { info, ...streamFile(key, fd, { start, end, expectedCrc, reusesChunks, signal }) }
   } finally {
     if (!keepsOpen) closeSync(fd)
   }
@@ -47,26 +46,36 @@ async function* inMemory(content: Uint8Array, signal: AbortSignal | undefined): 
   if (content.length > 0) yield content
 }
 
+interface StreamedRange {
+  readonly start: number
+  readonly end: number
+  /** Of the whole object, when all of it is read. */
+  readonly expectedCrc: number | null
+  readonly reusesChunks: boolean
+  readonly signal: AbortSignal | undefined
+}
+
 /** Reads one chunk ahead, so that the disk works while the consumer does. */
 function streamFile(
   key: string,
   fd: number,
-  start: number,
-  end: number,
-  expectedCrc: number | null,
-  signal: AbortSignal | undefined,
+  { start, end, expectedCrc, reusesChunks, signal }: StreamedRange,
 ): Pick<StoredObject, 'body' | 'discard'> {
   let pending: Promise<Buffer> | null = null
   let isClosed = false
+  const memory = reusesChunks ? takeTurns(Math.min(CHUNK_BYTES, end - start)) : null
   const discard = async (): Promise<void> => {
     if (isClosed) return
     isClosed = true
     await pending?.catch(() => undefined)
+    memory?.free()
     await closeFile(fd).catch(() => undefined)
   }
   const readChunk = (position: number): Promise<Buffer> | null => {
     if (position >= end) return null
-    const reading = readFully(key, fd, position, Math.min(CHUNK_BYTES, end - position))
+    const length = Math.min(CHUNK_BYTES, end - position)
+    const chunk = memory === null ? Buffer.allocUnsafeSlow(length) : Buffer.from(memory.next(), 0, length)
+    const reading = readFully(key, fd, position, chunk)
     // It is awaited later, or never; a failure in between must not count as unhandled.
     reading.catch(() => undefined)
     return reading
@@ -79,6 +88,7 @@ function streamFile(
       while (pending !== null && !isClosed) {
         signal?.throwIfAborted()
         const chunk: Buffer = await pending
+        if (isClosed) return
         position += chunk.length
         pending = readChunk(position)
         if (expectedCrc !== null) crc = zlib.crc32(chunk, crc)
@@ -92,12 +102,24 @@ function streamFile(
   return { body: chunks(), discard }
 }
 
-async function readFully(key: string, fd: number, start: number, length: number): Promise<Buffer> {
-  const chunk = Buffer.allocUnsafeSlow(length)
+/**
+ * Two pieces of memory in turns: one is read into while the other is with the reader. Given back at the end, because V8
+ * lets some 64 MB of dead buffers gather before it looks for them.
+ */
+function takeTurns(chunkBytes: number): { next(): ArrayBuffer; free(): void } {
+  const turns: ArrayBuffer[] = []
+  let taken = 0
+  return {
+    next: () => (turns[taken++ % 2] ??= new ArrayBuffer(chunkBytes)),
+    free: () => turns.forEach((turn) => turn.transfer(0)),
+  }
+}
+
+async function readFully(key: string, fd: number, start: number, chunk: Buffer): Promise<Buffer> {
   let filled = 0
   try {
-    while (filled < length) {
-      const { bytesRead } = await readAsync(fd, chunk, filled, length - filled, start + filled)
+    while (filled < chunk.length) {
+      const { bytesRead } = await readAsync(fd, chunk, filled, chunk.length - filled, start + filled)
       if (bytesRead === 0) throw corrupt(key, 'its file was cut short while it was read')
       filled += bytesRead
     }

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
+import { Buffer } from 'node:buffer'
 import type { StoreCheck } from '../store-check.ts'
-import { assertObject, inChunks, readObject, rejectionOf, sampleBytes, textBytes } from '../check-bodies.ts'
+import {
+  assertBytes,
+  assertObject,
+  collect,
+  inChunks,
+  readObject,
+  rejectionOf,
+  sampleBytes,
+  textBytes,
+} from '../check-bodies.ts'
 
 export const streamChecks: readonly StoreCheck[] = [
   {
@@ -15,6 +25,29 @@ export const streamChecks: readonly StoreCheck[] = [
           [...new Set(reports)].sort((left, right) => left - right),
         )
       }
+    },
+  },
+  {
+    name: 'chunks that may be used anew are right until the next one is asked for',
+    async run({ store, key }) {
+      const body = sampleBytes(3_500_000)
+      await store.put(key('a'), body)
+      for (const [start, end] of [
+        [0, body.length],
+        [700_001, 3_300_000],
+        [10, 20],
+      ] as const) {
+        const range = store.capabilities.rangeReads ? { start, end } : undefined
+        const wanted = range === undefined ? body : body.subarray(start, end)
+        const found = await store.get(key('a'), { range, reusesChunks: true })
+        assert.ok(found !== null, 'get gave null for an object that was put')
+        const copies: Uint8Array[] = []
+        for await (const chunk of found.body) copies.push(Uint8Array.from(chunk))
+        assertBytes(Buffer.concat(copies), wanted, 'chunks used anew')
+      }
+      const kept = await store.get(key('a'))
+      assert.ok(kept !== null, 'get gave null for an object that was put')
+      assertBytes(await collect(kept.body), body, 'chunks that are kept')
     },
   },
   {

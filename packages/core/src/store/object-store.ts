@@ -128,6 +128,11 @@ export interface ByteRange {
 export interface GetOptions extends CallOptions {
   /** @default the whole object */
   readonly range?: ByteRange | undefined
+  /**
+   * The caller is done with each chunk when it asks for the next one, ends the iteration or discards the body. The store
+   * may use the memory anew from then on; it need not. @default false: chunks stay as they are
+   */
+  readonly reusesChunks?: boolean | undefined
 }
 
 export interface PutOptions extends CallOptions {

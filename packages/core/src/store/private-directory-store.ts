@@ -18,7 +18,7 @@ import { WorkspaceError } from '../errors.ts'
 import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { assertKeyPrefix, assertObjectKey } from './object-key.ts'
 import { assertPutOptions, conditionFailed, resolveByteRange } from './object-options.ts'
-import type { ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
+import type { GetOptions, ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { readBody } from './read-body.ts'
 
 const READ_BYTES = 1_048_576
@@ -55,10 +55,10 @@ export function privateDirectoryStore(root: string): ObjectStore {
       maxKeyBytes: MAX_KEY_BYTES,
     },
 
-    async get(key, { range, signal } = {}) {
+    async get(key, options = {}) {
       const path = place(key)
-      signal?.throwIfAborted()
-      return attempt('read', key, () => openObject(key, path, range, signal))
+      options.signal?.throwIfAborted()
+      return attempt('read', key, () => openObject(key, path, options))
     },
 
     async head(key, { signal } = {}) {
@@ -133,8 +133,7 @@ function describe(key: string, stats: BigIntStats): ObjectInfo {
 function openObject(
   key: string,
   path: string,
-  range: { readonly start: number; readonly end?: number | undefined } | undefined,
-  signal: AbortSignal | undefined,
+  { range, reusesChunks = false, signal }: GetOptions,
 ): StoredObject | null {
   let fd: number
   try {
@@ -158,16 +157,19 @@ function openObject(
     const { start, end } =
       range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      let memory = Buffer.alloc(0)
       try {
         for (let position = start; position < end && isOpen;) {
           signal?.throwIfAborted()
-          const chunk = attempt('read', key, () =>
-            readChunk(key, fd, position, Math.min(READ_BYTES, end - position)),
-          )
-          position += chunk.length
+          const length = Math.min(READ_BYTES, end - position)
+          if (!reusesChunks || memory.length < length) memory = Buffer.allocUnsafeSlow(length)
+          const chunk = memory.subarray(0, length)
+          attempt('read', key, () => readChunk(key, fd, position, chunk))
+          position += length
           yield chunk
         }
       } finally {
+        if (reusesChunks) memory.buffer.transfer(0)
         close()
       }
     }
@@ -178,14 +180,12 @@ function openObject(
   }
 }
 
-function readChunk(key: string, fd: number, position: number, length: number): Uint8Array {
-  const chunk = Buffer.allocUnsafeSlow(length)
-  for (let done = 0; done < length;) {
-    const count = readSync(fd, chunk, done, length - done, position + done)
+function readChunk(key: string, fd: number, position: number, chunk: Uint8Array): void {
+  for (let done = 0; done < chunk.length;) {
+    const count = readSync(fd, chunk, done, chunk.length - done, position + done)
     if (count === 0) throw new WorkspaceError('CORRUPT', `The object ${key} was cut short while it was read.`)
     done += count
   }
-  return chunk
 }
 
 async function writeAside(temporary: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -37,10 +37,13 @@ export async function readPackIndex(
     throw damagedObject(name, 'the version record gives it an impossible place')
   }
   const key = source.packKey(pack.id)
-  const parts: Uint8Array[] = []
+  const bytes = Buffer.alloc(pack.indexBytes)
   const range = { start, end: pack.bytes, isWhole: true }
-  for await (const part of readObjectRange(source.store, key, range, signal)) parts.push(part)
-  const bytes = Buffer.concat(parts)
+  let filled = 0
+  for await (const part of readObjectRange(source.store, key, range, signal)) {
+    bytes.set(part, filled)
+    filled += part.length
+  }
   const frame = bytes.subarray(0, -PACK_TRAILER_BYTES)
   const trailer = readBytes(bytes.subarray(-PACK_TRAILER_BYTES), name)
   if (trailer.uint64() !== start || trailer.uint32() !== frame.length) {

@@ -2,7 +2,8 @@ import type { ObjectStore } from '../../store/object-store.ts'
 import { damagedObject } from './damaged-object.ts'
 
 /**
- * Bytes `start` up to `end` of an object, also from a store that cannot read ranges.
+ * Bytes `start` up to `end` of an object, also from a store that cannot read ranges. Each part is valid until the next one
+ * is asked for.
  * @param isWhole whether the object ends at `end`
  * @throws `CORRUPT` when the object is not there or shorter, or goes on where it should end
  */
@@ -43,7 +44,7 @@ async function getInRange(
   signal: AbortSignal | undefined,
 ) {
   try {
-    return await store.get(key, { range, signal })
+    return await store.get(key, { range, signal, reusesChunks: true })
   } catch (error) {
     // A range past the end: the object is shorter than it was written.
     if (range === undefined || !isPastEnd(error)) throw error
