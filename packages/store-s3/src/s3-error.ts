@@ -242,14 +242,21 @@ function meaningOf(error: unknown, { name, service, status }: Facts): Meaning {
   if (status >= 500) return ['UNAVAILABLE', 'the service failed; try again']
   if (isUnreadable(error) || (status >= 200 && status < 400)) return notS3
   if (/^E[A-Z]{3,}/.test(name)) return networkMeaning(name)
-  if (error instanceof Error && error.message.startsWith('Checksum mismatch'))
-    return ['CORRUPT', 'the bytes that came do not have the checksum that was stored with them']
+  const byWords = meaningOfWords(error instanceof Error ? error.message : '')
+  if (byWords !== undefined) return byWords
   if (status >= 400)
     return ['INTERNAL', 'the service refused the request for a reason that is not known here']
   if (error instanceof Error && 'code' in error) return networkMeaning(name)
-  if (error instanceof Error && error.message.startsWith('Region is missing'))
-    return ['INVALID_INPUT', 'no region is known; give the client one, or set AWS_REGION']
   return ['INTERNAL', 'the client failed']
+}
+
+/** What the SDK says in words only. */
+function meaningOfWords(message: string): Meaning | undefined {
+  if (message.startsWith('Checksum mismatch'))
+    return ['CORRUPT', 'the bytes that came do not have the checksum that was stored with them']
+  if (message.startsWith('Region is missing'))
+    return ['INVALID_INPUT', 'no region is known; give the client one, or set AWS_REGION']
+  return undefined
 }
 
 function networkMeaning(name: string): Meaning {
