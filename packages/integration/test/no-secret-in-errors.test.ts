@@ -48,6 +48,8 @@ const secret = randomBytes(24).toString('hex')
 const accountKey = Buffer.from(secret).toString('base64')
 const jwt = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${Buffer.from('{"role":"service_role"}').toString('base64url')}.${secret}`
 
+const retry = { sleep: async () => undefined }
+
 interface Adapter {
   readonly open: () => ObjectStore
   readonly shape: (status: number, text: string) => { readonly type: string; readonly body: string }
@@ -66,6 +68,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
       s3Store({
         bucket: 'bucket',
         conditions: 'enforced',
+        retry,
         client: {
           endpoint: origin,
           region: 'us-east-1',
@@ -81,7 +84,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
       storage.authClient.getRequestHeaders = async () =>
         new Headers({ authorization: `Bearer ya29.${secret}` })
       Object.assign(storage, { customEndpoint: false })
-      return gcsStore({ bucket: storage.bucket('bucket'), retry: { sleep: async () => undefined } })
+      return gcsStore({ bucket: storage.bucket('bucket'), retry })
     },
     shape: (code, text) => ({
       type: 'application/json',
@@ -93,7 +96,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
       supabaseStore({
         client: createClient(origin, jwt),
         bucket: 'bucket',
-        retry: { attempts: 1 },
+        retry,
       }),
     shape: (status, text) => ({
       type: 'application/json',
@@ -104,7 +107,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
     open: () => {
       const credential = new StorageSharedKeyCredential('account', accountKey)
       const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } })
-      return azureStore({ container: new ContainerClient(`${origin}/account/container`, pipeline) })
+      return azureStore({ container: new ContainerClient(`${origin}/account/container`, pipeline), retry })
     },
     shape: (_, text) => xmlError('AccessDenied', text),
   },

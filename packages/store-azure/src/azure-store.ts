@@ -4,8 +4,10 @@ import {
   assertKeyPrefix,
   assertObjectKey,
   assertPutOptions,
+  requestRetries,
   withPrefix,
   type ObjectStore,
+  type RequestRetryOptions,
 } from '@ws/core'
 import { isAbsence, toStoreError } from './azure-error.ts'
 import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
@@ -23,6 +25,8 @@ export interface AzureStoreOptions {
   readonly blockBytes?: number | undefined
   /** Blocks of one body that are sent at the same time. @default 4 */
   readonly blocksInFlight?: number | undefined
+  /** How a block of a stream is sent again. @default 4 attempts, pauses from 0.2 s up to 5 s */
+  readonly retry?: RequestRetryOptions | undefined
 }
 
 /**
@@ -38,6 +42,7 @@ export interface AzureStoreOptions {
  */
 export function azureStore(options: AzureStoreOptions): ObjectStore {
   const { container, prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
+  const retries = requestRetries(options.retry)
   const store: ObjectStore = {
     name: 'azure',
     capabilities: {
@@ -65,7 +70,7 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       assertKey(key)
       assertPutOptions(key, putOptions, body)
       putOptions.signal?.throwIfAborted()
-      return putBlob(container, key, body, { ...putOptions, blockBytes, blocksInFlight })
+      return putBlob(container, key, body, { ...putOptions, blockBytes, blocksInFlight, retries })
     },
 
     async delete(key, { signal } = {}) {

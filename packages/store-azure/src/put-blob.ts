@@ -1,7 +1,14 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
-import { conditionFailed, sizeMismatch, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
+import {
+  conditionFailed,
+  sizeMismatch,
+  type ObjectBody,
+  type ObjectInfo,
+  type PutOptions,
+  type RequestRetries,
+} from '@ws/core'
 import { isAbsence, isConditionFailure, isLostBlocks, notFromService, toStoreError } from './azure-error.ts'
 import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
@@ -11,6 +18,7 @@ import { stageBlocks, type StagedBlocks } from './stage-blocks.ts'
 export interface PutBlobOptions extends PutOptions {
   readonly blockBytes: number
   readonly blocksInFlight: number
+  readonly retries: RequestRetries
 }
 
 /** Bytes in memory are one request up to this size; more are staged in blocks, which are sent in parallel. */
@@ -77,6 +85,7 @@ async function uploadInBlocks(
   const staged: StagedBlocks = await stageBlocks({
     blocks: prepend(first, rest),
     blocksInFlight: options.blocksInFlight,
+    retries: options.retries,
     signal,
     async stage(index, bytes, md5, abortSignal) {
       const id = Buffer.concat([writer, uint32(index)]).toString('base64')

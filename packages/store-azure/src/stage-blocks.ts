@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
-import { WorkspaceError } from '@ws/core'
+import type { RequestRetries } from '@ws/core'
 import type { BodyBlock } from './body-blocks.ts'
 
 export interface StageBlocksOptions {
@@ -8,6 +7,8 @@ export interface StageBlocksOptions {
   readonly blocksInFlight: number
   /** Sends one block and gives its id. Its signal aborts when the upload fails. */
   readonly stage: (index: number, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal) => Promise<string>
+  /** For a block: whoever called cannot repeat it, because it is in memory only here. */
+  readonly retries: RequestRetries
   readonly signal: AbortSignal | undefined
   /** Told the bytes of the blocks that have arrived. */
   readonly onProgress: ((bytes: number) => void) | undefined
@@ -21,15 +22,12 @@ export interface StagedBlocks {
   readonly md5: Uint8Array
 }
 
-const BLOCK_ATTEMPTS = 3
-const LONGEST_FIRST_PAUSE_MS = 200
-
 /**
  * Sends blocks while the next are read, no more than `blocksInFlight` at a time. When anything fails, the others are
  * aborted and the source is stopped. Whatever ends it, no request is running afterwards.
  */
 export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBlocks> {
-  const { blocks, blocksInFlight, stage, signal, onProgress } = options
+  const { blocks, blocksInFlight, stage, retries, signal, onProgress } = options
   const failing = new AbortController()
   const stop = signal === undefined ? failing.signal : AbortSignal.any([signal, failing.signal])
   const running = new Set<Promise<void>>()
@@ -40,7 +38,7 @@ export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBl
   let arrived = 0
   const send = async (index: number, block: BodyBlock): Promise<void> => {
     const md5 = createHash('md5').update(block.bytes).digest()
-    ids[index] = await repeatedly(() => stage(index, block.bytes, md5, stop), stop)
+    ids[index] = await retries.repeat(() => stage(index, block.bytes, md5, stop), stop)
     arrived += block.bytes.length
     onProgress?.(arrived)
     block.release()
@@ -67,17 +65,4 @@ export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBl
   await Promise.all(running)
   if (failure !== null) throw (failure as { readonly error: unknown }).error
   return { ids, bytes, md5: whole.digest() }
-}
-
-/** A stream cannot be put again by whoever called; a block of it is still in memory, so only here it can be repeated. */
-async function repeatedly<T>(send: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await send()
-    } catch (error) {
-      if (attempt === BLOCK_ATTEMPTS || signal.aborted || !WorkspaceError.is(error) || !error.retryable)
-        throw error
-      await delay(Math.random() * LONGEST_FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal })
-    }
-  }
 }

@@ -51,7 +51,11 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       'INVALID_INPUT',
       "A Google Cloud Storage store needs a bucket: gcsStore({ bucket: new Storage().bucket('name') }).",
     )
-  const client = createGcsClient(bucket, requestRetries(options.retry), options.agent)
+  const client = createGcsClient(
+    bucket,
+    requestRetries({ attempts: 6, firstDelayMs: 500, maxDelayMs: 8_000, ...options.retry }),
+    options.agent,
+  )
   const known: KnownMetadata = new Map()
 
   const store: ObjectStore = {

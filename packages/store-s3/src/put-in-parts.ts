@@ -15,7 +15,6 @@ import { base64Crc32, confirmUpload, md5Of, type SentPart } from './confirm-uplo
 import { headObject } from './head-object.ts'
 import { bareEtag } from './object-info.ts'
 import { describePut, type PutTarget } from './put-whole.ts'
-import { repeatRequest } from './repeat-request.ts'
 import type { S3Answer } from './s3-calls.ts'
 import { strangeAnswer } from './s3-error.ts'
 
@@ -89,11 +88,8 @@ async function sendParts(
       upload.options.onProgress?.(arrivedBytes)
       release()
     }
-    const sending: Promise<unknown> = repeatRequest(
-      () => sendPart(upload, number, bytes, signal),
-      signal,
-      isNotLost,
-    )
+    const sending: Promise<unknown> = upload.calls.retries
+      .repeat(() => sendPart(upload, number, bytes, signal), signal, isNotLost)
       .then(arrive)
       .catch(failure.reject)
       .finally(() => running.delete(sending))
@@ -139,7 +135,7 @@ async function createUpload({ calls, key, input, options }: PutTarget): Promise<
   const algorithm = (await calls.sendsChecksums()) ? { ChecksumAlgorithm: 'CRC32' as const } : {}
   signal?.throwIfAborted()
   // Without the signal: an upload whose id never came back could not be aborted.
-  const creating = repeatRequest(async () => {
+  const creating = calls.retries.repeat(async () => {
     const command = new CreateMultipartUploadCommand({ ...input, ...algorithm })
     const { UploadId } = (await calls.send(command, about)).output
     if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
@@ -172,7 +168,7 @@ async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): P
     throw error
   }
   try {
-    const { output, date } = await repeatRequest(
+    const { output, date } = await calls.retries.repeat(
       () => sendCompletion(upload, parts).catch(noteFailure),
       options.signal,
       isNotLost,

@@ -5,7 +5,6 @@ import { headObject } from './head-object.ts'
 import { encodeMetadata } from './object-info.ts'
 import { MAX_PARTS, putInParts } from './put-in-parts.ts'
 import { putWhole, wholeBytes } from './put-whole.ts'
-import { repeatRequest } from './repeat-request.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, isReset } from './s3-error.ts'
 import { spoolBody } from './spool-body.ts'
@@ -52,7 +51,7 @@ export async function putObject(
       const put = (): Promise<ObjectInfo> => putWhole(target, whole, headers)
       // With a condition, a repetition would find it broken by the first try.
       const isOnlyHere = !(body instanceof Uint8Array) && condition === undefined
-      return await (isOnlyHere ? repeatRequest(put, options.signal) : put())
+      return await (isOnlyHere ? calls.retries.repeat(put, options.signal) : put())
     }
     if (support === null || support === 'ignored')
       return await putInParts(target, first.value, parts, settings.parallelParts)

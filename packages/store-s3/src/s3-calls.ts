@@ -5,7 +5,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
-import { WorkspaceError } from '@ws/core'
+import { WorkspaceError, type RequestRetries } from '@ws/core'
 import { isReset, toStoreError, type CallAbout } from './s3-error.ts'
 
 /** What the operations share: where the objects are, and one way to ask for them. */
@@ -14,6 +14,8 @@ export interface S3Calls {
   readonly bucket: string
   /** What stands before every key: empty, or ends with `/`. */
   readonly base: string
+  /** For pieces of streams. */
+  readonly retries: RequestRetries
   /** What is learned on the way. */
   readonly memory: { etagsAreHashes: boolean }
   /** Whether the SDK adds a checksum to what it uploads, as is its default. */
@@ -38,13 +40,19 @@ export interface S3Answer<Output> {
 /** What does the same when it is done twice. */
 const repeatableActions: ReadonlySet<string> = new Set(['read', 'list', 'delete'])
 
-export function createCalls(client: S3Client, bucket: string, base: string): S3Calls {
+export function createCalls(
+  client: S3Client,
+  bucket: string,
+  base: string,
+  retries: RequestRetries,
+): S3Calls {
   const translate = async (error: unknown, about: CallAbout): Promise<unknown> =>
     WorkspaceError.is(error) ? error : toStoreError(error, { bucket, ...about }, await secretsOf(client))
   return {
     client,
     bucket,
     base,
+    retries,
     memory: { etagsAreHashes: true },
     translate,
     async sendsChecksums() {

@@ -6,7 +6,9 @@ import {
   assertKeyPrefix,
   assertObjectKey,
   assertPutOptions,
+  requestRetries,
   type ObjectStore,
+  type RequestRetryOptions,
   type StoreCapabilities,
 } from '@ws/core'
 import { deleteObject } from './delete-object.ts'
@@ -47,6 +49,8 @@ export interface S3StoreOptions {
   readonly parallelParts?: number | undefined
   /** A body that is in memory as one array is sent by one request up to this size. @default 32 MiB */
   readonly singlePutBytes?: number | undefined
+  /** How a piece of a stream is sent again. @default 4 attempts, pauses from 0.2 s up to 5 s */
+  readonly retry?: RequestRetryOptions | undefined
 }
 
 export interface S3Store extends ObjectStore {
@@ -68,7 +72,7 @@ export function s3Store(options: S3StoreOptions): S3Store {
   assertStoreOptions(options)
   const { bucket, prefix = '', partBytes = 6 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
   const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
-  const calls = createCalls(openClient(options.client), bucket, base)
+  const calls = createCalls(openClient(options.client), bucket, base, requestRetries(options.retry))
   const maxKeyBytes = Math.min(MAX_KEY_BYTES, S3_KEY_BYTES - Buffer.byteLength(base))
   let support = assumedSupport(
     options.conditions ?? (isKnownToEnforce(options.client) ? 'enforced' : 'unknown'),

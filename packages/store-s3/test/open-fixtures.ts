@@ -96,6 +96,7 @@ export function storeWith(
     client: { ...server.clientConfig, maxAttempts: 1, ...(endpoint === undefined ? {} : { endpoint }) },
     conditions: 'enforced',
     singlePutBytes: 8 * MIB,
+    retry: { sleep: async () => undefined },
     ...options,
   })
 }

@@ -43,7 +43,11 @@ export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
   const { client, bucket, prefix } = options
   if (typeof bucket !== 'string' || bucket === '')
     throw new WorkspaceError('INVALID_INPUT', 'A Supabase store needs the name of its bucket.')
-  const connection = connectSupabase(client, bucket, requestRetries(options.retry))
+  const connection = connectSupabase(
+    client,
+    bucket,
+    requestRetries({ attempts: 6, firstDelayMs: 500, maxDelayMs: 8_000, ...options.retry }),
+  )
 
   const store: ObjectStore = {
     name: 'supabase',
