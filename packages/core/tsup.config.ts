@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'capture-worker': 'src/snapshot/hash/capture-worker.ts',
+    'stat-worker': 'src/snapshot/git/stat-worker.ts',
     'bundle-worker': 'src/bundle/bundle-worker.ts',
     'restore-worker': 'src/bundle/engine/restore-worker.ts',
     'save-worker': 'src/bundle/engine/save-worker.ts',

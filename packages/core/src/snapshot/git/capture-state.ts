@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import zlib from 'node:zlib'
 import { join } from 'node:path'
@@ -14,7 +14,6 @@ import {
   split,
   tableOfColumns,
   toColumns,
-  toEntryColumns,
   type EntryColumns,
   type EntryTable,
   type StampColumns,
@@ -119,6 +118,8 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
     if (held?.state === state && held.isSaved) return
     const temporary = temporaryPath(repository)
     writeFileSync(temporary, encode(state), { mode: 0o600, flag: 'wx' })
+    // Replacing a file makes some file systems write the new one to the disk first; this one is not worth the wait.
+    rmSync(path, { force: true })
     renameSync(temporary, path)
     hold(state, version(), true)
   }
@@ -152,7 +153,7 @@ function encode(state: CaptureState): Buffer {
   const stamps = toColumns(directories)
   const body = serialize({
     ...rest,
-    entries: toEntryColumns(entries),
+    entries: entries.columns(),
     // The leading separator keeps a lone empty path (the workspace itself) apart from no path at all.
     directories: { ...stamps, paths: `\0${stamps.paths}`, ...toDirectoryColumns(directories) },
     listed: state.isAsListed ? null : [...listed().keys()].join('\0'),

@@ -109,8 +109,11 @@ async function captureFrom(
     ...listing,
     ...stored,
     ...seen,
-    entries: tableOf(entries),
-    isAsListed: isSameNames(listing.listed(), entries),
+    entries: tableOf(
+      entries,
+      last === null || contents.touched === null ? null : { table: last.entries, touched: contents.touched },
+    ),
+    isAsListed: isAsListed(capture, contents),
     unread,
     leftOut,
     limitsKey: limitsKey(workspace.limits),
@@ -268,7 +271,11 @@ function isSuperset(now: () => PathSet, then: () => PathSet): boolean {
   return true
 }
 
-function isSameNames(listed: PathSet, entries: ReadonlyMap<BytePath, unknown>): boolean {
+function isAsListed({ last, listing }: Capture, { entries, touched }: Contents): boolean {
+  const isKnown = touched !== null && last?.isAsListed === true && listing.listed === last.listed
+  // Where no name is new, there are as many only if none has gone.
+  if (isKnown) return last.entries.size === entries.size
+  const listed = listing.listed()
   if (listed.size !== entries.size) return false
   for (const path of listed.keys()) if (!entries.has(path)) return false
   return true

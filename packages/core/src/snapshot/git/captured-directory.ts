@@ -69,6 +69,17 @@ export function fromDirectoryColumns(
   })
 }
 
+/** Whether they differ at most in their times and place on the disk. */
+export function isAlike(left: CapturedDirectory, right: CapturedDirectory): boolean {
+  return (
+    left.mode === right.mode &&
+    left.reach === right.reach &&
+    left.hasIgnoreFile === right.hasIgnoreFile &&
+    left.isRepository === right.isRepository &&
+    lists.every((list) => left[list] === right[list])
+  )
+}
+
 export function joinNames(names: BytePath[]): Names {
   return names.sort().join('/')
 }

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import type { BytePath } from './byte-path.ts'
+import { compareBytes, type BytePath } from './byte-path.ts'
 import type { CapturedEntry, FileStamp } from './file-stamp.ts'
 
 /** The captured files and links, sorted by path. */
@@ -8,6 +8,8 @@ export interface EntryTable {
   readonly paths: () => readonly BytePath[]
   /** Whether what is there now is what was captured in this row, beyond doubt. */
   readonly isUnchanged: (row: number, stats: BigIntStats) => boolean
+  /** As columns. Made when they are first asked for. */
+  readonly columns: () => EntryColumns
   /** By path. Made when it is first asked for: an unchanged capture does without. */
   readonly map: () => ReadonlyMap<BytePath, CapturedEntry>
 }
@@ -27,8 +29,17 @@ type Stamped = FileStamp & { readonly settled: boolean }
 
 const FIELDS = 3
 
-export function tableOf(map: ReadonlyMap<BytePath, CapturedEntry>): EntryTable {
+/** What was captured before, and the only paths that may have changed, come or gone since. */
+export interface EarlierTable {
+  readonly table: EntryTable
+  readonly touched: readonly BytePath[]
+}
+
+export function tableOf(map: ReadonlyMap<BytePath, CapturedEntry>, earlier: EarlierTable | null): EntryTable {
+  if (earlier !== null && hasSamePaths(earlier, map))
+    return tableOver(copyWith(earlier, map), earlier.table.paths(), () => map)
   let rows: { readonly paths: BytePath[]; readonly entries: CapturedEntry[] } | null = null
+  let columns: EntryColumns | null = null
   const list = () => (rows ??= { paths: [...map.keys()], entries: [...map.values()] })
   return {
     size: map.size,
@@ -45,14 +56,39 @@ export function tableOf(map: ReadonlyMap<BytePath, CapturedEntry>): EntryTable {
         entry.mode === Number(stats.mode)
       )
     },
+    columns: () => (columns ??= { ...toColumns(map), ids: idsOf(map) }),
     map: () => map,
   }
 }
 
+export function hasSamePaths(
+  { table, touched }: EarlierTable,
+  map: ReadonlyMap<BytePath, CapturedEntry>,
+): boolean {
+  const paths = table.paths()
+  return table.size === map.size && touched.every((path) => map.has(path) === (rowOf(paths, path) !== null))
+}
+
 export function tableOfColumns(columns: EntryColumns): EntryTable {
-  const { numbers, times } = columns
   const paths = split(columns.paths)
+  const idLength = columns.ids.length / Math.max(paths.length, 1)
   let map: ReadonlyMap<BytePath, CapturedEntry> | null = null
+  return tableOver(
+    columns,
+    paths,
+    () =>
+      (map ??= fromColumns(columns, paths, (row) => ({
+        id: columns.ids.slice(row * idLength, (row + 1) * idLength),
+      }))),
+  )
+}
+
+function tableOver(
+  columns: EntryColumns,
+  paths: readonly BytePath[],
+  map: () => ReadonlyMap<BytePath, CapturedEntry>,
+): EntryTable {
+  const { numbers, times } = columns
   return {
     size: paths.length,
     paths: () => paths,
@@ -67,36 +103,68 @@ export function tableOfColumns(columns: EntryColumns): EntryTable {
         numbers[at + 2] === 1
       )
     },
-    map() {
-      const idLength = columns.ids.length / Math.max(paths.length, 1)
-      map ??= fromColumns(columns, paths, (row) => ({
-        id: columns.ids.slice(row * idLength, (row + 1) * idLength),
-      }))
-      return map
-    },
+    columns: () => columns,
+    map,
   }
 }
 
-export function toEntryColumns(table: EntryTable): EntryColumns {
-  const map = table.map()
+function idsOf(map: ReadonlyMap<BytePath, CapturedEntry>): string {
   let ids = ''
   for (const entry of map.values()) ids += entry.id
-  return { ...toColumns(map), ids }
+  return ids
+}
+
+/** Making all columns anew would take as long as looking at a part of the files. */
+function copyWith({ table, touched }: EarlierTable, map: ReadonlyMap<BytePath, CapturedEntry>): EntryColumns {
+  const old = table.columns()
+  const paths = table.paths()
+  const [numbers, times] = [old.numbers.slice(), old.times.slice()]
+  const idLength = old.ids.length / Math.max(paths.length, 1)
+  const ids: string[] = []
+  let copied = 0
+  for (const path of touched.toSorted(compareBytes)) {
+    const entry = map.get(path)
+    const row = rowOf(paths, path)
+    if (entry === undefined || row === null) continue
+    fill({ numbers, times }, row, entry)
+    ids.push(old.ids.slice(copied, row * idLength), entry.id)
+    copied = (row + 1) * idLength
+  }
+  ids.push(old.ids.slice(copied))
+  return { paths: old.paths, numbers, times, ids: ids.join('') }
+}
+
+function rowOf(paths: readonly BytePath[], path: BytePath): number | null {
+  let [low, high] = [0, paths.length - 1]
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const order = compareBytes(paths[middle] ?? '', path)
+    if (order === 0) return middle
+    if (order < 0) low = middle + 1
+    else high = middle - 1
+  }
+  return null
+}
+
+function fill(
+  { numbers, times }: Pick<StampColumns, 'numbers' | 'times'>,
+  row: number,
+  entry: Stamped,
+): void {
+  const at = row * FIELDS
+  numbers[at] = entry.mode
+  numbers[at + 1] = entry.size
+  numbers[at + 2] = entry.settled ? 1 : 0
+  times[at] = entry.inode
+  times[at + 1] = entry.mtimeNs
+  times[at + 2] = entry.ctimeNs
 }
 
 export function toColumns(rows: ReadonlyMap<BytePath, Stamped>): StampColumns {
   const numbers = new Float64Array(rows.size * FIELDS)
   const times = new BigInt64Array(rows.size * FIELDS)
-  let at = 0
-  for (const row of rows.values()) {
-    numbers[at] = row.mode
-    numbers[at + 1] = row.size
-    numbers[at + 2] = row.settled ? 1 : 0
-    times[at] = row.inode
-    times[at + 1] = row.mtimeNs
-    times[at + 2] = row.ctimeNs
-    at += FIELDS
-  }
+  let row = 0
+  for (const entry of rows.values()) fill({ numbers, times }, row++, entry)
   return { paths: [...rows.keys()].join('\0'), numbers, times }
 }
 

@@ -1,11 +1,14 @@
 import { joinPath, nativePath, pathResolver, toBytePath, type BytePath } from './byte-path.ts'
-import { splitNames, type CapturedDirectory } from './captured-directory.ts'
+import { isAlike, splitNames, type CapturedDirectory } from './captured-directory.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'
 import { findRepositoryAt } from './repository-files.ts'
 import { walkWorkspace, type ListingSource } from './walk-workspace.ts'
 
-/** What there is in the workspace, by git's ignore rules. */
+/**
+ * What there is in the workspace, by git's ignore rules. `listed` is the last capture's own when every directory holds
+ * the same names, of the same kinds, with the same permissions.
+ */
 export type WorkspaceListing = Pick<
   CaptureState,
   'listed' | 'directories' | 'unreadableDirectories' | 'rulesStamp'
@@ -23,22 +26,21 @@ export async function listWorkspace(
     last !== null && last.rulesStamp !== '' && last.rulesStamp === stampRules(source, last.directories)
   if (last !== null && isSameRules && (await isListingValid(source, last))) return last
   const walk = await walkWorkspace(source, isSameRules ? last.directories : null)
-  const hasSameFiles = last !== null && isSameFiles(walk.directories, last.directories)
+  const hasOld = last !== null && hasSameNames(walk.directories, last.directories)
   // Whoever compares the two lists sees at once that they are one.
-  const listed = hasSameFiles ? last.listed : walk.listed
+  const listed = hasOld ? last.listed : walk.listed
   return { ...walk, listed, rulesStamp: stampRules(source, walk.directories) }
 }
 
 /** Directories change their times also when a file is replaced by one of the same name. */
-function isSameFiles(
+function hasSameNames(
   now: ReadonlyMap<BytePath, CapturedDirectory>,
   then: ReadonlyMap<BytePath, CapturedDirectory>,
 ): boolean {
   if (now.size !== then.size) return false
   for (const [path, directory] of now) {
     const other = then.get(path)
-    if (directory === other) continue
-    if (directory.files !== other?.files || directory.children !== other.children) return false
+    if (directory !== other && (other === undefined || !isAlike(directory, other))) return false
   }
   return true
 }

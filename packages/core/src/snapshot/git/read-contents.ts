@@ -4,6 +4,7 @@ import { compareBytes, parentOf, pathResolver, type BytePath } from './byte-path
 import { isSameStamp, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { type CaptureState, type CaptureStateFile, type LeftOutFile, type PathSet } from './capture-state.ts'
 import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
+import { findChangedRows } from './find-changed-rows.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
@@ -111,21 +112,14 @@ function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
   return true
 }
 
-/** The hot loop of a capture where nothing has changed. */
 export async function findChanged(
   capture: Pick<Capture, 'path' | 'pause' | 'limits'>,
   { entries, leftOut, ...last }: Pick<CaptureState, 'entries' | 'leftOut' | 'limitsKey'>,
 ): Promise<BytePath[]> {
   const resolve = pathResolver(capture.path)
-  const changed: BytePath[] = []
-  let row = 0
-  for (const path of entries.paths()) {
-    const pause = capture.pause()
-    if (pause !== undefined) await pause
-    const stats = lstatIfAllowed(resolve(path))
-    if (stats === null || stats === 'denied' || !entries.isUnchanged(row, stats)) changed.push(path)
-    row += 1
-  }
+  const rows = await findChangedRows(capture.path, entries, capture.pause)
+  const paths = entries.paths()
+  const changed = rows.map((row) => paths[row] ?? '')
   const isSameLimits = last.limitsKey === limitsKey(capture.limits)
   for (const [path, file] of leftOut)
     if (!isSameLimits || !isSameFile(file, lstatIfAllowed(resolve(path)))) changed.push(path)

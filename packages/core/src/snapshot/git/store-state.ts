@@ -2,6 +2,7 @@ import { buildTrees } from './build-trees.ts'
 import { parentOf, pathResolver, type BytePath } from './byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
+import { hasSamePaths } from './entry-table.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import { objectSizes, writeObject } from './private-repository.ts'
 import type { Capture, Contents } from './read-contents.ts'
@@ -36,8 +37,11 @@ export async function storeState(
     await capture.pause()
     writeObject(own, 'tree', id, built.get(id) ?? Buffer.alloc(0))
   }
-  const isSameNames = last !== null && capture.listing === last && contents.touched !== null
-  const hasSameNames = isSameNames && last.entries.size === contents.entries.size
+  const isListedAlike = last !== null && capture.listing.listed === last.listed
+  const hasSameNames =
+    isListedAlike &&
+    contents.touched !== null &&
+    hasSamePaths({ table: last.entries, touched: contents.touched }, contents.entries)
   const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture.listing, contents)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
