@@ -8,7 +8,6 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
@@ -278,12 +277,7 @@ export function alternateEnvironment(
   return { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted.join(delimiter) }
 }
 
-/** Without asking git, which takes a process. An empty file is one that a power failure left. */
-export function hasLooseObject(repository: PrivateRepository, id: string): boolean {
-  return (statSync(loosePath(repository, id), { throwIfNoEntry: false })?.size ?? 0) > 0
-}
-
-function loosePath(repository: PrivateRepository, id: string): string {
+export function loosePath(repository: PrivateRepository, id: string): string {
   return `${repository.directory}/objects/${id.slice(0, 2)}/${id.slice(2)}`
 }
 

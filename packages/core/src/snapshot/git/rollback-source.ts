@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, readlinkSync, statSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { FoundFile, PresentState, RollbackSource, RollbackState } from '../rollback/rollback-source.ts'
 import type { Snapshot } from '../snapshot.ts'
@@ -104,6 +104,11 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
     },
     holds: (_state, { entry }, content) => entry.content === objectId(own, 'blob', content),
   }
+}
+
+/** Without asking git, which takes a process. An empty file is one that a power failure left. */
+function hasLooseObject(own: PrivateRepository, id: string): boolean {
+  return (statSync(loosePath(own, id), { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 /** By its stamp; by its content where that may have changed after it was read without moving the stamp. */
