@@ -14,6 +14,7 @@ import { hugeFileSuite } from './suites/huge-file.ts'
 import { memorySuite } from './suites/memory.ts'
 import { otherWaysSuite } from './suites/other-ways.ts'
 import { runSuite } from './suites/run.ts'
+import { storesSuite } from './suites/stores.ts'
 import { versionHistorySuite } from './suites/version-history.ts'
 import {
   largeVersionsSuite,
@@ -35,6 +36,7 @@ const suites: readonly Suite[] = [
   memorySuite,
   manyVersionsSuite,
   hugeFileSuite,
+  storesSuite,
 ]
 
 const { values: options } = parseArgs({

@@ -1,0 +1,84 @@
+/** Does one task against a service in a process of its own; prints how long it took and the most memory that it had. */
+import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { Upload } from '@aws-sdk/lib-storage'
+import { ContainerClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
+import { Storage } from '@google-cloud/storage'
+import { Workspace, withPrefix, type ObjectStore } from '@ws/core'
+import { azureStore } from '@ws/store-azure'
+import { gcsStore } from '@ws/store-gcs'
+import { s3Store } from '@ws/store-s3'
+import type { CloudConnection, CloudTask } from './run-cloud-child.ts'
+
+/** A service as its SDK's user has it: whole files up and down; and as a store. */
+interface Cloud {
+  readonly store: ObjectStore
+  upload(file: string): Promise<unknown>
+  download(file: string): Promise<unknown>
+}
+
+const OBJECT = 'plain/archive.tar.zst'
+const { task, id, connection, directory, stateDirectory, file } = JSON.parse(
+  process.argv[2] ?? '',
+) as CloudTask
+const cloud = open(connection)
+const workspace = new Workspace({
+  id: 'bench',
+  path: directory,
+  store: cloud.store,
+  stateDir: stateDirectory,
+})
+const tasks: Readonly<Record<CloudTask['task'], () => Promise<unknown>>> = {
+  save: () => workspace.save('bench'),
+  load: () => workspace.load(),
+  upload: () => cloud.upload(file),
+  download: () => cloud.download(file),
+}
+const start = performance.now()
+await tasks[task]()
+const ms = performance.now() - start
+console.log(JSON.stringify({ ms, megabytes: peakKibibytes() / 1024 }))
+process.exit(0)
+
+function open(given: CloudConnection): Cloud {
+  if (given.kind === 's3') {
+    const { bucket, clientConfig } = given
+    const client = new S3Client(clientConfig)
+    return {
+      store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 }, conditions: 'enforced' }),
+      upload: (path) =>
+        new Upload({ client, params: { Bucket: bucket, Key: OBJECT, Body: createReadStream(path) } }).done(),
+      async download(path) {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: OBJECT }))
+        if (Body instanceof Readable) await pipeline(Body, createWriteStream(path))
+      },
+    }
+  }
+  if (given.kind === 'azure') {
+    const credential = new StorageSharedKeyCredential(given.account, given.accountKey)
+    const pipe = newPipeline(credential, { retryOptions: { maxTries: 1 } })
+    const container = new ContainerClient(given.url, pipe)
+    const blob = container.getBlockBlobClient(OBJECT)
+    return {
+      store: azureStore({ container }),
+      upload: (path) => blob.uploadFile(path),
+      download: (path) => blob.downloadToFile(path),
+    }
+  }
+  const bucket = new Storage({ apiEndpoint: given.url, projectId: 'project' }).bucket('bucket')
+  return {
+    store: gcsStore({ bucket }),
+    upload: (path) => bucket.upload(path, { destination: OBJECT }),
+    download: (path) => bucket.file(OBJECT).download({ destination: path }),
+  }
+}
+
+function peakKibibytes(): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+  } catch {
+    return process.resourceUsage().maxRSS
+  }
+}

@@ -1,0 +1,39 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { S3TestClientConfig } from '@ws/test-servers'
+
+const child = fileURLToPath(new URL('./cloud-child.ts', import.meta.url))
+
+/** Where a service is, as JSON. */
+export type CloudConnection =
+  | { readonly kind: 's3'; readonly bucket: string; readonly clientConfig: S3TestClientConfig }
+  | { readonly kind: 'azure'; readonly url: string; readonly account: string; readonly accountKey: string }
+  | { readonly kind: 'gcs'; readonly url: string }
+
+export interface CloudTask {
+  readonly task: 'save' | 'load' | 'upload' | 'download'
+  /** Of the workspace. */
+  readonly id: string
+  readonly connection: CloudConnection
+  readonly directory: string
+  readonly stateDirectory: string
+  /** What is uploaded, or where a download goes. */
+  readonly file: string
+}
+
+export interface CloudFigures {
+  readonly ms: number
+  /** The most that the process ever had, Node included. */
+  readonly megabytes: number
+}
+
+/** Runs one task in a process of its own, from the sources: servers and proxy are in others. */
+export async function runCloudChild(task: CloudTask): Promise<CloudFigures> {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--conditions=@ws/source',
+    child,
+    JSON.stringify(task),
+  ])
+  return JSON.parse(stdout) as CloudFigures
+}
