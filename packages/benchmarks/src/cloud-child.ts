@@ -2,14 +2,7 @@
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import { Upload } from '@aws-sdk/lib-storage'
-import { ContainerClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
-import { Storage } from '@google-cloud/storage'
 import { Workspace, withPrefix, type ObjectStore } from '@ws/core'
-import { azureStore } from '@ws/store-azure'
-import { gcsStore } from '@ws/store-gcs'
-import { s3Store } from '@ws/store-s3'
 import type { CloudConnection, CloudTask } from './run-cloud-child.ts'
 
 /** A service as its SDK's user has it: whole files up and down; and as a store. */
@@ -23,11 +16,11 @@ const OBJECT = 'plain/archive.tar.zst'
 const { task, id, connection, directory, stateDirectory, file } = JSON.parse(
   process.argv[2] ?? '',
 ) as CloudTask
-const cloud = open(connection)
+const cloud = await open(connection)
 const workspace = new Workspace({
   id: 'bench',
   path: directory,
-  store: cloud.store,
+  store: withPrefix(cloud.store, id),
   stateDir: stateDirectory,
 })
 const tasks: Readonly<Record<CloudTask['task'], () => Promise<unknown>>> = {
@@ -42,8 +35,12 @@ const ms = performance.now() - start
 console.log(JSON.stringify({ ms, megabytes: peakKibibytes() / 1024 }))
 process.exit(0)
 
-function open(given: CloudConnection): Cloud {
+/** Loads the one SDK that is needed: each takes tens of megabytes. */
+async function open(given: CloudConnection): Promise<Cloud> {
   if (given.kind === 's3') {
+    const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
+    const { Upload } = await import('@aws-sdk/lib-storage')
+    const { s3Store } = await import('@ws/store-s3')
     const { bucket, clientConfig } = given
     const client = new S3Client(clientConfig)
     return {
@@ -57,6 +54,8 @@ function open(given: CloudConnection): Cloud {
     }
   }
   if (given.kind === 'azure') {
+    const { ContainerClient, StorageSharedKeyCredential, newPipeline } = await import('@azure/storage-blob')
+    const { azureStore } = await import('@ws/store-azure')
     const credential = new StorageSharedKeyCredential(given.account, given.accountKey)
     const pipe = newPipeline(credential, { retryOptions: { maxTries: 1 } })
     const container = new ContainerClient(given.url, pipe)
@@ -67,6 +66,8 @@ function open(given: CloudConnection): Cloud {
       download: (path) => blob.downloadToFile(path),
     }
   }
+  const { Storage } = await import('@google-cloud/storage')
+  const { gcsStore } = await import('@ws/store-gcs')
   const bucket = new Storage({ apiEndpoint: given.url, projectId: 'project' }).bucket('bucket')
   return {
     store: gcsStore({ bucket }),

@@ -28,12 +28,8 @@ export interface CloudFigures {
   readonly megabytes: number
 }
 
-/** Runs one task in a process of its own, from the sources: servers and proxy are in others. */
+/** Runs one task in a process of its own, of what is published: servers and proxy are in others. */
 export async function runCloudChild(task: CloudTask): Promise<CloudFigures> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    '--conditions=@ws/source',
-    child,
-    JSON.stringify(task),
-  ])
+  const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(task)])
   return JSON.parse(stdout) as CloudFigures
 }

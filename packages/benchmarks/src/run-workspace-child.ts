@@ -17,8 +17,11 @@ export interface ChildTask {
 }
 
 /** Processes of their own run what is published: stripping types off the sources would count as their start and memory. */
-export async function buildPackages(log: (line: string) => void): Promise<void> {
-  for (const name of ['core', 'store-local']) {
+export async function buildPackages(
+  log: (line: string) => void,
+  names: readonly string[] = ['core', 'store-local'],
+): Promise<void> {
+  for (const name of names) {
     const directory = join(packages, name)
     if (isBuilt(directory)) continue
     log(`building ${name} ...`)

@@ -9,6 +9,7 @@ import {
 } from '@ws/test-servers'
 import type { ComparisonTable, Measurement, Suite } from '../measurement.ts'
 import { runCloudChild, type CloudConnection, type CloudFigures, type CloudTask } from '../run-cloud-child.ts'
+import { buildPackages } from '../run-workspace-child.ts'
 import { quote, shell } from '../shell.ts'
 import { copyProjectTree } from '../trees/project-tree.ts'
 import { planEdits } from '../trees/tree-edits.ts'
@@ -43,6 +44,7 @@ export const storesSuite: Suite = {
   name: 'stores',
   isHeavy: true,
   async run({ directory, isQuick, isFull, log }) {
+    await buildPackages(log, ['store-s3', 'store-gcs', 'store-azure'])
     const tree = join(directory, 'tree')
     if (isQuick) await writeSmallTree(tree, log)
     else if (isFull) await writeLargeTree(tree, log, 1)
