@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { BlobServiceClient } from '@azure/storage-blob'
 import { createBundleStore, openStore } from '@ws/core'
-import { startAzurite, startR2Server } from '@ws/test-servers'
+import { startAzurite, startR2Server, startSupabaseServer } from '@ws/test-servers'
 import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,8 +17,8 @@ beforeAll(async () => {
   cleanUps.push(() => rmSync(directory, { recursive: true, force: true }))
   writeFileSync(join(directory, 'hello.txt'), 'hello')
 
-  const [azure, r2] = await Promise.all([startAzurite(), startR2Server()])
-  cleanUps.push(() => azure.stop(), () => r2.stop()) // prettier-ignore
+  const [azure, r2, supabase] = await Promise.all([startAzurite(), startR2Server(), startSupabaseServer()])
+  cleanUps.push(() => azure.stop(), () => r2.stop(), () => supabase.stop()) // prettier-ignore
   process.env['AZURE_STORAGE_CONNECTION_STRING'] =
     `DefaultEndpointsProtocol=http;AccountName=${azure.account};AccountKey=${azure.accountKey};BlobEndpoint=${azure.url};`
   await BlobServiceClient.fromConnectionString(
@@ -35,13 +35,15 @@ beforeAll(async () => {
   process.env['AWS_REQUEST_CHECKSUM_CALCULATION'] = 'WHEN_REQUIRED'
   process.env['AWS_RESPONSE_CHECKSUM_VALIDATION'] = 'WHEN_REQUIRED'
   urls['s3'] = `s3://${r2.bucket}/some%20prefix?region=${region}&endpoint=${endpoint}&conditions=enforced`
+  process.env['SUPABASE_SERVICE_ROLE_KEY'] = 'service-key'
+  urls['supabase'] = `supabase://bucket/some%20prefix?url=${supabase.url}`
   urls['file'] = `file://${directory}/store`
 })
 afterAll(async () => {
   for (const cleanUp of cleanUps.toReversed()) await cleanUp()
 })
 
-it.each(['file', 's3', 'azure, by the connection string', 'azure, by account and key'])(
+it.each(['file', 's3', 'supabase', 'azure, by the connection string', 'azure, by account and key'])(
   'a workspace goes into the store of a URL and comes back: %s',
   async (name) => {
     const id = randomUUID()
