@@ -9,13 +9,7 @@ import { assertLogged, assertPresent, stateOf, type StoredState } from './compar
 import { explainLoss } from './explain-loss.ts'
 import { isSameStamp, stampOf, type CapturedEntry } from './file-stamp.ts'
 import { readOmitted } from './omitted-paths.ts'
-import {
-  hasLooseObject,
-  objectId,
-  objectSizes,
-  readBlobs,
-  type PrivateRepository,
-} from './private-repository.ts'
+import { loosePath, objectId, objectSizes, readBlobs, type PrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackRepository } from './rollback-repository.ts'
 import { readSidecar } from './sidecar.ts'
