@@ -21,8 +21,8 @@ const outage = new WorkspaceError('UNAVAILABLE', 'an outage')
 describe('a request that is repeated', () => {
   it('is sent again after pauses that grow up to a limit, half of them at random', async () => {
     pauses.length = 0
-    const { repeat } = requestRetries({ attempts: 5, firstDelayMs: 100, maxDelayMs: 300, random: () => 1, sleep })
-    expect(await repeat(failing(4, outage).send, undefined)).toBe('sent')
+    const retries = requestRetries({ attempts: 5, firstDelayMs: 100, maxDelayMs: 300, random: () => 1, sleep })
+    expect(await retries.repeat(failing(4, outage).send, undefined)).toBe('sent')
     expect(pauses).toEqual([100, 200, 300, 300])
     pauses.length = 0
     await requestRetries({ firstDelayMs: 100, random: () => 0, sleep }).repeat(failing(1, outage).send, undefined)
@@ -37,17 +37,17 @@ describe('a request that is repeated', () => {
   })
 
   it('is given up after so many attempts, and at once where a repetition cannot help', async () => {
-    const { repeat } = requestRetries({ attempts: 3, sleep })
+    const retries = requestRetries({ attempts: 3, sleep })
     const down = failing(9, outage)
-    await expect(repeat(down.send, undefined)).rejects.toBe(outage)
+    await expect(retries.repeat(down.send, undefined)).rejects.toBe(outage)
     expect(down.calls()).toBe(3)
     for (const error of [new WorkspaceError('ACCESS_DENIED', 'denied'), new Error('a defect')]) {
       const refused = failing(9, error)
-      await expect(repeat(refused.send, undefined)).rejects.toBe(error)
+      await expect(retries.repeat(refused.send, undefined)).rejects.toBe(error)
       expect(refused.calls()).toBe(1)
     }
     const lost = failing(9, outage)
-    await expect(repeat(lost.send, undefined, () => false)).rejects.toBe(outage)
+    await expect(retries.repeat(lost.send, undefined, () => false)).rejects.toBe(outage)
     expect(lost.calls()).toBe(1)
   })
 
