@@ -11,6 +11,7 @@ import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import { assertKnownOptions } from '../known-options.ts'
+import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { Workspace } from '../workspace/workspace.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
@@ -190,8 +191,8 @@ async function capture(
 
 /** @throws `INVALID_INPUT` before the agent runs, rather than when its work cannot be undone */
 function assertCanRollBack(backend: SnapshotBackend, rollback: RunOptions['rollbackOnFailure']): void {
-  if (typeof rollback !== 'object') return
-  assertKnownOptions('rollbackOnFailure', rollback, runRollbackOptionNames)
+  if (rollback === undefined || typeof rollback === 'boolean') return
+  assertRollbackOptions('rollbackOnFailure', rollback, runRollbackOptionNames)
   if (rollback.restoreGit !== true || backend.name === 'git') return
   throw new WorkspaceError(
     'INVALID_INPUT',

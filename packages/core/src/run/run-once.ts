@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { WorkspaceError } from '../errors.ts'
 import { Workspace } from '../workspace/workspace.ts'
 import { executeRun } from './execute-run.ts'
 import type { Agent, RunOptions } from './run-options.ts'
@@ -17,13 +18,15 @@ export interface RunOnceOptions extends RunOptions {
  * leaves a `failed` one, and this call rejects with the reason.
  *
  * When the final record cannot be stored, the result comes back all the same, with a warning in its record.
- * @throws what `executeRun` throws, and what the record store throws for the first record
+ * @throws what `executeRun` throws, and what the record store throws for the first record; `INVALID_INPUT` without a record
+ * store, before anything is done: to run without records is what `executeRun` is for
  */
 export async function runOnce<T>(
   workspace: Workspace | string,
   agent: Agent<T>,
   options: RunOnceOptions,
 ): Promise<RunResult<T>> {
+  assertHasRecords(options)
   const { records, ...runOptions } = options
   const resolved = Workspace.of(workspace)
   const runId = options.runId ?? randomUUID()
@@ -57,4 +60,14 @@ export async function runOnce<T>(
     const warning = `The final record could not be stored: ${recordError(error).message}`
     return { ...result, record: { ...result.record, warnings: [...result.record.warnings, warning] } }
   }
+}
+
+/** Callers without types. */
+function assertHasRecords(options: Partial<RunOnceOptions> | undefined): void {
+  if (typeof options?.records?.put === 'function') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'runOnce needs the option records, a store for its records: createRunRecordStore(store) makes one. For a run without records call executeRun.',
+    { details: { option: 'records' } },
+  )
 }

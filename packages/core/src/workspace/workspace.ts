@@ -36,6 +36,7 @@ import {
   type SnapshotStrategy,
 } from '../snapshot/open-snapshot-backend.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
+import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
@@ -319,7 +320,7 @@ export class Workspace {
    */
   async rollback(to: Snapshot, options: RollbackOptions = {}): Promise<RollbackResult> {
     assertSnapshot(to)
-    assertKnownOptions('rollback', options, rollbackOptionNames)
+    assertRollbackOptions('rollback', options, rollbackOptionNames)
     const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true })
     return backend.rollback(to, options)
   }

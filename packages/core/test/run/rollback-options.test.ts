@@ -76,6 +76,41 @@ it('refuses rollback options that cannot work, or that do not exist, before the 
   })
 })
 
+it.each([
+  ['onForeignEdits', 'force'],
+  ['paths', 'src'],
+  ['paths', [7]],
+  ['restoreGit', 'false'],
+  ['dryRun', 1],
+  ['expected', 'the last one'],
+])('refuses rollback options whose values mean nothing: %s: %j', async (option, value) => {
+  const workspace = makeWorkspace(false)
+  const before = await workspace.snapshot({ strategy: 'bundle' })
+  writeFileSync(join(workspace.path, 'a.txt'), 'agent\n')
+  const state = describeTree(workspace.path)
+  const bad = { [option]: value } as object
+  const refusal = { code: 'INVALID_INPUT', details: { option } }
+  await expect(workspace.rollback(before, bad)).rejects.toMatchObject(refusal)
+  expect(describeTree(workspace.path)).toEqual(state)
+  const agent = () => expect.unreachable('the agent ran')
+  await expect(executeRun(workspace, agent, { rollbackOnFailure: bad })).rejects.toMatchObject({
+    code: 'INVALID_INPUT',
+    details: { option },
+  })
+})
+
+it('refuses a rollbackOnFailure that is neither a flag nor options, and paths that lead out, before the agent runs', async () => {
+  const workspace = makeWorkspace(false)
+  const agent = () => expect.unreachable('the agent ran')
+  for (const rollbackOnFailure of ['yes', null] as unknown as object[])
+    await expect(executeRun(workspace, agent, { rollbackOnFailure })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+  await expect(
+    executeRun(workspace, agent, { rollbackOnFailure: { paths: ['../other'] } }),
+  ).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+})
+
 it.each(['removed', 'broken'])(
   'rolls the files back when the agent has %s the repository (case 82)',
   async (state) => {

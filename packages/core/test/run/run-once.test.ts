@@ -90,3 +90,18 @@ it('gives null for an unknown run and CORRUPT for a record that is no JSON', asy
   await store.put('host/runs/work/broken.json', Buffer.from('{'))
   await expect(records.get('work', 'broken')).rejects.toMatchObject({ code: 'CORRUPT' })
 })
+
+it('refuses to run without records, and says what to call instead', async () => {
+  const workspace = makeWorkspace()
+  const agent = () => expect.unreachable('the agent ran')
+  for (const options of [{}, undefined, { records: null }] as unknown as {
+    records: RunRecordStore
+  }[]) {
+    const run = runOnce(workspace, agent, options)
+    const expected = {
+      code: 'INVALID_INPUT',
+      message: expect.stringMatching(/createRunRecordStore.*executeRun/),
+    }
+    await expect(run).rejects.toMatchObject(expected)
+  }
+})
