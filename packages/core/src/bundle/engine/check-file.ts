@@ -43,7 +43,7 @@ export function createContentCheck(keys: RepositoryKeys | null, slice: TimeSlice
       const bytes = read(fd, position, run.length)
       return bytes !== null && contentIdOf(bytes, keys) === run.id ? bytes : null
     },
-    async holds(fd: number, runs: AsyncIterable<Run>): Promise<boolean> {
+    async holds(fd: number, runs: AsyncIterable<Run> | readonly Run[]): Promise<boolean> {
       let position = 0
       for await (const run of runs) {
         if (run.kind === 'zeros') {

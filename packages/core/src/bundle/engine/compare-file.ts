@@ -72,7 +72,13 @@ async function isSameFile(
   try {
     // What was opened must be what was looked at: it may have been exchanged for a device.
     if (fstatSync(fd, { bigint: true }).ino !== stats.ino) return false
-    if (!(await context.content.holds(fd, context.tree.runs(place.path, entry)))) return false
+    if (
+      !(await context.content.holds(
+        fd,
+        context.tree.knownRuns(place.path, entry) ?? context.tree.runs(place.path, entry),
+      ))
+    )
+      return false
     countFile(context.tally.verified, entry.size)
     context.memory.addKept(place.path, stats, false)
     return true

@@ -41,7 +41,7 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
   const startedNs = BigInt(Date.now()) * 1_000_000n
   const device = fstatSync(work.fd, { bigint: true }).dev
   const directories = new Map<ByteString, { directory: TreeDirectory; entries: readonly TreeEntry[] }>()
-  const rows = new Map<ByteString, Row>()
+  const rows = createRowTable()
   const unsettled: ByteString[] = []
   let lastChangeNs = 0n
 
@@ -104,10 +104,36 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
   }
 }
 
+const ROWS_PER_BLOCK = 4096
+
+/** Rows by path, in blocks of numbers: an array of its own for each file would take five times as much. */
+function createRowTable() {
+  const places = new Map<ByteString, number>()
+  const blocks: BigInt64Array[] = []
+  const blockOf = (place: number): BigInt64Array =>
+    (blocks[Math.floor(place / ROWS_PER_BLOCK)] ??= new BigInt64Array(ROWS_PER_BLOCK * STATS_PER_ENTRY))
+  const startOf = (place: number): number => (place % ROWS_PER_BLOCK) * STATS_PER_ENTRY
+  return {
+    set(path: ByteString, row: Row): void {
+      const place = places.get(path) ?? places.size
+      places.set(path, place)
+      blockOf(place).set(row, startOf(place))
+    },
+    copy(path: ByteString, target: BigInt64Array, position: number): void {
+      const place = places.get(path)
+      if (place === undefined) return
+      const start = startOf(place)
+      target.set(blockOf(place).subarray(start, start + STATS_PER_ENTRY), position)
+    },
+  }
+}
+
+type RowTable = ReturnType<typeof createRowTable>
+
 /** With what is known of each file and link. A directory that is as it was stays the same object. */
 function describe(
   known: KnownTree,
-  rows: ReadonlyMap<ByteString, Row>,
+  rows: RowTable,
   { directory, entries }: { readonly directory: TreeDirectory; readonly entries: readonly TreeEntry[] },
 ): KnownDirectory {
   const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
@@ -117,7 +143,7 @@ function describe(
     entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
     if (entry.type === 'file') contentBytesBelow += entry.size
     if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
-    else stats.set(rows.get(joinPath(directory.path, entry.name)) ?? [], index * STATS_PER_ENTRY)
+    else rows.copy(joinPath(directory.path, entry.name), stats, index * STATS_PER_ENTRY)
   })
   const before = known.directories.get(directory.path)
   const isSame =

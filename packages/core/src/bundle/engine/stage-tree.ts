@@ -145,7 +145,8 @@ async function locateRuns(
   const runs: PlacedRun[] = []
   let position = 0
   try {
-    for await (const run of tree.runs(place.path, file)) {
+    const all = tree.knownRuns(place.path, file) ?? (await Array.fromAsync(tree.runs(place.path, file)))
+    for (const run of all) {
       if (run.kind === 'chunk') {
         const { chunk, pack } = locator.find(run.id) ?? (await locator.locate(run.id))
         if (chunk.length !== run.length) {

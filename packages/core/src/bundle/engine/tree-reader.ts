@@ -28,6 +28,8 @@ export interface TreeReader {
   entries(directory: TreeDirectory): AsyncGenerator<TreeEntry, void, void>
   /** Chunks and zeros only. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
   runs(path: ByteString, file: FileEntry): AsyncGenerator<Run, void, void>
+  /** The same at once, when there is no list to be read; `null` when there is. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
+  knownRuns(path: ByteString, file: FileEntry): readonly Run[] | null
   readonly totals: { readonly entries: number; readonly contentBytes: number }
 }
 
@@ -65,7 +67,8 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
       const remembered: TreeEntry[] = []
       for await (const stored of memory?.entriesOf(directory) ??
         readDirectoryEntries(directory.node, readChunk)) {
-        const entry = memory === undefined ? stored : await withOpenLists(stored, readChunk)
+        const entry =
+          memory === undefined || !isListed(stored) ? stored : await withOpenLists(stored, readChunk)
         if (memory !== undefined) remembered.push(entry)
         if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
         last = entry.name
@@ -87,33 +90,53 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
       memory?.addDirectory(directory, remembered)
     },
     async *runs(path, file) {
-      let count = 0
-      let length = 0
+      const check = checkRuns(path, file, totals)
       for await (const run of readRuns(file, readChunk)) {
-        count += 1
-        totals.runs += 1
-        length += run.length
-        if (run.kind === 'list' || run.length === 0 || count > file.size / LEAST_BYTES_PER_RUN + 16) {
-          throw damagedObject(
-            `tree entry ${JSON.stringify(pathText(path))}`,
-            'its content is cut in an impossible way',
-          )
-        }
-        if (totals.runs > MAX_RUNS) throw tooMuch(`more than ${MAX_RUNS} pieces of content`)
+        check.add(run)
         yield run
       }
-      if (length !== file.size) {
-        throw damagedObject(
-          `tree entry ${JSON.stringify(pathText(path))}`,
-          'its pieces do not add up to its size',
-        )
-      }
+      check.end()
+    },
+    knownRuns(path, file) {
+      if (hasLists(file)) return null
+      const check = checkRuns(path, file, totals)
+      for (const run of file.runs) check.add(run)
+      check.end()
+      return file.runs
     },
   }
 }
 
-async function withOpenLists(entry: TreeEntry, readChunk: ReadChunk): Promise<TreeEntry> {
-  if (entry.type !== 'file' || !entry.runs.some(({ kind }) => kind === 'list')) return entry
+function checkRuns(path: ByteString, file: FileEntry, totals: { runs: number }) {
+  let count = 0
+  let length = 0
+  const fail = (reason: string): never => {
+    throw damagedObject(`tree entry ${JSON.stringify(pathText(path))}`, reason)
+  }
+  return {
+    add(run: Run): void {
+      count += 1
+      totals.runs += 1
+      length += run.length
+      if (run.kind === 'list' || run.length === 0 || count > file.size / LEAST_BYTES_PER_RUN + 16)
+        fail('its content is cut in an impossible way')
+      if (totals.runs > MAX_RUNS) throw tooMuch(`more than ${MAX_RUNS} pieces of content`)
+    },
+    end(): void {
+      if (length !== file.size) fail('its pieces do not add up to its size')
+    },
+  }
+}
+
+function hasLists({ runs }: FileEntry): boolean {
+  return runs.some(({ kind }) => kind === 'list')
+}
+
+function isListed(entry: TreeEntry): entry is FileEntry {
+  return entry.type === 'file' && hasLists(entry)
+}
+
+async function withOpenLists(entry: FileEntry, readChunk: ReadChunk): Promise<FileEntry> {
   const runs: Run[] = []
   for await (const run of readRuns(entry, readChunk)) runs.push(run)
   return { ...entry, runs }

@@ -10,6 +10,7 @@ export interface ByteReader {
   uint32(): number
   /** @throws `CORRUPT` above 2^53 - 1 too */
   uint64(): number
+  uint64Exactly(): bigint
   /** @throws `CORRUPT` outside of ±(2^53 - 1) too */
   int64(): number
   /** A view, not a copy. */
@@ -47,7 +48,20 @@ export function readBytes(source: Uint8Array, object: string): ByteReader {
     uint8: () => buffer.readUInt8(take(1)),
     uint16: () => buffer.readUInt16LE(take(2)),
     uint32: () => buffer.readUInt32LE(take(4)),
-    uint64: () => safe(buffer.readBigUInt64LE(take(8))),
+    uint64() {
+      const start = take(8)
+      const high = buffer.readUInt32LE(start + 4)
+      return high < 2 ** 21
+        ? high * 2 ** 32 + buffer.readUInt32LE(start)
+        : safe(buffer.readBigUInt64LE(start))
+    },
+    uint64Exactly() {
+      const start = take(8)
+      // A number of this size needs memory of its own, and nearly all of them are 0.
+      return buffer.readUInt32LE(start) === 0 && buffer.readUInt32LE(start + 4) === 0
+        ? 0n
+        : buffer.readBigUInt64LE(start)
+    },
     int64: () => safe(buffer.readBigInt64LE(take(8))),
     bytes(length) {
       const start = take(length)
