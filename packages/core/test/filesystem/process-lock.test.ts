@@ -27,7 +27,7 @@ async function startHolder(body: string): Promise<ReturnType<typeof spawn>> {
   })
 }
 
-it('refuses with BUSY and names the owner while another holder lives', async () => {
+it('refuses with BUSY and names the owner while another holder lives (case 76)', async () => {
   const lock = await acquireProcessLock(directory, 'run')
   await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
     code: 'BUSY',
@@ -46,7 +46,7 @@ it('keeps locks of different names apart', async () => {
   await other.release()
 })
 
-it('ends waiting with BUSY when its time is over and with the reason when its signal aborts', async () => {
+it('ends waiting with BUSY when its time is over and with the reason when its signal aborts (case 76)', async () => {
   const lock = await acquireProcessLock(directory, 'run')
   await expect(acquireProcessLock(directory, 'run', { waitTimeoutMs: 20 })).rejects.toMatchObject({
     code: 'BUSY',

@@ -91,7 +91,7 @@ describe.each([
 })
 
 it.each(['git', 'bundle'] as const)(
-  'a lock that a killed process held is taken over by the %s backend, which says so (cases 75, 76)',
+  'a lock that a killed process held is taken over by the %s backend, which says so (case 75)',
   async (strategy) => {
     const place = prepare()
     const child = await startProcess(`

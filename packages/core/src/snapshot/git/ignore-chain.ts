@@ -1,4 +1,5 @@
 import { joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import { parseIgnoreFile, type IgnoreList } from './ignore-file.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -33,11 +34,10 @@ export function isIgnored(
 /** The rules that count in the whole workspace: the user's own, `info/exclude`, and the files above the workspace. */
 export function rulesAbove(user: UserRepository): IgnoreChain | null {
   const { prefix, ignoreCase, topLevel } = user
-  const links = [user.globalExcludesFile, user.excludeFile].map((file) => ({
-    file: toBytePath(file),
-    followLink: true,
-    lead: prefix,
-  }))
+  const links: Omit<RuleFile, 'start' | 'ignoreCase'>[] = [
+    { file: toBytePath(user.globalExcludesFile), isOptional: true, followLink: true, lead: prefix },
+    { file: toBytePath(user.excludeFile), followLink: true, lead: prefix },
+  ]
   const above = prefix.split('/').slice(0, -1)
   for (const depth of above.keys()) {
     const directory = above
@@ -48,8 +48,7 @@ export function rulesAbove(user: UserRepository): IgnoreChain | null {
     links.push({ file, followLink: false, lead: prefix.slice(directory.length) })
   }
   let chain: IgnoreChain | null = null
-  for (const { file, followLink, lead } of links)
-    chain = addRules(chain, { file, followLink, lead, start: 0, ignoreCase })
+  for (const link of links) chain = addRules(chain, { ...link, start: 0, ignoreCase })
   return chain
 }
 
@@ -60,7 +59,7 @@ export function rulesOfNested(
   excludeFile: BytePath,
 ): IgnoreChain | null {
   const place = { lead: '', start: directory.length + 1, followLink: true, ignoreCase: user.ignoreCase }
-  const chain = addRules(null, { ...place, file: toBytePath(user.globalExcludesFile) })
+  const chain = addRules(null, { ...place, file: toBytePath(user.globalExcludesFile), isOptional: true })
   return addRules(chain, { ...place, file: excludeFile })
 }
 
@@ -79,14 +78,25 @@ export function rulesOfDirectory(
 interface RuleFile {
   readonly file: BytePath
   readonly followLink: boolean
+  /** The user's own rules may lie where this process may not look, as in a container with another home. @default false */
+  readonly isOptional?: boolean | undefined
   readonly lead: BytePath
   readonly start: number
   readonly ignoreCase: boolean
 }
 
+/** Stands for rules that nobody may read: they might name anything. What is tracked or captured stays in view. */
+const everything: IgnoreList = { verdict: () => 'ignored' }
+
 function addRules(next: IgnoreChain | null, rules: RuleFile): IgnoreChain | null {
-  const { file, followLink, lead, start, ignoreCase } = rules
+  const { file, followLink, lead, start, ignoreCase, isOptional = false } = rules
   const content = readRegularFile(nativePath(file), { maxBytes: MAX_RULES_BYTES, followLink })
+  if (content === null && !isOptional && isUnreadable(file)) return { list: everything, lead, start, next }
   const list = content === null ? null : parseIgnoreFile(content.toString('latin1'), ignoreCase)
   return list === null ? next : { list, lead, start, next }
+}
+
+function isUnreadable(file: BytePath): boolean {
+  const stats = lstatIfAllowed(nativePath(file))
+  return stats === 'denied' || (stats?.isFile() === true && Number(stats.size) <= MAX_RULES_BYTES)
 }

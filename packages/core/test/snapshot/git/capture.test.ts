@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -11,8 +12,9 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import { openSnapshotBackend } from '../../../src/snapshot/open-snapshot-backend.ts'
 import { changeList, createFixture, createScratch, runUserGit } from './git-fixture.ts'
@@ -322,14 +324,15 @@ describe('what a snapshot sees', () => {
     expect(git('ls-files', '--stage')).toBe(stages)
   })
 
-  it('reads split, sparse and version 4 indexes; files outside a sparse checkout are not there (cases 9, 37)', async () => {
-    for (const mode of ['split', 'version4', 'sparse']) {
+  it('reads split, sparse, version 4 and untracked-cache indexes; outside of a sparse checkout it sees what is there (cases 9, 37)', async () => {
+    for (const mode of ['split', 'version4', 'untracked-cache', 'sparse']) {
       const { open, write, git, path } = createFixture()
       write('deep/dir/c.txt', 'c')
       git('add', '-A')
       git('commit', '-q', '-m', 'more')
       if (mode === 'split') git('update-index', '--split-index')
       if (mode === 'version4') git('update-index', '--index-version', '4')
+      if (mode === 'untracked-cache') git('update-index', '--force-untracked-cache')
       if (mode === 'sparse') git('sparse-checkout', 'set', '--cone', '--sparse-index', 'src')
       write('ignored.log', 'x')
       git('add', '-f', 'ignored.log')
@@ -338,11 +341,22 @@ describe('what a snapshot sees', () => {
       const snapshot = await backend.capture({ label: 'x' })
       expect(snapshot.metadata.entries, mode).toBe(mode === 'sparse' ? 3 : 4)
       git('commit', '-q', '-m', 'ignored')
-      expect((await backend.capture({ label: 'x' })).metadata.dirty, mode).toBe(false)
+      const before = await backend.capture({ label: 'x' })
+      expect(before.metadata.dirty, mode).toBe(false)
+      if (mode === 'untracked-cache') git('status')
+      write('deep/made/by-the-agent.txt', 'x')
+      write('deep/dir/c.txt', 'written where it was left out')
+      const after = await backend.capture({ label: 'x', previous: before })
+      expect(await changeList(backend, before, after), mode).toEqual([
+        `${mode === 'sparse' ? 'added' : 'modified'} deep/dir/c.txt`,
+        'added deep/made/by-the-agent.txt',
+      ])
+      expect(await backend.rollback(before, { expected: after }), mode).toMatchObject({ verified: true })
+      expect(existsSync(join(path, 'deep/dir/c.txt')), mode).toBe(mode !== 'sparse')
     }
   })
 
-  it('follows no link: what a linked directory holds is not captured', async () => {
+  it('follows no link: what a linked directory holds is not captured (case 28)', async () => {
     const { open, path, outside } = createFixture()
     const backend = await open()
     const before = await backend.capture({ label: 'x' })
@@ -366,21 +380,31 @@ describe('what a snapshot leaves out', () => {
     expect(after.metadata.repositories).toEqual([{ path: 'src', head: null, headRef: null }])
   })
 
-  it('counts FIFOs and sockets, and an ignored directory once (case 22)', async () => {
+  it('counts FIFOs, sockets and devices, and an ignored directory once (case 22)', async () => {
     const { open, write, path } = createFixture()
     execFileSync('mkfifo', [join(path, 'pipe'), join(path, 'src/pipe')])
+    execFileSync('mknod', [join(path, 'device'), 'c', '1', '5'])
+    const server = createServer().listen(join(path, 'socket'))
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
     write('.gitignore', 'node_modules/\n')
     for (let number = 0; number < 5; number += 1) write(`node_modules/m${number}/index.js`, 'x')
     const { coverage } = await (await open()).capture({ label: 'x' })
     expect(coverage.omitted).toEqual({
       ignored: 1,
-      'special-file': 2,
+      'special-file': 4,
       unreadable: 0,
       'unsupported-name': 0,
       'too-large': 0,
       'over-total': 0,
     })
-    expect(coverage.examples.map(({ path: name }) => name)).toEqual(['node_modules', 'pipe', 'src/pipe'])
+    expect(coverage.examples.map(({ path: name }) => name)).toEqual([
+      'device',
+      'node_modules',
+      'pipe',
+      'socket',
+      'src/pipe',
+    ])
   })
 
   it('holds an empty directory, also one with only ignored content', async () => {

@@ -150,7 +150,7 @@ describe('a patch', () => {
     await expect(reading).rejects.toThrow('enough')
   })
 
-  it('knows nothing of attributes, prefixes and colours in the configuration', async () => {
+  it('knows nothing of attributes, prefixes and colours in the configuration (case 89)', async () => {
     const { open, write, git } = createFixture()
     git('config', 'diff.noprefix', 'true')
     git('config', 'color.ui', 'always')
@@ -165,7 +165,7 @@ describe('a patch', () => {
 })
 
 describe('the list of changes', () => {
-  it('has status, modes, sizes, line counts, binary and unique renames', async () => {
+  it('has status, modes, sizes, line counts, binary and unique renames (case 92)', async () => {
     const { open, write, path } = createFixture()
     write('bin', Buffer.from([0, 1, 2]))
     write('moved.txt', 'moved\n')

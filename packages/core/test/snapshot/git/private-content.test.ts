@@ -1,29 +1,10 @@
-import { mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inflateSync } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import { defaultStateDirectory } from '../../../src/filesystem/state-directory.ts'
 import { collect, createFixture, fingerprint, runUserGit } from './git-fixture.ts'
-
-function listFiles(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-}
-
-/** Whether text is anywhere below a directory, as it is or in one of git's loose objects. */
-function holds(directory: string, text: string): boolean {
-  return listFiles(directory).some((path) => {
-    const bytes = readFileSync(path)
-    if (bytes.includes(text)) return true
-    try {
-      return inflateSync(bytes).includes(text)
-    } catch {
-      return false
-    }
-  })
-}
+import { holds } from './private-content.ts'
 
 describe('what snapshots store', () => {
   it("is nothing in the user's repository: no object, no ref, no reason for gc or for a push to take it along (cases 63, 64, 72)", async () => {

@@ -1,9 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createFixture, describeTree } from './git-fixture.ts'
+import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
+import { mountSmallDisk } from '../../support/small-disk.ts'
+import { changeList, createFixture, describeTree } from './git-fixture.ts'
+import { holds } from './private-content.ts'
 
 const backendFile = new URL('../../../src/snapshot/git/open-git-backend.ts', import.meta.url).href
 
@@ -159,6 +163,39 @@ describe('files that cannot be read any more', () => {
     expect(describeTree(path)).toEqual(original)
   })
 
+  it('count as naming everything when they hold ignore rules: what is new is left out, and no rollback touches it (case 12)', async () => {
+    const { run, read, path, stateDirectory } = prepare()
+    const output = await run(`
+      writeFileSync('.gitignore', '.env\\n')
+      writeFileSync('.env', 'TOKEN=7c1e')
+      writeFileSync('notes.txt', 'captured')
+      const before = await backend.capture({ label: 'before' })
+      chmodSync('.gitignore', 0o000)
+      writeFileSync('.env', 'TOKEN=changed 7c1e')
+      writeFileSync('src/made.txt', 'may be ignored')
+      writeFileSync('notes.txt', 'changed')
+      const after = await backend.capture({ label: 'after', previous: before })
+      const changes = await backend.changes(before, after)
+      const result = await backend.rollback(before, { expected: after })
+      console.log(JSON.stringify({ before, after, changes: changes.map(({ status, path }) => status + ' ' + path), result }))`)
+    expect(output.before.coverage.examples).toEqual([{ path: '.env', reason: 'ignored' }])
+    expect(output.changes).toEqual(['mode-changed .gitignore', 'modified notes.txt'])
+    expect(output.after.coverage).toMatchObject({ complete: false, omitted: { ignored: 2, unreadable: 1 } })
+    expect(output.result).toMatchObject({
+      restored: ['.gitignore', 'notes.txt'],
+      deleted: [],
+      verified: true,
+    })
+    expect([read('.env'), read('src/made.txt'), read('notes.txt')]).toEqual([
+      'TOKEN=changed 7c1e',
+      'may be ignored',
+      'captured',
+    ])
+    expect(holds(stateDirectory, '7c1e')).toBe(false)
+    expect(holds(stateDirectory, 'captured')).toBe(true)
+    expect(existsSync(join(path, '.gitignore'))).toBe(true)
+  })
+
   it('are not overwritten when nobody knows what is in them', async () => {
     const { run, read } = prepare()
     const output = await run(`
@@ -186,6 +223,24 @@ describe('a capture', () => {
     setImmediate(() => controller.abort(new Error('stop')))
     await expect(capture).rejects.toThrow('stop')
     expect((await backend.capture({ label: 'x' })).metadata.entries).toBe(502)
+  })
+
+  it('that fails gives no snapshot, and the next one is of what there is then (case 6)', async () => {
+    const { path, write, outside } = createFixture()
+    const stateDirectory = mountSmallDisk(join(outside, 'disk'), 3)
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', 'edited\n')
+    write('big.bin', randomBytes(6 << 20))
+    await expect(backend.capture({ label: 'after', previous: before })).rejects.toMatchObject({
+      code: 'QUOTA_EXCEEDED',
+    })
+    rmSync(join(path, 'big.bin'))
+    write('src/b.txt', 'edited\n')
+    const after = await backend.capture({ label: 'after', previous: before })
+    expect(await changeList(backend, before, after)).toEqual(['modified a.txt', 'modified src/b.txt'])
+    expect((await backend.rollback(before, { expected: after })).verified).toBe(true)
   })
 
   it('reports files that are written while it reads them (cases 19, 20)', async () => {

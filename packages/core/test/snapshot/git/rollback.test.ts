@@ -58,7 +58,7 @@ describe('a rollback', () => {
   })
 
   it.each(['one file', 'everything'])(
-    'says what is lost when %s in a pack has been overwritten in place, and undoes what it did',
+    'says what is lost when %s in a pack has been overwritten in place, and undoes what it did (case 49)',
     async (part) => {
       const { open, path, write, git, ageFiles, stateDirectory } = createFixture()
       write('z.bin', randomBytes(100_000))
@@ -108,7 +108,7 @@ describe('a rollback', () => {
   })
 
   it.each([1, 150])(
-    'deletes nothing that the target left out and that came into view later: %i files (cases 11, 28)',
+    'deletes nothing that the target left out and that came into view later: %i files (case 11)',
     async (count) => {
       const { open, path, write } = createFixture()
       write('.gitignore', '*.db\n')
@@ -203,6 +203,37 @@ describe('what is in the way', () => {
     const dry = await backend.rollback(before, { dryRun: true }).catch((error: unknown) => error)
     expect(dry).toMatchObject({ code: 'CONFLICT' })
   })
+})
+
+describe('a snapshot that somebody forged', () => {
+  it.each(['..', '.', '.git', 'a/../../escaped', '/absolute'])(
+    'is refused before anything is touched when a path in it is %s (case 51)',
+    async (name) => {
+      const { open, path, outside, write, stateDirectory } = createFixture()
+      const backend = await open()
+      const before = await backend.capture({ label: 'before' })
+      const store = join(stateDirectory, 'git/sha1')
+      const hash = (type: string, bytes: Uint8Array) =>
+        execFileSync('git', ['--git-dir', store, 'hash-object', '-t', type, '-w', '--literally', '--stdin'], {
+          input: bytes,
+          encoding: 'latin1',
+        }).trim()
+      const entry = (mode: string, entryName: string, id: string) =>
+        Buffer.concat([Buffer.from(`${mode} ${entryName}\0`), Buffer.from(id, 'hex')])
+      const inner = hash('tree', entry('100644', 'escaped', hash('blob', Buffer.from('forged'))))
+      const tree = hash('tree', entry('40000', name, inner))
+      const forged = { ...before, ref: before.ref.replace(before.metadata.tree ?? '', tree) }
+      await expect(backend.rollback(forged)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      // Also when the log of the store was forged with it.
+      const log = join(store, 'snapshots')
+      writeFileSync(log, readFileSync(log, 'utf8').replaceAll(before.ref, forged.ref))
+      write('made.txt', 'made')
+      const states = [path, outside].map(describeTree)
+      await expect((await open()).rollback(forged)).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+      expect([path, outside].map(describeTree)).toEqual(states)
+      expect(existsSync(join(path, '../escaped'))).toBe(false)
+    },
+  )
 })
 
 describe('a rollback that fails on the way', () => {

@@ -164,7 +164,7 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect(modes()).toEqual([0o700, 0o750, 0o755])
   })
 
-  it('restores only the named paths', async () => {
+  it('restores only the named paths, and refuses those that lead out (case 51)', async () => {
     const { open, read, write, path } = createRollbackFixture(name)
     const backend = await open()
     const before = await backend.capture({ label: 'before' })
