@@ -55,6 +55,8 @@ export function gitEnvironment(call: Pick<GitCall, 'configuration' | 'environmen
     GIT_LITERAL_PATHSPECS: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_NO_LAZY_FETCH: '1',
+    // For versions of git that do not know the line above; no configuration can say otherwise.
+    GIT_ALLOW_PROTOCOL: 'none',
     GIT_NO_REPLACE_OBJECTS: '1',
     GIT_ATTR_NOSYSTEM: '1',
   }

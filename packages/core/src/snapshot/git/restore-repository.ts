@@ -50,7 +50,7 @@ export async function prepareRepository(
   assertSamePlace(now, goal)
   assertPlainPlaces(now, goal)
   assertUnlocked(user, now, goal)
-  const plan = planRepository(now, goal, guardId)
+  const plan = await withoutDangling(own, user, planRepository(now, goal, guardId))
   const notRestored = await findLost(own, user, now, goal, plan)
   const lost = new Set(notRestored.map(({ part }) => part))
   // An index on top of another commit than its own would help nobody.
@@ -91,7 +91,8 @@ export async function restoreRepository(
       environment: { GIT_DIR: user.gitDirectory, ...identity, ...rest.environment },
     })
   sweepIndex(user.indexFile)
-  await importObjects(own, user, neededObjects(own, user, { now, goal, parts }).all)
+  const needed = neededObjects(own, user, { now, goal, parts }).all
+  await importObjects(own, user, [...needed, ...plan.safetyRefs.map(({ target }) => target)])
   await updateRefs(
     git,
     plan.safetyRefs.map(({ name, target }) => `update ${name} ${target}`),
@@ -168,6 +169,17 @@ function neededObjects(
   const entries = bytes === null ? [] : (parseIndex(bytes, user.format, 0n)?.entries ?? [])
   const index = [...new Set(entries.filter(({ mode }) => mode !== GITLINK).map(({ id }) => id))]
   return { all: [...commits, ...index], index }
+}
+
+/** Where the agent left a ref to an object that is nowhere, there is nothing to keep. */
+async function withoutDangling(
+  own: PrivateRepository,
+  user: UserRepository,
+  plan: RepositoryPlan,
+): Promise<RepositoryPlan> {
+  const targets = plan.safetyRefs.map(({ target }) => target)
+  const nowhere = new Set(await importObjects(own, user, targets, { isPreview: true }))
+  return { ...plan, safetyRefs: plan.safetyRefs.filter(({ target }) => !nowhere.has(target)) }
 }
 
 /** Parts whose objects are nowhere any more, and a branch that another work tree has checked out. */

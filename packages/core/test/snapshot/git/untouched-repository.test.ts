@@ -1,16 +1,14 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { delimiter, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { mkdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
+import {
+  createPlantedPrograms,
+  plantedConfiguration,
+  plantedEnvironment,
+  plantInRepository,
+  plantOnPath,
+} from '../../security/planted-commands.ts'
 import { collect, createFixture, fingerprint, runUserGit, type Fixture } from './git-fixture.ts'
 
 /** Everything that a backend can do, on a workspace with all kinds of edits. */
@@ -60,60 +58,7 @@ describe('commands in the configuration', () => {
     async (index) => {
       const fixture = createFixture()
       const { path, outside, write, git } = fixture
-      const marker = join(outside, 'ran')
-      const script = join(outside, 'script')
-      writeFileSync(script, `#!/bin/sh\necho "$0 $*" >> ${marker}\ncat\n`)
-      chmodSync(script, 0o755)
-      runUserGit(outside, 'init', '-q', 'nested')
-      const settings = {
-        'core.fsmonitor': script,
-        'core.hooksPath': join(outside, 'hooks'),
-        'core.pager': script,
-        'core.editor': script,
-        'core.sshCommand': script,
-        'core.askPass': script,
-        'core.alternateRefsCommand': script,
-        'core.gitProxy': script,
-        'pager.status': script,
-        'pager.diff': script,
-        'diff.external': script,
-        'diff.evil.command': script,
-        'diff.evil.textconv': script,
-        'filter.evil.clean': script,
-        'filter.evil.smudge': script,
-        'filter.evil.process': script,
-        'filter.evil.required': 'true',
-        'merge.evil.driver': script,
-        'credential.helper': `!${script}`,
-        'gpg.program': script,
-        'commit.gpgSign': 'true',
-        'alias.status': `!${script}`,
-        'alias.diff-tree': `!${script}`,
-        'alias.cat-file': `!${script}`,
-        'uploadpack.packObjectsHook': script,
-        'submodule.recurse': 'true',
-        'interactive.diffFilter': script,
-        'trailer.x.command': script,
-      }
-      mkdirSync(join(outside, 'hooks'))
-      for (const hook of [
-        'pre-commit',
-        'post-checkout',
-        'post-index-change',
-        'reference-transaction',
-        'fsmonitor-watchman',
-        'pre-auto-gc',
-      ]) {
-        for (const directory of [join(outside, 'hooks'), join(path, '.git/hooks')]) {
-          mkdirSync(directory, { recursive: true })
-          symlinkSync(script, join(directory, hook))
-        }
-      }
-      const lines = Object.entries(settings).map(([key, value]) => {
-        const [section = '', ...rest] = key.split('.')
-        const name = rest.pop() ?? ''
-        return `[${section}${rest.length === 0 ? '' : ` "${rest.join('.')}"`}]\n\t${name} = "${value}"\n`
-      })
+      const programs = createPlantedPrograms(join(outside, 'planted'))
       write('.gitattributes', '* filter=evil diff=evil merge=evil\n')
       git('add', '-A')
       git('commit', '-q', '-m', 'attributes')
@@ -127,46 +72,23 @@ describe('commands in the configuration', () => {
       }
       // A repository inside, whose own monitor git would start when it looks into it.
       runUserGit(path, 'init', '-q', 'inner')
-      for (const file of [
-        join(path, '.git/config'),
-        join(path, 'inner/.git/config'),
-        join(outside, 'global'),
-      ]) {
-        writeFileSync(file, lines.join(''), { flag: 'a' })
-      }
+      for (const name of ['.git', 'inner/.git']) plantInRepository(programs, join(path, name), path)
       mkdirSync(join(outside, 'home/.config/git'), { recursive: true })
-      writeFileSync(join(outside, 'home/.gitconfig'), lines.join(''))
+      writeFileSync(join(outside, 'home/.gitconfig'), plantedConfiguration(programs, path))
       writeFileSync(join(outside, 'home/.config/git/attributes'), '* filter=evil diff=evil\n')
-      writeFileSync(join(path, 'git'), `#!/bin/sh\necho git >> ${marker}\n`, { mode: 0o755 })
       const environment = {
+        ...plantedEnvironment(programs),
         HOME: join(outside, 'home'),
-        PATH: `.${delimiter}${process.env['PATH']}`,
-        GIT_CONFIG_GLOBAL: join(outside, 'global'),
-        GIT_EXTERNAL_DIFF: script,
-        GIT_PAGER: script,
-        PAGER: script,
-        GIT_SSH_COMMAND: script,
-        GIT_ASKPASS: script,
-        GIT_EDITOR: script,
-        GIT_TRACE2: marker,
-        GIT_EXEC_PATH: outside,
+        PATH: plantOnPath(programs, path),
       }
-      // Making the repository has set off its hooks.
-      rmSync(marker)
-      const former = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]))
-      Object.assign(process.env, environment)
-      try {
-        await useEverything(fixture)
-      } finally {
-        for (const [name, value] of Object.entries(former)) {
-          if (value === undefined) delete process.env[name]
-          else process.env[name] = value
-        }
-      }
-      expect(existsSync(marker) ? readFileSync(marker, 'utf8') : '').toBe('')
+      for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+      onTestFinished(() => void vi.unstubAllEnvs())
+      await useEverything(fixture)
+      expect(programs.marks()).toBe('')
       // The same settings do run with plain git, so the traps are set.
-      expect(() => runUserGit(path, 'status')).toThrow(/filter/)
-      expect(existsSync(marker)).toBe(true)
+      vi.unstubAllEnvs()
+      expect(() => runUserGit(path, 'status')).toThrow()
+      expect(programs.marks()).not.toBe('')
     },
   )
 
