@@ -155,8 +155,8 @@ describe('what a snapshot sees', () => {
     ])
   })
 
-  it('keeps tracked files that are ignored, and follows them (case 2)', async () => {
-    const { open, write, git } = createFixture()
+  it('keeps tracked files that are ignored, and follows them, when they are added and afterwards (cases 2, 13)', async () => {
+    const { open, write, read, git } = createFixture()
     write('kept.log', 'tracked')
     git('add', '-f', 'kept.log')
     write('.gitignore', '*.log\n')
@@ -168,6 +168,16 @@ describe('what a snapshot sees', () => {
     expect(await changeList(backend, before, await backend.capture({ label: 'x' }))).toEqual([
       'modified kept.log',
     ])
+    git('add', '-f', 'left.log')
+    const after = await backend.capture({ label: 'x', previous: before })
+    expect(await changeList(backend, before, after)).toEqual(['modified kept.log', 'added left.log'])
+    expect(await backend.rollback(before, { expected: after })).toMatchObject({
+      restored: ['kept.log'],
+      // It was there, and the snapshot does not hold it.
+      deleted: [],
+      verified: true,
+    })
+    expect([read('kept.log'), read('left.log')]).toEqual(['tracked', 'not tracked'])
   })
 
   it('keeps what it captured in view when the agent ignores it afterwards (case 10)', async () => {
