@@ -7,8 +7,11 @@ export interface EventText {
   readonly mood: 'good' | 'bad' | 'neutral'
 }
 
-/** An event in words. One of a kind that a later version made keeps its type as its title. */
-export function describeEvent(event: RunEvent): EventText {
+/**
+ * An event in words. One of a kind that a later version made keeps its type as its title.
+ * @param renames how many pairs of a diff's paths are shown as one renamed file
+ */
+export function describeEvent(event: RunEvent, renames = 0): EventText {
   switch (event.type) {
     case 'run_started':
       return { title: 'Run started', detail: '', mood: 'neutral' }
@@ -33,7 +36,7 @@ export function describeEvent(event: RunEvent): EventText {
     case 'workspace_diff_computed':
       return {
         title: 'Diff computed',
-        detail: `${formatCount(event.filesChanged, 'path')}, +${event.insertions} −${event.deletions}`,
+        detail: `${formatCount(event.filesChanged, 'path')}, +${event.insertions} −${event.deletions}${renames > 0 ? `, with ${formatCount(renames, 'rename')} as removed and added` : ''}`,
         mood: 'neutral',
       }
     case 'workspace_rolled_back':

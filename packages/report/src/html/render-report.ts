@@ -66,7 +66,7 @@ export function renderReport(run: ReportedRun, options: RenderReportOptions = {}
         <a class="skip" href="#changes">Skip to the changes</a>
         ${runHeader(run, files?.files ?? null)}
         <div class="cards">
-          ${eventsCard(options.events ?? [])} ${rollbackCard(rollback)} ${coverageCard(workspace)}
+          ${eventsCard(options.events ?? [], files?.files ?? null)} ${rollbackCard(rollback)} ${coverageCard(workspace)}
         </div>
         ${
           diff === null || files === null

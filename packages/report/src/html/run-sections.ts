@@ -1,4 +1,12 @@
-import type { RecordedError, RollbackResult, RunEvent, RunRecord, RunWorkspace, Snapshot } from '@ws/core'
+import type {
+  GitRestore,
+  RecordedError,
+  RollbackResult,
+  RunEvent,
+  RunRecord,
+  RunWorkspace,
+  Snapshot,
+} from '@ws/core'
 import { countLines, type FileDiff } from '../list-file-diffs.ts'
 import { describeEvent } from './describe-event.ts'
 import { content, markup, type Markup } from './markup.ts'
@@ -75,14 +83,16 @@ function contentLines(text: string): Markup {
   return markup`${text.split('\n').map((line, index) => [index > 0 && { markup: '\n' }, content(line)])}`
 }
 
-export function eventsCard(events: readonly RunEvent[]): Markup | null {
+/** @param files as the page shows them, where a rename is one file; `null` without a diff */
+export function eventsCard(events: readonly RunEvent[], files: readonly FileDiff[] | null): Markup | null {
   const [first] = events
   if (first === undefined) return null
+  const renames = (files ?? []).filter(({ status }) => status === 'renamed').length
   return markup`<section class="card" aria-labelledby="timeline">
     <h2 id="timeline">Timeline</h2>
     <ol class="timeline">
       ${events.map((event) => {
-        const { title, detail, mood } = describeEvent(event)
+        const { title, detail, mood } = describeEvent(event, renames)
         return markup`<li class="${mood}">
           <time datetime="${event.at}">+${formatDuration(Date.parse(event.at) - Date.parse(first.at))}</time
           ><span
@@ -96,7 +106,7 @@ export function eventsCard(events: readonly RunEvent[]): Markup | null {
 
 export function rollbackCard(rollback: RollbackResult | null): Markup | null {
   if (rollback === null) return null
-  const { dryRun, restored, deleted, kept, verified, guard } = rollback
+  const { dryRun, restored, deleted, kept, merged, appeared, verified, guard, git } = rollback
   const verdict = dryRun
     ? 'A preview: nothing was touched.'
     : verified
@@ -113,8 +123,21 @@ export function rollbackCard(rollback: RollbackResult | null): Markup | null {
     ${pathList(dryRun ? 'Would be restored' : 'Restored', restored)}
     ${pathList(dryRun ? 'Would be deleted' : 'Deleted', deleted)}
     ${pathList('Kept: edits of somebody else', kept)}
+    ${pathList('Merged with edits of somebody else', merged)}
+    ${pathList('New since then, left alone', appeared)}
+    ${git !== null && gitLines(git)}
     ${guard !== null && markup`<p class="quiet">To undo the rollback, roll back to the guard snapshot <code>${guard.id}</code>.</p>`}
   </section>`
+}
+
+/** What became of HEAD, the branch, the index and the stash. */
+function gitLines({ restored, notRestored, safetyRefs }: GitRestore): Markup {
+  return markup`${restored.length > 0 && markup`<p>Repository: ${restored.join(', ')}.</p>`}
+    ${notRestored.map(({ part, reason }) => markup`<p>Not put back: ${content(`${part}, because ${reason}`)}.</p>`)}
+    ${pathList(
+      'What was there stays reachable',
+      safetyRefs.map(({ name, was }) => `${name} (${was})`),
+    )}`
 }
 
 function pathList(title: string, paths: readonly string[]): Markup | null {

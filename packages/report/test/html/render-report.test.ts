@@ -68,10 +68,13 @@ describe('the report of a run', () => {
         'gone.txt': 'one\n',
         'kept.txt': 'x\n',
         '.gitignore': 'ignored\n',
+        'old-name.txt': 'the same\n'.repeat(3),
       },
       after: {
         'src/deep/app.ts': 'const a = 1\nconst b = 20\n',
         'gone.txt': null,
+        'old-name.txt': null,
+        'new-name.txt': 'the same\n'.repeat(3),
         'src/new.ts': 'one\ntwo\nthree\n',
         ignored: 'x',
       },
@@ -89,7 +92,7 @@ describe('the report of a run', () => {
     expect(textsOf(byTag(elements, 'title'))).toEqual(['task-1: run failed'])
     expect(textsOf(byClass(elements, 'alert'))).toEqual(['The agent failed Error the tests failed'])
     expect(textsOf(byClass(elements, 'tiles'))[0]).toBe(
-      '3 files changed +4 lines added −2 lines removed Rolled back and verified',
+      '4 files changed +4 lines added −2 lines removed Rolled back and verified',
     )
   })
 
@@ -102,13 +105,13 @@ describe('the report of a run', () => {
     )
     expect(rows).toHaveLength(run.events.length)
     expect(rows.join('\n')).toMatch(
-      /Run started\n.*Snapshot before.*\n.*Agent failed\n.*Snapshot after failure.*\n.*Diff computed.*\n.*Rolled back.*\n.*Run finished/,
+      /Run started\n.*Snapshot before.*\n.*Agent failed\n.*Snapshot after failure.*\n.*Diff computed 5 paths, \+7 −5, with 1 rename as removed and added\n.*Rolled back.*\n.*Run finished/,
     )
   })
 
   it('has the files as a tree that leads to each of them', () => {
     const links = byTag(elements, 'a').filter((link) => attribute(link, 'data-file') !== undefined)
-    expect(textsOf(links)).toEqual(['Mapp.ts+1−1', 'Anew.ts+3', 'Dgone.txt−1'])
+    expect(textsOf(links)).toEqual(['Mapp.ts+1−1', 'Anew.ts+3', 'Dgone.txt−1', 'Rnew-name.txt'])
     const ids = new Set(elements.map((element) => attribute(element, 'id')))
     for (const link of links) expect(ids).toContain(attribute(link, 'href')?.slice(1))
   })
@@ -121,7 +124,10 @@ describe('the report of a run', () => {
   })
 
   it('says what the rollback did and how that is known', () => {
-    expect(textsOf(byClass(elements, 'paths')).slice(0, 2)).toEqual(['gone.txtsrc/deep/app.ts', 'src/new.ts'])
+    expect(textsOf(byClass(elements, 'paths')).slice(0, 2)).toEqual([
+      'gone.txtold-name.txtsrc/deep/app.ts',
+      'new-name.txtsrc/new.ts',
+    ])
     expect(textsOf(byClass(elements, 'card'))[1]).toContain('Verified: a capture made afterwards equals')
   })
 
@@ -328,17 +334,31 @@ describe('a rollback preview', () => {
       restored: ['a'],
       deleted: ['b'],
       kept: ['c'],
-      merged: [],
+      merged: ['d'],
       steps: [],
-      appeared: [],
+      appeared: ['e'],
       guard: null,
       verified: false,
       recovery: null,
-      git: null,
+      git: {
+        restored: ['HEAD', 'index'] as const,
+        notRestored: [{ part: 'stash', reason: 'its commits are gone <b>' }],
+        safetyRefs: [{ name: 'refs/ws/rollback/1/HEAD', target: 'f'.repeat(40), was: 'HEAD' }],
+        otherRefs: [],
+        wasInProgress: [],
+      },
     }
     const card = textsOf(byClass(expectSafe(renderReport(result, { rollback })), 'card'))[0]
     expect(card).toContain(
       'Rollback preview dry run A preview: nothing was touched. Would be restored 1a Would be deleted 1b Kept',
     )
+    for (const text of [
+      'Merged with edits of somebody else 1d',
+      'New since then, left alone 1e',
+      'Repository: HEAD, index.',
+      'Not put back: stash, because its commits are gone <b>.',
+      'What was there stays reachable 1refs/ws/rollback/1/HEAD (HEAD)',
+    ])
+      expect(card).toContain(text)
   })
 })
