@@ -177,11 +177,11 @@ export async function readContents(
   }
   await readMovedAgain(capture, reading, await readWithinLimits(capture, reading, toRead))
   await adoptBorrowed(capture, reading)
-  // Late additions would stand at the end.
-  const isSorted = candidates === null || reading.unread.size === 0
+  // What was read stands at the end.
+  const isSorted = candidates === null || toRead.length === 0
   return {
     ...reading,
-    entries: isSorted ? entries : sorted(entries),
+    entries: isSorted ? entries : inOrder(candidates, entries),
     touched: candidates === null ? changed : null,
   }
 }
@@ -224,8 +224,17 @@ export function untouchedEntry(inIndex: IndexEntry | undefined, stamp: FileStamp
   return { mode, size, inode, mtimeNs, ctimeNs, id: inIndex.id, settled: true }
 }
 
-function sorted(entries: ReadonlyMap<BytePath, CapturedEntry>): Map<BytePath, CapturedEntry> {
-  return new Map([...entries].toSorted(([a], [b]) => compareBytes(a, b)))
+/** @param paths sorted, all that the entries have and perhaps more */
+function inOrder(
+  paths: readonly BytePath[],
+  entries: ReadonlyMap<BytePath, CapturedEntry>,
+): Map<BytePath, CapturedEntry> {
+  const ordered = new Map<BytePath, CapturedEntry>()
+  for (const path of paths) {
+    const entry = entries.get(path)
+    if (entry !== undefined) ordered.set(path, entry)
+  }
+  return ordered
 }
 
 /** What is there but cannot be read, or is over a limit, has not been deleted: it stays as it was, and is reported. */

@@ -2,7 +2,9 @@ import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { collectState } from '../../../src/snapshot/collect-state.ts'
+import { captureStateFile } from '../../../src/snapshot/git/capture-state.ts'
 import { isSettled } from '../../../src/snapshot/git/file-stamp.ts'
+import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
 import { createFixture } from './git-fixture.ts'
 
 const second = 1_000_000_000n
@@ -37,4 +39,19 @@ it('builds on no capture that is not in the log: its objects may have been colle
   rmSync(join(path, 'new.txt'))
   await backend.rollback(snapshot)
   expect(read('new.txt')).toBe('made by the agent\n')
+})
+
+it('has its entries in order, whichever of them were read and whichever came with the index', async () => {
+  const { stateDirectory, open, write, ageFiles } = createFixture()
+  ageFiles()
+  for (const name of ['0.txt', 'a.b/x', 'a/y', 'src/a.txt', 'z']) write(name, name)
+  const backend = await open()
+  await backend.capture({ label: 'snapshot' })
+  const state = captureStateFile(await openPrivateRepository(stateDirectory, 'sha1'))
+  const paths = ['0.txt', 'a.b/x', 'a.txt', 'a/y', 'src/a.txt', 'src/b.txt', 'z']
+  expect(state.load()?.entries.paths()).toEqual(paths)
+  write('a.txt', 'edited')
+  write('b', 'new')
+  await backend.capture({ label: 'snapshot' })
+  expect(state.load()?.entries.paths()).toEqual([...paths, 'b'].sort())
 })
