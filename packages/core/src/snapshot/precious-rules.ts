@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
-import { parentOf, toBytePath, type BytePath } from './git/byte-path.ts'
+import { parentOf, toBytePath, type BytePath } from './byte-path.ts'
 import { wildmatch } from './git/wildmatch.ts'
 
 /** Which files count although they are ignored, and are kept out of patches. */

@@ -7,7 +7,7 @@ import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { CapturePolicy } from '../capture-policy.ts'
-import { toBytePath } from '../git/byte-path.ts'
+import { toBytePath } from '../byte-path.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
 import {

@@ -1,6 +1,6 @@
 import type { TreeEntry } from '../../bundle/format/tree-node.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes } from '../git/byte-path.ts'
+import { compareBytes } from '../byte-path.ts'
 import { placeOf, rootPlace, type NodePlace, type StoredState } from './stored-state.ts'
 
 /** One path that differs in type, permissions or content; also a directory that became empty, or is no longer. */

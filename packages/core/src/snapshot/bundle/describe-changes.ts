@@ -1,6 +1,6 @@
 import type { FileEntry, SymlinkEntry, TreeEntry } from '../../bundle/format/tree-node.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { fromBytePath } from '../git/byte-path.ts'
+import { fromBytePath } from '../byte-path.ts'
 import { compileIgnoreRules, isIgnored } from '../hash/ignore-rules.ts'
 import { isPreciousPath, parsePreciousRules } from '../precious-rules.ts'
 import type { EntryState, FileChange } from '../snapshot.ts'

@@ -4,7 +4,7 @@ import { factsOf as statFactsOf } from '../../bundle/engine/walk-directory.ts'
 import type { TreeEntry } from '../../bundle/format/tree-node.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { toBytePath } from '../git/byte-path.ts'
+import { toBytePath } from '../byte-path.ts'
 import type {
   Delta,
   FoundFile,

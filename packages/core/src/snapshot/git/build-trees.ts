@@ -1,4 +1,4 @@
-import { compareBytes, parentOf, type BytePath } from './byte-path.ts'
+import { compareBytes, parentOf, type BytePath } from '../byte-path.ts'
 import { objectId, type PrivateRepository } from './private-repository.ts'
 
 const TYPE_MASK = 0o170000

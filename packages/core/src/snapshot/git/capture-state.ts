@@ -2,7 +2,7 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:
 import { deserialize, serialize } from 'node:v8'
 import zlib from 'node:zlib'
 import { join } from 'node:path'
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 import {
   fromDirectoryColumns,
   toDirectoryColumns,

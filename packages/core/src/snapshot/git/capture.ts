@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Snapshot } from '../snapshot.ts'
-import { compareBytes, fromBytePath, nativePath, pathResolver, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, nativePath, pathResolver, type BytePath } from '../byte-path.ts'
 import type { CapturedEntry } from './file-stamp.ts'
 import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'

@@ -1,4 +1,4 @@
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 import type { FileStamp } from './file-stamp.ts'
 
 /** Names without slashes, sorted and joined by slashes: thousands of directories are kept, and most are never looked into again. */

@@ -1,6 +1,6 @@
 import { tableOfColumns, type EntryTable, type StampColumns } from './entry-table.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
-import { pathResolver } from './byte-path.ts'
+import { pathResolver } from '../byte-path.ts'
 
 /** Captured files to look at, shared by all threads that do. */
 export interface SharedRows {

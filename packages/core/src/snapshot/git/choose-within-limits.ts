@@ -1,5 +1,5 @@
 import type { FilledLimits } from '../capture-policy.ts'
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 
 export interface FileToRead {
   readonly path: BytePath

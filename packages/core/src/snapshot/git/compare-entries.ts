@@ -1,5 +1,5 @@
 import type { Delta, StateEntry } from '../rollback/rollback-source.ts'
-import { compareBytes, parentOf, splitRecords, type BytePath } from './byte-path.ts'
+import { compareBytes, parentOf, splitRecords, type BytePath } from '../byte-path.ts'
 import { compareModes, withData, type EntrySide, type StoredState } from './compare-states.ts'
 import { rememberComparedNames } from './keep-in-view.ts'
 import { runGit } from './git-command.ts'

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { EntryType, FileChange, Snapshot } from '../snapshot.ts'
-import { compareBytes, fromBytePath, splitRecords, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, splitRecords, type BytePath } from '../byte-path.ts'
 import { runGit, streamGit } from './git-command.ts'
 import { objectSizes, privateCall, type PrivateRepository } from './private-repository.ts'
 import { pathspecsWithout } from './pathspecs-without.ts'

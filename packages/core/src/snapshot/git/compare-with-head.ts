@@ -1,4 +1,4 @@
-import { splitRecords, type BytePath } from './byte-path.ts'
+import { splitRecords, type BytePath } from '../byte-path.ts'
 import type { CapturedEntry } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import { compareBytes, type BytePath } from './byte-path.ts'
+import { compareBytes, type BytePath } from '../byte-path.ts'
 import type { CapturedEntry, FileStamp } from './file-stamp.ts'
 
 /** The captured files and links, sorted by path. */

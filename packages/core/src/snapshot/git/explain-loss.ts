@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { fromBytePath, type BytePath } from './byte-path.ts'
+import { fromBytePath, type BytePath } from '../byte-path.ts'
 import type { PrivateRepository } from './private-repository.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { borrowThread, type ThreadKind } from '../../bundle/warm-threads.ts'
-import { pathResolver } from './byte-path.ts'
+import { pathResolver } from '../byte-path.ts'
 import {
   CHANGED,
   compareRow,

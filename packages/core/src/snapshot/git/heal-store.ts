@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { fromBytePath, pathResolver, splitRecords, type BytePath } from './byte-path.ts'
+import { fromBytePath, pathResolver, splitRecords, type BytePath } from '../byte-path.ts'
 import { runGit } from './git-command.ts'
 import { findDamagedPacks } from './explain-loss.ts'
 import { lstatIfAllowed } from './file-stamp.ts'

@@ -1,4 +1,4 @@
-import { joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import { parseIgnoreFile, type IgnoreList } from './ignore-file.ts'
 import { readRegularFile } from './read-regular-file.ts'

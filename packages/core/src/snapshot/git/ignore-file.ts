@@ -1,4 +1,4 @@
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 import { wildmatch } from './wildmatch.ts'
 
 /** The rules of one ignore file, compiled. Paths are given to it relative to the directory that it counts for. */

@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
-import { splitRecords, type BytePath } from './byte-path.ts'
+import { splitRecords, type BytePath } from '../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
 import type { WorkspaceListing } from './list-workspace.ts'

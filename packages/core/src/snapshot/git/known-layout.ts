@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto'
 import zlib from 'node:zlib'
 import { isSettled } from './file-stamp.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
-import { fromBytePath, toBytePath } from './byte-path.ts'
+import { fromBytePath, toBytePath } from '../byte-path.ts'
 import { findRepositoryAt } from './repository-files.ts'
 import type { UserRepository } from './repository-layout.ts'
 

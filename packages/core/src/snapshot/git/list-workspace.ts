@@ -1,4 +1,4 @@
-import { joinPath, nativePath, pathResolver, toBytePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, pathResolver, toBytePath, type BytePath } from '../byte-path.ts'
 import { isAlike, splitNames, type CapturedDirectory } from './captured-directory.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'

@@ -1,4 +1,4 @@
-import { compareBytes, dirnameOf, joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import { compareBytes, dirnameOf, joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import type { CapturedDirectory } from './captured-directory.ts'
 import { readHeadFiles } from './read-head.ts'
 import { readRegularFile } from './read-regular-file.ts'

@@ -9,7 +9,7 @@ import {
   type Snapshot,
   type SnapshotCoverage,
 } from '../snapshot.ts'
-import { compareBytes, fromBytePath, parentOf, toBytePath, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, parentOf, toBytePath, type BytePath } from '../byte-path.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { replaceOwnFile } from './replace-own-file.ts'
 

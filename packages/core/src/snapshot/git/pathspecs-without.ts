@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
-import { fromBytePath, type BytePath } from './byte-path.ts'
+import { fromBytePath, type BytePath } from '../byte-path.ts'
 
 /** Below what every system takes as the arguments of a process. */
 const MAX_BYTES = 1 << 20

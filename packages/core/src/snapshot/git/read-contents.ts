@@ -1,6 +1,6 @@
 import { isLink } from './build-trees.ts'
 import type { FilledLimits } from '../capture-policy.ts'
-import { compareBytes, parentOf, pathResolver, type BytePath } from './byte-path.ts'
+import { compareBytes, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { isSameStamp, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { type CaptureState, type CaptureStateFile, type LeftOutFile, type PathSet } from './capture-state.ts'
 import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { runGit } from './git-command.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'

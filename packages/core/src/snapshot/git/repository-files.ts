@@ -1,4 +1,4 @@
-import { joinPath, nativePath, resolveBytePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, resolveBytePath, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import { readRegularFile } from './read-regular-file.ts'
 

@@ -1,4 +1,4 @@
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 
 /** Where the parts of the user's repository are. All of them are only ever read. */
 export interface UserRepository {

@@ -1,5 +1,5 @@
 import { readdirSync, type Dirent } from 'node:fs'
-import { joinPath, nativePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import { readRegularFile } from './read-regular-file.ts'
 

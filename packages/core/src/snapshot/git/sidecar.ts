@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { isLink } from './build-trees.ts'
-import { compareBytes, fromBytePath, toBytePath, type BytePath } from './byte-path.ts'
+import { compareBytes, fromBytePath, toBytePath, type BytePath } from '../byte-path.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { replaceOwnFile } from './replace-own-file.ts'
 

@@ -1,5 +1,5 @@
 import { buildTrees } from './build-trees.ts'
-import { parentOf, pathResolver, type BytePath } from './byte-path.ts'
+import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import { hasSamePaths } from './entry-table.ts'

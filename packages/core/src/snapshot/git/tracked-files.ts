@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { isLink } from './build-trees.ts'
-import { joinPath, nativePath, splitRecords, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
 import { isSettled, lstatIfAllowed, type FileStamp } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { NestedRepository } from './nested-repository.ts'

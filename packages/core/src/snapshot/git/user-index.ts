@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { BytePath } from './byte-path.ts'
+import type { BytePath } from '../byte-path.ts'
 import { lstatOrNull } from './file-stamp.ts'
 import { readRegularFile } from './read-regular-file.ts'
 

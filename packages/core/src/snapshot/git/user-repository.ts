@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { toBytePath } from './byte-path.ts'
+import { toBytePath } from '../byte-path.ts'
 import { askGit, runGit } from './git-command.ts'
 import { gitBinaryStamp, layoutEvidence, readKnownLayout, rememberLayout } from './known-layout.ts'
 

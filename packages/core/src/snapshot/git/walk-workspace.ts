@@ -1,5 +1,5 @@
 import { readdirSync, type Dirent } from 'node:fs'
-import { joinPath, nativePath, toBytePath, type BytePath } from './byte-path.ts'
+import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { joinNames, listFiles, splitNames, type CapturedDirectory, type Reach } from './captured-directory.ts'
 import type { PathSet } from './capture-state.ts'
 import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'

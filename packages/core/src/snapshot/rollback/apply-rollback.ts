@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { compareBytes, nameOf, parentOf } from '../git/byte-path.ts'
+import { compareBytes, nameOf, parentOf } from '../byte-path.ts'
 import type { DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
 import {
   changedMeanwhile,

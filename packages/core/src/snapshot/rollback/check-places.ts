@@ -3,7 +3,7 @@ import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../git/byte-path.ts'
+import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
 import { listPaths } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import type { LeafEntry, PresentState } from './rollback-source.ts'

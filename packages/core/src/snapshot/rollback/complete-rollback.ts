@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath, pathResolver } from '../git/byte-path.ts'
+import { compareBytes, fromBytePath, pathResolver } from '../byte-path.ts'
 import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { checkPlaces } from './check-places.ts'

@@ -1,4 +1,4 @@
-import { fromBytePath } from '../git/byte-path.ts'
+import { fromBytePath } from '../byte-path.ts'
 import type { RollbackStep } from '../snapshot-backend.ts'
 import type { SettledEdits } from './foreign-edits.ts'
 import type { RollbackPlan } from './plan-rollback.ts'

@@ -3,7 +3,7 @@ import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { fromBytePath, nameOf, parentOf, toBytePath } from '../git/byte-path.ts'
+import { fromBytePath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
 
 /** Directories of the workspace, each reached without following a link. */
 export interface DirectoryAccess {

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath } from '../git/byte-path.ts'
+import { compareBytes, fromBytePath } from '../byte-path.ts'
 import { listPaths } from './list-paths.ts'
 import { isBinary, mergeText } from './merge-text.ts'
 import {

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { fromBytePath } from '../git/byte-path.ts'
+import { fromBytePath } from '../byte-path.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
 import {
   isEmptyDirectory,

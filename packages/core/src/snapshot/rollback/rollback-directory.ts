@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath, parentOf } from '../git/byte-path.ts'
+import { compareBytes, fromBytePath, parentOf } from '../byte-path.ts'
 import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { toBytePath } from '../git/byte-path.ts'
+import { toBytePath } from '../byte-path.ts'
 
 /**
  * Whether a path is one of the named ones or below one. Names are taken literally: no character is a wildcard.

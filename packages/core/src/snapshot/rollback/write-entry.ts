@@ -17,7 +17,7 @@ import {
   type BigIntStats,
 } from 'node:fs'
 import { childPath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
-import { nameOf, parentOf, pathResolver } from '../git/byte-path.ts'
+import { nameOf, parentOf, pathResolver } from '../byte-path.ts'
 import type { DirectoryAccess } from './directory-access.ts'
 import { insistOn } from './insist-on.ts'
 import type { Write } from './plan-rollback.ts'

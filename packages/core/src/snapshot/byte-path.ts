@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path'
-import { decodePath, encodePath } from '../../filesystem/path-text.ts'
+import { decodePath, encodePath } from '../filesystem/path-text.ts'
 
 /**
  * A path relative to the workspace, one character (U+0000 to U+00FF) for each byte. Any name fits, comparing two
