@@ -1,15 +1,23 @@
 import type { ObjectStore } from '../store/object-store.ts'
 import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import type { VersionDetails, WorkspaceVersion } from './bundle-store.ts'
-import { assertVersionNumber, findVersion } from './engine/list-versions.ts'
+import { readLastVersion, writeLastVersion, type LastVersion } from './engine/last-version-file.ts'
+import { assertVersionNumber, findVersion, recallRecord, rememberRecord } from './engine/list-versions.ts'
 import {
+  assumeRepository,
   findRepository,
   openRepository,
   type Repository,
   type RepositoryEncryption,
 } from './engine/repository.ts'
-import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
+import {
+  saveOnGuess,
+  saveVersion,
+  type SavedVersion,
+  type SaveVersionOptions,
+} from './engine/save-version.ts'
 import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
+import type { FormatMarker } from './format/format-marker.ts'
 import type { VersionRecord } from './format/version-record.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
@@ -40,7 +48,7 @@ export interface BundleStoreContext {
   /** Makes the repository when there is none, and the content a version of it. */
   readonly commit: (
     id: string,
-    details: VersionDetails,
+    details: VersionDetails & { readonly cacheDirectory?: string | null | undefined },
     writeTree: SaveVersionOptions['writeTree'],
   ) => Promise<SavedVersion>
   readonly describeWithTags: (
@@ -57,45 +65,36 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   const { prefix, encryption, clock = () => new Date() } = options
   const stamp = (): string => clock().toISOString()
   let opened: Repository | null = null
-  const open = async (signal: AbortSignal | undefined): Promise<Repository> => {
-    opened ??= await openRepository(store, { prefix, encryption, signal })
+  const open = async (
+    signal: AbortSignal | undefined,
+    assumed: Repository | null = null,
+  ): Promise<Repository> => {
+    opened ??= await openRepository(store, { prefix, encryption, assumed, signal })
     return opened
   }
+  /** `null` when the key does not go with the marker: then the store is asked, and says what is wrong. */
+  const assume = (marker: FormatMarker): Promise<Repository | null> =>
+    assumeRepository(store, marker, { prefix, encryption }).catch(() => null)
   /** `null` for a store that nothing was saved to. */
   const find = async (signal: AbortSignal | undefined): Promise<Repository | null> => {
     opened ??= await findRepository(store, { prefix, encryption, signal })
     return opened
   }
-  const commit = async (
-    id: string,
-    details: VersionDetails,
-    writeTree: SaveVersionOptions['writeTree'],
-  ): Promise<SavedVersion> => {
-    const {
-      message = '',
-      author = null,
-      metadata = {},
-      tags = [],
-      parent,
-      onConflict,
-      template,
-      signal,
-    } = details
+  const commit: BundleStoreContext['commit'] = async (id, details, writeTree) => {
+    const { message = '', author = null, metadata = {}, tags = [], cacheDirectory = null } = details
     for (const tag of tags) assertTag(tag)
-    const repository = await open(signal)
-    return saveVersion(repository, {
-      workspaceId: id,
-      message,
-      author,
-      metadata,
-      tags,
-      parent,
-      onConflict,
-      template,
-      createdAt: stamp,
-      writeTree,
-      signal,
-    })
+    const { parent, onConflict, template, signal } = details
+    const save = { workspaceId: id, message, author, metadata, tags, parent, onConflict, template, createdAt: stamp, writeTree, signal } // prettier-ignore
+    if (cacheDirectory === null) return saveVersion(await open(signal), save)
+    const last = lastVersionOf(cacheDirectory, id)
+    const assumed = opened ?? (last === null ? null : await assume(last.marker))
+    const opening = open(signal, assumed)
+    opening.catch(() => undefined)
+    const begun = await saveFromNote(assumed ?? (await opening), opening, save, last)
+    const repository = await opening
+    const saved = begun ?? (await saveVersion(repository, save))
+    noteVersion(cacheDirectory, repository, saved.record)
+    return saved
   }
   const findRecord = async (
     id: string,
@@ -119,6 +118,31 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     return describeVersion(record, changes.get(version))
   }
   return { find, findRecord, commit, describeWithTags, stamp }
+}
+
+/** `null` when what is known turns out to be wrong. */
+async function saveFromNote(
+  repository: Repository,
+  opened: Promise<Repository>,
+  save: SaveVersionOptions,
+  last: LastVersion | null,
+): Promise<SavedVersion | null> {
+  const known = last?.marker.repository === repository.marker.repository ? last : null
+  const parent = known?.record ?? null
+  if (save.parent !== undefined && save.parent !== (parent?.version ?? 0)) return null
+  if (known !== null) rememberRecord(repository, known.record, known.etag)
+  return saveOnGuess(repository, save, { parent, opened })
+}
+
+function lastVersionOf(cacheDirectory: string, id: string): LastVersion | null {
+  const last = readLastVersion(cacheDirectory)
+  return last?.record.workspaceId === id ? last : null
+}
+
+/** For the next save of the directory, which begins with it. */
+export function noteVersion(cacheDirectory: string, repository: Repository, record: VersionRecord): void {
+  const observed = recallRecord(repository, record)
+  if (observed !== null) writeLastVersion(cacheDirectory, { marker: repository.marker, ...observed })
 }
 
 export function describeVersion(record: VersionRecord, changes?: TagChanges): WorkspaceVersion {

@@ -4,6 +4,7 @@ import { storeDirectory } from '../store/store-directory.ts'
 import {
   createContext,
   describeVersion,
+  noteVersion,
   type BundleStoreContext,
   type BundleStoreOptions,
 } from './bundle-store-context.ts'
@@ -54,7 +55,7 @@ function archiveMethods(context: BundleStoreContext): Pick<BundleStore, 'upload'
       const { limits, signal } = given
       return withStagingDirectory(async (directory) => {
         await extractBundle(bundle, directory, { limits, secondReader: true, signal })
-        const { record } = await commit(id, given, (parent, repository) =>
+        const { record } = await commit(id, { ...given, cacheDirectory: null }, (parent, repository) =>
           saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
         )
         return describeVersion(record)
@@ -79,8 +80,8 @@ function contentMethods(
   return {
     async save(id, directory, given) {
       assertWorkspaceId(id)
-      const { exclude, cacheDirectory = null, onProgress, signal } = given
-      const saved = await commit(id, given, (parent, repository) =>
+      const { exclude, cacheDirectory = null, onProgress } = given
+      const saved = await commit(id, given, (parent, repository, signal) =>
         saveDirectory(repository, {
           workspaceId: id,
           directory,
@@ -102,6 +103,7 @@ function contentMethods(
       const describing = describeWithTags(repository, record, signal)
       describing.catch(() => undefined)
       const report = await loadDirectory(repository, record, directory, { ...given, cacheDirectory })
+      if (cacheDirectory !== null && version === undefined) noteVersion(cacheDirectory, repository, record)
       const files = report.written.files + report.kept.files
       return { version: await describing, report: { ...report, files } }
     },

@@ -12,14 +12,17 @@ export interface ListedVersion {
   readonly info: ObjectInfo
 }
 
+/** A record and the etag of its object. */
+export interface ObservedVersion {
+  readonly record: VersionRecord
+  readonly etag: string
+}
+
 const READ_AHEAD = 8
 const REMEMBERED_RECORDS = 64
 
 /** Records never change, so one that was read or written is not read again while a listing shows its etag. */
-const remembered = new WeakMap<
-  Repository,
-  Map<string, { readonly etag: string; readonly record: VersionRecord }>
->()
+const remembered = new WeakMap<Repository, Map<string, ObservedVersion>>()
 
 /**
  * Versions of a workspace from its listing, newest first. What retention has removed is left out.
@@ -94,13 +97,20 @@ export async function readListedVersion(
 }
 
 export function rememberRecord(repository: Repository, record: VersionRecord, etag: string): void {
-  const records = remembered.get(repository) ?? new Map<string, { etag: string; record: VersionRecord }>()
+  const records = remembered.get(repository) ?? new Map<string, ObservedVersion>()
   remembered.set(repository, records)
   const key = repository.versionKey(record.workspaceId, record.version)
   records.delete(key)
   records.set(key, { etag, record })
   const [oldest] = records.keys()
   if (records.size > REMEMBERED_RECORDS && oldest !== undefined) records.delete(oldest)
+}
+
+/** A record as it was read or written not long ago, with its etag. */
+export function recallRecord(repository: Repository, record: VersionRecord): ObservedVersion | null {
+  const key = repository.versionKey(record.workspaceId, record.version)
+  const known = remembered.get(repository)?.get(key)
+  return known?.record.nonce === record.nonce ? known : null
 }
 
 /**

@@ -104,7 +104,8 @@ export interface PackLease {
   discard(): Promise<void>
 }
 
-export function leasePacks(repository: Repository): PackLease {
+/** @param mayPut rejects when no pack is to be put after all; packs wait for it. @default at once */
+export function leasePacks(repository: Repository, mayPut: Promise<unknown> = Promise.resolve()): PackLease {
   const { now } = repository
   const prefix = repository.packKey('')
   const securedAt = new Map<string, number>()
@@ -118,6 +119,7 @@ export function leasePacks(repository: Repository): PackLease {
   const store: ObjectStore = {
     ...bindStore(repository.store),
     async put(key, body, options) {
+      await mayPut
       const startedAt = now()
       const info = await repository.store.put(key, body, options)
       if (key.startsWith(prefix)) {

@@ -54,6 +54,8 @@ export interface OpenRepositoryOptions {
   readonly encryption?: RepositoryEncryption | undefined
   /** The local clock, in milliseconds since 1970. @default Date.now */
   readonly now?: (() => number) | undefined
+  /** Taken for the repository, with its keys, when the store's marker turns out to be the same. @default none */
+  readonly assumed?: Repository | null | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -75,17 +77,16 @@ export async function openRepository(
   store: ObjectStore,
   options: OpenRepositoryOptions = {},
 ): Promise<Repository> {
-  const { encryption = null, signal } = options
+  const { signal } = options
   const prefix = normalizePrefix(options.prefix)
   const markerKey = `${prefix}format`
   let marker = await findMarker(store, prefix, signal)
   if (marker === null) {
     if (store.capabilities.createIfAbsent === false) throw cannotCreate(store)
-    const created = await createFormatMarker(encryption)
+    const created = await createFormatMarker(options.encryption ?? null)
     marker = await putMarker(store, markerKey, created.marker, signal)
   }
-  const keys = await openFormatMarker(marker, encryption)
-  return describeRepository(store, prefix, marker, keys, options.now)
+  return openMarked(store, prefix, marker, options)
 }
 
 /**
@@ -98,9 +99,31 @@ export async function findRepository(
 ): Promise<Repository | null> {
   const prefix = normalizePrefix(options.prefix)
   const marker = await findMarker(store, prefix, options.signal)
-  if (marker === null) return null
-  const keys = await openFormatMarker(marker, options.encryption ?? null)
-  return describeRepository(store, prefix, marker, keys, options.now)
+  return marker === null ? null : openMarked(store, prefix, marker, options)
+}
+
+/**
+ * The repository that a store has if its marker is this one: something to begin with while the store is asked.
+ * @throws as {@link openRepository} for the key
+ */
+export async function assumeRepository(
+  store: ObjectStore,
+  marker: FormatMarker,
+  options: OpenRepositoryOptions,
+): Promise<Repository> {
+  return openMarked(store, normalizePrefix(options.prefix), marker, options)
+}
+
+async function openMarked(
+  store: ObjectStore,
+  prefix: string,
+  marker: FormatMarker,
+  { assumed = null, encryption, now }: OpenRepositoryOptions,
+): Promise<Repository> {
+  if (assumed !== null && encodeFormatMarker(assumed.marker).equals(encodeFormatMarker(marker)))
+    return assumed
+  const keys = await openFormatMarker(marker, encryption ?? null)
+  return describeRepository(store, prefix, marker, keys, now)
 }
 
 function describeRepository(

@@ -20,7 +20,11 @@ export interface SaveVersionOptions {
   /** @default false */
   readonly template?: boolean | undefined
   /** Puts the content into the store, through the repository that it is given. May be called again. */
-  readonly writeTree: (parent: VersionRecord | null, repository: Repository) => Promise<SavedTree>
+  readonly writeTree: (
+    parent: VersionRecord | null,
+    repository: Repository,
+    signal: AbortSignal | undefined,
+  ) => Promise<SavedTree>
   /** Gives the time that the version is stamped with, ISO 8601. @default the repository's clock */
   readonly createdAt?: (() => string) | undefined
   /** @default never */
@@ -68,7 +72,7 @@ export async function saveVersion(
     let tree: SavedTree
     let outcome: Awaited<ReturnType<typeof commitTree>>
     try {
-      tree = await writeTree(base, lease.repository)
+      tree = await writeTree(base, lease.repository, signal)
       outcome = await commitTree(repository, { options, parent, base, tree, lease, seen })
       if (outcome.record !== null) return { record: outcome.record, tree, base }
       await lease.discard()
@@ -82,6 +86,62 @@ export async function saveVersion(
     parent = outcome.latest
   }
   throw packsGone()
+}
+
+/** What a save may begin with before the store has answered. */
+export interface ParentGuess {
+  readonly parent: VersionRecord | null
+  /** The repository as the store has it; the same object when it is the one that the save was begun with. */
+  readonly opened: Promise<Repository>
+}
+
+/**
+ * As {@link saveVersion}, but the directory is read while the store is asked for its latest version. Nothing is put before the
+ * answer is there and says that the guess was right.
+ * @returns `null` when it was wrong, or packs had been removed: nothing has been saved
+ */
+export async function saveOnGuess(
+  repository: Repository,
+  options: SaveVersionOptions,
+  { parent: base, opened }: ParentGuess,
+): Promise<SavedVersion | null> {
+  const { workspaceId, writeTree, signal } = options
+  const seen = (): Promise<Sighting> => sightLatest(repository, workspaceId, signal)
+  const stop = new AbortController()
+  const looking = lookForGuessed(seen(), opened, repository, base)
+  looking.catch((error: unknown) => stop.abort(error))
+  const lease = leasePacks(repository, looking)
+  try {
+    const reading = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
+    const tree = await writeTree(base, lease.repository, reading)
+    const parent = await looking
+    const { record } = await commitTree(repository, { options, parent, base, tree, lease, seen })
+    if (record !== null) return { record, tree, base }
+    await lease.discard()
+    return null
+  } catch (error) {
+    if (!isCommitUnclear(error)) await lease.discard()
+    if (stop.signal.reason instanceof WrongGuess) return null
+    throw error
+  }
+}
+
+class WrongGuess extends Error {}
+
+/** @throws {@link WrongGuess} */
+async function lookForGuessed(
+  sighting: Promise<Sighting>,
+  opened: Promise<Repository>,
+  repository: Repository,
+  base: VersionRecord | null,
+): Promise<Sighting> {
+  sighting.catch(() => undefined)
+  // What was seen means something only in the repository that it was looked for in.
+  if ((await opened) !== repository) throw new WrongGuess('another repository')
+  const latest = await sighting
+  if (latest.record?.nonce !== base?.nonce) throw new WrongGuess('another latest version')
+  refuseTemplate(latest.record)
+  return latest
 }
 
 interface CommitTree {

@@ -1,0 +1,243 @@
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ObjectStore } from '@ws/core'
+import { memoryStore } from '@ws/store-memory'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
+import { leasePacks } from '../../../src/bundle/engine/pack-safety.ts'
+import { openRepository } from '../../../src/bundle/engine/repository.ts'
+
+let base = ''
+let source = ''
+let store: ObjectStore
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'ws-requests-'))
+  source = join(base, 'source')
+  mkdirSync(join(source, 'a/b/c/d'), { recursive: true })
+  writeFileSync(join(source, 'f'), 'one')
+  writeFileSync(join(source, 'a/b/c/d/deep'), 'deep')
+  store = memoryStore()
+})
+
+afterEach(() => rmSync(base, { recursive: true, force: true }))
+
+const cacheDirectory = (name = 'cache'): string => join(base, name)
+/** Each time as a process that has just begun. */
+const save = (to: ObjectStore, options: { parent?: number; cache?: string; directory?: string } = {}) =>
+  createBundleStore(to).save('w', options.directory ?? source, {
+    message: '',
+    parent: options.parent,
+    cacheDirectory: cacheDirectory(options.cache),
+  })
+const load = async (version?: number): Promise<string> => {
+  const target = join(base, 'loaded')
+  await createBundleStore(store).load('w', target, { version })
+  return readFileSync(join(target, 'f'), 'utf8')
+}
+async function keys(prefix: string): Promise<string[]> {
+  const found: string[] = []
+  for await (const { key } of store.list(prefix)) found.push(key)
+  return found
+}
+
+/**
+ * The store with a note of each call: how many calls had ended, one behind the other, when it began. An answer takes a
+ * turn of the event loop and not less.
+ */
+function traced(inner: ObjectStore) {
+  let ended = 0
+  const calls: { readonly what: string; readonly round: number }[] = []
+  const call = async <T>(what: string, make: () => Promise<T>): Promise<T> => {
+    const round = ended + 1
+    calls.push({ what, round })
+    await new Promise((resolve) => setImmediate(resolve))
+    try {
+      return await make()
+    } finally {
+      ended = Math.max(ended, round)
+    }
+  }
+  const seen: ObjectStore = {
+    name: inner.name,
+    capabilities: inner.capabilities,
+    get: (key, options) => call(`get ${key}`, () => inner.get(key, options)),
+    head: (key, options) => call(`head ${key}`, () => inner.head(key, options)),
+    put: (key, body, options) => call(`put ${key}`, () => inner.put(key, body, options)),
+    delete: (key, options) => call(`delete ${key}`, () => inner.delete(key, options)),
+    async *list(prefix, options) {
+      const all = await call(`list ${prefix}`, async () => {
+        const found = []
+        for await (const info of inner.list(prefix, options)) found.push(info)
+        return found
+      })
+      yield* all
+    },
+  }
+  return { store: seen, rounds: () => Math.max(...calls.map(({ round }) => round)), calls }
+}
+
+it('a small save by a new process waits for three answers, one behind the other', async () => {
+  await save(store)
+  appendFileSync(join(source, 'f'), ' two')
+  const { store: seen, rounds, calls } = traced(store)
+  await save(seen)
+  expect(calls.map(({ what }) => what.replace(/[0-9a-f]{32}/, '<id>'))).toEqual([
+    'get format',
+    'list workspaces/w/versions/',
+    'put packs/<id>',
+    'put workspaces/w/versions/9999999997',
+  ])
+  expect(rounds()).toBe(3)
+})
+
+it('the same after a load instead of a save', async () => {
+  await save(store)
+  await createBundleStore(store).load('w', join(base, 'other'), { cacheDirectory: cacheDirectory('new') })
+  appendFileSync(join(base, 'other/f'), ' two')
+  const { store: seen, rounds } = traced(store)
+  await save(seen, { cache: 'new', directory: join(base, 'other') })
+  expect(rounds()).toBe(3)
+})
+
+it('the directory is read while the store is asked, and nothing is put before it has answered', async () => {
+  await save(store)
+  appendFileSync(join(source, 'f'), ' two')
+  const isRead = Promise.withResolvers<void>()
+  let hasAnswered = false
+  const waiting: ObjectStore = {
+    ...traced(store).store,
+    async *list(prefix, options) {
+      await isRead.promise
+      await new Promise((resolve) => setImmediate(resolve))
+      hasAnswered = true
+      yield* store.list(prefix, options)
+    },
+    put: (key, body, options) => {
+      expect(hasAnswered, `put ${key}`).toBe(true)
+      return store.put(key, body, options)
+    },
+  }
+  const saved = await createBundleStore(waiting).save('w', source, {
+    message: '',
+    cacheDirectory: cacheDirectory(),
+    onProgress: ({ filesDone }) => void (filesDone > 0 && isRead.resolve()),
+  })
+  expect(saved.version).toMatchObject({ version: 2, parent: 1 })
+  expect(await load()).toBe('one two')
+})
+
+it('a save that began with an old version builds on the latest, and leaves nothing of the first attempt', async () => {
+  await save(store)
+  writeFileSync(join(source, 'f'), 'of another machine')
+  await save(store, { cache: 'other machine' })
+  writeFileSync(join(source, 'f'), 'mine')
+  const { version, report } = await save(store)
+  expect(version).toMatchObject({ version: 3, parent: 2 })
+  expect(report.comparedWith).toBe(2)
+  expect(await load()).toBe('mine')
+  expect(await load(2)).toBe('of another machine')
+  expect(await keys('packs/')).toHaveLength(3)
+})
+
+it('a save that is to build on the version it knows is refused when there is a later one', async () => {
+  await save(store)
+  writeFileSync(join(source, 'f'), 'of another machine')
+  await save(store, { cache: 'other machine' })
+  await expect(save(store, { parent: 1 })).rejects.toMatchObject({
+    code: 'CONFLICT',
+    details: { expected: 1, winner: 2 },
+  })
+  expect(await keys('packs/')).toHaveLength(2)
+})
+
+it('what is known of one store is not taken for true of another', async () => {
+  await save(store)
+  const first = store
+  store = memoryStore()
+  const { version, report } = await save(store)
+  expect(version).toMatchObject({ version: 1, parent: null })
+  expect(report.comparedWith).toBeNull()
+  expect(await load()).toBe('one')
+  expect(await keys('packs/')).toHaveLength(1)
+  store = first
+  expect((await save(store)).version.version).toBe(2)
+})
+
+it('the same of two encrypted ones that are opened with one key', async () => {
+  const encryption = { key: new Uint8Array(32).fill(1) }
+  const saveTo = (to: ObjectStore, cache: string) =>
+    createBundleStore(to, { encryption }).save('w', source, {
+      message: '',
+      cacheDirectory: cacheDirectory(cache),
+    })
+  await saveTo(memoryStore(), 'mine')
+  await saveTo(store, 'other machine')
+  const { version } = await saveTo(store, 'mine')
+  expect(version).toMatchObject({ version: 2, parent: 1 })
+})
+
+it('a pack waits until it may be put, and is not put when it may not', async () => {
+  const repository = await openRepository(store)
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (const mayPut of [true, false]) {
+    const answer = Promise.withResolvers<void>()
+    const lease = leasePacks(repository, answer.promise)
+    const key = repository.packKey((mayPut ? 'a' : 'b').repeat(32))
+    const put = lease.repository.store.put(key, new Uint8Array(1))
+    put.catch(() => undefined)
+    await turns()
+    expect(await store.head(key)).toBeNull()
+    if (mayPut) answer.resolve()
+    else answer.reject(new Error('no'))
+    await turns()
+    expect((await store.head(key)) !== null).toBe(mayPut)
+  }
+})
+
+it('a workspace that was deleted and begun anew is not taken for the one that is known', async () => {
+  await save(store)
+  await createBundleStore(store).delete('w')
+  writeFileSync(join(source, 'f'), 'begun anew')
+  await save(store, { cache: 'other machine' })
+  writeFileSync(join(source, 'f'), 'mine')
+  const { version } = await save(store)
+  expect(version).toMatchObject({ version: 2, parent: 1 })
+  expect(await load(1)).toBe('begun anew')
+  expect(await load()).toBe('mine')
+})
+
+it('a note of the last version that says something impossible is passed over', async () => {
+  await save(store)
+  const note = join(cacheDirectory(), 'last-version')
+  const text = readFileSync(note, 'utf8')
+  appendFileSync(join(source, 'f'), ' two')
+  for (const [number, lie] of [
+    '',
+    'not JSON',
+    text.slice(0, -20),
+    text.replace('"version":1', '"version":7'),
+  ].entries()) {
+    // prettier-ignore
+    writeFileSync(note, lie)
+    expect((await save(store)).version.version).toBe(number + 2)
+  }
+  expect(await load()).toBe('one two')
+})
+
+it('an encrypted repository is not opened with a wrong key because of what is known', async () => {
+  const open = (byte: number) =>
+    createBundleStore(store, { encryption: { key: new Uint8Array(32).fill(byte) } })
+  await open(1).save('w', source, { message: '', cacheDirectory: cacheDirectory() })
+  appendFileSync(join(source, 'f'), ' two')
+  const before = await keys('')
+  await expect(
+    open(2).save('w', source, { message: '', cacheDirectory: cacheDirectory() }),
+  ).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+  expect(await keys('')).toEqual(before)
+  const again = await open(1).save('w', source, { message: '', cacheDirectory: cacheDirectory() })
+  expect(again.version).toMatchObject({ version: 2, parent: 1 })
+})
