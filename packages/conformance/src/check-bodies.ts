@@ -116,14 +116,12 @@ export async function inParallel<T>(
   await Promise.all(Array.from({ length: 16 }, run))
 }
 
-const STUCK_AFTER_MS = 10_000
-
 /** Only a store that breaks the contract ever waits for this timer. */
-export async function orStuck<T>(call: Promise<T>): Promise<T> {
+export async function orStuck<T>(call: Promise<T>, stuckAfterMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const stuck = new Promise<never>((_, reject) => {
-    const error = new Error(`the call did not end within ${STUCK_AFTER_MS} ms`)
-    timer = setTimeout(reject, STUCK_AFTER_MS, error)
+    const error = new Error(`the call did not end within ${stuckAfterMs} ms`)
+    timer = setTimeout(reject, stuckAfterMs, error)
   })
   return Promise.race([call, stuck]).finally(() => clearTimeout(timer))
 }

@@ -10,6 +10,8 @@ export interface RunCheckOptions {
   readonly fixtures?: StoreFixtures | undefined
   /** Strings that no error may repeat, such as keys and tokens. @default none */
   readonly secrets?: readonly string[] | undefined
+  /** After so long a call that should have ended counts as stuck. @default 10_000 */
+  readonly stuckAfterMs?: number | undefined
   /** Leaves behind what a check puts, for a bucket that is thrown away as a whole. @default false */
   readonly keepObjects?: boolean | undefined
   /** Told what a check has measured. @default nobody */
@@ -89,7 +91,7 @@ export async function runCheck(
   store: ObjectStore,
   options: RunCheckOptions = {},
 ): Promise<void> {
-  const { fixtures = {}, secrets, keepObjects = false, onMeasured: measured } = options
+  const { fixtures = {}, secrets, stuckAfterMs, keepObjects = false, onMeasured: measured } = options
   const open = check.fixture === undefined ? () => store : fixtures[check.fixture]
   if (open === undefined)
     throw new Error(`The check needs the fixture ${check.fixture}, which was not given.`)
@@ -101,6 +103,7 @@ export async function runCheck(
       createCheckContext(store, prefix, {
         troubled,
         ...(secrets === undefined ? {} : { secrets }),
+        ...(stuckAfterMs === undefined ? {} : { stuckAfterMs }),
         ...(measured === undefined ? {} : { measured }),
       }),
     )
@@ -118,7 +121,7 @@ export async function runCheck(
 async function resultOf(
   check: StoreCheck,
   openStore: () => ObjectStore | Promise<ObjectStore>,
-  { fixtures = {}, secrets }: RunChecksOptions,
+  { fixtures = {}, secrets, stuckAfterMs }: RunChecksOptions,
 ): Promise<CheckResult> {
   const { name, needs, fixture } = check
   const measured: Record<string, number> = {}
@@ -130,7 +133,7 @@ async function resultOf(
     if (fixture !== undefined && fixtures[fixture] === undefined)
       return { name, status: 'not-shown', durationMs: 0, measured }
     const onMeasured = (fact: string, value: number): void => void (measured[fact] = value)
-    await runCheck(check, store, { fixtures, secrets, onMeasured })
+    await runCheck(check, store, { fixtures, secrets, stuckAfterMs, onMeasured })
     return { name, status: 'passed', durationMs: durationMs(), measured }
   } catch (error) {
     return { name, status: 'failed', error, durationMs: durationMs(), measured }

@@ -31,6 +31,8 @@ export interface CheckContext {
   readonly troubled: ObjectStore
   /** Strings that no error may repeat, such as keys and tokens. */
   readonly secrets: readonly string[]
+  /** After so long a call that should have ended counts as stuck. */
+  readonly stuckAfterMs: number
   /** Tells what was measured; it goes into the report. */
   readonly measured: (name: string, value: number) => void
   /** What all keys of this check start with: nobody else's keys do. Ends with `/`. */
@@ -43,16 +45,19 @@ export interface CheckContext {
   readonly maxKeySegments: number
 }
 
+const STUCK_AFTER_MS = 10_000
+
 export function createCheckContext(
   store: ObjectStore,
   prefix: string,
-  given: Partial<Pick<CheckContext, 'troubled' | 'secrets' | 'measured'>> = {},
+  given: Partial<Pick<CheckContext, 'troubled' | 'secrets' | 'stuckAfterMs' | 'measured'>> = {},
 ): CheckContext {
-  const { troubled = store, secrets = [], measured = () => undefined } = given
+  const { troubled = store, secrets = [], stuckAfterMs = STUCK_AFTER_MS, measured = () => undefined } = given
   return {
     store,
     troubled,
     secrets,
+    stuckAfterMs,
     measured,
     prefix,
     key: (name) => prefix + name,

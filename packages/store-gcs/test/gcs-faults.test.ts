@@ -212,12 +212,13 @@ describe('an upload in parts', () => {
     ['loses an answer', { kind: 'reset-after' }],
     ['answers 503', { kind: 'answer', status: 503 }],
   ] as const)('goes on where the service has got to when a part %s', async (_what, fault) => {
+    const whole = await bytes(pieces(17))
     for (const skip of [0, 1, 2]) {
       proxy.reset()
       proxy.inject({ match: ({ method }) => method === 'PUT', skip, fault })
-      const info = await store.put(`resumed-${skip}`, pieces(20), { ifAbsent: true })
-      expect(info.size).toBe(20 * MIB)
-      expect((await read(`resumed-${skip}`)).equals(await bytes(pieces(20)))).toBe(true)
+      const info = await store.put(`resumed-${skip}`, pieces(17), { ifAbsent: true })
+      expect(info.size).toBe(17 * MIB)
+      expect((await read(`resumed-${skip}`)).equals(whole)).toBe(true)
     }
     expect(server.openUploads()).toBe(0)
   })

@@ -21,6 +21,7 @@ const MAX_SHOWN_CHARACTERS = 200
 const meanings: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   400: ['INVALID_INPUT', 'the service does not accept the request'],
   401: ['ACCESS_DENIED', 'the key or token is missing or not valid; check it, and the clock of this machine'],
+  402: ['QUOTA_EXCEEDED', 'the project is restricted, because it is over its quota; see its usage page'],
   403: [
     'ACCESS_DENIED',
     'the key or token is not valid or has expired, or the policies of storage.objects do not allow it',

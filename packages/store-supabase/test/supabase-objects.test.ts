@@ -236,15 +236,13 @@ describe('an upload in parts', () => {
     ['answers 503', { kind: 'answer', status: 503 }],
     ['is locked', { kind: 'answer', status: 423, headers: { 'content-type': 'text/plain' }, body: 'Locked' }],
   ] as const)('goes on where the service has got to when a part %s', async (_, fault) => {
-    const whole = Buffer.concat(await Array.fromAsync(pieces(15)))
-    for (const skip of [0, 1, 2]) {
+    const whole = Buffer.concat(await Array.fromAsync(pieces(13)))
+    for (const [skip, body] of [pieces(13), whole, pieces(13)].entries()) {
       proxy.reset()
       proxy.inject({ match: isPart, skip, fault })
-      for (const body of [pieces(15), whole]) {
-        const info = await open().put(`resumed-${skip}`, body)
-        expect(info.size).toBe(15 * MIB)
-        expect((await read(`resumed-${skip}`)).equals(whole)).toBe(true)
-      }
+      const info = await open().put(`resumed-${skip}`, body)
+      expect(info.size).toBe(13 * MIB)
+      expect((await read(`resumed-${skip}`)).equals(whole)).toBe(true)
     }
     expect(server.openUploads()).toBe(0)
   })
@@ -319,7 +317,6 @@ describe('bytes that change', () => {
       proxy.reset()
       proxy.inject({
         match: (request) => request.method === method && !request.url.includes('list'),
-        skip: count === 7 ? 0 : 0,
         fault: { kind: 'flip-up', atByte: 1_000 },
       })
       expect(await failureOf(open().put('flipped', pieces(count)))).toMatchObject({ code: 'CORRUPT' })

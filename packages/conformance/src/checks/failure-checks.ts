@@ -129,7 +129,7 @@ export const failureChecks: readonly StoreCheck[] = [
   },
   {
     name: 'an abort ends a put whose source never answers',
-    async run({ store, key }) {
+    async run({ store, key, stuckAfterMs }) {
       const controller = new AbortController()
       const reason = new Error('the caller had enough')
       async function* source(): AsyncGenerator<Uint8Array> {
@@ -138,7 +138,7 @@ export const failureChecks: readonly StoreCheck[] = [
         await new Promise(() => {})
       }
       const put = (): Promise<unknown> => store.put(key('a'), source(), { signal: controller.signal })
-      assert.equal(await rejectionOf(() => orStuck(put()), 'an aborted put'), reason)
+      assert.equal(await rejectionOf(() => orStuck(put(), stuckAfterMs), 'an aborted put'), reason)
       await assertAbsent(store, key('a'))
     },
   },

@@ -69,7 +69,7 @@ export const largeChecks: readonly StoreCheck[] = [
   },
   {
     name: 'a source that fails after many parts leaves the old object, nothing in lists, and no other error',
-    async run({ store, key, prefix }) {
+    async run({ store, key, prefix, stuckAfterMs }) {
       await store.put(key('old'), textBytes('old'))
       const stray = watchStrayErrors()
       try {
@@ -79,7 +79,7 @@ export const largeChecks: readonly StoreCheck[] = [
             yield* parts(PARTS_BYTES)
             throw failure
           }
-          const put = (): Promise<unknown> => orStuck(store.put(key(name), source()))
+          const put = (): Promise<unknown> => orStuck(store.put(key(name), source()), stuckAfterMs)
           assert.equal(await rejectionOf(put, 'a failing source'), failure)
         }
       } finally {
@@ -92,7 +92,7 @@ export const largeChecks: readonly StoreCheck[] = [
   },
   {
     name: 'a put that is aborted after many parts rejects at once, and the old object stays',
-    async run({ store, key, prefix }) {
+    async run({ store, key, prefix, stuckAfterMs }) {
       await store.put(key('old'), textBytes('old'))
       const stray = watchStrayErrors()
       try {
@@ -105,7 +105,7 @@ export const largeChecks: readonly StoreCheck[] = [
             await new Promise(() => {})
           }
           const put = (): Promise<unknown> =>
-            orStuck(store.put(key(name), source(), { signal: controller.signal }))
+            orStuck(store.put(key(name), source(), { signal: controller.signal }), stuckAfterMs)
           assert.equal(await rejectionOf(put, 'an aborted put'), reason)
         }
       } finally {

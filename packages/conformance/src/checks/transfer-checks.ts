@@ -48,7 +48,7 @@ export const transferChecks: readonly StoreCheck[] = [
   {
     name: 'a body that stops coming is left at once when the signal aborts',
     fixture: 'stalledDownloads',
-    async run({ store, troubled, key }) {
+    async run({ store, troubled, key, stuckAfterMs }) {
       await store.put(key('a'), sampleBytes(LARGE_BYTES))
       const controller = new AbortController()
       const reason = new Error('the caller had enough')
@@ -57,20 +57,23 @@ export const transferChecks: readonly StoreCheck[] = [
       const reading = collect(found.body)
       for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
       controller.abort(reason)
-      assert.equal(await rejectionOf(() => orStuck(reading), 'a body that stops coming'), reason)
+      assert.equal(
+        await rejectionOf(() => orStuck(reading, stuckAfterMs), 'a body that stops coming'),
+        reason,
+      )
     },
   },
 ]
 
 async function assertPutsFail(
-  { store, troubled, key, prefix }: CheckContext,
+  { store, troubled, key, prefix, stuckAfterMs }: CheckContext,
   isRight: (error: WorkspaceError) => boolean,
 ): Promise<void> {
   await store.put(key('old'), textBytes('old'))
   const body = sampleBytes(LARGE_BYTES)
   for (const name of ['old', 'new'])
     for (const source of [body, inChunks(body, 100_000)]) {
-      const error = await rejectionOf(() => orStuck(troubled.put(key(name), source)), 'the put')
+      const error = await rejectionOf(() => orStuck(troubled.put(key(name), source), stuckAfterMs), 'the put')
       assert.ok(WorkspaceError.is(error) && isRight(error), `the put rejected with ${String(error)}`)
     }
   await assertObject(store, key('old'), textBytes('old'))
@@ -79,7 +82,7 @@ async function assertPutsFail(
 }
 
 async function assertReadFails(
-  { store, troubled, key }: CheckContext,
+  { store, troubled, key, stuckAfterMs }: CheckContext,
   isRight: (error: WorkspaceError) => boolean,
 ): Promise<void> {
   await store.put(key('a'), sampleBytes(LARGE_BYTES))
@@ -87,6 +90,6 @@ async function assertReadFails(
     const found = await troubled.get(key('a'))
     return found === null ? null : (await collect(found.body)).length
   }
-  const error = await rejectionOf(() => orStuck(read()), 'the read')
+  const error = await rejectionOf(() => orStuck(read(), stuckAfterMs), 'the read')
   assert.ok(WorkspaceError.is(error) && isRight(error), `the read rejected with ${String(error)}`)
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { inspect } from 'node:util'
 import { WorkspaceError, type CallOptions, type ErrorCode, type ObjectStore } from '@ws/core'
 import type { CheckContext, StoreCheck } from '../store-check.ts'
 import {
@@ -72,7 +73,7 @@ export const troubleChecks: readonly StoreCheck[] = [
   {
     name: 'a service that never answers is left at once when the signal aborts',
     fixture: 'stalled',
-    async run({ troubled, key }) {
+    async run({ troubled, key, stuckAfterMs }) {
       for (const [name, call] of Object.entries(callsOn(troubled, key('a'), key('')))) {
         const controller = new AbortController()
         const reason = new Error('the caller had enough')
@@ -80,7 +81,7 @@ export const troubleChecks: readonly StoreCheck[] = [
         // After this the request is on its way.
         for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
         controller.abort(reason)
-        assert.equal(await rejectionOf(() => orStuck(waiting), name), reason)
+        assert.equal(await rejectionOf(() => orStuck(waiting, stuckAfterMs), name), reason)
       }
     },
   },
@@ -111,16 +112,17 @@ export function callsOn(store: ObjectStore, key: string, prefix: string): Readon
 }
 
 async function assertAllReject(
-  { troubled, key, secrets }: CheckContext,
+  { troubled, key, secrets, stuckAfterMs }: CheckContext,
   codes: readonly ErrorCode[],
   only?: readonly string[],
 ): Promise<void> {
   for (const [name, call] of Object.entries(callsOn(troubled, key('a'), key('')))) {
     if (only !== undefined && !only.includes(name)) continue
-    const error = await rejectionOf(() => orStuck(call({})), name)
+    const error = await rejectionOf(() => orStuck(call({}), stuckAfterMs), name)
     assert.ok(WorkspaceError.is(error), `${name} rejected with no WorkspaceError: ${String(error)}`)
     assert.ok(codes.includes(error.code), `${name} is ${error.code}: ${error.message}`)
-    const text = `${error.message}${JSON.stringify(error)}`
+    // Also its causes, and what nobody looks at: who logs an error logs all of it.
+    const text = `${JSON.stringify(error)}${inspect(error, { depth: 20, showHidden: true, getters: true })}`
     for (const secret of secrets) assert.ok(!text.includes(secret), `${name} repeats a secret in its error`)
   }
 }
