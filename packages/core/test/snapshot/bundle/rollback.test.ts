@@ -146,7 +146,7 @@ describe('a rollback', () => {
 })
 
 describe('a rollback that fails on the way', () => {
-  it('brings the state before it back when the content of the target is damaged', async () => {
+  it('brings the state before it back, and deletes nothing, when the content of the target is damaged (case 49)', async () => {
     const { open, path, write, stateDirectory } = createFixture()
     write('big.bin', Buffer.from(Array.from({ length: 100_000 }, (_, at) => (at * at * 7) % 251)))
     const backend = await open()
