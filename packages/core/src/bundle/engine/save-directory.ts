@@ -1,8 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { recoverDirectory } from '../../filesystem/work-directory.ts'
+import { toByteString } from '../../filesystem/directory-handle.ts'
+import { excludeFilter } from '../exclude-filter.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { knownTreeFile } from './known-tree-file.ts'
+import { holdsManyEntries } from './holds-many-entries.ts'
 import { hasKnownTree, useKnownTree } from './known-trees.ts'
 import type { NewFileLimits } from './new-file-limits.ts'
 import { readParent } from './read-parent.ts'
@@ -91,14 +94,8 @@ export async function saveDirectory(
 }
 
 async function saveWhereItFits(save: ThreadedSave): Promise<SavedTree> {
-  const { cacheDirectory, repositoryId } = save
-  const isLarge =
-    isAtHomeInThread(cacheDirectory, repositoryId) ||
-    (cacheDirectory !== null &&
-      !hasKnownTree(cacheDirectory, repositoryId) &&
-      knownTreeFile(cacheDirectory, repositoryId).bytes() > MAX_INLINE_CACHE_BYTES)
   try {
-    if (!isLarge) return await saveInline(save, MAX_INLINE_ENTRIES, MAX_INLINE_BYTES)
+    if (!isLarge(save)) return await saveInline(save, MAX_INLINE_ENTRIES, MAX_INLINE_BYTES)
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error
   }
@@ -108,6 +105,15 @@ async function saveWhereItFits(save: ThreadedSave): Promise<SavedTree> {
     if (!(error instanceof ThreadsUnavailable)) throw error
     return saveInline(save, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
   }
+}
+
+/** As far as it can be told at little cost; the walk finds out the rest. */
+function isLarge({ cacheDirectory, repositoryId, job }: ThreadedSave): boolean {
+  if (isAtHomeInThread(cacheDirectory, repositoryId)) return true
+  if (hasKnownTree(cacheDirectory, repositoryId)) return false
+  const cacheBytes = cacheDirectory === null ? 0 : knownTreeFile(cacheDirectory, repositoryId).bytes()
+  if (cacheBytes > 0) return cacheBytes > MAX_INLINE_CACHE_BYTES
+  return holdsManyEntries(toByteString(job.directory), MAX_INLINE_ENTRIES, excludeFilter(job.exclude))
 }
 
 class TooLarge extends Error {}
