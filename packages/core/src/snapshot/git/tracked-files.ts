@@ -5,7 +5,7 @@ import { isSettled, lstatIfAllowed, type FileStamp } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import { readRegularFile } from './read-regular-file.ts'
-import { readUserIndex, type IndexEntry } from './user-index.ts'
+import { isWholeIndex, readUserIndex, type IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
 /** What the user's index, and those of other repositories in the workspace, know about its files. */
@@ -123,10 +123,16 @@ const GITLINK = 0o160000
 const MAX_ATTRIBUTES_BYTES = 100 << 20
 const LINK = 0o120000
 
-/** For the kinds of index that only git can read. It lists; it neither refreshes nor writes. */
+/**
+ * For the kinds of index that only git can read. It lists; it neither refreshes nor writes. Of an index that is not whole
+ * git would list a part as if it were all: then what was committed counts as tracked.
+ */
 async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[]> {
+  const isWhole = isWholeIndex(repository.indexFile, repository.format)
   const output = await runGit({
-    args: ['ls-files', '-t', '--stage', '-z'],
+    args: isWhole ? ['ls-files', '-t', '--stage', '-z'] : ['ls-tree', '-r', '-z', 'HEAD'],
+    // There may be no commit.
+    exitCodes: isWhole ? [0] : [0, 128],
     cwd: repository.topLevel,
     configuration: 'user',
     environment: { GIT_DIR: repository.gitDirectory, GIT_WORK_TREE: repository.topLevel },
@@ -135,7 +141,8 @@ async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal
   return splitRecords(output).map((record) => {
     const end = record.indexOf('\t')
     const path = record.slice(end + 1)
-    const [tag, mode = '', id = ''] = record.slice(0, end).split(' ')
+    const fields = record.slice(0, end).split(' ')
+    const [tag, mode = '', id = ''] = isWhole ? fields : ['H', fields[0], fields[2]]
     const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
     return { path, id, mode: Number.parseInt(mode, 8), skipWorktree: tag === 'S', ...unknown }
   })

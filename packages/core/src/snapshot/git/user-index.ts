@@ -44,6 +44,13 @@ export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'):
   return parseIndex(bytes, format, writtenAt)
 }
 
+/** Whether a file is an index that was written to its end; something may have cut it, or rewrite it in place. */
+export function isWholeIndex(file: string | Buffer, format: 'sha1' | 'sha256'): boolean {
+  const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
+  const end = (bytes?.length ?? 0) - (format === 'sha1' ? 20 : 32)
+  return bytes !== null && end >= 12 && isWhole(bytes, end, format)
+}
+
 export function parseIndex(
   bytes: Buffer,
   format: 'sha1' | 'sha256',

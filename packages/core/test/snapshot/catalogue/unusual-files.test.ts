@@ -1,0 +1,91 @@
+import { chmodSync, linkSync, lstatSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createFixture } from '../git/git-fixture.ts'
+import { backends, createRollbackFixture, describeTree } from '../rollback/rollback-fixture.ts'
+
+describe.each(backends)('a rollback by %s', (name) => {
+  it('writes through no hard link to a place outside, and leaves what it does not change linked and sparse (case 27)', async () => {
+    const { path, outside, write, open, read } = createRollbackFixture(name)
+    write('image.raw', '')
+    truncateSync(join(path, 'image.raw'), 64 << 20)
+    write('one', 'linked')
+    linkSync(join(path, 'one'), join(path, 'two'))
+    const stampOf = (file: string) => {
+      const { ino, nlink, blocks, mtimeNs, birthtimeNs } = lstatSync(join(path, file), { bigint: true })
+      return { ino, nlink, blocks, mtimeNs, birthtimeNs }
+    }
+    const untouched = () => ['image.raw', 'one', 'two'].map(stampOf)
+    const stamps = untouched()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    const victim = join(outside, 'victim')
+    writeFileSync(victim, 'outside')
+    rmSync(join(path, 'a.txt'))
+    linkSync(victim, join(path, 'a.txt'))
+    const after = await backend.capture({ label: 'after', previous: before })
+    expect(await backend.rollback(before, { expected: after })).toMatchObject({
+      restored: ['a.txt'],
+      verified: true,
+    })
+    expect(read('a.txt')).toBe('one\ntwo\n')
+    expect(readFileSync(victim, 'utf8')).toBe('outside')
+    expect(untouched()).toEqual(stamps)
+  })
+
+  it('keeps composed and decomposed names apart, byte for byte, whatever the configuration says (case 30)', async () => {
+    const { path, write, open } = createRollbackFixture(name)
+    if (name === 'git')
+      writeFileSync(join(path, '.git/config'), '[core]\n\tprecomposeUnicode = true\n', { flag: 'a' })
+    for (const file of ['caf\u00e9', 'cafe\u0301/\u1112\u1161\u11ab', '\ud55c']) write(file, file)
+    const original = describeTree(path)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('caf\u00e9', 'spoilt')
+    for (const file of ['cafe\u0301', '\ud55c']) rmSync(join(path, file), { recursive: true })
+    write('\u1112\u1161\u11ab', 'of the other form')
+    expect(await backend.rollback(before)).toMatchObject({ deleted: ['\u1112\u1161\u11ab'], verified: true })
+    expect(describeTree(path)).toEqual(original)
+  })
+})
+
+describe('a snapshot', () => {
+  it('has the modes of the disk where core.fileMode is off (case 26)', async () => {
+    const { path, git, open } = createFixture()
+    git('config', 'core.fileMode', 'false')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    chmodSync(join(path, 'a.txt'), 0o755)
+    expect(git('status', '--porcelain')).toBe('')
+    const after = await backend.capture({ label: 'after', previous: before })
+    expect(await backend.changes(before, after)).toMatchObject([{ path: 'a.txt', status: 'mode-changed' }])
+    await backend.rollback(before, { expected: after })
+    expect(lstatSync(join(path, 'a.txt')).mode & 0o777).toBe(0o644)
+  })
+
+  it('believes no index that is not whole: what was committed counts as tracked, and files are read (case 40)', async () => {
+    const { path, git, write, open, read } = createFixture()
+    write('.gitignore', '*.log\n')
+    write('kept.log', 'tracked')
+    git('add', '-A', '-f')
+    git('commit', '-q', '-m', 'log')
+    const index = join(path, '.git/index')
+    const whole = readFileSync(index)
+    const damages = [
+      whole.subarray(0, whole.length / 2),
+      Buffer.from('DIRC'),
+      Buffer.from(whole).fill(7, 40, 60),
+    ]
+    const expected = (await (await open()).capture({ label: 'x' })).ref
+    for (const damaged of damages) {
+      writeFileSync(index, damaged)
+      const backend = await open()
+      const before = await backend.capture({ label: 'before' })
+      expect(before.ref).toBe(expected)
+      write('kept.log', 'edited')
+      expect(await backend.rollback(before)).toMatchObject({ restored: ['kept.log'], verified: true })
+      expect(read('kept.log')).toBe('tracked')
+      expect(readFileSync(index)).toEqual(damaged)
+    }
+  })
+})
