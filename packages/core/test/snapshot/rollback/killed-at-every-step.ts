@@ -46,7 +46,8 @@ function commitAndStash(path: string): void {
 }
 
 /**
- * Kills a rollback before each of its steps, one after the other, and lets the next call end it.
+ * Kills a rollback before each of its steps, one after the other, and lets the next call end it; some of these are killed
+ * too.
  * @returns the outcomes that were reported
  */
 export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<string>> {
@@ -74,6 +75,7 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
   expect(fixture.read('merged.txt')).toBe(lines.with(15, 'somebody else\n').join(''))
 
   const outcomes = new Set<string>()
+  let killedRecoveries = 0
   for (let step = 1; ; step += 1) {
     emptyWorkspace(path)
     makeAgentState(fixture)
@@ -86,6 +88,12 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
     if (end !== null) {
       expect(end, 'the steps that were killed at').toBe(step - 1)
       break
+    }
+    // Now and then, whoever comes to end it is killed as well, at one step or another.
+    if (step % 3 === 0) {
+      const recovery = { target, options: { dryRun: true } }
+      const isKilled = (await runKilledRollback(name, fixture, recovery, 1 + ((step / 3) % 12))) === null
+      if (isKilled) killedRecoveries += 1
     }
     const next = await open()
     const { recovery } =
@@ -102,5 +110,6 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
     expect(existsSync(join(path, 'made/pipe'))).toBe(true)
     if (recovery !== null) expect((await next.capture({ label: 'x' })).metadata.recovery).toBeUndefined()
   }
+  expect(killedRecoveries).toBeGreaterThan(4)
   return outcomes
 }

@@ -6,13 +6,16 @@ import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 
 /**
  * Rolls back, and is killed just before the given step: a step is a call that changes the workspace, its repository or
- * the journal. Prints the number of steps when it comes to its end.
+ * the journal, from the first one on that concerns the journal; where a rollback has been killed before, any. Prints the
+ * number of steps when it comes to its end.
  */
 const [name = '', path = '', stateDirectory = '', request = '', step = ''] = process.argv.slice(2)
 const { target, options } = JSON.parse(request) as { target: Snapshot; options: RollbackOptions }
 
 let steps = 0
-let isArmed = false
+let isArmed = fs
+  .readdirSync(stateDirectory, { recursive: true })
+  .some((file) => /\/rollback$/.test(String(file)))
 const ours = new Set<unknown>()
 
 function isOurs(file: unknown): boolean {
