@@ -15,7 +15,7 @@ const { target, options } = JSON.parse(request) as { target: Snapshot; options: 
 let steps = 0
 let isArmed = fs
   .readdirSync(stateDirectory, { recursive: true })
-  .some((file) => /\/rollback$/.test(String(file)))
+  .some((file) => String(file).endsWith('/rollback'))
 const ours = new Set<unknown>()
 
 function isOurs(file: unknown): boolean {
