@@ -5,6 +5,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -14,10 +15,10 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import { openSnapshotBackend } from '../../../src/snapshot/open-snapshot-backend.ts'
-import { changeList, createFixture, createScratch, runUserGit } from './git-fixture.ts'
+import { changeList, createFixture, createScratch, fingerprint, runUserGit } from './git-fixture.ts'
 
 describe('what a snapshot says', () => {
   it('equals HEAD in a clean repository and takes its tree id', async () => {
@@ -505,13 +506,20 @@ describe('which directory is captured', () => {
     }
   })
 
-  it('may belong to another user (case 80)', async () => {
-    const { open, path } = createFixture()
+  it('may belong to another user, and nobody has to say in a configuration that this is safe (case 80)', async () => {
+    const { open, path, outside, git } = createFixture()
     execFileSync('chown', ['-R', '12345:12345', path])
+    expect(() => git('status')).toThrow(/dubious ownership/)
+    vi.stubEnv('HOME', outside)
+    vi.stubEnv('XDG_CONFIG_HOME', '')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const repository = fingerprint(join(path, '.git'))
     expect((await (await open()).capture({ label: 'x' })).metadata).toMatchObject({
       entries: 2,
       dirty: false,
     })
+    expect(readdirSync(outside)).toEqual([])
+    expect(fingerprint(join(path, '.git'))).toEqual(repository)
   })
 
   it('is none outside of a work tree, and an error in a bare or broken repository', async () => {

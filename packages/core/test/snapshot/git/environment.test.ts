@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { acquireProcessLock } from '../../../src/filesystem/process-lock.ts'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import { changeList, collect, createFixture, runUserGit } from './git-fixture.ts'
 
@@ -22,6 +23,22 @@ describe('a snapshot', () => {
     expect(readFileSync(join(path, '.git/index.lock'), 'utf8')).toBe('held by the user')
     rmSync(join(path, '.git/index.lock'))
     expect(git('status', '--porcelain').trim()).toBe('M a.txt')
+  })
+
+  it('that waits for another one can be aborted, and the next one works (case 76)', async () => {
+    const { open, stateDirectory } = createFixture()
+    const backend = await open()
+    const before = await backend.capture({ label: 'x' })
+    const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture')
+    const controller = new AbortController()
+    const waiting = [
+      backend.capture({ label: 'x', signal: controller.signal }),
+      backend.rollback(before, { signal: controller.signal }),
+    ].map((call) => call.catch((error: unknown) => error))
+    controller.abort(new Error('enough'))
+    expect(await Promise.all(waiting)).toEqual([new Error('enough'), new Error('enough')])
+    await lock.release()
+    expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
   })
 
   it('of a repository, of its linked worktrees and of its submodule may be taken at the same time (case 84)', async () => {

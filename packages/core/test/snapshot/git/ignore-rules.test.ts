@@ -92,6 +92,7 @@ describe('the ignore rules', () => {
         join(path, name),
       ),
     ]
+    const backend = await open()
     await fc.assert(
       fc.asyncProperty(fc.array(file, { minLength: 6, maxLength: 6 }), async (contents) => {
         for (const [row, place] of places.entries()) {
@@ -104,7 +105,6 @@ describe('the ignore rules', () => {
           records
             .filter((record) => record.startsWith(mark))
             .map((record) => record.slice(3).replace(/\/$/, ''))
-        const backend = await open()
         const { coverage, metadata } = await backend.capture({ label: 'x' })
         const ignored = coverage.examples.filter(({ reason }) => reason === 'ignored')
         expect(ignored.map((each) => Buffer.from(each.path).toString('latin1')).toSorted()).toEqual(
