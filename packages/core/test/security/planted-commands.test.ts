@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -163,6 +163,43 @@ describe.each([
     })
   },
 )
+
+describe("the machine's own configuration", () => {
+  it('starts nothing either (case 78)', () => {
+    const { base, path, programs } = createScene('plain')
+    // A process with an /etc of its own.
+    const etc = join(base, 'etc')
+    mkdirSync(etc)
+    for (const name of ['passwd', 'group', 'nsswitch.conf', 'ld.so.cache', 'ld.so.conf'])
+      if (existsSync(join('/etc', name))) cpSync(join('/etc', name), join(etc, name))
+    writeFileSync(join(etc, 'gitconfig'), plantedConfiguration(programs, path))
+    writeFileSync(join(etc, 'gitattributes'), '* filter=evil diff=evil merge=evil\n')
+    const entry = new URL('../../src/index.ts', import.meta.url).href
+    const program = `
+      const { Workspace } = await import(${JSON.stringify(entry)})
+      const { writeFileSync } = await import('node:fs')
+      const workspace = new Workspace(${JSON.stringify({ id: 'w', path, stateDir: join(base, 'state') })})
+      const before = await workspace.snapshot({ strategy: 'git' })
+      writeFileSync('a.txt', 'agent\\n')
+      const after = await workspace.snapshot({ strategy: 'git', previous: before })
+      const { changedPaths } = await workspace.diff(before, after)
+      const { verified } = await workspace.rollback(before, { expected: after, restoreGit: true })
+      console.log(JSON.stringify({ changedPaths, verified }))`
+    const inside = (...command: string[]) =>
+      spawnSync('unshare', ['--mount', 'sh', '-c', 'mount --bind "$0" /etc && exec "$@"', etc, ...command], {
+        cwd: path,
+        encoding: 'utf8',
+        env: { ...process.env, HOME: base },
+      })
+    programs.forget()
+    const ours = inside(process.execPath, '--conditions=@ws/source', '--input-type=module', '-e', program)
+    expect(ours.stderr).toBe('')
+    expect(JSON.parse(ours.stdout)).toEqual({ changedPaths: ['a.txt'], verified: true })
+    expect(programs.marks()).toBe('')
+    inside('git', 'status')
+    expect(programs.marks()).not.toBe('')
+  })
+})
 
 describe('a repository that lacks an object and names a remote for it', () => {
   it('is never asked to fetch it, which would start whatever the remote names (cases 39, 79)', async () => {
