@@ -11,14 +11,13 @@ import {
   createPlainRepository,
   createPlantedPrograms,
   firePlant,
-  hooks,
   plantedConfiguration,
   plantedEnvironment,
   plantInRepository,
   plantOnPath,
-  plants,
   type PlantedPrograms,
 } from './planted-commands.ts'
+import { hooks, plants } from './plants.ts'
 
 interface Scene {
   readonly base: string
