@@ -2,10 +2,17 @@ import type { ObjectStore } from '../store/object-store.ts'
 import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import type { VersionDetails, WorkspaceVersion } from './bundle-store.ts'
 import { readLastVersion, writeLastVersion, type LastVersion } from './engine/last-version-file.ts'
-import { assertVersionNumber, findVersion, recallRecord, rememberRecord } from './engine/list-versions.ts'
+import {
+  assertVersionNumber,
+  findLatestVersion,
+  findVersion,
+  recallRecord,
+  rememberRecord,
+} from './engine/list-versions.ts'
 import {
   assumeRepository,
   findRepository,
+  layOutRepository,
   openRepository,
   type Repository,
   type RepositoryEncryption,
@@ -103,9 +110,15 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   ): Promise<{ readonly repository: Repository; readonly record: VersionRecord } | null> => {
     assertWorkspaceId(id)
     if (version !== undefined) assertVersionNumber(version)
+    // What lists first is the latest version whatever the marker says, so both are asked for at once.
+    const looking =
+      opened === null && version === undefined
+        ? findLatestVersion(layOutRepository(store, prefix), id, signal)
+        : Promise.resolve(undefined)
+    looking.catch(() => undefined)
     const repository = await find(signal)
     if (repository === null) return null
-    const record = await findVersion(repository, id, version, signal)
+    const record = await findVersion(repository, id, version, signal, await looking)
     return record === null ? null : { repository, record }
   }
   const describeWithTags = async (

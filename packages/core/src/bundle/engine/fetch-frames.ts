@@ -21,10 +21,15 @@ export interface FetchFramesOptions<Work extends FrameWork> {
 
 /** One request brings about so much: large enough for the latency not to count, small enough to share among requests. */
 const GROUP_BYTES = 8 * 1024 * 1024
+/** Nearer than this, another frame is worth reading over what lies between. */
+const MAX_GAP_BYTES = 256 * 1024
 /** Enough for a store that delivers faster than frames are worked on; more requests would only take memory. */
 const FIRST_REQUESTS = 2
 /** For a store that does not. */
 const MAX_REQUESTS = 4
+/** On a network each request waits for its answer first. */
+const FIRST_REMOTE_REQUESTS = 4
+const MAX_REMOTE_REQUESTS = 8
 
 /**
  * Reads frames in the order in which they lie in their packs, neighbours together, by a few requests at once. Whatever
@@ -36,6 +41,9 @@ export async function fetchFrames<Work extends FrameWork>(
 ): Promise<void> {
   const { onDamage, signal } = options
   const groups = groupWork(options.work)
+  const isRemote = repository.store.capabilities.remote === true
+  const firstRequests = isRemote ? FIRST_REMOTE_REQUESTS : FIRST_REQUESTS
+  const maxRequests = isRemote ? MAX_REMOTE_REQUESTS : MAX_REQUESTS
   const gate = createGate(options.width)
   const running = new Set<Promise<void>>()
   let failure: { readonly error: unknown } | null = null
@@ -97,10 +105,10 @@ export async function fetchFrames<Work extends FrameWork>(
       await readGroup(group).catch((error: unknown) => {
         failure ??= { error }
       })
-      if (gate.isOpen() && drains.length < MAX_REQUESTS && groups.length > 0) drains.push(drain())
+      if (gate.isOpen() && drains.length < maxRequests && groups.length > 0) drains.push(drain())
     }
   }
-  for (let request = 0; request < FIRST_REQUESTS; request += 1) drains.push(drain())
+  for (let request = 0; request < firstRequests; request += 1) drains.push(drain())
   const outcomes: PromiseSettledResult<void>[] = []
   // One may begin another before it ends.
   for (const each of drains) outcomes.push(...(await Promise.allSettled([each])))
@@ -117,15 +125,18 @@ function groupWork<Work extends FrameWork>(work: readonly Work[]): Work[][] {
   const groups: Work[][] = []
   let pack: PackIndex | null = null
   let bytes = 0
+  let end = 0
   for (const each of sorted) {
-    const storedBytes = each.pack.frames[each.frame]?.storedBytes ?? 0
+    const { offset = 0, storedBytes = 0 } = each.pack.frames[each.frame] ?? {}
     const group = groups.at(-1)
-    if (group === undefined || each.pack !== pack || bytes + storedBytes > GROUP_BYTES) {
+    const isNear = each.pack === pack && offset - end <= MAX_GAP_BYTES
+    if (group === undefined || !isNear || bytes + storedBytes > GROUP_BYTES) {
       groups.push([each])
       bytes = 0
     } else group.push(each)
     pack = each.pack
     bytes += storedBytes
+    end = offset + storedBytes
   }
   return groups
 }

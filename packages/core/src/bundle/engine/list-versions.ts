@@ -3,7 +3,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { ObjectInfo } from '../../store/object-store.ts'
 import { MAX_RECORD_BYTES, decodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
-import type { Repository } from './repository.ts'
+import type { Repository, RepositoryLayout } from './repository.ts'
 import { isRemovedVersion, parseInvertedVersion, REMOVED_VERSION } from './version-number.ts'
 
 /** A version that a listing shows, without what its record says. */
@@ -29,7 +29,7 @@ const remembered = new WeakMap<Repository, Map<string, ObservedVersion>>()
  * @param below only versions with smaller numbers
  */
 export async function* listVersions(
-  repository: Repository,
+  repository: RepositoryLayout,
   workspaceId: string,
   options: { readonly below?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<ListedVersion, void, void> {
@@ -44,7 +44,7 @@ export async function* listVersions(
 
 /** The newest version, by one listing. */
 export async function findLatestVersion(
-  repository: Repository,
+  repository: RepositoryLayout,
   workspaceId: string,
   signal?: AbortSignal,
 ): Promise<ListedVersion | null> {
@@ -115,6 +115,7 @@ export function recallRecord(repository: Repository, record: VersionRecord): Obs
 
 /**
  * The record of a version, or of the newest one.
+ * @param latest the newest one, if it was looked for just now
  * @returns `null` when there is none
  */
 export async function findVersion(
@@ -122,8 +123,13 @@ export async function findVersion(
   workspaceId: string,
   version: number | undefined,
   signal?: AbortSignal,
+  latest?: ListedVersion | null,
 ): Promise<VersionRecord | null> {
   if (version !== undefined) return readVersion(repository, workspaceId, version, signal)
+  if (latest === null) return null
+  const newest =
+    latest === undefined ? null : await readListedVersion(repository, workspaceId, latest, signal)
+  if (newest !== null) return newest
   for await (const listed of listVersions(repository, workspaceId, { signal })) {
     const record = await readListedVersion(repository, workspaceId, listed, signal)
     // Deleted since it was listed: the next one is the newest.

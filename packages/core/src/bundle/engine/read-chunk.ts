@@ -5,6 +5,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { PackIndex } from '../format/pack-index.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { damageIn } from './damage.ts'
+import { prefetchTrees, type PrefetchedTrees } from './prefetch-trees.ts'
 import type { Repository } from './repository.ts'
 
 /** Frames of about 1 MiB, kept for the other chunks in them: tree nodes are read in nearly the order they lie in. */
@@ -29,6 +30,7 @@ export function createChunkReader(
   signal?: AbortSignal,
 ): ChunkReader {
   const frames = new Map<string, Promise<Uint8Array>>()
+  let prefetched: PrefetchedTrees | null = null
   let fetched = 0
 
   function keep(key: string, frame: Promise<Uint8Array>): Promise<Uint8Array> {
@@ -46,6 +48,21 @@ export function createChunkReader(
       frames.set(key, known)
       return known
     }
+    if (ahead) prefetched ??= prefetchTrees(repository, locator.openPacks(), signal)
+    const coming = prefetched?.frames.get(key)
+    if (coming === undefined) return fetch(pack, frame)
+    return keep(
+      key,
+      coming.then((stored) =>
+        stored === null
+          ? fetch(pack, frame)
+          : decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys),
+      ),
+    )
+  }
+
+  function fetch(pack: PackIndex, frame: number): Promise<Uint8Array> {
+    const key = `${pack.packId} ${frame}`
     const wanted = ahead ? treeFramesFrom(pack, frame) : [frame]
     const pending = new Map(wanted.map((number) => [number, Promise.withResolvers<Uint8Array>()]))
     for (const [number, { promise }] of [...pending].toReversed()) {
@@ -69,7 +86,7 @@ export function createChunkReader(
   }
 
   return {
-    fetchedBytes: () => fetched,
+    fetchedBytes: () => fetched + (prefetched?.fetchedBytes() ?? 0),
     async read(id) {
       const { pack, chunk } = await locator.locate(id)
       try {

@@ -15,15 +15,19 @@ import { readObject } from './read-object.ts'
 import { invertVersion } from './version-number.ts'
 
 /** Everything under one prefix of a store: the scope of one format marker and one set of keys. */
-export interface Repository {
-  readonly store: ObjectStore
-  /** Empty, or ends with `/`. */
-  readonly prefix: string
+export interface Repository extends RepositoryLayout {
   readonly marker: FormatMarker
   /** `null` when the repository is not encrypted. */
   readonly keys: RepositoryKeys | null
   /** The local clock, in milliseconds since 1970. */
   readonly now: () => number
+}
+
+/** Where in a store everything is. */
+export interface RepositoryLayout {
+  readonly store: ObjectStore
+  /** Empty, or ends with `/`. */
+  readonly prefix: string
   /** @param packId 32 hexadecimal digits */
   packKey(packId: string): string
   condemnedKey(packId: string): string
@@ -123,23 +127,19 @@ async function openMarked(
   if (assumed !== null && encodeFormatMarker(assumed.marker).equals(encodeFormatMarker(marker)))
     return assumed
   const keys = await openFormatMarker(marker, encryption ?? null)
-  return describeRepository(store, prefix, marker, keys, now)
+  return { ...layOut(store, prefix), marker, keys, now: now ?? Date.now }
 }
 
-function describeRepository(
-  store: ObjectStore,
-  prefix: string,
-  marker: FormatMarker,
-  keys: RepositoryKeys | null,
-  now: () => number = Date.now,
-): Repository {
+/** What can be said without the marker. @throws `INVALID_INPUT` */
+export function layOutRepository(store: ObjectStore, prefix?: string): RepositoryLayout {
+  return layOut(store, normalizePrefix(prefix))
+}
+
+function layOut(store: ObjectStore, prefix: string): RepositoryLayout {
   const workspace = (id: string): string => `${prefix}workspaces/${id}/`
   return {
     store,
     prefix,
-    marker,
-    keys,
-    now,
     packKey: (packId) => `${prefix}packs/${packId}`,
     condemnedKey: (packId) => `${prefix}condemned/${packId}`,
     repairsPrefix: `${prefix}repairs/`,

@@ -49,8 +49,11 @@ interface PlacedRun {
  * down what is fetched once more at their seams. They bound the memory.
  */
 const FIRST_ENTRIES = 1024
+/** On a network each batch waits for its first answer. */
+const FIRST_REMOTE_ENTRIES = 4096
 const MAX_ENTRIES = 32_768
 const FIRST_BYTES = 8 * 1024 * 1024
+const FIRST_REMOTE_BYTES = 64 * 1024 * 1024
 const MAX_BYTES = 1024 * 1024 * 1024
 const BATCH_GROWTH = 4
 
@@ -109,12 +112,15 @@ async function addFile(
   if (isFull(state)) await flushStage(state)
 }
 
-function isFull({ batch, batches }: StageState): boolean {
+function isFull({ batch, batches, options }: StageState): boolean {
+  const isRemote = options.repository.store.capabilities.remote === true
+  const firstEntries = isRemote ? FIRST_REMOTE_ENTRIES : FIRST_ENTRIES
+  const firstBytes = isRemote ? FIRST_REMOTE_BYTES : FIRST_BYTES
   const growth = BATCH_GROWTH ** batches
   const entries = Math.max(batch.files.length + batch.links.length + batch.symlinks.length, batch.pieces / 2)
   return (
-    entries >= Math.min(FIRST_ENTRIES * growth, MAX_ENTRIES) ||
-    batch.pieceBytes >= Math.min(FIRST_BYTES * growth, MAX_BYTES)
+    entries >= Math.min(firstEntries * growth, MAX_ENTRIES) ||
+    batch.pieceBytes >= Math.min(firstBytes * growth, MAX_BYTES)
   )
 }
 

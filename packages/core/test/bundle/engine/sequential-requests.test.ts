@@ -241,3 +241,17 @@ it('an encrypted repository is not opened with a wrong key because of what is kn
   const again = await open(1).save('w', source, { message: '', cacheDirectory: cacheDirectory() })
   expect(again.version).toMatchObject({ version: 2, parent: 1 })
 })
+
+it('a load by a new process waits for five answers, one behind the other, however deep the tree is', async () => {
+  await save(store)
+  writeFileSync(join(source, 'f'), 'two')
+  mkdirSync(join(source, 'b'))
+  writeFileSync(join(source, 'b/new'), 'new')
+  await save(store)
+  const { store: seen, rounds, calls } = traced(store)
+  await createBundleStore(seen).load('w', join(base, 'loaded'))
+  expect(readFileSync(join(base, 'loaded/a/b/c/d/deep'), 'utf8')).toBe('deep')
+  // Marker and list; record; indexes, repairs and tags; trees of all packs; contents of all packs.
+  expect(rounds()).toBe(5)
+  expect(calls).toHaveLength(11)
+})
