@@ -33,6 +33,17 @@ export function emptyTree(): KnownTree {
   return { root: '', directories: new Map(), packs: new Map(), chunkPacks: new Map() }
 }
 
+/**
+ * Drops packs, and what is known of their chunks.
+ * @param most packs besides the kept ones that may stay: looking through the chunks with every save costs more
+ */
+export function forgetPacks(known: KnownTree, kept: ReadonlySet<string>, most = 0): void {
+  const gone = [...known.packs.keys()].filter((id) => !kept.has(id))
+  if (gone.length <= most) return
+  for (const id of gone) known.packs.delete(id)
+  for (const [chunk, pack] of known.chunkPacks) if (!kept.has(pack)) known.chunkPacks.delete(chunk)
+}
+
 export function joinPath(directory: ByteString, name: ByteString): ByteString {
   return directory === '' ? name : `${directory}/${name}`
 }

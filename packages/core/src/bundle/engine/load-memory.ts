@@ -10,7 +10,7 @@ import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { createDirectoryCursor } from './directory-cursor.ts'
-import { joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { forgetPacks, joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
 import type { WrittenFile } from './restore-frame.ts'
 import type { TreeDirectory } from './tree-reader.ts'
 
@@ -153,7 +153,7 @@ function describe(
 
 function rememberPacks(known: KnownTree, record: VersionRecord, locator: ChunkLocator): void {
   const references = new Map(record.packs.map((reference) => [reference.id, reference]))
-  forgetPacks(known, references)
+  forgetPacks(known, new Set(references.keys()))
   for (const index of locator.openPacks()) {
     const reference = references.get(index.packId)
     if (reference === undefined || known.packs.has(index.packId)) continue
@@ -162,13 +162,6 @@ function rememberPacks(known: KnownTree, record: VersionRecord, locator: ChunkLo
       known.chunkPacks.set(index.chunkAt(position).id, index.packId)
     }
   }
-}
-
-function forgetPacks(known: KnownTree, kept: ReadonlyMap<string, unknown>): void {
-  const gone = [...known.packs.keys()].filter((id) => !kept.has(id))
-  if (gone.length === 0) return
-  for (const id of gone) known.packs.delete(id)
-  for (const [chunk, pack] of known.chunkPacks) if (!kept.has(pack)) known.chunkPacks.delete(chunk)
 }
 
 function findKnown(

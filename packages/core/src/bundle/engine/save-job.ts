@@ -6,7 +6,7 @@ import { createContentPacker, type ContentPacker, type StoredPack } from './cont
 import { createDirectoryCursor, type DirectoryCursor } from './directory-cursor.ts'
 import { encodeFoundTree } from './encode-found-tree.ts'
 import { findHardLinks } from './find-hard-links.ts'
-import { emptyTree, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { emptyTree, forgetPacks, type KnownDirectory, type KnownTree } from './known-tree.ts'
 import { choosePacksToMerge, mergePacks } from './merge-packs.ts'
 import { createSaveNotes } from './save-notes.ts'
 import { hasChunk, keepChunk, pauseSave, type SaveHost, type SaveJob, type SaveState } from './save-state.ts'
@@ -16,6 +16,8 @@ import type { FoundDirectory } from './walk-directory.ts'
 
 /** A save that packed more than this looks through the whole tree for packs that it no longer needs. */
 const LARGE_SAVE_BYTES = 1024 * 1024
+/** Packs that the saved tree does not need may be known for so long. */
+const MAX_OLD_PACKS = 16
 
 /**
  * Walks, reads what is not known, packs what the parent lacks, and describes the result. Synchronous calls with pauses
@@ -137,5 +139,7 @@ function conclude(
     known.packs.set(reference.id, reference)
     for (const chunk of chunks) known.chunkPacks.set(chunk.id, reference.id)
   }
+  // Merged packs, and those of versions that others have saved in between.
+  forgetPacks(known, new Set(packs.map(({ id }) => id)), MAX_OLD_PACKS)
   return saved
 }

@@ -25,6 +25,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
 import { WorkspaceError } from '../../../src/errors.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
+import { useKnownTree } from '../../../src/bundle/engine/known-trees.ts'
 import { startSaving } from './save-session.ts'
 import { listDirectory, listSaved, readChunks } from './saved-files.ts'
 
@@ -318,7 +319,8 @@ describe('what a save costs', () => {
   it('does not grow with the number of versions', async () => {
     const directory = temporaryDirectory()
     writeFiles(directory, { 'base.bin': randomBytes(500_000), 'src/a.ts': 'a\n' })
-    const session = await startSaving(directory, temporaryDirectory())
+    const cache = temporaryDirectory()
+    const session = await startSaving(directory, cache)
     await session.save()
     let most = 0
     for (let version = 0; version < 300; version += 1) {
@@ -330,6 +332,11 @@ describe('what a save costs', () => {
         expect(await listSaved(session.repository, saved)).toEqual(listDirectory(directory))
     }
     expect(most).toBeLessThan(32)
+    // What is remembered between saves does not grow either.
+    await useKnownTree(cache, session.repository.marker.repository, async ({ packs, chunkPacks }) => {
+      expect(packs.size).toBeLessThan(most + 17)
+      expect([...chunkPacks.values()].filter((pack) => !packs.has(pack))).toEqual([])
+    })
   })
 })
 
