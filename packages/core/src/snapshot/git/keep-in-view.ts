@@ -40,9 +40,11 @@ type ComparedNames = Pick<TreeNames, 'added' | 'removed'>
 /** Of pairs of trees that a rollback has compared in full; trees never change. */
 const comparedNames = new Map<string, ComparedNames>()
 const MAX_COMPARED = 8
+const MAX_NAMES = 10_000
 
-/** Spares the next capture from comparing the two trees once more. */
+/** Spares the next capture from comparing the two trees once more. Many names are not worth their memory. */
 export function rememberComparedNames(from: string, to: string, names: ComparedNames): void {
+  if (names.added.length + names.removed.size > MAX_NAMES) return
   comparedNames.set(`${from} ${to}`, names)
   for (const oldest of comparedNames.keys()) {
     if (comparedNames.size <= MAX_COMPARED) break
