@@ -22,6 +22,7 @@ import {
   type Contents,
   type GitWorkspace,
 } from './read-contents.ts'
+import { spelledOnce } from './other-spellings.ts'
 import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
 import { recordRepositoryState } from './repository-state.ts'
@@ -78,7 +79,7 @@ async function captureFrom(
   const { listing, nested } = capture
   const { head, trackedUnlisted } = seen
   const kept = await pathsInView(capture, request.keepInView)
-  const candidates = await chooseCandidates(capture, [...trackedUnlisted, ...kept])
+  const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
   const compared = { head, indexStamp, nested }
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.

@@ -41,7 +41,13 @@ export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'):
   const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
   // What is no file is no index; git would wait for a pipe's other end.
   if (bytes === null) return lstatOrNull(file)?.isFile() === true ? null : { entries: [], trees: [] }
-  return parseIndex(bytes, format, writtenAt)
+  try {
+    return parseIndex(bytes, format, writtenAt)
+  } catch (error) {
+    // Without a checksum in it, a file that is no whole index shows only by what it says.
+    if (error instanceof RangeError) return null
+    throw error
+  }
 }
 
 /** Whether a file is an index that was written to its end; something may have cut it, or rewrite it in place. */
