@@ -4,15 +4,38 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
-/** Gives every module the `node:zlib` of an older Node: one without zstd and crc32. */
+/** What Node 20 lacks of the modules that the packages import by name. */
+const missing = {
+  zlib: ['zstd', 'crc32'],
+  worker_threads: ['isMarkedAsUntransferable', 'isInternalThread', 'markAsUncloneable', 'locks'],
+  module: ['registerHooks', 'enableCompileCache', 'findPackageJSON', 'stripTypeScriptTypes'],
+  crypto: ['argon2', 'randomUUIDv7'],
+  util: ['diff', 'getCallSites', 'getSystemErrorMessage'],
+  fs: ['glob', 'mkdtempDisposable', 'Utf8Stream'],
+  'fs/promises': ['glob', 'mkdtempDisposable'],
+  perf_hooks: ['eventLoopUtilization', 'timerify'],
+}
+
+/** Gives every module the builtins of an older Node. */
 const olderNode = `
-import { registerHooks } from 'node:module'
-import zlib from 'node:zlib'
-globalThis.zlibBefore = Object.fromEntries(Object.entries(zlib).filter(([name]) => !/zstd|crc32/i.test(name)))
-const names = Object.keys(globalThis.zlibBefore).filter((name) => /^[a-z]\\w*$/i.test(name))
-const source = 'const zlib = globalThis.zlibBefore; export default zlib; export const { ' + names.join(', ') + ' } = zlib'
-const url = 'data:text/javascript,' + encodeURIComponent(source)
-registerHooks({ resolve: (specifier, context, next) => specifier === 'node:zlib' ? { url, shortCircuit: true } : next(specifier, context) })
+import { createRequire, registerHooks } from 'node:module'
+const require = createRequire('file:///')
+globalThis.before = {}
+const urls = new Map()
+for (const [module, missing] of Object.entries(${JSON.stringify(missing)})) {
+  const isMissing = (name) => missing.some((each) => each === name || (module === 'zlib' && name.toLowerCase().includes(each)))
+  const present = Object.fromEntries(Object.entries(require('node:' + module)).filter(([name]) => !isMissing(name)))
+  globalThis.before[module] = present
+  const names = Object.keys(present).filter((name) => /^[a-z_$]\\w*$/i.test(name) && name !== 'default')
+  const source = 'const all = globalThis.before[' + JSON.stringify(module) + ']; export default all; export const { ' + names.join(', ') + ' } = all'
+  urls.set(module, 'data:text/javascript,' + encodeURIComponent(source))
+}
+registerHooks({
+  resolve(specifier, context, next) {
+    const url = urls.get(specifier.replace(/^node:/, ''))
+    return url === undefined || context.parentURL?.includes('/node_modules/') ? next(specifier, context) : { url, shortCircuit: true }
+  },
+})
 `
 
 const packages = join(import.meta.dirname, '..', '..')

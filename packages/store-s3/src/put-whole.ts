@@ -6,7 +6,7 @@ import { base64Crc32, confirmUpload, md5Of } from './confirm-upload.ts'
 import { headObject } from './head-object.ts'
 import { bareEtag, isHashEtag } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
-import { isRace, isUnclear, strangeAnswer } from './s3-error.ts'
+import { isRace, isReset, isUnclear, strangeAnswer } from './s3-error.ts'
 
 const RACE_ATTEMPTS = 8
 const FIRST_PAUSE_MS = 20
@@ -78,7 +78,9 @@ export async function putWhole(
       if (body.length > 0) options.onProgress?.(body.length)
       return await describePut(target, body.length, bareEtag(output.ETag), date)
     } catch (error) {
-      if (isUnclear(error)) throw await settle(target, body, error)
+      // A service may refuse a condition and hang up before it has read the body, so that its answer gets lost.
+      if (isUnclear(error) || (condition !== undefined && isReset(error)))
+        throw await settle(target, body, error)
       if (!isRace(error) || attempt === RACE_ATTEMPTS) throw error
       await pause(attempt, options.signal)
     }
@@ -86,8 +88,9 @@ export async function putWhole(
 }
 
 /**
- * The SDK repeated a put after a lost answer, and then its condition did not hold. If other bytes are there, somebody
- * else put them; if the same, it may have been this put, and only the caller can tell.
+ * The answer to a put with a condition got lost, or the SDK repeated the put then and found its condition broken. If other
+ * bytes are there than the put or its condition knows, somebody else put them; if the same, it may have been this put, and
+ * only the caller can tell.
  */
 async function settle(
   { calls, key, condition, options }: PutTarget,
@@ -98,7 +101,8 @@ async function settle(
   const isOther =
     stored === null
       ? condition === 'ifMatch'
-      : calls.memory.etagsAreHashes &&
+      : stored.etag !== options.ifMatch &&
+        calls.memory.etagsAreHashes &&
         isHashEtag({ ETag: stored.etag }) &&
         stored.etag !== (await body.md5()).toString('hex')
   return isOther && condition !== undefined ? conditionFailed(key, condition) : unclear

@@ -4,6 +4,8 @@ const CONNECTION_TIMEOUT_MS = 10_000
 /** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
 const IDLE_TIMEOUT_MS = 60_000
 
+const silence = { debug() {}, info() {}, warn() {}, error() {} }
+
 /** Services that are known to keep conditions on puts, by the host that requests go to. */
 const enforcingHosts = /(?:^|\.)(?:amazonaws\.com|amazonaws\.com\.cn|r2\.cloudflarestorage\.com)$/
 
@@ -11,6 +13,8 @@ const enforcingHosts = /(?:^|\.)(?:amazonaws\.com|amazonaws\.com\.cn|r2\.cloudfl
 export function openClient(given: S3Client | S3ClientConfig | undefined): S3Client {
   if (given !== undefined && isClient(given)) return given
   const config: S3ClientConfig = { ...given }
+  // Else the SDK prints warnings about failures that the caller is told of anyway.
+  config.logger ??= silence
   config.requestHandler ??= { connectionTimeout: CONNECTION_TIMEOUT_MS, socketTimeout: IDLE_TIMEOUT_MS }
   if (config.endpoint !== undefined || hasEndpointVariable()) {
     // Bucket names as host names need DNS of their own; and some servers never answer `Expect: 100-continue`.

@@ -371,6 +371,26 @@ describe('a condition', () => {
     expect(failure).toMatchObject({ code: 'CONFLICT' })
   })
 
+  it('whose refusal is lost with the connection is CONFLICT where others have written, else UNAVAILABLE', async () => {
+    const { etag } = await store.put('kept', Buffer.from('old'))
+    await store.put('twin', Buffer.from('mine'))
+    const outcomes: [string, { ifAbsent?: boolean; ifMatch?: string }, string][] = [
+      ['kept', { ifAbsent: true }, 'CONFLICT'],
+      ['kept', { ifMatch: 'another' }, 'CONFLICT'],
+      ['nothing', { ifMatch: etag }, 'CONFLICT'],
+      ['kept', { ifMatch: etag }, 'UNAVAILABLE'],
+      ['nothing', { ifAbsent: true }, 'UNAVAILABLE'],
+      ['twin', { ifAbsent: true }, 'UNAVAILABLE'],
+    ]
+    for (const [key, options, code] of outcomes) {
+      proxy.reset()
+      proxy.inject({ match: isPut, fault: { kind: 'reset' } })
+      const failure = await failureOf(store.put(key, Buffer.from('mine'), options))
+      expect(failure, `${key} ${JSON.stringify(options)}`).toMatchObject({ code })
+    }
+    expect((await contentOf(store, 'kept')).toString()).toBe('old')
+  })
+
   it('on a large stream goes by one request, from a file that is gone when the put is done', async () => {
     const files = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('ws-put-'))
     const before = files()

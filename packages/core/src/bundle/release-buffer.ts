@@ -1,4 +1,5 @@
-import { isMarkedAsUntransferable } from 'node:worker_threads'
+// Node 20 has no `isMarkedAsUntransferable`: imported by name, it would be a SyntaxError in the place of the sentence about Node.
+import workerThreads from 'node:worker_threads'
 
 /**
  * Gives the memory of a buffer back now instead of at the next collection. V8 lets some 64 MB of dead buffers gather in
@@ -6,6 +7,7 @@ import { isMarkedAsUntransferable } from 'node:worker_threads'
  * the memory any more, also not through another view. Small ones of Node's pool stay.
  */
 export function releaseBuffer({ buffer }: Uint8Array): void {
-  if (!(buffer instanceof ArrayBuffer) || buffer.detached || isMarkedAsUntransferable(buffer)) return
+  if (!(buffer instanceof ArrayBuffer) || buffer.detached || workerThreads.isMarkedAsUntransferable(buffer))
+    return
   buffer.transfer(0)
 }
