@@ -2,7 +2,7 @@
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Workspace, withPrefix, type ObjectStore } from '@ws/core'
+import { Workspace, type ObjectStore } from '@ws/core'
 import type { CloudConnection, CloudTask } from './run-cloud-child.ts'
 
 /** A service as its SDK's user has it: whole files up and down; and as a store. */
@@ -18,9 +18,9 @@ const { task, id, connection, directory, stateDirectory, file } = JSON.parse(
 ) as CloudTask
 const cloud = await open(connection)
 const workspace = new Workspace({
-  id: 'bench',
+  id,
   path: directory,
-  store: withPrefix(cloud.store, id),
+  store: cloud.store,
   stateDir: stateDirectory,
 })
 const tasks: Readonly<Record<CloudTask['task'], () => Promise<unknown>>> = {
@@ -41,10 +41,10 @@ async function open(given: CloudConnection): Promise<Cloud> {
     const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
     const { Upload } = await import('@aws-sdk/lib-storage')
     const { s3Store } = await import('@ws/store-s3')
-    const { bucket, clientConfig } = given
+    const { bucket, clientConfig, conditions } = given
     const client = new S3Client(clientConfig)
     return {
-      store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 }, conditions: 'enforced' }),
+      store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 }, conditions }),
       upload: (path) =>
         new Upload({ client, params: { Bucket: bucket, Key: OBJECT, Body: createReadStream(path) } }).done(),
       async download(path) {
@@ -64,6 +64,27 @@ async function open(given: CloudConnection): Promise<Cloud> {
       store: azureStore({ container }),
       upload: (path) => blob.uploadFile(path),
       download: (path) => blob.downloadToFile(path),
+    }
+  }
+  if (given.kind === 'supabase') {
+    const { createClient } = await import('@supabase/supabase-js')
+    const { supabaseStore } = await import('@ws/store-supabase')
+    const client = createClient(given.url, given.key, { auth: { persistSession: false } })
+    const bucket = client.storage.from('bucket')
+    return {
+      store: supabaseStore({ client, bucket: 'bucket' }),
+      async upload(path) {
+        const { error } = await bucket.upload(OBJECT, createReadStream(path), {
+          upsert: true,
+          duplex: 'half',
+        })
+        if (error !== null) throw error
+      },
+      async download(path) {
+        const { data, error } = await bucket.download(OBJECT).asStream()
+        if (error !== null) throw error
+        await pipeline(Readable.fromWeb(data as never), createWriteStream(path))
+      },
     }
   }
   const { Storage } = await import('@google-cloud/storage')

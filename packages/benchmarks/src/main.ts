@@ -14,7 +14,7 @@ import { hugeFileSuite } from './suites/huge-file.ts'
 import { memorySuite } from './suites/memory.ts'
 import { otherWaysSuite } from './suites/other-ways.ts'
 import { runSuite } from './suites/run.ts'
-import { storesSuite } from './suites/stores.ts'
+import { largeStoresSuite, storesSuite } from './suites/stores.ts'
 import { versionHistorySuite } from './suites/version-history.ts'
 import {
   largeVersionsSuite,
@@ -37,6 +37,7 @@ const suites: readonly Suite[] = [
   manyVersionsSuite,
   hugeFileSuite,
   storesSuite,
+  largeStoresSuite,
 ]
 
 const { values: options } = parseArgs({

@@ -7,9 +7,15 @@ const child = fileURLToPath(new URL('./cloud-child.ts', import.meta.url))
 
 /** Where a service is, as JSON. */
 export type CloudConnection =
-  | { readonly kind: 's3'; readonly bucket: string; readonly clientConfig: S3TestClientConfig }
+  | {
+      readonly kind: 's3'
+      readonly bucket: string
+      readonly clientConfig: S3TestClientConfig
+      readonly conditions: 'enforced' | 'unknown'
+    }
   | { readonly kind: 'azure'; readonly url: string; readonly account: string; readonly accountKey: string }
   | { readonly kind: 'gcs'; readonly url: string }
+  | { readonly kind: 'supabase'; readonly url: string; readonly key: string }
 
 export interface CloudTask {
   readonly task: 'save' | 'load' | 'upload' | 'download'

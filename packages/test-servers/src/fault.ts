@@ -48,6 +48,9 @@ export interface FaultRule {
 
 /** A request as the proxy saw it; the counts are final when it has ended. */
 export interface SeenRequest {
+  /** By `performance.now`. The end is that of the whole answer; infinite until then. */
+  readonly startedMs: number
+  readonly endedMs: number
   readonly method: string
   /** Path and query. */
   readonly url: string

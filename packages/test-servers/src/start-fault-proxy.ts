@@ -52,8 +52,9 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   let connections = 0
   let rules: { rule: FaultRule; matched: number }[] = []
   const server = createServer((incoming, outgoing) => {
-    const seen = { method: incoming.method ?? '', url: incoming.url ?? '', headers: incoming.headers, status: 0, bytesUp: 0, bytesDown: 0 } // prettier-ignore
+    const seen = { method: incoming.method ?? '', url: incoming.url ?? '', headers: incoming.headers, status: 0, bytesUp: 0, bytesDown: 0, startedMs: performance.now(), endedMs: Number.POSITIVE_INFINITY } // prettier-ignore
     requests.push(seen)
+    outgoing.once('finish', () => (seen.endedMs = performance.now()))
     const exchange: Exchange = { incoming, outgoing, seen, fault: strike(rules, seen), target, agent, proxy }
     handle(exchange).catch(() => reset(incoming.socket))
   })

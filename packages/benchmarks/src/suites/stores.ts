@@ -1,16 +1,19 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { startFaultProxy, type FaultProxy } from '@ws/test-servers'
 import {
-  startAzurite,
-  startFaultProxy,
-  startR2Server,
-  startServerProcess,
-  type FaultProxy,
-} from '@ws/test-servers'
+  resticEnvironment,
+  startAzure,
+  startGcs,
+  startS3,
+  startS3WithRestic,
+  startSupabase,
+  type CloudService,
+} from '../cloud-services.ts'
 import type { ComparisonTable, Measurement, Suite } from '../measurement.ts'
-import { runCloudChild, type CloudConnection, type CloudFigures, type CloudTask } from '../run-cloud-child.ts'
+import { runCloudChild, type CloudFigures, type CloudTask } from '../run-cloud-child.ts'
 import { buildPackages } from '../run-workspace-child.ts'
-import { quote, shell } from '../shell.ts'
+import { isInstalled, quote, shell } from '../shell.ts'
 import { copyProjectTree } from '../trees/project-tree.ts'
 import { planEdits } from '../trees/tree-edits.ts'
 import { writeLargeTree, writeSmallTree } from '../trees/workspace-trees.ts'
@@ -20,18 +23,13 @@ const MEMORY_TARGET_MB = 250
 const TRANSFER_RATIO = 1.2
 const EDIT_RATIO = 0.15
 const ROUND_TRIPS = 4
-
-interface Service {
-  readonly name: string
-  readonly origin: string
-  /** How a client reaches it by another origin. */
-  readonly connect: (origin: string) => CloudConnection
-  readonly stop: () => Promise<unknown>
-}
+const OWN_STEPS = ['first save', 'edit save', 'full load'] as const
 
 interface Step {
   readonly figures: CloudFigures
   readonly requests: string
+  /** The longest chain of requests, each of which began when the one before had been answered. */
+  readonly roundTrips: number
   readonly megabytesUp: number
   readonly megabytesDown: number
 }
@@ -40,51 +38,65 @@ interface Step {
  * Versions on services on loopback, behind a proxy that adds latency, beside what one would do without: tar, zstd and the
  * SDK's own upload and download of the archive.
  */
-export const storesSuite: Suite = {
-  name: 'stores',
-  isHeavy: true,
-  async run({ directory, isQuick, isFull, log }) {
-    await buildPackages(log, ['store-s3', 'store-gcs', 'store-azure'])
-    const tree = join(directory, 'tree')
-    if (isQuick) await writeSmallTree(tree, log)
-    else if (isFull) await writeLargeTree(tree, log, 1)
-    else await copyProjectTree(tree, log)
-    const archive = join(directory, 'archive.tar.zst')
-    const measurements: Measurement[] = []
-    const rows: string[][] = []
-    for (const start of [startS3, startGcs, startAzure]) {
-      const service = await start()
-      try {
-        const byLatency = new Map<number, Record<StepName, Step>>()
-        for (const latencyMs of isQuick ? [0, 20] : LATENCIES_MS) {
-          log(`  ${service.name}, ${latencyMs} ms ...`)
-          const place = join(directory, `${service.name}-${latencyMs}`)
-          mkdirSync(place)
-          const steps = await measureService(service, latencyMs, { tree, archive, place })
-          byLatency.set(latencyMs, steps)
-          measurements.push(...compare(service.name, latencyMs, steps))
-          rows.push(...describe(service.name, latencyMs, steps))
-          rmSync(place, { recursive: true, force: true })
+export const storesSuite: Suite = storesSuiteOf(
+  'stores',
+  'M, 13,000 files',
+  [startS3, startS3WithRestic, startGcs, startAzure, startSupabase],
+  copyProjectTree,
+)
+
+/** The same for 1 GB, on one of them. */
+export const largeStoresSuite: Suite = storesSuiteOf('stores-large', 'L, 1 GB', [startS3], writeLargeTree)
+
+function storesSuiteOf(
+  name: string,
+  tree: string,
+  services: readonly (() => Promise<CloudService>)[],
+  writeTree: (destination: string, log: (line: string) => void) => Promise<void>,
+): Suite {
+  return {
+    name,
+    isHeavy: true,
+    async run({ directory, isQuick, log }) {
+      await buildPackages(log, ['store-s3', 'store-gcs', 'store-azure', 'store-supabase'])
+      const place = join(directory, 'tree')
+      await (isQuick ? writeSmallTree : writeTree)(place, log)
+      const measurements: Measurement[] = []
+      const rows: string[][] = []
+      for (const start of services) {
+        const service = await start()
+        try {
+          const byLatency = new Map<number, Steps>()
+          for (const latencyMs of isQuick ? [0, 20] : LATENCIES_MS) {
+            log(`  ${service.name}, ${latencyMs} ms ...`)
+            const steps = await measureService(service, latencyMs, place, directory)
+            byLatency.set(latencyMs, steps)
+            measurements.push(...compare(name, service.name, latencyMs, steps))
+            rows.push(...describe(service.name, latencyMs, steps))
+          }
+          measurements.push(roundTrips(name, service.name, byLatency))
+        } finally {
+          await service.stop()
         }
-        measurements.push(...roundTrips(service.name, byLatency))
-      } finally {
-        await service.stop()
       }
-    }
-    return {
-      measurements,
-      tables: [tabulate(isQuick ? 'S, 500 files' : isFull ? 'L, 1 GB' : 'M, 13,000 files', rows)],
-    }
-  },
+      return { measurements, tables: [tabulate(isQuick ? 'S, 500 files' : tree, rows)] }
+    },
+  }
 }
 
-type StepName = 'archive' | 'upload' | 'download' | 'unpack' | 'first save' | 'edit save' | 'full load'
+type OwnStep = 'first save' | 'edit save' | 'full load'
+type StepName = 'archive' | 'upload' | 'download' | 'unpack' | OwnStep
+type Steps = Record<StepName, Step> & Partial<Record<`restic: ${OwnStep}`, Step>>
 
 async function measureService(
-  service: Service,
+  service: CloudService,
   latencyMs: number,
-  { tree, archive, place }: { readonly tree: string; readonly archive: string; readonly place: string },
-): Promise<Record<StepName, Step>> {
+  tree: string,
+  directory: string,
+): Promise<Steps> {
+  const place = join(directory, `${service.name}-${latencyMs}`)
+  mkdirSync(place)
+  const archive = join(place, 'archive.tar.zst')
   const proxy = await startFaultProxy({ target: service.origin, latencyMs })
   // Each latency has versions of its own.
   const connection = service.connect(proxy.origin)
@@ -93,27 +105,42 @@ async function measureService(
     seen(proxy, () =>
       runCloudChild({ task, id: `at-${latencyMs}`, connection, directory: at, stateDirectory, file }),
     )
-  const timed = (command: string, at: string): Promise<Step> =>
+  const timed = (command: string, at: string, environment = {}): Promise<Step> =>
     seen(proxy, async () => {
       const start = performance.now()
-      await shell(command, at)
+      await shell(command, at, environment)
       return { ms: performance.now() - start, megabytes: 0 }
     })
+  const repository = service.resticRepository?.(proxy.origin)
+  const restic = async (name: OwnStep, command: string, at = tree): Promise<Partial<Steps>> =>
+    repository === undefined || !isInstalled('restic')
+      ? {}
+      : { [`restic: ${name}`]: await timed(command, at, resticEnvironment(repository, place)) }
   const edits = planEdits(tree, join(place, 'backup'))
   try {
     const packed = await timed(`tar -cf - . | zstd -3 -T0 -q -f -o ${quote(archive)}`, tree)
     const uploaded = await run('upload', tree)
     const saved = await run('save', tree)
+    const prepared = await restic('first save', 'restic init -q')
+    const ofRestic = {
+      ...prepared,
+      ...(await restic('first save', 'restic backup -q --pack-size 8 .')),
+    }
     await edits.apply()
     const edited = await run('save', tree)
+    Object.assign(ofRestic, await restic('edit save', 'restic backup -q --pack-size 8 .'))
     const loaded = await run('load', join(place, 'loaded'))
     const downloaded = await run('download', tree, join(place, 'downloaded.tar.zst'))
     mkdirSync(join(place, 'unpacked'))
     const unpacked = await timed(`zstd -d -q -c ../downloaded.tar.zst | tar -xf -`, join(place, 'unpacked'))
-    return { archive: packed, upload: uploaded, download: downloaded, unpack: unpacked, 'first save': saved, 'edit save': edited, 'full load': loaded } // prettier-ignore
+    mkdirSync(join(place, 'restored'))
+    const restore = 'restic restore -q latest --target .'
+    Object.assign(ofRestic, await restic('full load', restore, join(place, 'restored')))
+    return { ...ofRestic, archive: packed, upload: uploaded, download: downloaded, unpack: unpacked, 'first save': saved, 'edit save': edited, 'full load': loaded } // prettier-ignore
   } finally {
     await edits.undo()
     await proxy.stop()
+    rmSync(place, { recursive: true, force: true })
   }
 }
 
@@ -123,6 +150,11 @@ async function seen(proxy: FaultProxy, run: () => Promise<CloudFigures>): Promis
   const counts = new Map<string, number>()
   let up = 0
   let down = 0
+  const answered: { readonly endedMs: number; readonly round: number }[] = []
+  for (const { startedMs, endedMs } of proxy.requests) {
+    const before = answered.filter((other) => other.endedMs < startedMs).map(({ round }) => round)
+    answered.push({ endedMs, round: 1 + Math.max(0, ...before) })
+  }
   for (const { method, bytesUp, bytesDown } of proxy.requests) {
     counts.set(method, (counts.get(method) ?? 0) + 1)
     up += bytesUp
@@ -131,16 +163,17 @@ async function seen(proxy: FaultProxy, run: () => Promise<CloudFigures>): Promis
   return {
     figures,
     requests: [...counts].map(([method, count]) => `${count} ${method}`).join(', '),
+    roundTrips: Math.max(0, ...answered.map(({ round }) => round)),
     megabytesUp: up / 1e6,
     megabytesDown: down / 1e6,
   }
 }
 
-function compare(service: string, latencyMs: number, steps: Record<StepName, Step>): Measurement[] {
+function compare(suite: string, service: string, latencyMs: number, steps: Steps): Measurement[] {
   const ms = (...names: readonly StepName[]): number =>
     names.reduce((sum, name) => sum + steps[name].figures.ms, 0)
-  const line = (name: StepName, peer: string, value: number, target: number): Measurement => ({
-    suite: 'stores',
+  const line = (name: StepName, peer: string, value: number, target: number | null): Measurement => ({
+    suite,
     name: `${service}, ${latencyMs} ms: ${name}`,
     unit: 'ms',
     ours: ms(name),
@@ -152,8 +185,12 @@ function compare(service: string, latencyMs: number, steps: Record<StepName, Ste
     line('first save', 'tar + zstd + upload', ms('archive', 'upload'), TRANSFER_RATIO),
     line('edit save', 'tar + zstd + upload', ms('archive', 'upload'), EDIT_RATIO),
     line('full load', 'download + zstd + tar', ms('download', 'unpack'), TRANSFER_RATIO),
+    ...OWN_STEPS.flatMap((name) => {
+      const peer = steps[`restic: ${name}`]
+      return peer === undefined ? [] : [line(name, 'restic', peer.figures.ms, null)]
+    }),
     ...(['first save', 'full load'] as const).map((name) => ({
-      suite: 'stores',
+      suite,
       name: `${service}, ${latencyMs} ms: ${name}, peak of the process`,
       unit: 'MB' as const,
       ours: steps[name].figures.megabytes,
@@ -164,38 +201,38 @@ function compare(service: string, latencyMs: number, steps: Record<StepName, Ste
   ]
 }
 
-/** What waits for each other shows in how the time grows with the latency. */
-function roundTrips(service: string, byLatency: ReadonlyMap<number, Record<StepName, Step>>): Measurement[] {
-  const latencies = [...byLatency.keys()].toSorted((left, right) => left - right)
-  const [low = 0, high = 0] = [latencies[0], latencies.at(-1)]
-  const ms = (latency: number): number => byLatency.get(latency)?.['edit save'].figures.ms ?? Number.NaN
-  return [
-    {
-      suite: 'stores',
-      name: `${service}: round trips of an edit save, one behind the other`,
-      unit: 'calls',
-      ours: Math.round(((ms(high) - ms(low)) / (high - low)) * 10) / 10,
-      peer: null,
-      samples: 1,
-      target: ROUND_TRIPS,
-    },
-  ]
+function roundTrips(suite: string, service: string, byLatency: ReadonlyMap<number, Steps>): Measurement {
+  const highest = Math.max(...byLatency.keys())
+  return {
+    suite,
+    name: `${service}, ${highest} ms: requests of an edit save, one behind the other`,
+    unit: 'calls',
+    ours: byLatency.get(highest)?.['edit save'].roundTrips ?? Number.NaN,
+    peer: null,
+    samples: 1,
+    target: ROUND_TRIPS,
+  }
 }
 
-function describe(service: string, latencyMs: number, steps: Record<StepName, Step>): string[][] {
-  const names: readonly StepName[] = ['upload', 'download', 'first save', 'edit save', 'full load']
-  return names.map((name) => {
-    const { figures, requests, megabytesUp, megabytesDown } = steps[name]
+function describe(service: string, latencyMs: number, steps: Steps): string[][] {
+  const names = ['upload', 'download', ...OWN_STEPS, ...OWN_STEPS.map((name) => `restic: ${name}` as const)] as const // prettier-ignore
+  return names.flatMap((name) => {
+    const step = steps[name]
+    if (step === undefined) return []
+    const { figures, requests, roundTrips: rounds, megabytesUp, megabytesDown } = step
     const shown = name === 'upload' || name === 'download' ? `the SDK's ${name} of the archive` : name
     return [
-      service,
-      `${latencyMs} ms`,
-      shown,
-      `${Math.round(figures.ms)} ms`,
-      requests,
-      megabytesUp.toFixed(1),
-      megabytesDown.toFixed(1),
-      `${Math.round(figures.megabytes)}`,
+      [
+        service,
+        `${latencyMs} ms`,
+        shown,
+        `${Math.round(figures.ms)} ms`,
+        requests,
+        `${rounds}`,
+        megabytesUp.toFixed(1),
+        megabytesDown.toFixed(1),
+        figures.megabytes === 0 ? '' : `${Math.round(figures.megabytes)}`,
+      ],
     ]
   })
 }
@@ -203,43 +240,17 @@ function describe(service: string, latencyMs: number, steps: Record<StepName, St
 function tabulate(tree: string, rows: readonly (readonly string[])[]): ComparisonTable {
   return {
     title: `Requests and bytes on services on loopback: ${tree}`,
-    head: ['service', 'latency', 'step', 'time', 'requests', 'MB up', 'MB down', 'peak MB'],
+    head: [
+      'service',
+      'latency',
+      'step',
+      'time',
+      'requests',
+      'one behind the other',
+      'MB up',
+      'MB down',
+      'peak MB',
+    ],
     rows,
-  }
-}
-
-async function startS3(): Promise<Service> {
-  const server = await startR2Server()
-  const endpoint = server.clientConfig.endpoint ?? ''
-  const { origin, pathname } = new URL(endpoint)
-  return {
-    name: 'S3 (R2)',
-    origin,
-    connect: (through) => ({ kind: 's3', bucket: server.bucket, clientConfig: { ...server.clientConfig, endpoint: `${through}${pathname}` } }), // prettier-ignore
-    stop: () => server.stop(),
-  }
-}
-
-async function startGcs(): Promise<Service> {
-  const server = await startServerProcess('gcs')
-  return {
-    name: 'Google Cloud Storage',
-    origin: server.url,
-    connect: (through) => ({ kind: 'gcs', url: through }),
-    stop: () => server.stop(),
-  }
-}
-
-async function startAzure(): Promise<Service> {
-  const server = await startAzurite()
-  const { url, account, accountKey } = server
-  const { ContainerClient, StorageSharedKeyCredential } = await import('@azure/storage-blob')
-  await new ContainerClient(`${url}/bench`, new StorageSharedKeyCredential(account, accountKey)).create()
-  const { origin, pathname } = new URL(url)
-  return {
-    name: 'Azure (azurite)',
-    origin,
-    connect: (through) => ({ kind: 'azure', url: `${through}${pathname}/bench`, account, accountKey }),
-    stop: () => server.stop(),
   }
 }
