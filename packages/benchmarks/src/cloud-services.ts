@@ -37,7 +37,7 @@ export async function startS3WithRestic(): Promise<CloudService> {
   return {
     name: 'S3 (fauxqs)',
     origin: decoder.origin,
-    connect: (through) => ({ kind: 's3', conditions: 'unknown', bucket, clientConfig: { ...clientConfig, endpoint: through } }), // prettier-ignore
+    connect: (through) => ({ kind: 's3', conditions: 'unknown', maxRequestBytes: 10 * 1024 * 1024, bucket, clientConfig: { ...clientConfig, endpoint: through } }), // prettier-ignore
     resticRepository: (through) => `s3:${through}/${bucket}/restic-${new URL(through).port}`,
     async stop() {
       await decoder.stop()

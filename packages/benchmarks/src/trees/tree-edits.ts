@@ -40,6 +40,7 @@ export function planEdits(tree: string, backup: string): TreeEdits {
       )
     },
     async undo() {
+      if (!isKept) return
       for (const [index, path] of files.entries()) await shell(`cp -a ${saved(index)} ${quote(path)}`, tree)
     },
   }
