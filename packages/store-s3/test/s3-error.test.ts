@@ -200,6 +200,15 @@ describe('what a read brings', () => {
     expect((await failureOf(calls['get']?.(store) ?? Promise.resolve())).code).toBe('CORRUPT')
   })
 
+  it('a range that comes short, with headers that agree, is UNAVAILABLE', async () => {
+    proxy.inject({ fault: { kind: 'shorten', toBytes: 2 } })
+    const found = await store.get('a', { range: { start: 1, end: 6 } })
+    const read = async (): Promise<void> => {
+      for await (const _ of found?.body ?? []);
+    }
+    expect((await failureOf(read())).code).toBe('UNAVAILABLE')
+  })
+
   it('a range that the service ignores is UNSUPPORTED, and no byte of it is given out', async () => {
     proxy.inject({
       fault: {
