@@ -3,7 +3,7 @@ import { toFilePath, type ByteString } from '../../filesystem/directory-handle.t
 import { joinPath } from './known-tree.ts'
 
 /**
- * Whether a tree has more than so many entries, by names only: a tenth of what a walk costs. A guess, for where to work:
+ * Whether a tree has more than so many entries, by names only, so that nothing is looked at or opened but directories. A guess, for where to work:
  * what cannot be listed counts as empty.
  * @param directory absolute
  */

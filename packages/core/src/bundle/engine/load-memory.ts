@@ -106,7 +106,7 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
 
 const ROWS_PER_BLOCK = 4096
 
-/** Rows by path, in blocks of numbers: an array of its own for each file would take five times as much. */
+/** Rows by path, in blocks of numbers: no array and no numbers with memory of their own for each file. */
 function createRowTable() {
   const places = new Map<ByteString, number>()
   const blocks: BigInt64Array[] = []
