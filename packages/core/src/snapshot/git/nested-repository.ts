@@ -1,5 +1,6 @@
 import { compareBytes, dirnameOf, joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import type { CapturedDirectory } from './captured-directory.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import { readHeadFiles } from './read-head.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import { findRepositoryAt } from './repository-files.ts'
@@ -12,6 +13,7 @@ export interface NestedRepository {
   readonly gitDirectory: BytePath
   readonly indexFile: BytePath
   readonly objectsDirectory: BytePath
+  /** A directory where its configuration may take attributes from elsewhere: nothing can be said of them then. */
   readonly attributeFile: BytePath
   readonly format: 'sha1' | 'sha256'
 }
@@ -28,13 +30,17 @@ export function nestedRepositories(
     const places = isRepository ? findRepositoryAt(joinPath(toBytePath(root), path)) : null
     if (places === null) continue
     const { gitDirectory, commonDirectory } = places
+    const config = readConfig(joinPath(commonDirectory, 'config'))
+    const isPlain = [config, readConfig(joinPath(gitDirectory, 'config.worktree'))].every(
+      (text) => text !== null && !/attr|include|ignorecase/i.test(text),
+    )
     found.push({
       path,
       gitDirectory,
       indexFile: joinPath(gitDirectory, 'index'),
       objectsDirectory: joinPath(commonDirectory, 'objects'),
-      attributeFile: joinPath(commonDirectory, 'info/attributes'),
-      format: readFormat(commonDirectory),
+      attributeFile: isPlain ? joinPath(commonDirectory, 'info/attributes') : gitDirectory,
+      format: /^\s*objectformat\s*=\s*"?sha256/im.test(config ?? '') ? 'sha256' : 'sha1',
     })
   }
   return found.sort((a, b) => compareBytes(a.path, b.path))
@@ -46,8 +52,9 @@ export function headOfNested(repository: NestedRepository) {
   return readHeadFiles(gitDirectory, dirnameOf(objectsDirectory))
 }
 
-function readFormat(commonDirectory: BytePath): 'sha1' | 'sha256' {
-  const path = nativePath(joinPath(commonDirectory, 'config'))
-  const config = readRegularFile(path, { maxBytes: MAX_CONFIG_BYTES, followLink: true })
-  return /^\s*objectformat\s*=\s*"?sha256/im.test(config?.toString('latin1') ?? '') ? 'sha256' : 'sha1'
+/** @returns empty where there is none, `null` where it cannot be read */
+function readConfig(file: BytePath): string | null {
+  const path = nativePath(file)
+  const content = readRegularFile(path, { maxBytes: MAX_CONFIG_BYTES, followLink: true })
+  return content?.toString('latin1') ?? (lstatIfAllowed(path) === null ? '' : null)
 }

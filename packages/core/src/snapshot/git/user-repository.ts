@@ -89,6 +89,8 @@ async function askForLayout(
     attributeFiles: [
       attributes ?? '',
       settings.get('core.attributesfile') ?? configurationFile('attributes'),
+      // Attributes from a commit may say anything; a directory in their place says that.
+      ...(settings.has('attr.tree') ? [gitDirectory ?? ''] : []),
     ],
   }
   return { layout, hasIncludes: [...settings.keys()].some((name) => name.startsWith('include')) }
@@ -118,7 +120,7 @@ async function isIgnored(path: string, topLevel: string): Promise<boolean> {
 }
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {
-  const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase|autocrlf)|include(if)?\\..*)$'
+  const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase|autocrlf)|attr\\.tree|include(if)?\\..*)$'
   const answer = await askGit({
     cwd,
     args: [...trusted, 'config', '-z', '--type=path', '--get-regexp', pattern],
