@@ -66,9 +66,10 @@ export function buildTrees(
     if (affected?.has(parentOf(directory)) === true) addToParent(directory, id)
   }
   const built = new Map<string, Buffer>()
+  const idBytes = repository.format === 'sha1' ? 20 : 32
   // A directory's path sorts before the paths below it, so that in reverse order the inner trees come first.
   for (const directory of [...directories.keys()].toSorted(compareBytes).toReversed()) {
-    const content = encodeTree(directories.get(directory) ?? [])
+    const content = encodeTree(directories.get(directory) ?? [], idBytes)
     const id = objectId(repository, 'tree', content)
     built.set(id, content)
     ids.set(directory, id)
@@ -85,10 +86,17 @@ function ancestorsOf(paths: Iterable<BytePath>): Set<BytePath> {
   return found
 }
 
-function encodeTree(children: Child[]): Buffer {
-  const parts: Buffer[] = []
-  for (const child of children.toSorted((a, b) => compareBytes(a.sortKey, b.sortKey))) {
-    parts.push(Buffer.from(child.head, 'latin1'), Buffer.from(child.id, 'hex'))
+function encodeTree(children: Child[], idBytes: number): Buffer {
+  const isBefore = (child: Child, row: number) =>
+    row === 0 || (children[row - 1]?.sortKey ?? '') <= child.sortKey
+  const sorted = children.every(isBefore)
+    ? children
+    : children.toSorted((a, b) => compareBytes(a.sortKey, b.sortKey))
+  const content = Buffer.allocUnsafe(sorted.reduce((total, { head }) => total + head.length + idBytes, 0))
+  let position = 0
+  for (const { head, id } of sorted) {
+    position += content.write(head, position, 'latin1')
+    position += content.write(id, position, 'hex')
   }
-  return Buffer.concat(parts)
+  return content
 }

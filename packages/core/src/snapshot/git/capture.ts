@@ -1,23 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { Snapshot } from '../snapshot.ts'
-import { compareBytes, fromBytePath, nativePath, pathResolver, type BytePath } from '../byte-path.ts'
-import type { CapturedEntry } from './file-stamp.ts'
+import { compareBytes, fromBytePath, nativePath, type BytePath } from '../byte-path.ts'
 import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { tableOf } from './entry-table.ts'
 import { pathsInView, recaller, unlisted } from './keep-in-view.ts'
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
-import { lstatIfAllowed, stampOf } from './file-stamp.ts'
 import { headOfNested, nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
 import { pauser, type Pause } from './pause.ts'
-import { adoptObjects, sweepTemporaries } from './private-repository.ts'
+import { objectSizes, sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
   findChanged,
   limitsKey,
   readContents,
-  untouchedEntry,
   type Capture,
   type Contents,
   type GitWorkspace,
@@ -29,7 +26,7 @@ import { recordRepositoryState } from './repository-state.ts'
 import { formatRef } from './sidecar.ts'
 import { logSnapshot } from './snapshot-log.ts'
 import { storeState } from './store-state.ts'
-import { addNestedFiles, readIndexStamp, readTrackedFiles, type TrackedFiles } from './tracked-files.ts'
+import { addNestedFiles, readIndexStamp, readTrackedFiles } from './tracked-files.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -46,12 +43,14 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
   sweepTemporaries(workspace.own)
   const last = workspace.stateFile.load()
   const pause = pauser(request.signal)
-  const early = last === null ? startEarly(workspace, pause, request.signal) : notEarly
+  // Taken before the index is read, so that a change meanwhile shows the next time.
+  const indexStamp = readIndexStamp(workspace.user.indexFile)
+  const early = startEarly(workspace, last, request.signal)
   try {
-    return await captureFrom(workspace, request, { last, early, pause })
+    return await captureFrom(workspace, request, { last, indexStamp, early, pause })
   } catch (error) {
     // Nothing may still be at work when the lock is released, and a full disk needs room for that.
-    await Promise.allSettled([early.tracked, early.untouched, early.adoption])
+    await Promise.allSettled([early.head, early.tracked, early.blobSizes])
     sweepTemporaries(workspace.own)
     throw error
   }
@@ -64,7 +63,8 @@ interface Captured {
 
 interface Start {
   readonly last: CaptureState | null
-  readonly early: ReturnType<typeof startEarly> | typeof notEarly
+  readonly indexStamp: string
+  readonly early: ReturnType<typeof startEarly>
   readonly pause: Pause
 }
 
@@ -73,21 +73,20 @@ async function captureFrom(
   request: CaptureRequest,
   start: Start,
 ): Promise<Captured> {
-  const { last } = start
-  const indexStamp = readIndexStamp(workspace.user.indexFile)
-  const { capture, seen } = await look(workspace, request, { ...start, indexStamp })
+  const { last, indexStamp, early } = start
+  const { capture, seen } = await look(workspace, request, start)
   const { listing, nested } = capture
-  const { head, trackedUnlisted } = seen
+  const { trackedUnlisted } = seen
   const kept = await pathsInView(capture, request.keepInView)
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
-  const compared = { head, indexStamp, nested }
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
   if (last !== null && listing === last && candidates === null && changed.length === 0) {
     const { tree, entries } = last
-    const dirty = await isDirty(capture, { ...compared, tree, entries: () => entries.map() })
+    const head = await early.head
+    const dirty = await isDirty(capture, { head, indexStamp, nested, tree, entries: () => entries.map() })
     const leftOut = [...last.leftOut].map(([path, { reason }]) => ({ path, reason }))
     const omitted = listOmitted(listing, {
       omitted: leftOut,
@@ -95,7 +94,7 @@ async function captureFrom(
     })
     return finish(workspace, request, {
       last,
-      state: { ...last, ...seen, dirty },
+      state: { ...last, ...seen, head, dirty },
       nested,
       repository,
       omitted,
@@ -105,11 +104,19 @@ async function captureFrom(
   const precious = findPrecious(capture, contents, kept)
   const stored = await storeState(capture, contents, precious)
   const { entries, unread, unstable, leftOut } = contents
-  const dirty = await isDirty(capture, { ...compared, tree: stored.tree, entries: () => entries })
+  const head = await early.head
+  const dirty = await isDirty(capture, {
+    head,
+    indexStamp,
+    nested,
+    tree: stored.tree,
+    entries: () => entries,
+  })
   const state: CaptureState = {
     ...listing,
     ...stored,
     ...seen,
+    head,
     entries: tableOf(
       entries,
       last === null || contents.touched === null ? null : { table: last.entries, touched: contents.touched },
@@ -125,34 +132,30 @@ async function captureFrom(
   return finish(workspace, request, { last, state, nested, repository, omitted, unstable })
 }
 
-type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 'head' | 'trackedUnlisted'>
+type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 'trackedUnlisted'>
 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
   { keepInView, signal }: CaptureRequest,
-  { last, early, pause, indexStamp }: Start & { readonly indexStamp: string },
+  { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
-  const [head, ofIndex, untouched] = await Promise.all([
-    readHead(user, last?.head ?? null, signal),
-    early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)),
-    early.untouched,
-  ])
+  const ofIndex = await (early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)))
   const gitlinks = ofIndex?.gitlinks ?? last?.gitlinks ?? []
   const listing = await listWorkspace({ ...workspace, gitlinks, pause }, last)
   const nested = nestedRepositories(workspace.path, listing.directories)
   const nestedIndexStamp = stampNested(nested)
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
-  const { adoption } = early
   const recall = recaller(own, last, keepInView, signal)
-  const capture = { ...workspace, last, listing, nested, tracked, untouched, adoption, recall, pause, signal }
+  const { blobSizes } = early
+  const capture = { ...workspace, last, listing, nested, tracked, blobSizes, recall, pause, signal }
   const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
   const isSame = tracked === null && last !== null && listing.listed === last.listed
   const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)
-  return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, head, trackedUnlisted } }
+  return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, trackedUnlisted } }
 }
 
 /** Whether the last capture's list of what is tracked and not listed can still be had without the indexes. */
@@ -171,42 +174,20 @@ function stampNested(nested: readonly NestedRepository[]): string | null {
   return stamps.some(([, stamp]) => stamp === '') ? null : stamps.flat().join('\0')
 }
 
-const notEarly = { tracked: null, adoption: null, untouched: new Map<BytePath, CapturedEntry>() }
-
-/** While git lists the workspace for the first time, there is enough to do that does not depend on the list. */
-function startEarly(workspace: GitWorkspace, pause: Pause, signal: AbortSignal | undefined) {
+/** A process of git may be at work for it while the workspace is listed and read. */
+function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: AbortSignal | undefined) {
   const { user, own } = workspace
-  const tracked = readTrackedFiles(user, signal)
-  const adoption = tracked.then(({ entries, trees }) => {
-    const wanted = new Set(trees)
-    for (const { id, ctimeNs } of entries.values()) if (ctimeNs !== 0n) wanted.add(id)
-    return wanted.size === 0
-      ? new Map<string, number>()
-      : adoptObjects(own, user.objectsDirectory, wanted, signal)
-  })
-  const untouched = tracked.then((files) => findUntouched(workspace.path, files, pause))
+  const head = readHead(user, last?.head ?? null, signal)
+  const tracked = last === null ? readTrackedFiles(user, signal) : null
+  const blobSizes =
+    tracked?.then(({ entries }) => {
+      const ids = new Set<string>()
+      for (const { id } of entries.values()) ids.add(id)
+      return objectSizes(own, ids, { alternate: user.objectsDirectory, signal })
+    }) ?? null
   // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
-  for (const promise of [tracked, adoption, untouched]) promise.catch(() => {})
-  return { tracked, adoption, untouched }
-}
-
-async function findUntouched(
-  root: string,
-  tracked: TrackedFiles,
-  pause: Pause,
-): Promise<Map<BytePath, CapturedEntry>> {
-  const resolve = pathResolver(root)
-  const found = new Map<BytePath, CapturedEntry>()
-  for (const [path, inIndex] of tracked.entries) {
-    if (inIndex.ctimeNs === 0n) continue
-    const pausing = pause()
-    if (pausing !== undefined) await pausing
-    const stats = lstatIfAllowed(resolve(path))
-    if (stats === null || stats === 'denied') continue
-    const entry = untouchedEntry(inIndex, stampOf(stats))
-    if (entry !== null) found.set(path, entry)
-  }
-  return found
+  for (const promise of [head, tracked, blobSizes]) promise?.catch(() => {})
+  return { head, tracked, blobSizes }
 }
 
 interface Outcome {

@@ -1,15 +1,5 @@
 import { createHash, hash as hashOnce, randomBytes } from 'node:crypto'
-import {
-  constants,
-  existsSync,
-  linkSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { once } from 'node:events'
@@ -183,44 +173,6 @@ export async function objectSizes(
   return sizes
 }
 
-/**
- * Makes objects of the user's repository our own, so that its gc, a rewrite of its history or its removal cannot take
- * them: packs and loose objects are cloned or hard-linked, which costs no space; on another file system the wanted
- * objects are packed anew.
- * @returns the sizes of those that could be had
- */
-export async function adoptObjects(
-  repository: PrivateRepository,
-  userObjects: string,
-  wanted: ReadonlySet<string>,
-  signal?: AbortSignal,
-): Promise<Map<string, number>> {
-  const objects = join(repository.directory, 'objects')
-  const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
-  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted))
-    linkLoose(userObjects, repository, wanted)
-  const own = await objectSizes(repository, wanted, { signal })
-  const missing = [...wanted].filter((id) => !own.has(id))
-  if (missing.length === 0) return own
-  const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
-  if (available.size === 0) return own
-  try {
-    await runGit(
-      privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
-        input: Buffer.from(`${[...available.keys()].join('\n')}\n`),
-        environment: alternateEnvironment(userObjects),
-        signal,
-      }),
-    )
-  } catch (error) {
-    // What the user's repository cannot give whole is read from the files.
-    if (WorkspaceError.is(error, 'UNAVAILABLE')) return own
-    throw error
-  }
-  for (const [id, size] of available) own.set(id, size)
-  return own
-}
-
 /** Passes the content of blobs on, one after the other, in the given order. */
 export async function readBlobs(
   repository: PrivateRepository,
@@ -283,57 +235,4 @@ export function loosePath(repository: PrivateRepository, id: string): string {
 
 export function temporaryPath(repository: PrivateRepository): string {
   return `${repository.directory}/temporary/${randomBytes(8).toString('hex')}`
-}
-
-/** @returns false when the two directories cannot share files */
-function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>): boolean {
-  const present = new Set(readdirSync(to))
-  const names = listNames(from).filter(
-    (name) =>
-      /^pack-[0-9a-f]+\.(pack|idx)$/.test(name) &&
-      !present.has(name) &&
-      !distrusted.has(name.replace(/idx$/, 'pack')),
-  )
-  // A pack must be there before its index makes git look for it.
-  for (const name of names.toSorted(
-    (a, b) => (a.endsWith('.pack') ? 0 : 1) - (b.endsWith('.pack') ? 0 : 1),
-  )) {
-    if (!share(join(from, name), join(to, name))) return false
-  }
-  return true
-}
-
-function linkLoose(userObjects: string, repository: PrivateRepository, wanted: ReadonlySet<string>): void {
-  for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
-    for (const name of listNames(join(userObjects, fan))) {
-      const id = fan + name
-      const to = loosePath(repository, id)
-      if (!wanted.has(id) || existsSync(to)) continue
-      mkdirSync(join(to, '..'), { recursive: true, mode: 0o700 })
-      if (!share(join(userObjects, fan, name), to)) return
-    }
-  }
-}
-
-function share(from: string, to: string): boolean {
-  try {
-    copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
-    return true
-  } catch {
-    rmSync(to, { force: true })
-  }
-  try {
-    linkSync(from, to)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT'
-  }
-}
-
-function listNames(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
 }

@@ -1,19 +1,22 @@
 import { isLink } from './build-trees.ts'
 import type { FilledLimits } from '../capture-policy.ts'
-import { compareBytes, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { compareBytes, fromBytePath, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { isSameStamp, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { type CaptureState, type CaptureStateFile, type LeftOutFile, type PathSet } from './capture-state.ts'
-import { lstatIfAllowed, lstatOrNull, stampOf } from './file-stamp.ts'
+import { lstatIfAllowed, stampOf } from './file-stamp.ts'
 import { findChangedRows } from './find-changed-rows.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
-import { adoptObjects, type PrivateRepository } from './private-repository.ts'
+import { adoptObjects } from './adopt-objects.ts'
+import { conversionRulesOf } from './conversion-rules.ts'
+import { openOwnObjects } from './own-objects.ts'
+import { objectSizes, type PrivateRepository } from './private-repository.ts'
 import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
 import type { PreciousRules } from '../precious-rules.ts'
 import { kindOf, readEntry } from './read-entry.ts'
-import { isUntouched, mayConvertContent, type TrackedFiles } from './tracked-files.ts'
+import { isUntouched, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -34,10 +37,8 @@ export interface Capture extends GitWorkspace {
   /** Other repositories in the workspace. */
   readonly nested: readonly NestedRepository[]
   readonly tracked: TrackedFiles | null
-  /** Files that were found to be as the index says while git was listing; the others are looked up. */
-  readonly untouched: ReadonlyMap<BytePath, CapturedEntry>
-  /** Sizes of the objects that were made our own while git was listing; `null` when none were. */
-  readonly adoption: Promise<ReadonlyMap<string, number>> | null
+  /** Of the blobs that the index names, as far as the user's repository has them; at the first capture only. */
+  readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
@@ -97,14 +98,16 @@ export async function chooseCandidates(
     if (isRealDirectory(parentOf(path))) added.add(path)
   }
   const listed = listing.listed()
-  if (last === null) return [...listed.keys(), ...added].toSorted(compareBytes)
+  const all = () =>
+    added.size === 0 ? [...listed.keys()] : [...listed.keys(), ...added].toSorted(compareBytes)
+  if (last === null) return all()
   const known = last.entries.map()
   const isKnown = (path: BytePath) => known.has(path) || last.leftOut.has(path)
   const isAsBefore =
     known.size + last.leftOut.size === listed.size + added.size &&
     every(listed, isKnown) &&
     every(added, isKnown)
-  return isAsBefore ? null : [...listed.keys(), ...added].toSorted(compareBytes)
+  return isAsBefore ? null : all()
 }
 
 function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
@@ -148,11 +151,9 @@ export async function readContents(
     borrowed: new Map(),
   }
   const resolve = pathResolver(capture.path)
-  const canSeed = createSeedRule(capture)
+  const conversions = conversionRulesOf(capture)
   /** @returns its size when it has to be read */
   const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | number => {
-    const early = capture.untouched.get(path)
-    if (early !== undefined && canSeed()) return { entry: early, isBorrowed: true }
     const stats = lstatIfAllowed(resolve(path))
     if (stats === null || stats === 'denied') return 0
     const stamp = stampOf(stats)
@@ -161,7 +162,11 @@ export async function readContents(
       return { entry: known, isBorrowed: false }
     // Later on, an index may have been written to hide what was done to a file.
     const entry = last === null ? untouchedEntry(tracked?.entries.get(path), stamp) : null
-    return entry !== null && canSeed() ? { entry, isBorrowed: true } : stats.isFile() ? stamp.size : 0
+    return entry !== null && !conversions().mayDiffer(path)
+      ? { entry, isBorrowed: true }
+      : stats.isFile()
+        ? stamp.size
+        : 0
   }
   const toRead: FileToRead[] = []
   for (const path of candidates ?? changed) {
@@ -292,44 +297,41 @@ async function readInto(capture: Capture, contents: Reading, path: BytePath): Pr
   if (reading.kind === 'special-file') contents.omitted.push({ path, reason: reading.kind })
 }
 
-/** Whether the index's word for an untouched file can be taken; found out when it is first asked. */
-function createSeedRule(capture: Capture): () => boolean {
-  let answer: boolean | null = null
-  return () => {
-    if (answer === null) {
-      const isAttributeFile = (path: BytePath) =>
-        path === '.gitattributes' || path.endsWith('/.gitattributes')
-      const files = new Set(
-        [...capture.listing.listed().keys(), ...(capture.tracked?.entries.keys() ?? [])].filter(
-          isAttributeFile,
-        ),
-      )
-      const resolve = pathResolver(capture.path)
-      // Where the file is gone, git goes by the one in the index.
-      const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
-      const attributeFiles = capture.nested.map(({ attributeFile }) => attributeFile)
-      answer = isAllThere && !mayConvertContent(capture.user, capture.path, files, attributeFiles)
-    }
-    return answer
-  }
-}
-
-/** Makes the snapshot independent of the user's objects; what cannot be had, or has another size, is read from disk. */
+/**
+ * Makes the snapshot independent of the user's objects; what cannot be had is read from disk. So is what has another
+ * size: line endings may have been converted, or a filter been named for the file when git last looked at it.
+ */
 async function adoptBorrowed(capture: Capture, contents: Reading): Promise<void> {
   const { own, user, signal } = capture
-  let sizes: ReadonlyMap<string, number> = (await capture.adoption) ?? new Map()
+  if (contents.borrowed.size === 0) return
+  let held = openOwnObjects(own)
+  const useful = capture.last === null ? (capture.tracked?.trees ?? []) : []
   const wanted = new Set<string>()
-  for (const { id } of contents.borrowed.values()) if (!sizes.has(id)) wanted.add(id)
-  for (const objects of [user.objectsDirectory, ...capture.nested.map((each) => each.objectsDirectory)]) {
+  for (const { id } of contents.borrowed.values()) if (!held.has(id)) wanted.add(id)
+  for (const objects of [
+    user.objectsDirectory,
+    ...capture.nested.map((each) => fromBytePath(each.objectsDirectory)),
+  ]) {
     if (wanted.size === 0) break
-    const adopted = await adoptObjects(own, objects, wanted, signal)
-    for (const id of adopted.keys()) wanted.delete(id)
-    sizes = new Map([...sizes, ...adopted])
+    held = await adoptObjects(own, objects, { wanted, useful, signal })
+    for (const id of wanted) if (held.has(id)) wanted.delete(id)
   }
+  const sizes = capture.blobSizes === null ? null : await allSizes(capture, contents.borrowed)
+  if (wanted.size === 0 && sizes === null) return
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
   for (const [path, { id, size }] of contents.borrowed) {
     const pause = capture.pause()
     if (pause !== undefined) await pause
-    if (sizes.get(id) !== size) await readInto(withoutIndex, contents, path)
+    const isAsRead = !wanted.has(id) && (sizes === null || sizes.get(id) === size)
+    if (!isAsRead) await readInto(withoutIndex, contents, path)
   }
+}
+
+async function allSizes(
+  { blobSizes, own, signal }: Capture,
+  borrowed: ReadonlyMap<BytePath, CapturedEntry>,
+): Promise<ReadonlyMap<string, number>> {
+  const known = (await blobSizes) ?? new Map<string, number>()
+  const others = new Set([...borrowed.values()].map(({ id }) => id).filter((id) => !known.has(id)))
+  return others.size === 0 ? known : new Map([...known, ...(await objectSizes(own, others, { signal }))])
 }

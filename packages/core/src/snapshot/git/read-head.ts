@@ -36,9 +36,10 @@ export async function readHead(
     })
     return output.toString('utf8').trimEnd().split('\n')
   }
-  const inside = repository.prefix === '' ? 'HEAD^{tree}' : `HEAD:${repository.prefix.slice(0, -1)}`
+  const start = seen?.commit ?? 'HEAD'
+  const inside = repository.prefix === '' ? `${start}^{tree}` : `${start}:${repository.prefix.slice(0, -1)}`
   const [names, trees] = await Promise.all([
-    ask('HEAD', '--symbolic-full-name', 'HEAD'),
+    seen === null ? ask('HEAD', '--symbolic-full-name', 'HEAD') : [seen.commit, seen.ref ?? 'HEAD'],
     ask('--quiet', '--verify', inside),
   ])
   const [commit, ref] = names

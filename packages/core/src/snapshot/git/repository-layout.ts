@@ -15,8 +15,6 @@ export interface UserRepository {
   readonly globalExcludesFile: string
   /** Whether upper and lower case are the same in ignore rules (`core.ignoreCase`). */
   readonly ignoreCase: boolean
-  /** Whether the configuration converts line endings (`core.autocrlf`). */
-  readonly convertsLines: boolean
   /** Attributes besides the `.gitattributes` files. */
   readonly attributeFiles: readonly string[]
 }

@@ -4,13 +4,14 @@ import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import { hasSamePaths } from './entry-table.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
-import { objectSizes, writeObject } from './private-repository.ts'
+import { openOwnObjects } from './own-objects.ts'
+import { writeObject } from './private-repository.ts'
 import type { Capture, Contents } from './read-contents.ts'
 import { unusualMode, USUAL_DIRECTORY_MODE, writeSidecar } from './sidecar.ts'
 
 type StoredState = Pick<CaptureState, 'tree' | 'sidecar' | 'leafDirectories' | 'fileModes' | 'treeIds'>
 
-/** Above this, one call of git to see which ones came with the user's packs is cheaper than writing them. */
+/** Above this, reading the pack indexes to see which ones came with the user's packs is cheaper than writing them. */
 const MANY_TREES = 64
 
 /** Writes the trees and the sidecar of what was captured, as far as they differ from the last capture's. */
@@ -27,11 +28,10 @@ export async function storeState(
     changed === null || last === null ? null : { ids: last.treeIds, changed },
   )
   const known = new Set(last?.treeIds.values())
-  const early = await capture.adoption
-  let fresh = [...built.keys()].filter((id) => !known.has(id) && early?.has(id) !== true)
+  let fresh = [...built.keys()].filter((id) => !known.has(id))
   if (fresh.length > MANY_TREES) {
-    const present = await objectSizes(own, fresh, { signal: capture.signal })
-    fresh = fresh.filter((id) => !present.has(id))
+    const held = openOwnObjects(own)
+    fresh = fresh.filter((id) => !held.has(id))
   }
   for (const id of fresh) {
     await capture.pause()

@@ -1,10 +1,8 @@
-import { join } from 'node:path'
 import { isLink } from './build-trees.ts'
 import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
 import { isSettled, lstatIfAllowed, type FileStamp } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { NestedRepository } from './nested-repository.ts'
-import { readRegularFile } from './read-regular-file.ts'
 import { isWholeIndex, readUserIndex, type IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -86,41 +84,7 @@ export function isUntouched(entry: IndexEntry, stamp: FileStamp): boolean {
   return hasSameStamp(entry, stamp) && isSettled(stamp, entry.indexWrittenAtNs)
 }
 
-/**
- * Whether files may have gone through a program or another encoding on their way into the index, so that the blobs
- * named there are not what is in the directory. Line endings need no look: converting them changes the size.
- */
-export function mayConvertContent(
-  repository: UserRepository,
-  path: string,
-  attributeFiles: Iterable<BytePath>,
-  ofNested: readonly BytePath[],
-): boolean {
-  const above = repository.prefix.split('/').slice(0, -1)
-  const files: (string | Buffer)[] = [
-    ...repository.attributeFiles,
-    '/etc/gitattributes',
-    '/usr/local/etc/gitattributes',
-    ...ofNested.map(nativePath),
-    ...above.map((_, depth) =>
-      join(
-        repository.topLevel,
-        Buffer.from(above.slice(0, depth).join('/'), 'latin1').toString(),
-        '.gitattributes',
-      ),
-    ),
-  ]
-  for (const file of attributeFiles)
-    files.push(Buffer.from(`${Buffer.from(path).toString('latin1')}/${file}`, 'latin1'))
-  return files.some((file) => {
-    const content = readRegularFile(file, { maxBytes: MAX_ATTRIBUTES_BYTES, followLink: true })
-    if (content === null) return lstatIfAllowed(file) !== null
-    return /filter|ident|working-tree-encoding/.test(content.toString('latin1'))
-  })
-}
-
 const GITLINK = 0o160000
-const MAX_ATTRIBUTES_BYTES = 100 << 20
 const LINK = 0o120000
 
 /**

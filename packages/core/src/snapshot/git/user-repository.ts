@@ -39,7 +39,7 @@ async function findLayout(path: string, stateDirectory: string): Promise<UserRep
   const candidate = await nearestRepository(path)
   const binary = gitBinaryStamp()
   const known = binary === null ? null : readKnownLayout(stateDirectory, binary)
-  const systemFile = known === null ? await askAboutGit(path) : known.systemFile
+  const systemFile = known === null ? await askOnceAboutGit(path, binary) : known.systemFile
   // Taken before git is asked, so that a change meanwhile shows the next time.
   const evidence = candidate === null ? null : layoutEvidence(path, candidate, systemFile)
   if (known !== null && evidence !== null && known.evidence === evidence.text) return known.layout
@@ -85,7 +85,6 @@ async function askForLayout(
     excludeFile: excludeFile ?? '',
     globalExcludesFile: settings.get('core.excludesfile') ?? configurationFile('ignore'),
     ignoreCase: isTrue(settings.get('core.ignorecase')),
-    convertsLines: isTrue(settings.get('core.autocrlf')),
     attributeFiles: [
       attributes ?? '',
       settings.get('core.attributesfile') ?? configurationFile('attributes'),
@@ -120,7 +119,7 @@ async function isIgnored(path: string, topLevel: string): Promise<boolean> {
 }
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {
-  const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase|autocrlf)|attr\\.tree|include(if)?\\..*)$'
+  const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase)|attr\\.tree|include(if)?\\..*)$'
   const answer = await askGit({
     cwd,
     args: [...trusted, 'config', '-z', '--type=path', '--get-regexp', pattern],
@@ -146,6 +145,18 @@ function isFalse(value: string | undefined): boolean {
 function configurationFile(name: string): string {
   const base = process.env['XDG_CONFIG_HOME'] || join(process.env['HOME'] ?? homedir(), '.config')
   return join(base, 'git', name)
+}
+
+/** What each git that this process has met says of itself. */
+const systemFiles = new Map<string, string | null>()
+
+async function askOnceAboutGit(cwd: string, binary: string | null): Promise<string | null> {
+  if (binary === null) return askAboutGit(cwd)
+  const known = systemFiles.get(binary)
+  if (known !== undefined) return known
+  const systemFile = await askAboutGit(cwd)
+  systemFiles.set(binary, systemFile)
+  return systemFile
 }
 
 /** @returns the machine's configuration file; `null` when git did not say which that is */

@@ -80,6 +80,29 @@ describe('conversions of the repository', () => {
   })
 })
 
+describe('a filter that was taken away after git looked at the files', () => {
+  it('has left other blobs in the index, which are not taken for what is in the directory (cases 15, 18)', async () => {
+    const { write, open, read, git, ageFiles } = createFixture()
+    git('config', 'filter.pointer.clean', 'wc -c')
+    write('.gitattributes', '*.bin filter=pointer\n')
+    write('model.bin', 'the real thing\n'.repeat(100))
+    git('add', '-A')
+    git('commit', '-q', '-m', 'with a filter')
+    ageFiles()
+    git('rm', '-q', '.gitattributes')
+    ageFiles()
+    git('commit', '-q', '-m', 'without')
+    ageFiles()
+    // By stamps alone git takes it for unchanged.
+    expect(git('status', '--porcelain')).toBe('')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('model.bin', 'spoilt')
+    await backend.rollback(before)
+    expect(read('model.bin')).toBe('the real thing\n'.repeat(100))
+  })
+})
+
 describe('git-lfs', () => {
   beforeAll(installGitLfs)
 

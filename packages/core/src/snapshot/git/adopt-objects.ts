@@ -1,0 +1,114 @@
+import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
+import { runGit } from './git-command.ts'
+import { listNames, openOwnObjects, type OwnObjects } from './own-objects.ts'
+import {
+  alternateEnvironment,
+  DISTRUSTED,
+  objectSizes,
+  privateCall,
+  type PrivateRepository,
+} from './private-repository.ts'
+
+interface Adoption {
+  readonly wanted: ReadonlySet<string>
+  /** Trees that need not be written if they are there. */
+  readonly useful: readonly string[]
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes objects of the user's repository our own, so that its gc, a rewrite of its history or its removal cannot take
+ * them: packs and loose objects are cloned or hard-linked, which costs no space; on another file system the wanted
+ * objects are packed anew.
+ * @returns what the private repository holds then
+ */
+export async function adoptObjects(
+  repository: PrivateRepository,
+  userObjects: string,
+  { wanted, useful, signal }: Adoption,
+): Promise<OwnObjects> {
+  const objects = join(repository.directory, 'objects')
+  const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
+  const sharing = { clones: true }
+  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted, sharing))
+    linkLoose(userObjects, repository, new Set([...wanted, ...useful]), sharing)
+  const own = openOwnObjects(repository)
+  const missing = [...wanted].filter((id) => !own.has(id))
+  if (missing.length === 0) return own
+  const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
+  if (available.size === 0) return own
+  try {
+    await runGit(
+      privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
+        input: Buffer.from(`${[...available.keys()].join('\n')}\n`),
+        environment: alternateEnvironment(userObjects),
+        signal,
+      }),
+    )
+  } catch (error) {
+    // What the user's repository cannot give whole is read from the files.
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) return own
+    throw error
+  }
+  return openOwnObjects(repository)
+}
+
+/** @returns false when the two directories cannot share files */
+function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>, sharing: Sharing): boolean {
+  const present = new Set(readdirSync(to))
+  const names = listNames(from).filter(
+    (name) =>
+      /^pack-[0-9a-f]+\.(pack|idx)$/.test(name) &&
+      !present.has(name) &&
+      !distrusted.has(name.replace(/idx$/, 'pack')),
+  )
+  // A pack must be there before its index makes git look for it.
+  for (const name of names.toSorted(
+    (a, b) => (a.endsWith('.pack') ? 0 : 1) - (b.endsWith('.pack') ? 0 : 1),
+  )) {
+    if (!share(join(from, name), join(to, name), sharing)) return false
+  }
+  return true
+}
+
+function linkLoose(
+  userObjects: string,
+  repository: PrivateRepository,
+  wanted: ReadonlySet<string>,
+  sharing: Sharing,
+): void {
+  for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
+    const to = join(repository.directory, 'objects', fan)
+    const present = new Set(listNames(to))
+    const names = listNames(join(userObjects, fan)).filter(
+      (name) => wanted.has(fan + name) && !present.has(name),
+    )
+    if (names.length > 0) mkdirSync(to, { recursive: true, mode: 0o700 })
+    for (const name of names) if (!share(join(userObjects, fan, name), join(to, name), sharing)) return
+  }
+}
+
+/** Whether the file system clones files; most do not, and asking for each file costs as much as linking it. */
+interface Sharing {
+  clones: boolean
+}
+
+function share(from: string, to: string, sharing: Sharing): boolean {
+  if (sharing.clones) {
+    try {
+      copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+      return true
+    } catch {
+      sharing.clones = false
+      rmSync(to, { force: true })
+    }
+  }
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+  }
+}
