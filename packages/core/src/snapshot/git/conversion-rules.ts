@@ -1,5 +1,6 @@
-import { joinPath, nativePath, pathResolver, toBytePath, type BytePath } from '../byte-path.ts'
-import { lstatIfAllowed, lstatOrNull } from './file-stamp.ts'
+import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
+import { findAttributeFiles } from './attribute-files.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import { parseIgnoreFile, type IgnoreList } from './ignore-file.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from './nested-repository.ts'
@@ -32,7 +33,7 @@ export function readConversionRules(
   },
   files: Iterable<BytePath>,
 ): ConversionRules {
-  const rules = { lists: [] as PlacedList[], isAnything: false }
+  const rules = { lists: [] as PlacedList[], isAnything: false, ignoreCase: user.ignoreCase }
   const root = toBytePath(path)
   const add = (file: BytePath, lead: BytePath, under: BytePath): void => {
     const content = readRegularFile(nativePath(file), { maxBytes: MAX_ATTRIBUTES_BYTES, followLink: true })
@@ -75,16 +76,7 @@ export function conversionRulesOf(
   let rules: ConversionRules | null = null
   return () => {
     if (rules !== null) return rules
-    const files = new Set<BytePath>()
-    for (const paths of [
-      workspace.listing.listed(),
-      workspace.tracked?.entries ?? new Map<BytePath, never>(),
-    ])
-      for (const path of paths.keys())
-        if (path === '.gitattributes' || path.endsWith('/.gitattributes')) files.add(path)
-    const resolve = pathResolver(workspace.path)
-    // Where the file is gone, git goes by the one in the index.
-    const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
+    const { files, isAllThere } = findAttributeFiles(workspace)
     rules = isAllThere ? readConversionRules(workspace, files) : { mayDiffer: () => true }
     return rules
   }
@@ -99,7 +91,7 @@ interface PlacedList {
 }
 
 function addLines(
-  rules: { readonly lists: PlacedList[]; isAnything: boolean },
+  rules: { readonly lists: PlacedList[]; isAnything: boolean; readonly ignoreCase: boolean },
   text: string,
   lead: BytePath,
   under: BytePath,
@@ -114,6 +106,6 @@ function addLines(
     if (/^["[!]/.test(pattern)) rules.isAnything = true
     else patterns.push(pattern)
   }
-  const list = parseIgnoreFile(patterns.join('\n'))
+  const list = parseIgnoreFile(patterns.join('\n'), rules.ignoreCase)
   if (list !== null) rules.lists.push({ list, lead, under })
 }

@@ -11,6 +11,30 @@ type Plant = (fixture: Fixture) => void
 
 const PLANTED: [string, string, Plant, Plant?][] = [
   [
+    'a file that is ignored itself',
+    'secret.txt',
+    ({ write }) => {
+      write('.gitignore', '.gitattributes\n')
+      write('.gitattributes', '*.txt filter=rot\n')
+    },
+  ],
+  [
+    'a file in an ignored directory',
+    'dist/secret.txt',
+    ({ write }) => {
+      write('.gitignore', 'dist/\n')
+      write('dist/.gitattributes', '*.txt filter=rot\n')
+    },
+  ],
+  [
+    'a pattern in other letters, where upper and lower case are the same',
+    'secret.txt',
+    ({ git, write }) => {
+      git('config', 'core.ignoreCase', 'true')
+      write('.gitattributes', '*.TXT filter=rot\n')
+    },
+  ],
+  [
     'a commit that the configuration takes attributes from',
     'secret.txt',
     ({ write }) => write('.git/info/attributes', '*.txt filter=rot\n'),

@@ -1,0 +1,50 @@
+import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { lstatIfAllowed, lstatOrNull } from './file-stamp.ts'
+import { pathsOf, type WorkspaceListing } from './list-workspace.ts'
+import type { TrackedFiles } from './tracked-files.ts'
+
+interface AttributeFiles {
+  /** Those that are there. */
+  readonly files: ReadonlySet<BytePath>
+  /** `false` where one that git knows is gone: then git goes by the one in the index. */
+  readonly isAllThere: boolean
+}
+
+/** Every `.gitattributes` of the workspace that git goes by, ignored or not. */
+export function findAttributeFiles({
+  path: root,
+  listing,
+  tracked,
+}: {
+  readonly path: string
+  readonly listing: WorkspaceListing
+  readonly tracked: TrackedFiles | null
+}): AttributeFiles {
+  const resolve = pathResolver(root)
+  const files = new Set<BytePath>()
+  for (const path of listing.listed().keys()) if (isAttributeFile(path)) files.add(path)
+  for (const path of tracked?.entries.keys() ?? []) if (isAttributeFile(path)) files.add(path)
+  const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
+  for (const path of ignoredPlaces(listing, tracked))
+    if (lstatIfAllowed(resolve(path)) !== null) files.add(path)
+  return { files, isAllThere }
+}
+
+/** Where else they may be: ignored themselves, or beside tracked files in ignored directories. */
+function ignoredPlaces({ directories }: WorkspaceListing, tracked: TrackedFiles | null): Set<BytePath> {
+  const places = new Set<BytePath>()
+  for (const path of pathsOf(directories, 'ignored')) if (isAttributeFile(path)) places.add(path)
+  const seen = new Set<BytePath>()
+  for (const path of tracked?.entries.keys() ?? []) {
+    for (let directory = parentOf(path); directory !== '' && !seen.has(directory);) {
+      seen.add(directory)
+      if (!directories.has(directory)) places.add(`${directory}/.gitattributes`)
+      directory = parentOf(directory)
+    }
+  }
+  return places
+}
+
+function isAttributeFile(path: BytePath): boolean {
+  return path === '.gitattributes' || path.endsWith('/.gitattributes')
+}
