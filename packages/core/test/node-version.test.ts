@@ -9,7 +9,7 @@ const missing = {
   zlib: ['zstd', 'crc32'],
   worker_threads: ['isMarkedAsUntransferable', 'isInternalThread', 'markAsUncloneable', 'locks'],
   module: ['registerHooks', 'enableCompileCache', 'findPackageJSON', 'stripTypeScriptTypes'],
-  crypto: ['argon2', 'randomUUIDv7'],
+  crypto: ['argon2', 'randomUUIDv7', 'hash'],
   util: ['diff', 'getCallSites', 'getSystemErrorMessage'],
   fs: ['glob', 'mkdtempDisposable', 'Utf8Stream'],
   'fs/promises': ['glob', 'mkdtempDisposable'],

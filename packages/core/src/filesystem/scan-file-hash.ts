@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import crypto, { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs'
 import { fileEntry, isSettled, isUntouched, type ScanEntry } from './scan-entry.ts'
 import { nativePath } from './scan-names.ts'
@@ -59,7 +59,7 @@ function hashSmall(descriptor: number, size: number, buffer: Buffer): string {
     if (count === 0) break
     length += count
   }
-  return hash('sha256', buffer.subarray(0, length), 'hex')
+  return crypto.hash('sha256', buffer.subarray(0, length), 'hex')
 }
 
 function hashLarge(descriptor: number, size: number, buffer: Buffer): string {

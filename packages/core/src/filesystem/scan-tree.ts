@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { constants, lstatSync, readlinkSync } from 'node:fs'
 import { fileEntry, isUntouched, plainEntry, type ScanEntry } from './scan-entry.ts'
 import { classifyFailure } from './scan-file-hash.ts'
@@ -100,7 +100,7 @@ function readLeaf(
     }
     if (type === constants.S_IFLNK) {
       const target = readlinkSync(native, { encoding: 'buffer' })
-      return plainEntry(path, 'symlink', 0o777, target.length, hash('sha256', target, 'hex'))
+      return plainEntry(path, 'symlink', 0o777, target.length, crypto.hash('sha256', target, 'hex'))
     }
     if (type === constants.S_IFDIR) options.onUnstable(path)
     else options.onOmitted(path, 'special-file')

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { isRegularFile, type FileStats } from './file-stats.ts'
 import { joinPath } from './known-tree.ts'
@@ -34,6 +34,6 @@ export function inodeKey(stats: FileStats): string {
 }
 
 function groupOf(path: ByteString): bigint {
-  const group = hash('sha256', Buffer.from(path, 'latin1'), 'buffer').readBigUInt64LE()
+  const group = crypto.hash('sha256', Buffer.from(path, 'latin1'), 'buffer').readBigUInt64LE()
   return group === 0n ? 1n : group
 }

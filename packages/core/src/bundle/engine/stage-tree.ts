@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs'
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
@@ -127,7 +127,7 @@ function isFull({ batch, batches, options }: StageState): boolean {
 /** True for a further name of a file that is made already. */
 function joinGroup(state: StageState, place: StagedPlace, file: FileEntry): boolean {
   const runs = file.runs.map(({ kind, id, length }) => [kind, id, length])
-  const content = hash('sha256', JSON.stringify([file.size, runs]))
+  const content = crypto.hash('sha256', JSON.stringify([file.size, runs]))
   const group = state.groups.get(file.hardLinkGroup)
   if (group === undefined) {
     state.groups.set(file.hardLinkGroup, { first: place, content, damage: null })

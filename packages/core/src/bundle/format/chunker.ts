@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { createHmac, hash } from 'node:crypto'
+import crypto, { createHmac } from 'node:crypto'
 import type { RepositoryKeys } from './repository-keys.ts'
 import { chunkerModule } from './chunker-module.ts'
 
@@ -91,7 +91,7 @@ export function gearTable(keys: RepositoryKeys | null): Int32Array {
     const seed = Buffer.concat([Buffer.from('ws-gear-1'), Buffer.from([byte])])
     const digest =
       keys === null
-        ? hash('sha256', seed, 'buffer')
+        ? crypto.hash('sha256', seed, 'buffer')
         : createHmac('sha256', keys.chunker).update(seed).digest()
     table[byte] = digest.readInt32LE()
   }

@@ -1,4 +1,4 @@
-import { createHmac, hash } from 'node:crypto'
+import crypto, { createHmac } from 'node:crypto'
 import type { RepositoryKeys } from './repository-keys.ts'
 
 /** Names content by its bytes: 64 hexadecimal digits in lower case. */
@@ -9,7 +9,7 @@ export type ContentId = string
  * somebody without the key, not even whether two repositories hold the same file.
  */
 export function contentIdOf(content: Uint8Array, keys: RepositoryKeys | null): ContentId {
-  if (keys === null) return hash('sha256', content, 'hex')
+  if (keys === null) return crypto.hash('sha256', content, 'hex')
   return createHmac('sha256', keys.contentId).update(content).digest('hex')
 }
 

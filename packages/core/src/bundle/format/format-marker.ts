@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { hash, randomBytes } from 'node:crypto'
+import crypto, { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { readJson, type JsonReader } from './json-reader.ts'
 import {
@@ -114,7 +114,7 @@ export function decodeFormatMarker(bytes: Uint8Array): FormatMarker {
 
 /** Against damage only: without it a flipped bit of a salt would look like a wrong passphrase. */
 function checksumOf(marker: FormatMarker): string {
-  return hash('sha256', JSON.stringify(orderFields(marker)), 'hex')
+  return crypto.hash('sha256', JSON.stringify(orderFields(marker)), 'hex')
 }
 
 /** The order that the checksum is over, whatever order the object has. */

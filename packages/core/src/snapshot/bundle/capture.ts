@@ -1,4 +1,4 @@
-import { hash, randomBytes } from 'node:crypto'
+import crypto, { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { commitVersion } from '../../bundle/engine/commit-version.ts'
 import { findVersion } from '../../bundle/engine/list-versions.ts'
@@ -119,7 +119,7 @@ async function commit(
   const state = openState(workspace, saved, cache, signal)
   const { hash: content, entries } = await state.stateOf(rootPlace(state))
   cache.save()
-  const ref = hash('sha256', `ws bundle state 1\n${content}`)
+  const ref = crypto.hash('sha256', `ws bundle state 1\n${content}`)
   const record: VersionRecord = {
     format: 1,
     workspaceId,

@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import crypto, { createHash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
 import { factsOf as statFactsOf } from '../../bundle/engine/walk-directory.ts'
 import type { TreeEntry } from '../../bundle/format/tree-node.ts'
@@ -73,7 +73,7 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     },
     sizesOf: (leaves) => Promise.resolve(leaves.map(({ entry }) => entry.size ?? 0)),
     holds: async (state, { path, entry }, content) =>
-      (await (state as BundleState).stored.hashOf(path, leafIn(entry))) === hash('sha256', content),
+      (await (state as BundleState).stored.hashOf(path, leafIn(entry))) === crypto.hash('sha256', content),
   }
 }
 

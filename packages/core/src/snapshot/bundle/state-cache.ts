@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { ContentId } from '../../bundle/format/content-id.ts'
@@ -72,14 +72,14 @@ function encode(nodes: ReadonlyMap<ContentId, NodeState>, files: ReadonlyMap<str
     buffer.write(content, at + 32, 'hex')
     at += FILE_BYTES
   }
-  hash('sha256', buffer.subarray(0, at), 'buffer').copy(buffer, at)
+  crypto.hash('sha256', buffer.subarray(0, at), 'buffer').copy(buffer, at)
   return buffer
 }
 
 function decode(buffer: Buffer, nodes: Map<ContentId, NodeState>, files: Map<string, string>): void {
   const end = buffer.length - DIGEST_BYTES
   if (buffer.toString('latin1', 0, MAGIC.length) !== MAGIC) return
-  if (!hash('sha256', buffer.subarray(0, end), 'buffer').equals(buffer.subarray(end))) return
+  if (!crypto.hash('sha256', buffer.subarray(0, end), 'buffer').equals(buffer.subarray(end))) return
   let at = MAGIC.length + 4
   const nodesEnd = at + buffer.readUInt32LE(MAGIC.length) * NODE_BYTES
   for (; at < nodesEnd; at += NODE_BYTES) {

@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import crypto, { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { createChunkLocator } from '../../bundle/engine/chunk-locator.ts'
 import { createChunkReader } from '../../bundle/engine/read-chunk.ts'
@@ -30,7 +30,7 @@ export interface NodePlace {
 }
 
 const ZEROS = new Uint8Array(64 * 1024)
-const EMPTY_HASH = hash('sha256', '')
+const EMPTY_HASH = createHash('sha256').digest('hex')
 
 export function stateCacheOf(workspace: BundleWorkspace): StateCache {
   return openStateCache(join(workspace.cacheDirectory, 'states'))
@@ -70,11 +70,14 @@ export function openState(
   }
 
   async function hashOf(path: ByteString, entry: FileEntry | SymlinkEntry): Promise<string> {
-    if (entry.type === 'symlink') return hash('sha256', Buffer.from(entry.target, 'latin1'))
+    if (entry.type === 'symlink') return crypto.hash('sha256', Buffer.from(entry.target, 'latin1'))
     const [run] = entry.runs
     if (run === undefined) return EMPTY_HASH
     if (entry.runs.length === 1 && run.kind === 'chunk') return run.id
-    const key = hash('sha256', entry.runs.map(({ kind, id, length }) => `${kind} ${id} ${length}`).join('\n'))
+    const key = crypto.hash(
+      'sha256',
+      entry.runs.map(({ kind, id, length }) => `${kind} ${id} ${length}`).join('\n'),
+    )
     const known = cache.files.get(key)
     if (known !== undefined) return known
     const digest = createHash('sha256')

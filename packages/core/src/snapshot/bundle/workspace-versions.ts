@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
@@ -41,7 +41,7 @@ export async function openWorkspace(
   policy: CapturePolicy = fillCapturePolicy({}),
 ): Promise<BundleWorkspace> {
   const repository = await openRepository(privateDirectoryStore(join(directory, 'store')))
-  const workspaceId = hash('sha256', encodePath(path), 'hex').slice(0, 32)
+  const workspaceId = crypto.hash('sha256', encodePath(path), 'hex').slice(0, 32)
   return { path, repository, workspaceId, cacheDirectory: join(directory, workspaceId), ownPath, policy }
 }
 

@@ -1,4 +1,4 @@
-import { createHash, hash as hashOnce, randomBytes } from 'node:crypto'
+import crypto, { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { basename, delimiter, dirname, join } from 'node:path'
@@ -75,7 +75,7 @@ export function privateCall(
 
 export function objectId(repository: PrivateRepository, type: ObjectType, content: Uint8Array): string {
   const header = `${type} ${content.length}\0`
-  if (content.length === 0) return hashOnce(repository.format, header)
+  if (content.length === 0) return crypto.hash(repository.format, header)
   return createHash(repository.format).update(header).update(content).digest('hex')
 }
 

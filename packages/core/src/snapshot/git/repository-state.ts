@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
@@ -87,7 +87,7 @@ interface KnownIndex {
 function describeIndex(user: UserRepository, found: FoundIndex | null): KnownIndex {
   if (found === null) return { stored: null, isSplit: false }
   const { bytes, mtimeNs } = found
-  return { stored: { content: hash('sha256', bytes), mtimeNs }, isSplit: isSplit(user, bytes) }
+  return { stored: { content: crypto.hash('sha256', bytes), mtimeNs }, isSplit: isSplit(user, bytes) }
 }
 
 interface FoundIndex {
@@ -159,7 +159,7 @@ function readLast(own: PrivateRepository): LastState | null {
 }
 
 function put(own: PrivateRepository, content: Uint8Array): string {
-  const name = hash('sha256', content)
+  const name = crypto.hash('sha256', content)
   const path = join(statesDirectory(own), name)
   if (!existsSync(path)) replaceOwnFile(own, path, content)
   return name
@@ -185,7 +185,7 @@ export function readStored(own: PrivateRepository, name: string): Buffer {
       { cause: error },
     )
   }
-  if (hash('sha256', content) === name) return content
+  if (crypto.hash('sha256', content) === name) return content
   throw new WorkspaceError(
     'CORRUPT',
     'What the snapshot recorded of the repository is damaged. Roll back without restoreGit.',

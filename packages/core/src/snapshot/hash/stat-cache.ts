@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import crypto from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
@@ -56,7 +56,7 @@ export function rememberCapture(
 }
 
 function cachePath(directory: string, root: string): string {
-  return join(directory, `stat-cache-${hash('sha256', encodePath(root), 'hex').slice(0, 16)}`)
+  return join(directory, `stat-cache-${crypto.hash('sha256', encodePath(root), 'hex').slice(0, 16)}`)
 }
 
 function readEntries(path: string): ScanEntry[] {
@@ -86,14 +86,14 @@ function encodeEntries(entries: readonly ScanEntry[]): Buffer {
     buffer.write(entry.content, at + 48, 'hex')
     at += FIXED_BYTES + path.copy(buffer, at + FIXED_BYTES)
   }
-  hash('sha256', buffer.subarray(0, at), 'buffer').copy(buffer, at)
+  crypto.hash('sha256', buffer.subarray(0, at), 'buffer').copy(buffer, at)
   return buffer
 }
 
 function decodeEntries(buffer: Buffer): ScanEntry[] {
   const end = buffer.length - DIGEST_BYTES
   if (end < MAGIC.length || buffer.toString('latin1', 0, MAGIC.length) !== MAGIC) return []
-  if (!hash('sha256', buffer.subarray(0, end), 'buffer').equals(buffer.subarray(end))) return []
+  if (!crypto.hash('sha256', buffer.subarray(0, end), 'buffer').equals(buffer.subarray(end))) return []
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
   const entries: ScanEntry[] = []
   for (let at = MAGIC.length; at < end;) {
