@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectStore } from '../store/object-store.ts'
-import { storeDirectory } from '../store/store-directory.ts'
+import { refuseStoreOverlap, storeDirectory } from '../store/store-directory.ts'
 import {
   createContext,
   describeVersion,
@@ -41,7 +41,7 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
   return {
     ...(directory !== null && { directory }),
     ...archiveMethods(context),
-    ...contentMethods(context),
+    ...contentMethods(context, store),
     ...versionMethods(context),
     ...repositoryMethods(context),
   }
@@ -75,11 +75,13 @@ function archiveMethods(context: BundleStoreContext): Pick<BundleStore, 'upload'
 
 function contentMethods(
   context: BundleStoreContext,
+  store: ObjectStore,
 ): Pick<BundleStore, 'save' | 'load' | 'readFile' | 'verify' | 'diff'> {
   const { commit, findRecord, describeWithTags } = context
   return {
     async save(id, directory, given) {
       assertWorkspaceId(id)
+      refuseStoreOverlap(directory, store)
       const { exclude, cacheDirectory = null, onProgress } = given
       const saved = await commit(id, given, (parent, repository, signal) =>
         saveDirectory(repository, {
@@ -97,6 +99,7 @@ function contentMethods(
 
     async load(id, directory, given = {}) {
       const { version, cacheDirectory = null, signal } = given
+      refuseStoreOverlap(directory, store)
       const found = await findRecord(id, version, signal)
       if (found === null) return null
       const { repository, record } = found

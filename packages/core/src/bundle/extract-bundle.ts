@@ -11,6 +11,7 @@ import {
   resolveTarget,
   type WorkDirectory,
 } from '../filesystem/work-directory.ts'
+import { refuseHome } from '../filesystem/workspace-root.ts'
 import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from './bundle.ts'
 import type { ResolvedLimits } from './entry-policy.ts'
 import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extract-archive.ts'
@@ -45,7 +46,8 @@ const GIBIBYTE = 1024 ** 3
  * - `untrusted` also refuses names that some system would take for something else (control characters, backslashes,
  *   device names, names that differ in case or Unicode form only) and leaves out `.git`.
  *
- * @throws `INVALID_INPUT` when it is neither tar.zst nor tar.gz, or the path is not a directory
+ * @throws `INVALID_INPUT` when it is neither tar.zst nor tar.gz, or the path is not a directory; for `exact` into
+ * the home directory, one above it or the root of a file system
  * @throws `CORRUPT` when it is damaged, cut off, or followed by something
  * @throws `UNSAFE_PATH` when an entry would lead elsewhere; details hold `entry`
  * @throws `QUOTA_EXCEEDED` for a limit or a full disk
@@ -74,6 +76,7 @@ export async function extractBundle(
   try {
     await recoverDirectory(given)
     const target = resolveTarget(given)
+    if (mode === 'exact') refuseHome(target)
     const umask = process.umask()
     return await withWorkDirectory(target, keepDirectory || isWorkingDirectory(target), async (work) => {
       const root = toByteString(join(work.path, 'new'))

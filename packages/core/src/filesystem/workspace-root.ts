@@ -1,14 +1,13 @@
+import { realpathSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { isAbsolute, parse, relative, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, parse, relative, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 
 /**
  * The real, absolute path of a directory that may be a workspace.
  *
- * A file system's root and the user's home directory are refused: wrapping one of them by mistake makes a tool copy
- * everything a user has, and roll it back.
- * @throws `NOT_FOUND` when there is nothing, `INVALID_INPUT` for a file, a root or the home directory, `ACCESS_DENIED`.
+ * @throws `NOT_FOUND` when there is nothing, `INVALID_INPUT` for a file and as {@link refuseHome} does, `ACCESS_DENIED`.
  */
 export async function resolveWorkspaceRoot(path: string): Promise<string> {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
@@ -29,18 +28,47 @@ export async function resolveWorkspaceRoot(path: string): Promise<string> {
       },
     )
   }
-  const home = await realpath(homedir()).catch(() => homedir())
-  if (root === parse(root).root || root === home) {
-    const what = root === home ? 'the home directory' : 'the root of the file system'
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `${path} is ${what}, which is too much for a workspace. Use a directory below it.`,
-      {
-        details: { path },
-      },
-    )
-  }
+  refuseHome(root)
   return root
+}
+
+/**
+ * Refuses a file system's root, the user's home directory and what is above it: taking one of them for a workspace by
+ * mistake makes a tool copy everything a user has, roll it back, or put something else in its place.
+ * @param root real and absolute; need not exist
+ * @throws `INVALID_INPUT`
+ */
+export function refuseHome(root: string): void {
+  const home = homeDirectory()
+  const isTop = root === parse(root).root
+  if (!isTop && (home === null || !isInside(root, home))) return
+  const what = root === home ? 'the home directory' : isTop ? 'the root of the file system' : `above the home directory ${home}` // prettier-ignore
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `${root} is ${what}, which is too much for a workspace. Use a directory below it.`,
+    { details: { path: root } },
+  )
+}
+
+/** `null` for a user without one, as some containers have. */
+function homeDirectory(): string | null {
+  try {
+    const home = homedir()
+    return isAbsolute(home) ? futureRealPath(home) : null
+  } catch {
+    return null
+  }
+}
+
+/** The real path that something has, or will have when it is made: links are resolved as far as the path exists. */
+export function futureRealPath(path: string): string {
+  const wanted = resolve(path)
+  try {
+    return realpathSync(wanted)
+  } catch {
+    const above = dirname(wanted)
+    return above === wanted ? wanted : join(futureRealPath(above), basename(wanted))
+  }
 }
 
 /** Whether `path` is `directory` or lies below it. Both are absolute and real. */

@@ -23,7 +23,7 @@ import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
-import { isInside, resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { collectionsDone, readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
 import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
@@ -40,7 +40,7 @@ import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-opti
 import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
-import { storeDirectory } from '../store/store-directory.ts'
+import { refuseStoreOverlap } from '../store/store-directory.ts'
 
 export interface WorkspaceOptions {
   /** What the workspace is called in a store; see `assertWorkspaceId` for what is allowed. */
@@ -344,22 +344,9 @@ export class Workspace {
 
   async #state(): Promise<WorkspaceState> {
     const path = await resolveWorkspaceRoot(this.path)
-    await this.#refuseStore(path)
+    if (this.#store !== undefined) refuseStoreOverlap(path, this.#store)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
     return { path, stateDirectory, maxSnapshotBytes: this.maxSnapshotBytes }
-  }
-
-  /** A snapshot of a workspace that holds its own store would copy the store, and a rollback would undo saves. */
-  async #refuseStore(path: string): Promise<void> {
-    const named = this.#store === undefined ? null : storeDirectory(this.#store)
-    if (named === null) return
-    const directory = await realpath(named).catch(() => named)
-    if (!isInside(path, directory) && !isInside(directory, path)) return
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `The workspace ${path} and its store ${directory} lie one inside the other, so that snapshots and rollbacks would touch the store. Move one of them.`,
-      { details: { path, directory } },
-    )
   }
 
   /** Where saves and loads note what they have seen of the directory; without it they read every file. */

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { decodePath, encodePath } from '../../src/filesystem/path-text.ts'
 import { prepareStateDirectory } from '../../src/filesystem/state-directory.ts'
@@ -23,10 +23,11 @@ it('says for each unusable path what is wrong with it', async () => {
   await expect(resolveWorkspaceRoot('a\0b')).rejects.toMatchObject({ code: 'INVALID_INPUT' })
 })
 
-it('refuses the root of the file system and the home directory, also through a link (case 68)', async () => {
+it('refuses the root of the file system the home directory and what is above it, also through a link (case 68)', async () => {
   await symlink('/', join(directory, 'slash'))
   await symlink(homedir(), join(directory, 'home'))
-  for (const path of ['/', homedir(), join(directory, 'slash'), join(directory, 'home')]) {
+  const above = dirname(homedir())
+  for (const path of ['/', homedir(), above, join(directory, 'slash'), join(directory, 'home')]) {
     await expect(resolveWorkspaceRoot(path), path).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   }
 })

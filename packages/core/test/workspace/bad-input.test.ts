@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
@@ -152,6 +152,64 @@ describe('ids, keys and paths', () => {
     const options = { id: 'w', path: directory, stateDirectory: '/nowhere' }
     const error = await expectRefusal(() => new Workspace(options), 'INVALID_INPUT')
     expect(error.message).toContain('stateDir')
+  })
+})
+
+describe('places that a save or load must not take', () => {
+  it('are those that hold their own store or lie in it, also through links and before the store is there', async () => {
+    const base = temporaryDirectory()
+    const directory = join(base, 'work')
+    mkdirSync(directory)
+    writeFiles(directory, { 'a.txt': 'x' })
+    symlinkSync(directory, join(base, 'link'))
+    const filled = localStore({ root: join(directory, 'filled') })
+    await createBundleStore(filled).save('w', makeTree(), { message: 'elsewhere' })
+    for (const store of [
+      filled,
+      localStore({ root: join(directory, 'not', 'yet') }),
+      localStore({ root: join(base, 'link', 'store') }),
+      localStore({ root: base, create: false }),
+    ]) {
+      const bundles = createBundleStore(store)
+      const workspace = new Workspace({ id: 'w', path: directory, store, stateDir: temporaryDirectory() })
+      for (const call of [
+        () => workspace.save('x'),
+        () => workspace.load(),
+        () => bundles.save('w', directory, { message: 'x' }),
+        () => bundles.load('w', join(base, 'link')),
+      ])
+        await expectRefusal(call, 'INVALID_INPUT', { directory })
+    }
+    await expectRefusal(() => createBundleStore(filled).load('w', join(directory, 'filled', 'new')), 'INVALID_INPUT', { directory }) // prettier-ignore
+  })
+
+  it('are the home directory and what is above it', async () => {
+    const base = temporaryDirectory()
+    const home = join(base, 'users', 'me')
+    mkdirSync(home, { recursive: true })
+    writeFiles(home, { 'photo.jpg': 'irreplaceable' })
+    symlinkSync(home, join(base, 'link'))
+    const tree = makeTree()
+    const root = join(base, 'store')
+    await createBundleStore(localStore({ root })).save('w', tree, { message: 'x' })
+    const before = describeTree(base, { skip: [] })
+    for (const path of [home, join(base, 'link'), join(base, 'users')]) {
+      for (const call of [
+        `await new Workspace({ id: 'w', path: '${path}', store: localStore({ root: '${root}' }), stateDir: '/tmp/none' }).load()`,
+        `await extractBundle(createBundle('${tree}'), '${path}')`,
+      ]) {
+        const output = await runElsewhere(call, { HOME: home })
+        expect(output, call).toMatchObject({ code: 'INVALID_INPUT' })
+        expect(describeTree(base, { skip: [] })).toEqual(before)
+      }
+    }
+    const below = join(home, 'projects', 'one')
+    const output = await runElsewhere(
+      `await new Workspace({ id: 'w', path: '${below}', store: localStore({ root: '${root}' }), stateDir: '${base}/state' }).load()`,
+      { HOME: home },
+    )
+    expect(output).toBeNull()
+    expect(describeTree(below)).toEqual(describeTree(tree))
   })
 })
 

@@ -17,6 +17,7 @@ import {
   recoverDirectory,
   resolveTarget,
 } from '../../filesystem/work-directory.ts'
+import { refuseHome } from '../../filesystem/workspace-root.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createContentCheck } from './check-file.ts'
 import { createChunkLocator } from './chunk-locator.ts'
@@ -53,6 +54,7 @@ import { createTreeReader } from './tree-reader.ts'
  * - Comes back: content, permission bits, times to the microsecond, links as text, hard links, holes, empty directories.
  *   Does not: owners; set-uid, set-gid and sticky bits of what is written (reported as `changed`).
  *
+ * @throws `INVALID_INPUT` for the home directory, one above it or the root of a file system
  * @throws `CORRUPT` for damage (details: `key` of the object, `files`), unless `onDamage` is `skip`
  * @throws `NOT_FOUND` when the version has nothing at one of `paths`
  * @throws `CONFLICT` when somebody changes the directory meanwhile; when something that stays is in the way; when merging, or loading only some paths, would have
@@ -75,6 +77,7 @@ export async function loadDirectory(
   try {
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
+    refuseHome(target)
     const loaded = await useKnownTree(options.cacheDirectory, repository.marker.repository, (known) =>
       loadInto({ repository, record, target, selection, known, options }),
     )
