@@ -1,3 +1,4 @@
+export { assertKnownOptions, type OptionNames } from './known-options.ts'
 export { WorkspaceError, errorCodes, type ErrorCode, type ErrorDetails } from './errors.ts'
 export type {
   ByteRange,
@@ -143,13 +144,15 @@ export type {
 export type { ChangeTotal } from './bundle/engine/saved-tree.ts'
 export type { RepositoryUsage, VersionUsage, WorkspaceUsage } from './bundle/engine/usage.ts'
 export type { VersionReference, VersionStats } from './bundle/format/version-record.ts'
-export {
-  Workspace,
-  type ForkOptions,
-  type SnapshotUsage,
-  type WorkspaceOptions,
-  type WorkspaceSnapshotOptions,
-} from './workspace/workspace.ts'
+export { Workspace } from './workspace/workspace.ts'
+export type {
+  CollectOptions,
+  ForkOptions,
+  SnapshotUsage,
+  WorkspaceDiffOptions,
+  WorkspaceOptions,
+  WorkspaceSnapshotOptions,
+} from './workspace/workspace-options.ts'
 export {
   backupSession,
   restoreSession,

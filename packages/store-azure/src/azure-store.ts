@@ -1,5 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob'
 import {
+  assertKnownOptions,
+  type OptionNames,
   assertByteRange,
   assertKeyPrefix,
   assertObjectKey,
@@ -29,6 +31,14 @@ export interface AzureStoreOptions {
   readonly retry?: RequestRetryOptions | undefined
 }
 
+const azureStoreOptionNames: OptionNames<AzureStoreOptions> = {
+  container: true,
+  prefix: true,
+  blockBytes: true,
+  blocksInFlight: true,
+  retry: true,
+}
+
 /**
  * Objects as block blobs in one container of Azure Blob Storage. Keeps the whole contract of `ObjectStore`, both
  * conditions `'atomic'` (`If-None-Match: *` and `If-Match`, enforced by the service when it commits).
@@ -41,6 +51,7 @@ export interface AzureStoreOptions {
  * @throws `INVALID_INPUT` for a prefix that is not a legal key
  */
 export function azureStore(options: AzureStoreOptions): ObjectStore {
+  assertKnownOptions('azureStore', options, azureStoreOptionNames)
   const { container, prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
   const retries = requestRetries(options.retry)
   const store: ObjectStore = {

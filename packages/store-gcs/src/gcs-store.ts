@@ -1,6 +1,8 @@
 import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
 import {
+  assertKnownOptions,
+  type OptionNames,
   WorkspaceError,
   assertByteRange,
   assertKeyPrefix,
@@ -30,6 +32,13 @@ export interface GcsStoreOptions {
   readonly agent?: Agent | undefined
 }
 
+const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
+  bucket: true,
+  prefix: true,
+  retry: true,
+  agent: true,
+}
+
 /**
  * A store of the objects in a Google Cloud Storage bucket.
  *
@@ -45,6 +54,7 @@ export interface GcsStoreOptions {
  * @throws `INVALID_INPUT` without a bucket
  */
 export function gcsStore(options: GcsStoreOptions): ObjectStore {
+  assertKnownOptions('gcsStore', options, gcsStoreOptionNames)
   const { bucket, prefix } = options
   if (typeof bucket?.name !== 'string' || bucket.storage === undefined)
     throw new WorkspaceError(

@@ -1,5 +1,7 @@
 import { join, resolve } from 'node:path'
 import {
+  assertKnownOptions,
+  type OptionNames,
   assertByteRange,
   assertKeyPrefix,
   assertObjectKey,
@@ -36,6 +38,8 @@ export interface LocalStoreOptions {
   readonly durability?: 'fsync' | 'none' | undefined
 }
 
+const localStoreOptionNames: OptionNames<LocalStoreOptions> = { root: true, create: true, durability: true }
+
 /** One for each root and process: the id in it names the process in locks and temporary files. */
 const openedFolders = new Map<string, StoreFolders>()
 
@@ -57,7 +61,7 @@ const openedFolders = new Map<string, StoreFolders>()
  * planted link, and `BUSY` when a process that is stopped keeps an object's lock for half a minute.
  */
 export function localStore(options: LocalStoreOptions): DirectoryStore {
-  assertRootOption(options)
+  assertOptions(options)
   const { create = true, durability = 'fsync' } = options
   const sync = durability === 'fsync'
   const givenRoot = resolve(options.root)
@@ -145,8 +149,9 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
   }
 }
 
-function assertRootOption(options: LocalStoreOptions): void {
-  if (typeof options?.root === 'string' && options.root !== '') return
+function assertOptions(options: LocalStoreOptions): void {
+  assertKnownOptions('localStore', options, localStoreOptionNames)
+  if (typeof options.root === 'string' && options.root !== '') return
   throw new WorkspaceError(
     'INVALID_INPUT',
     "A local store needs the path of its directory: localStore({ root: './store' }).",

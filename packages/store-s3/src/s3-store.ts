@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer'
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import {
+  assertKnownOptions,
+  type OptionNames,
   MAX_KEY_BYTES,
   WorkspaceError,
   assertKeyPrefix,
@@ -53,6 +55,17 @@ export interface S3StoreOptions {
   readonly retry?: RequestRetryOptions | undefined
 }
 
+const s3StoreOptionNames: OptionNames<S3StoreOptions> = {
+  bucket: true,
+  prefix: true,
+  client: true,
+  conditions: true,
+  partBytes: true,
+  parallelParts: true,
+  singlePutBytes: true,
+  retry: true,
+}
+
 export interface S3Store extends ObjectStore {
   /** As far as is known: `probe()` makes it certain. Wrappers copy it, so probe before you wrap. */
   readonly capabilities: StoreCapabilities
@@ -69,6 +82,7 @@ export interface S3Store extends ObjectStore {
  * @throws `INVALID_INPUT` for options that cannot work; nothing is sent before the first call
  */
 export function s3Store(options: S3StoreOptions): S3Store {
+  assertKnownOptions('s3Store', options, s3StoreOptionNames)
   assertStoreOptions(options)
   const { bucket, prefix = '', partBytes = 6 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
   const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`

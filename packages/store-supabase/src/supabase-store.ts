@@ -1,4 +1,6 @@
 import {
+  assertKnownOptions,
+  type OptionNames,
   WorkspaceError,
   assertByteRange,
   assertPutOptions,
@@ -26,6 +28,13 @@ export interface SupabaseStoreOptions {
   readonly retry?: RequestRetryOptions | undefined
 }
 
+const supabaseStoreOptionNames: OptionNames<SupabaseStoreOptions> = {
+  client: true,
+  bucket: true,
+  prefix: true,
+  retry: true,
+}
+
 /**
  * A store of the objects in a bucket of Supabase Storage.
  *
@@ -40,6 +49,7 @@ export interface SupabaseStoreOptions {
  * @throws `INVALID_INPUT` without a client or a bucket
  */
 export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
+  assertKnownOptions('supabaseStore', options, supabaseStoreOptionNames)
   const { client, bucket, prefix } = options
   if (typeof bucket !== 'string' || bucket === '')
     throw new WorkspaceError('INVALID_INPUT', 'A Supabase store needs the name of its bucket.')

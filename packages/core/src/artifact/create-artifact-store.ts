@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
@@ -21,6 +22,8 @@ export interface ArtifactStoreOptions {
   readonly reliability?: ReliableStoreOptions | false | undefined
 }
 
+const artifactStoreOptionNames: OptionNames<ArtifactStoreOptions> = { prefix: true, reliability: true }
+
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream'
 const DEFAULT_MAX_BYTES = 268_435_456
 /** How often an artifact may be overwritten between two reads of the same call. */
@@ -38,6 +41,7 @@ type SignalOption = { readonly signal?: AbortSignal | undefined }
  * Without `rangeReads`, `open` and `list` read whole objects.
  */
 export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOptions = {}): ArtifactStore {
+  assertKnownOptions('createArtifactStore', options, artifactStoreOptionNames)
   if (typeof store !== 'object' || store === null) {
     throw new WorkspaceError(
       'INVALID_INPUT',

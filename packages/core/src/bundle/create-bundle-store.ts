@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions } from '../known-options.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { refuseStoreOverlap, storeDirectory } from '../store/store-directory.ts'
 import {
@@ -8,8 +9,8 @@ import {
   type BundleStoreContext,
   type BundleStoreOptions,
 } from './bundle-store-context.ts'
-import type { BundleDownload, BundleStore, SaveReport } from './bundle-store.ts'
-import { archiveVersion } from './engine/archive-version.ts'
+import { archiveMethods } from './archive-methods.ts'
+import type { BundleStore, SaveReport } from './bundle-store.ts'
 import { diffVersions } from './engine/diff-versions.ts'
 import { forkVersion } from './engine/fork-version.ts'
 import { findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
@@ -17,14 +18,27 @@ import { loadDirectory } from './engine/load-directory.ts'
 import { prune, type PruneOptions, type PruneResult } from './engine/prune.ts'
 import { readVersionFile } from './engine/read-file.ts'
 import { removeWorkspace } from './engine/remove-versions.ts'
+import { assertPolicy } from './engine/retention-policy.ts'
 import { saveDirectory } from './engine/save-directory.ts'
 import type { SavedVersion } from './engine/save-version.ts'
 import { scanWorkspaceIds } from './engine/scan-workspaces.ts'
 import { assertTag, listTagChanges, removeTag, setTag } from './engine/tags.ts'
 import { measureUsage } from './engine/usage.ts'
 import { verifyVersion } from './engine/verify-version.ts'
-import { extractBundle } from './extract-bundle.ts'
-import { withStagingDirectory } from './staging-directory.ts'
+import {
+  bundleStoreOptionNames,
+  forkOptionNames,
+  listOptionNames,
+  loadLimitNames,
+  loadOptionNames,
+  pruneOptionNames,
+  readFileOptionNames,
+  repairOptionNames,
+  saveOptionNames,
+  verifyOptionNames,
+  versionOptionNames,
+  waitOptionNames,
+} from './option-names.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
 /**
@@ -36,6 +50,8 @@ import { assertWorkspaceId } from './workspace-id.ts'
  * key or passphrase is not the one that the store was first used with, and `UNSUPPORTED` for a newer format.
  */
 export function createBundleStore(store: ObjectStore, options: BundleStoreOptions = {}): BundleStore {
+  assertStore(store)
+  assertKnownOptions('createBundleStore', options, bundleStoreOptionNames)
   const context = createContext(store, options)
   const directory = storeDirectory(store)
   return {
@@ -47,32 +63,6 @@ export function createBundleStore(store: ObjectStore, options: BundleStoreOption
   }
 }
 
-function archiveMethods(context: BundleStoreContext): Pick<BundleStore, 'upload' | 'download'> {
-  const { commit, findRecord, describeWithTags } = context
-  return {
-    async upload(id, bundle, given = {}) {
-      assertWorkspaceId(id)
-      const { limits, signal } = given
-      return withStagingDirectory(async (directory) => {
-        await extractBundle(bundle, directory, { limits, secondReader: true, signal })
-        const { record } = await commit(id, { ...given, cacheDirectory: null }, (parent, repository) =>
-          saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
-        )
-        return describeVersion(record)
-      })
-    },
-
-    async download(id, { version, format = 'tar.zst', signal } = {}) {
-      const found = await findRecord(id, version, signal)
-      if (found === null) return null
-      const { repository, record } = found
-      const chunks = archiveVersion(repository, record, format, signal)
-      const described = await describeWithTags(repository, record, signal)
-      return toDownload(chunks, { version: described, format })
-    },
-  }
-}
-
 function contentMethods(
   context: BundleStoreContext,
   store: ObjectStore,
@@ -81,6 +71,8 @@ function contentMethods(
   return {
     async save(id, directory, given) {
       assertWorkspaceId(id)
+      assertKnownOptions('save', given, saveOptionNames)
+      assertMessage(given.message)
       refuseStoreOverlap(directory, store)
       const { exclude, cacheDirectory = null, onProgress } = given
       const saved = await commit(id, given, (parent, repository, signal) =>
@@ -98,6 +90,8 @@ function contentMethods(
     },
 
     async load(id, directory, given = {}) {
+      assertKnownOptions('load', given, loadOptionNames)
+      assertKnownOptions('limits', given.limits ?? {}, loadLimitNames)
       const { version, cacheDirectory = null, signal } = given
       refuseStoreOverlap(directory, store)
       const found = await findRecord(id, version, signal)
@@ -112,16 +106,21 @@ function contentMethods(
     },
 
     async readFile(id, path, given = {}) {
+      assertKnownOptions('readFile', given, readFileOptionNames)
       const found = await findRecord(id, given.version, given.signal)
       return found === null ? null : readVersionFile(found.repository, found.record, path, given)
     },
 
     async verify(id, given = {}) {
+      assertKnownOptions('verify', given, verifyOptionNames)
+      assertKnownOptions('repair', given.repair ?? {}, repairOptionNames)
       const found = await findRecord(id, given.version, given.signal)
       return found === null ? null : verifyVersion(found.repository, found.record, given)
     },
 
-    async *diff(id, from, to, { signal } = {}) {
+    async *diff(id, from, to, given = {}) {
+      assertKnownOptions('diff', given, waitOptionNames)
+      const { signal } = given
       const before = await findRecord(id, from, signal)
       const after = await findRecord(id, to, signal)
       if (before === null) throw noVersion(id, from)
@@ -136,19 +135,24 @@ function versionMethods(
 ): Pick<BundleStore, 'exists' | 'version' | 'history' | 'fork' | 'tag' | 'untag'> {
   const { find, findRecord, describeWithTags, stamp } = context
   return {
-    async exists(id, { signal } = {}) {
+    async exists(id, given = {}) {
       assertWorkspaceId(id)
-      const repository = await find(signal)
-      return repository !== null && (await findLatestVersion(repository, id, signal)) !== null
+      assertKnownOptions('exists', given, waitOptionNames)
+      const repository = await find(given.signal)
+      return repository !== null && (await findLatestVersion(repository, id, given.signal)) !== null
     },
 
-    async version(id, { version, signal } = {}) {
+    async version(id, given = {}) {
+      assertKnownOptions('version', given, versionOptionNames)
+      const { version, signal } = given
       const found = await findRecord(id, version, signal)
       return found === null ? null : describeWithTags(found.repository, found.record, signal)
     },
 
-    async *history(id, { signal } = {}) {
+    async *history(id, given = {}) {
       assertWorkspaceId(id)
+      assertKnownOptions('history', given, waitOptionNames)
+      const { signal } = given
       const repository = await find(signal)
       if (repository === null) return
       const changes = await listTagChanges(repository, id, { signal })
@@ -158,6 +162,7 @@ function versionMethods(
 
     async fork(id, newId, given = {}) {
       assertWorkspaceId(newId)
+      assertKnownOptions('fork', given, forkOptionNames)
       const { version, message, author = null, metadata = {}, template, signal } = given
       const found = await findRecord(id, version, signal)
       if (found === null) throw noVersion(id, version)
@@ -194,7 +199,9 @@ function repositoryMethods(
 ): Pick<BundleStore, 'list' | 'delete' | 'prune' | 'usage'> {
   const { find, describeWithTags } = context
   return {
-    async *list({ prefix: within = '', signal } = {}) {
+    async *list(given = {}) {
+      assertKnownOptions('list', given, listOptionNames)
+      const { prefix: within = '', signal } = given
       if (within !== '') assertWorkspaceId(within)
       const repository = await find(signal)
       if (repository === null) return
@@ -204,13 +211,16 @@ function repositoryMethods(
       }
     },
 
-    async delete(id, { signal } = {}) {
+    async delete(id, given = {}) {
       assertWorkspaceId(id)
-      const repository = await find(signal)
-      if (repository !== null) await removeWorkspace(repository, id, signal)
+      assertKnownOptions('delete', given, waitOptionNames)
+      const repository = await find(given.signal)
+      if (repository !== null) await removeWorkspace(repository, id, given.signal)
     },
 
     async prune(policy, given = {}) {
+      assertKnownOptions('prune', given, pruneOptionNames)
+      if (policy !== null) assertPolicy(policy)
       if (given.workspaceId !== undefined) assertWorkspaceId(given.workspaceId)
       const repository = await find(given.signal)
       return repository === null ? nothingPruned(given) : prune(repository, policy, given)
@@ -224,22 +234,28 @@ function repositoryMethods(
   }
 }
 
+/** @throws `INVALID_INPUT` */
+function assertStore(store: unknown): void {
+  if (typeof store === 'object' && store !== null && 'put' in store) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'A bundle store needs a store to keep its versions in, for example memoryStore() or await openStore(url).',
+  )
+}
+
+/** @throws `INVALID_INPUT` */
+function assertMessage(message: unknown): void {
+  if (typeof message === 'string') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    "A version needs a message that says what it holds, such as save('after the first run').",
+    { details: { option: 'message' } },
+  )
+}
+
 function reportOf({ record, tree, base }: SavedVersion): SaveReport {
   const { root: _root, packs: _packs, newPacks: _newPacks, stats, ...report } = tree
   return { ...report, ...stats, comparedWith: base?.workspaceId === record.workspaceId ? base.version : null }
-}
-
-function toDownload(
-  chunks: AsyncGenerator<Uint8Array, void, void>,
-  facts: Pick<BundleDownload, 'version' | 'format'>,
-): BundleDownload {
-  return {
-    ...facts,
-    [Symbol.asyncIterator]: () => chunks,
-    async discard() {
-      await chunks.return().catch(() => undefined)
-    },
-  }
 }
 
 function nothingPruned({ dryRun = false }: PruneOptions): PruneResult {

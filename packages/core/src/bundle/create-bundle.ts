@@ -1,6 +1,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions } from '../known-options.ts'
+import { createBundleOptionNames } from './option-names.ts'
 import { toByteString } from '../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
@@ -46,6 +48,7 @@ const levels: Record<BundleFormat, { readonly max: number; readonly usual: numbe
  * `ACCESS_DENIED` when it cannot be opened, all before the first byte.
  */
 export function createBundle(directory: string, options: CreateBundleOptions = {}): Bundle {
+  assertKnownOptions('createBundle', options, createBundleOptionNames)
   const { format = 'tar.zst', exclude = [] } = options
   const range = levels[format] as (typeof levels)[BundleFormat] | undefined
   if (range === undefined) {

@@ -1,6 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions } from '../known-options.ts'
+import { extractBundleOptionNames, extractLimitNames } from './option-names.ts'
 import { closeDirectory, openRoot, toByteString } from '../filesystem/directory-handle.ts'
 import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { mergeTree } from '../filesystem/merge-tree.ts'
@@ -59,6 +61,7 @@ export async function extractBundle(
   directory: string,
   options: ExtractBundleOptions = {},
 ): Promise<ExtractReport> {
+  assertKnownOptions('extractBundle', options, extractBundleOptionNames)
   const { mode = 'exact', profile = 'trusted', keepDirectory = false, signal } = options
   const { secondReader: isReadTwice = profile === 'untrusted' } = options
   if (mode !== 'exact' && mode !== 'merge') throw invalid(`The mode ${JSON.stringify(mode)} is unknown.`)
@@ -102,6 +105,7 @@ export async function checkBundle(
   bundle: AsyncIterable<Uint8Array> | Uint8Array,
   options: ExtractBundleOptions = {},
 ): Promise<ExtractReport> {
+  assertKnownOptions('checkBundle', options, extractBundleOptionNames)
   const { profile = 'trusted', secondReader: isReadTwice = true, signal } = options
   const limits = resolveLimits(profile, options.limits)
   const input = abortable(toChunks(bundle), signal)
@@ -249,6 +253,7 @@ async function* toChunks(
 }
 
 function resolveLimits(profile: 'trusted' | 'untrusted', limits: ExtractLimits = {}): ResolvedLimits {
+  assertKnownOptions('limits', limits, extractLimitNames)
   const resolved = {
     maxArchiveBytes: limits.maxArchiveBytes ?? 64 * GIBIBYTE,
     maxContentBytes: limits.maxContentBytes ?? 256 * GIBIBYTE,

@@ -10,18 +10,11 @@ import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
-import { assertKnownOptions } from '../known-options.ts'
-import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { Workspace } from '../workspace/workspace.ts'
+import { assertCanRollBack, assertRunOptions } from './assert-run-options.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
-import {
-  runOptionNames,
-  runRollbackOptionNames,
-  type Agent,
-  type RunOptions,
-  type RunSaveOptions,
-} from './run-options.ts'
+import type { Agent, RunOptions, RunSaveOptions } from './run-options.ts'
 import { recordError, recordWorkspace } from './run-record.ts'
 import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
 
@@ -95,7 +88,7 @@ interface Run {
 const lockedPaths = new AsyncLocalStorage<readonly string[]>()
 
 function startRun(workspace: Workspace | string, agent: unknown, options: RunOptions): Run {
-  assertKnownOptions('executeRun', options, runOptionNames)
+  assertRunOptions(options)
   options.signal?.throwIfAborted()
   if (typeof agent !== 'function') {
     throw new WorkspaceError(
@@ -103,10 +96,6 @@ function startRun(workspace: Workspace | string, agent: unknown, options: RunOpt
       `The agent must be a function, not ${agent === null ? 'null' : `of type ${typeof agent}`}. Start a process in it, if that is what should run.`,
     )
   }
-  requirePositive('timeoutMs', options.timeoutMs)
-  requirePositive('abortGraceMs', options.abortGraceMs)
-  requirePositive('waitTimeoutMs', options.waitTimeoutMs)
-  requirePositive('maxPatchBytes', options.maxPatchBytes)
   const resolved = Workspace.of(workspace)
   const id = options.runId ?? randomUUID()
   return {
@@ -187,17 +176,6 @@ async function capture(
   for (const note of snapshot.notes ?? []) run.log.warn(note)
   run.log.emit({ type: 'workspace_snapshot_taken', label, backend: backend.name, ref: snapshot.ref })
   return snapshot
-}
-
-/** @throws `INVALID_INPUT` before the agent runs, rather than when its work cannot be undone */
-function assertCanRollBack(backend: SnapshotBackend, rollback: RunOptions['rollbackOnFailure']): void {
-  if (rollback === undefined || typeof rollback === 'boolean') return
-  assertRollbackOptions('rollbackOnFailure', rollback, runRollbackOptionNames)
-  if (rollback.restoreGit !== true || backend.name === 'git') return
-  throw new WorkspaceError(
-    'INVALID_INPUT',
-    `rollbackOnFailure.restoreGit needs the strategy "git" in a git work tree; this run would use "${backend.name}". Leave it off, or run in a repository.`,
-  )
 }
 
 /** Everything that is learnt and undone after the agent. Each step that fails is noted, and the next one is tried. */
@@ -306,11 +284,4 @@ function agentStillRunning(path: string): WorkspaceError {
     `The aborted agent is still running in ${path}, so nothing was rolled back. Stop it, then call workspace.rollback with the before-snapshot.`,
     { details: { path } },
   )
-}
-
-function requirePositive(name: string, value: number | undefined): void {
-  if (value === undefined || value >= 0) return
-  throw new WorkspaceError('INVALID_INPUT', `${name} must be a number of 0 or more, not ${value}.`, {
-    details: { option: name },
-  })
 }

@@ -107,3 +107,9 @@ export interface RunSaveOptions {
    */
   readonly onConflict?: 'fail' | 'rebase' | undefined
 }
+
+export const runSaveOptionNames: OptionNames<RunSaveOptions> = {
+  message: true,
+  onFailure: true,
+  onConflict: true,
+}

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { parsePreciousRules, type PreciousRules } from './precious-rules.ts'
 
 /**
@@ -38,10 +39,13 @@ export interface CapturePolicy {
   readonly precious: PreciousRules
 }
 
+const limitNames: OptionNames<CaptureLimits> = { maxFileBytes: true, maxDeltaBytes: true, maxFiles: true }
+
 const MEBIBYTE = 1024 ** 2
 
 /** @throws `INVALID_INPUT` for a limit that is no number of 1 or more, or an unusable pattern */
 export function fillCapturePolicy({ limits = {}, precious = [] }: CapturePolicyOptions): CapturePolicy {
+  assertKnownOptions('limits', limits, limitNames)
   const { maxFileBytes = 256 * MEBIBYTE, maxDeltaBytes = 2048 * MEBIBYTE, maxFiles = 500_000 } = limits
   const filled = { maxFileBytes, maxDeltaBytes, maxFiles }
   for (const [name, value] of Object.entries(filled)) {

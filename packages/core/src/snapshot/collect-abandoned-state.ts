@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { lstat, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
@@ -18,6 +19,13 @@ export interface CollectAbandonedOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const collectAbandonedOptionNames: OptionNames<CollectAbandonedOptions> = {
+  stateDir: true,
+  dryRun: true,
+  unusedForMs: true,
+  signal: true,
+}
+
 const THIRTY_DAYS_MS = 30 * 24 * 60 * 60_000
 const REMOVED = '.removed-'
 
@@ -28,6 +36,7 @@ const REMOVED = '.removed-'
  * @throws `ACCESS_DENIED`
  */
 export async function collectAbandonedState(options: CollectAbandonedOptions = {}): Promise<string[]> {
+  assertKnownOptions('collectAbandonedState', options, collectAbandonedOptionNames)
   const { stateDir = defaultStateDirectory(), dryRun = false, unusedForMs = THIRTY_DAYS_MS, signal } = options
   const base = await realpath(stateDir).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return null

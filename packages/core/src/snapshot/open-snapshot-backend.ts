@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
 import { collectLater } from './collect-later.ts'
@@ -28,6 +29,8 @@ export interface IgnoreRules {
   /** Whether `.git`, `node_modules`, `deps` and `_build` are ignored at any depth. @default hash: true; bundle: only `.git` */
   readonly defaults?: boolean | undefined
 }
+
+const ignoreRuleNames: OptionNames<IgnoreRules> = { paths: true, globs: true, defaults: true }
 
 export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
   /** Real path of the workspace. */
@@ -65,6 +68,7 @@ export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): 
 
 async function pickBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
   const { path, stateDirectory, strategy = 'auto', needsRollback = false, ignore } = options
+  assertKnownOptions('ignore', ignore ?? {}, ignoreRuleNames)
   const { limits, precious } = options
   if (!strategies.includes(strategy)) {
     throw new WorkspaceError(

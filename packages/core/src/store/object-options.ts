@@ -1,5 +1,16 @@
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import type { ByteRange, ObjectBody, PutOptions } from './object-store.ts'
+
+const putOptionNames: OptionNames<PutOptions> = {
+  ifAbsent: true,
+  ifMatch: true,
+  size: true,
+  contentType: true,
+  metadata: true,
+  signal: true,
+  onProgress: true,
+}
 
 const MAX_METADATA_BYTES = 2_048
 
@@ -13,6 +24,7 @@ export function assertPutOptions(key: string, options: PutOptions, body?: Object
       key,
       'the body must be a Uint8Array or an async iterable of them; Buffer.from(text) makes one',
     )
+  assertKnownOptions('put', options, putOptionNames)
   const { ifAbsent, ifMatch, size, contentType, metadata } = options
   if (ifAbsent === true && ifMatch !== undefined)
     throw invalid(key, 'ifAbsent and ifMatch exclude each other', { condition: 'both' })

@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectStore } from './object-store.ts'
 import { reliableStore, type ReliableStoreOptions } from './reliable-store.ts'
@@ -13,6 +14,8 @@ export interface OpenStoreOptions {
   /** Repetitions, timeouts and the limit of calls for stores on a network. @default those of `reliableStore` */
   readonly reliability?: ReliableStoreOptions | undefined
 }
+
+const openStoreOptionNames: OptionNames<OpenStoreOptions> = { load: true, reliability: true }
 
 /**
  * Opens the store that a URL names, loading its adapter package on demand. Nothing is sent before the store is used.
@@ -31,6 +34,7 @@ export interface OpenStoreOptions {
  * @throws `UNSUPPORTED` when the adapter's package or its SDK is not installed
  */
 export async function openStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
+  assertKnownOptions('openStore', options, openStoreOptionNames)
   const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   if (name === undefined) throw invalid(`This is not a store URL. ${whatExists()}`)
   const scheme = Object.hasOwn(storeSchemes, name) ? storeSchemes[name] : undefined

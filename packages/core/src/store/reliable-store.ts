@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import type { ObjectStore } from './object-store.ts'
 import { withConcurrencyLimit, type ConcurrencyLimitOptions } from './with-concurrency-limit.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
@@ -13,6 +14,12 @@ export interface ReliableStoreOptions {
   readonly concurrency?: ConcurrencyLimitOptions | undefined
 }
 
+const reliableStoreOptionNames: OptionNames<ReliableStoreOptions> = {
+  retry: true,
+  timeout: true,
+  concurrency: true,
+}
+
 /**
  * A store on a network with everything that calls over a network need: a limit of calls at a time, a timeout on each, and
  * repetition of what failed where repeating is right. A store that is one already, or a
@@ -21,6 +28,7 @@ export interface ReliableStoreOptions {
  * to that.
  */
 export function reliableStore(store: ObjectStore, options: ReliableStoreOptions = {}): ObjectStore {
+  assertKnownOptions('reliableStore', options, reliableStoreOptionNames)
   if (isReliable(store)) return store
   const limited = withConcurrencyLimit(store, options.concurrency)
   const wrapped = withRetry(withTimeout(limited, options.timeout), options.retry)

@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
 
@@ -12,6 +13,14 @@ export interface RequestRetryOptions {
   readonly random?: (() => number) | undefined
   /** Must reject when the signal aborts. @default a timer */
   readonly sleep?: ((milliseconds: number, signal?: AbortSignal) => Promise<void>) | undefined
+}
+
+const requestRetryOptionNames: OptionNames<RequestRetryOptions> = {
+  attempts: true,
+  firstDelayMs: true,
+  maxDelayMs: true,
+  random: true,
+  sleep: true,
 }
 
 /**
@@ -38,6 +47,7 @@ export interface RequestRetries {
 }
 
 export function requestRetries(options: RequestRetryOptions = {}): RequestRetries {
+  assertKnownOptions('retry', options, requestRetryOptionNames)
   const { attempts = 4, firstDelayMs = 200, maxDelayMs = 5_000, random = Math.random, sleep = wait } = options
   const retries: RequestRetries = {
     attempts,

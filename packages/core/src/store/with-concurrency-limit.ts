@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import type { ObjectBody, ObjectStore } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -7,6 +8,8 @@ export interface ConcurrencyLimitOptions {
   readonly maxCalls?: number | undefined
 }
 
+const concurrencyLimitOptionNames: OptionNames<ConcurrencyLimitOptions> = { maxCalls: true }
+
 /**
  * No more than `maxCalls` calls wait for the store at the same time; others queue in their order. A body or a list counts
  * while its next piece is waited for, and a put does not count while it waits for its own source: so a reader that
@@ -14,6 +17,7 @@ export interface ConcurrencyLimitOptions {
  * signal aborts.
  */
 export function withConcurrencyLimit(store: ObjectStore, options: ConcurrencyLimitOptions = {}): ObjectStore {
+  assertKnownOptions('withConcurrencyLimit', options, concurrencyLimitOptionNames)
   const gate = createGate(options.maxCalls ?? 32)
   const limited = async <T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> => {
     await gate.enter(signal)

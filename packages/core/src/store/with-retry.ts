@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
 import type { GetOptions, ObjectBody, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
@@ -28,6 +29,18 @@ export interface RetryOptions {
   readonly sleep?: ((milliseconds: number, signal?: AbortSignal) => Promise<void>) | undefined
 }
 
+const retryOptionNames: OptionNames<RetryOptions> = {
+  attempts: true,
+  firstDelayMs: true,
+  maxDelayMs: true,
+  totalTimeoutMs: true,
+  budgetTokens: true,
+  onRetry: true,
+  random: true,
+  now: true,
+  sleep: true,
+}
+
 export interface RetryNotice {
   readonly method: 'get' | 'head' | 'put' | 'delete' | 'list' | 'signedUrl'
   readonly key: string
@@ -54,6 +67,7 @@ export interface RetryNotice {
  * an outage does not multiply the load.
  */
 export function withRetry(store: ObjectStore, options: RetryOptions = {}): ObjectStore {
+  assertKnownOptions('withRetry', options, retryOptionNames)
   const startRetrying = retryPolicy(options, retryBudgetOf(store, options.budgetTokens ?? 500))
   const repeat = async <T>(
     method: RetryNotice['method'],

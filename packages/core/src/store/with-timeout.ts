@@ -1,3 +1,4 @@
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
 import type { ObjectBody, ObjectStore, PutOptions } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
@@ -17,11 +18,19 @@ export interface TimeoutOptions {
   readonly schedule?: ((milliseconds: number, callback: () => void) => () => void) | undefined
 }
 
+const timeoutOptionNames: OptionNames<TimeoutOptions> = {
+  callTimeoutMs: true,
+  idleTimeoutMs: true,
+  minBytesPerSecond: true,
+  schedule: true,
+}
+
 /**
  * Gives up on a service that has stopped answering: the call rejects with `TIMEOUT`, and its request is aborted. Time
  * that a put waits for its own source does not count. A put that timed out may have been applied.
  */
 export function withTimeout(store: ObjectStore, options: TimeoutOptions = {}): ObjectStore {
+  assertKnownOptions('withTimeout', options, timeoutOptionNames)
   const { callTimeoutMs = 30_000, idleTimeoutMs = 30_000, minBytesPerSecond = 65_536 } = options
   const { schedule = scheduleTimer } = options
 

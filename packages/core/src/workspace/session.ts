@@ -1,6 +1,7 @@
 import { mkdir, readdir, rmdir } from 'node:fs/promises'
 import type { BundleStore, WorkspaceSaveResult, WorkspaceVersion } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { isSameDirectory, readSessionRecord, writeSessionRecord } from './session-record.ts'
 import { Workspace } from './workspace.ts'
@@ -14,6 +15,13 @@ export interface BackupSessionOptions {
   readonly onConflict?: 'fail' | 'rebase' | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
+}
+
+const backupSessionOptionNames: OptionNames<BackupSessionOptions> = {
+  message: true,
+  local: true,
+  onConflict: true,
+  signal: true,
 }
 
 /** JSON-safe. */
@@ -35,6 +43,14 @@ export interface RestoreSessionOptions {
   readonly allowStale?: boolean | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
+}
+
+const restoreSessionOptionNames: OptionNames<RestoreSessionOptions> = {
+  workspace: true,
+  live: true,
+  local: true,
+  allowStale: true,
+  signal: true,
 }
 
 /** JSON-safe. */
@@ -63,6 +79,7 @@ export async function backupSession(
   workspace: Workspace,
   options: BackupSessionOptions = {},
 ): Promise<SessionBackup> {
+  assertKnownOptions('backupSession', options, backupSessionOptionNames)
   const { message = 'session', local, onConflict, signal } = options
   const record = await readSessionRecord(workspace)
   const isKnown =
@@ -91,6 +108,7 @@ export async function backupSession(
  * outage never gives an empty directory
  */
 export async function restoreSession(options: RestoreSessionOptions): Promise<RestoredSession> {
+  assertKnownOptions('restoreSession', options, restoreSessionOptionNames)
   const { workspace, live = true, signal } = options
   signal?.throwIfAborted()
   const kept = live ? await findLive(workspace) : null

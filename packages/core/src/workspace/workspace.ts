@@ -24,12 +24,12 @@ import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
-import { assertKnownOptions, type OptionNames } from '../known-options.ts'
-import { collectionsDone, readLastCollection, type LastCollection } from '../snapshot/collect-later.ts'
+import { assertKnownOptions } from '../known-options.ts'
+import { collectionsDone, readLastCollection } from '../snapshot/collect-later.ts'
 import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
-import type { SnapshotCollection, SnapshotStorage } from '../snapshot/state-usage.ts'
+import type { SnapshotCollection } from '../snapshot/state-usage.ts'
 import { fillCapturePolicy, type CaptureLimits } from '../snapshot/capture-policy.ts'
-import { attachPatch, computeDiff, type PatchOptions } from '../snapshot/compute-diff.ts'
+import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import {
   openSnapshotBackend,
   type IgnoreRules,
@@ -41,72 +41,19 @@ import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { refuseStoreOverlap } from '../store/store-directory.ts'
-
-export interface WorkspaceOptions {
-  /** What the workspace is called in a store; see `assertWorkspaceId` for what is allowed. */
-  readonly id: string
-  /** The directory. It must exist for everything but `load`, which makes it. */
-  readonly path: string
-  /** Where versions are kept. @default none; `load`, `save`, `history` and `fork` then reject with `INVALID_INPUT` */
-  readonly store?: ObjectStore | BundleStore | undefined
-  /** Where private state (snapshot content, locks) is kept, outside the workspace. @default `$XDG_STATE_HOME/ws` or `~/.local/state/ws` */
-  readonly stateDir?: string | undefined
-  /**
-   * Disk budget of what each snapshot backend keeps of this directory. Over it the oldest snapshots go, but never the
-   * newest 20, those of the last hour or of a running run, or the newest 5 guards. @default 5 GiB, for hash 256 MiB
-   */
-  readonly maxSnapshotBytes?: number | undefined
-  /** How much new content one snapshot takes; what is over a limit is reported, and no rollback touches it. @default see {@link CaptureLimits} */
-  readonly limits?: CaptureLimits | undefined
-  /**
-   * Ignored files that git snapshots capture all the same, such as `.env`: names, or paths from the workspace on, with `*`,
-   * `?` and `**`. They are secret: diffs name them, but patches, and so artifacts, leave out their content. @default none
-   */
-  readonly precious?: readonly string[] | undefined
-  /** What saves leave out, and loads leave alone; see `CreateBundleOptions.exclude` and `LoadOptions.exclude`. @default nothing */
-  readonly exclude?: readonly string[] | undefined
-}
-
-const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
-  id: true,
-  path: true,
-  store: true,
-  stateDir: true,
-  maxSnapshotBytes: true,
-  limits: true,
-  precious: true,
-  exclude: true,
-}
-
-export interface WorkspaceSnapshotOptions {
-  /** @default 'snapshot' */
-  readonly label?: string | undefined
-  /** @default 'auto' */
-  readonly strategy?: SnapshotStrategy | undefined
-  /** For the hash and bundle strategies. @default no rules besides the defaults */
-  readonly ignore?: IgnoreRules | undefined
-  /** The snapshot taken before this one: what it captured stays in view even if ignore rules have changed. @default none */
-  readonly previous?: Snapshot | undefined
-  /** @default never */
-  readonly signal?: AbortSignal | undefined
-}
-
-/** JSON-safe. */
-export interface SnapshotUsage {
-  /** One for each backend that has been used. */
-  readonly backends: readonly SnapshotStorage[]
-  /** How the last collection that ran by itself ended; `null` before the first. */
-  readonly lastCollection: LastCollection | null
-}
-
-export interface ForkOptions {
-  /** Directory of the new workspace; filled by its first `load()`. @default a sibling of this one, named by the new id */
-  readonly path?: string | undefined
-  /** @default the latest */
-  readonly version?: number | undefined
-  /** @default never */
-  readonly signal?: AbortSignal | undefined
-}
+import {
+  collectOptionNames,
+  diffOptionNames,
+  forkOptionNames,
+  snapshotOptionNames,
+  workspaceOptionNames,
+  type CollectOptions,
+  type ForkOptions,
+  type SnapshotUsage,
+  type WorkspaceDiffOptions,
+  type WorkspaceOptions,
+  type WorkspaceSnapshotOptions,
+} from './workspace-options.ts'
 
 /**
  * A directory with an id: it can be seen (`snapshot`, `diff`), undone (`rollback`) and kept (`save`, `load`).
@@ -231,6 +178,7 @@ export class Workspace {
    */
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
+    assertKnownOptions('fork', options, forkOptionNames)
     const { path = join(dirname(this.path), id), version, signal } = options
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
     const settings = { stateDir, maxSnapshotBytes, limits, precious, exclude }
@@ -285,9 +233,8 @@ export class Workspace {
    * meanwhile, in any process. A snapshot that was removed is `NOT_FOUND` from then on.
    * @throws `BUSY` when another process does it now, `UNAVAILABLE` when what is stored cannot be read; nothing is removed then
    */
-  async collect(
-    options: { readonly dryRun?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<SnapshotCollection[]> {
+  async collect(options: CollectOptions = {}): Promise<SnapshotCollection[]> {
+    assertKnownOptions('collect', options, collectOptionNames)
     const state = await this.#state()
     await collectionsDone(state.stateDirectory)
     return collectState(state, options)
@@ -295,17 +242,15 @@ export class Workspace {
 
   /** Captures the directory as it is now. */
   async snapshot(options: WorkspaceSnapshotOptions = {}): Promise<Snapshot> {
+    assertKnownOptions('snapshot', options, snapshotOptionNames)
     const { label = 'snapshot', strategy, ignore, previous, signal } = options
     const backend = await this.openBackend({ strategy: previous?.backend ?? strategy, ignore })
     return backend.capture({ label, previous, signal })
   }
 
   /** What changed from one snapshot to another, or to now. */
-  async diff(
-    from: Snapshot,
-    to?: Snapshot,
-    options: PatchOptions & { readonly ignore?: IgnoreRules | undefined } = {},
-  ): Promise<WorkspaceDiff> {
+  async diff(from: Snapshot, to?: Snapshot, options: WorkspaceDiffOptions = {}): Promise<WorkspaceDiff> {
+    assertKnownOptions('diff', options, diffOptionNames)
     const { signal, ignore } = options
     assertSnapshot(from)
     if (to !== undefined) assertSnapshot(to)

@@ -8,12 +8,18 @@ import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it } from 'vitest'
 import {
+  backupSession,
+  checkBundle,
   createArtifactStore,
   createBundle,
   createBundleStore,
   executeRun,
   extractBundle,
   openStore,
+  reliableStore,
+  restoreSession,
+  withRetry,
+  withTimeout,
   Workspace,
   WorkspaceError,
   type ErrorCode,
@@ -210,6 +216,77 @@ describe('places that a save or load must not take', () => {
     )
     expect(output).toBeNull()
     expect(describeTree(below)).toEqual(describeTree(tree))
+  })
+})
+
+describe('a misspelt option', () => {
+  const make = (store: ObjectStore, path: string) => ({
+    bundles: createBundleStore(store),
+    workspace: new Workspace({ id: 'w', path, store, stateDir: temporaryDirectory() }),
+    artifacts: createArtifactStore(store),
+    store,
+    path,
+  })
+  /** Each call with options that mean something else when the misspelt one is passed over. */
+  const calls: Record<string, (on: ReturnType<typeof make>, options: never) => unknown> = {
+    'save {"tag":["keep"]}': ({ workspace }, options) => workspace.save('x', options),
+    'load {"vers":1}': ({ workspace }, options) => workspace.load(options),
+    'load {"limits":{"maxBytes":1}}': ({ workspace }, options) => workspace.load(options),
+    'fork {"dir":"/tmp/x"}': ({ workspace }, options) => workspace.fork('y', options),
+    'verify {"repairs":{}}': ({ workspace }, options) => workspace.verify(options),
+    'verify {"repair":{"dryrun":true}}': ({ workspace }, options) => workspace.verify(options),
+    'readFile {"ver":1}': ({ workspace }, options) => workspace.readFile('a.txt', options),
+    'prune {"keepLst":9,"maxAgeMs":1}': ({ workspace }, options) => workspace.prune(options),
+    'prune options {"dryrun":true}': ({ workspace }, options) => workspace.prune({ keepLast: 1 }, options),
+    'snapshot {"strategi":"hash"}': ({ workspace }, options) => workspace.snapshot(options),
+    'snapshot {"ignore":{"path":["x"]}}': ({ workspace }, options) => workspace.snapshot(options),
+    'collect {"dryrun":true}': ({ workspace }, options) => workspace.collect(options),
+    'history {"limit":1}': ({ workspace }, options) => Array.fromAsync(workspace.history(options)),
+    'workspace {"limits":{"maxBytes":1}}': ({ path }, options) => new Workspace({ id: 'w', path, ...(options as object) }), // prettier-ignore
+    'run {"save":{"mesage":"x"}}': ({ workspace }, options) => executeRun(workspace, () => 1, options),
+    'run {"save":{}}': ({ workspace }, options) => executeRun(workspace, () => 1, options),
+    'run {"load":{"vers":1}}': ({ workspace }, options) => executeRun(workspace, () => 1, options),
+    'createBundleStore {"encrypt":{"passphrase":"x"}}': ({ store }, options) =>
+      createBundleStore(store, options),
+    'upload {"message ":"x"}': ({ bundles, path }, options) =>
+      bundles.upload('u', createBundle(path), options),
+    'download {"fmt":"tar.gz"}': ({ bundles }, options) => bundles.download('w', options),
+    'list {"pre":"w"}': ({ bundles }, options) => Array.fromAsync(bundles.list(options)),
+    'delete {"dryRun":true}': ({ bundles }, options) => bundles.delete('w', options),
+    'createBundle {"excludes":["x"]}': ({ path }, options) => createBundle(path, options),
+    'extractBundle {"mod":"merge"}': ({ path }, options) => extractBundle(createBundle(path), path, options),
+    'checkBundle {"limits":{"maxRation":1}}': ({ path }, options) => checkBundle(createBundle(path), options),
+    'put {"ifAbsnt":true}': ({ store }, options) => store.put('key', Buffer.from('x'), options),
+    'createArtifactStore {"prefx":"a"}': ({ store }, options) => createArtifactStore(store, options),
+    'reliableStore {"retries":{}}': ({ store }, options) => reliableStore(store, options),
+    'withRetry {"attempt":1}': ({ store }, options) => withRetry(store, options),
+    'withTimeout {"timeoutMs":1}': ({ store }, options) => withTimeout(store, options),
+    'openStore {"loader":1}': (_, options) => openStore('memory:', options),
+    'backupSession {"mesage":"x"}': ({ workspace }, options) => backupSession(workspace, options),
+    'restoreSession {"life":false}': ({ workspace }, options) => restoreSession({ workspace, ...(options as object) }), // prettier-ignore
+    'localStore {"root":"/tmp/x","durable":false}': (_, options) => localStore(options),
+  }
+
+  it.each(Object.keys(calls))('is refused, and nothing is done: %s', async (name) => {
+    const directory = makeTree()
+    const on = make(memoryStore(), directory)
+    await on.workspace.save('one')
+    writeFiles(directory, { 'a.txt': 'two\n' })
+    await on.workspace.save('two')
+    const options = JSON.parse(name.slice(name.indexOf('{'))) as never
+    const error = await expectRefusal(() => calls[name]?.(on, options), 'INVALID_INPUT', {
+      directory,
+      store: on.store,
+    })
+    expect(error.message).toMatch(name === 'run {"save":{}}' ? /a message/ : /has no option "|It has: /)
+  })
+
+  it('is refused also where the message of a save is forgotten', async () => {
+    const directory = makeTree()
+    const { workspace, bundles, store } = make(memoryStore(), directory)
+    await expectRefusal(() => workspace.save(undefined as never), 'INVALID_INPUT', { directory, store })
+    await expectRefusal(() => bundles.save('w', directory, {} as never), 'INVALID_INPUT', { directory })
+    await expectRefusal(() => createBundleStore('memory:' as never), 'INVALID_INPUT')
   })
 })
 

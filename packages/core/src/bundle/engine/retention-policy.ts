@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../../known-options.ts'
 
 /**
  * Which versions of a workspace stay.
@@ -26,6 +27,18 @@ export interface RetentionPolicy {
   readonly maxAgeMs?: number | undefined
   /** Bytes of all packs that the kept versions need, each counted once. @default no limit */
   readonly maxBytes?: number | undefined
+}
+
+const policyNames: OptionNames<RetentionPolicy> = {
+  keepLast: true,
+  keepHourly: true,
+  keepDaily: true,
+  keepWeekly: true,
+  keepMonthly: true,
+  keepYearly: true,
+  keepTagged: true,
+  maxAgeMs: true,
+  maxBytes: true,
 }
 
 /** What a policy looks at. */
@@ -105,6 +118,7 @@ export function planRetention(
 
 /** @throws `INVALID_INPUT` */
 export function assertPolicy(policy: RetentionPolicy): void {
+  assertKnownOptions('A retention policy', policy, policyNames)
   for (const [name, value] of Object.entries(policy)) {
     if (value === undefined || name === 'keepTagged') continue
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) continue

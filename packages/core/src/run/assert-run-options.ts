@@ -1,0 +1,47 @@
+import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions } from '../known-options.ts'
+import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
+import type { SnapshotBackend } from '../snapshot/snapshot-backend.ts'
+import { runOptionNames, runRollbackOptionNames, runSaveOptionNames, type RunOptions } from './run-options.ts'
+
+/**
+ * Refuses what a caller without types may pass, before anything is done.
+ * @throws `INVALID_INPUT` naming the option
+ */
+export function assertRunOptions(options: RunOptions): void {
+  assertKnownOptions('executeRun', options, runOptionNames)
+  const { timeoutMs, abortGraceMs, waitTimeoutMs, maxPatchBytes } = options
+  for (const [name, value] of Object.entries({ timeoutMs, abortGraceMs, waitTimeoutMs, maxPatchBytes }))
+    requirePositive(name, value)
+  assertSave(options.save)
+}
+
+/** @throws `INVALID_INPUT` before the agent runs, rather than when its work cannot be undone */
+export function assertCanRollBack(backend: SnapshotBackend, rollback: RunOptions['rollbackOnFailure']): void {
+  if (rollback === undefined || typeof rollback === 'boolean') return
+  assertRollbackOptions('rollbackOnFailure', rollback, runRollbackOptionNames)
+  if (rollback.restoreGit !== true || backend.name === 'git') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `rollbackOnFailure.restoreGit needs the strategy "git" in a git work tree; this run would use "${backend.name}". Leave it off, or run in a repository.`,
+  )
+}
+
+/** @throws `INVALID_INPUT` before the agent runs, rather than when its work is to be saved */
+function assertSave(save: RunOptions['save']): void {
+  if (save === undefined || typeof save === 'string') return
+  assertKnownOptions('save', save, runSaveOptionNames)
+  if (typeof save.message === 'string') return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    "The option save of a run is a message, or { message: 'what the run did' }.",
+    { details: { option: 'save' } },
+  )
+}
+
+function requirePositive(name: string, value: number | undefined): void {
+  if (value === undefined || value >= 0) return
+  throw new WorkspaceError('INVALID_INPUT', `${name} must be a number of 0 or more, not ${value}.`, {
+    details: { option: name },
+  })
+}
