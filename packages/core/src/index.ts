@@ -80,6 +80,7 @@ export type {
   SnapshotBackend,
   SnapshotCapabilities,
 } from './snapshot/snapshot-backend.ts'
+export type { SnapshotProgress, SnapshotProgressListener } from './snapshot/snapshot-progress.ts'
 export type { CaptureLimits } from './snapshot/capture-policy.ts'
 export type { LastCollection } from './snapshot/collect-later.ts'
 export { collectAbandonedState, type CollectAbandonedOptions } from './snapshot/collect-abandoned-state.ts'
@@ -166,7 +167,14 @@ export type { PatchOptions } from './snapshot/compute-diff.ts'
 export { executeRun } from './run/execute-run.ts'
 export { runOnce, type RunOnceOptions } from './run/run-once.ts'
 export { createRunRecordStore, type RunRecordStore, type StartedRunRecord } from './run/run-record-store.ts'
-export type { Agent, RunContext, RunOptions, RunRollbackOptions, RunSaveOptions } from './run/run-options.ts'
+export type {
+  Agent,
+  RunContext,
+  RunOptions,
+  RunProgress,
+  RunRollbackOptions,
+  RunSaveOptions,
+} from './run/run-options.ts'
 export type {
   RunEvent,
   RunEventFacts,

@@ -102,7 +102,12 @@ function startRun(workspace: Workspace | string, agent: unknown, options: RunOpt
     id,
     workspace: resolved,
     options,
-    log: createRunLog({ runId: id, workspaceId: resolved.id, onEvent: options.onEvent }),
+    log: createRunLog({
+      runId: id,
+      workspaceId: resolved.id,
+      onEvent: options.onEvent,
+      onProgress: options.onProgress,
+    }),
   }
 }
 
@@ -134,7 +139,11 @@ async function lockWorkspace(run: Run): Promise<ProcessLock> {
 async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null> {
   const { load, signal } = run.options
   if (load === undefined || load === false) return null
-  const loaded = await run.workspace.load({ signal, ...(load === true ? {} : load) })
+  const loaded = await run.workspace.load({
+    signal,
+    onProgress: run.log.progressOf('load'),
+    ...(load === true ? {} : load),
+  })
   run.log.emit({ type: 'workspace_loaded', version: loaded?.version.version ?? null })
   return loaded
 }
@@ -171,6 +180,7 @@ async function capture(
   const snapshot = await backend.capture({
     label,
     previous,
+    onProgress: run.log.progressOf(label === 'before' ? 'before-snapshot' : 'after-snapshot'),
     ...(previous === undefined && { signal: run.options.signal }),
   })
   for (const note of snapshot.notes ?? []) run.log.warn(note)
@@ -198,7 +208,11 @@ async function see(
     rollback = await log.attempt('rollback', async () => {
       if (stillRunning !== null) throw agentStillRunning(before.path)
       const rollbackOptions = rollbackOnFailure === true ? {} : rollbackOnFailure
-      return backend.rollback(before, { ...rollbackOptions, expected: after ?? undefined })
+      return backend.rollback(before, {
+        ...rollbackOptions,
+        expected: after ?? undefined,
+        onProgress: log.progressOf('rollback'),
+      })
     })
     if (rollback !== null) {
       const { restored, deleted, verified } = rollback
@@ -255,7 +269,9 @@ async function saveVersion(run: Run, outcome: RunOutcome<unknown>, loaded: Works
   if (outcome.status !== 'completed' && !onFailure) return null
   // What was loaded is what the agent worked on: a version that somebody else saved meanwhile must not be passed over.
   const parent = load === undefined || load === false ? undefined : (loaded?.version.version ?? 0)
-  const saved = await run.log.attempt('save', () => run.workspace.save(message, { parent, onConflict }))
+  const saved = await run.log.attempt('save', () =>
+    run.workspace.save(message, { parent, onConflict, onProgress: run.log.progressOf('save') }),
+  )
   if (saved !== null) run.log.emit({ type: 'workspace_saved', version: saved.version.version })
   return saved
 }

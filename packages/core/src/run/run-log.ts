@@ -1,5 +1,6 @@
 import { WorkspaceError } from '../errors.ts'
 import type { RunEvent, RunEventFacts, RunStep } from './run-event.ts'
+import type { RunProgress } from './run-options.ts'
 import type { RunStatus } from './run-result.ts'
 
 /** An event without the facts that every event carries. */
@@ -9,10 +10,20 @@ type EventBody = RunEvent extends infer Each
     : never
   : never
 
+type ProgressOf<Step> = RunProgress extends infer Each
+  ? Each extends { readonly step: infer Steps }
+    ? Step extends Steps
+      ? Omit<Each, 'step'>
+      : never
+    : never
+  : never
+
 /** Events, warnings and the first error of one run. */
 export interface RunLog {
   emit(event: EventBody): void
   warn(message: string): void
+  /** What a step takes as its `onProgress`. */
+  progressOf<Step extends RunProgress['step']>(step: Step): ((progress: ProgressOf<Step>) => void) | undefined
   /** Does a step that must not end the run: its failure is noted and gives `null`. */
   attempt<T>(step: RunStep, action: () => Promise<T>): Promise<T | null>
   firstError(): WorkspaceError | null
@@ -29,8 +40,9 @@ export function createRunLog(run: {
   readonly runId: string
   readonly workspaceId: string
   readonly onEvent: ((event: RunEvent) => void) | undefined
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined
 }): RunLog {
-  const { runId, workspaceId, onEvent } = run
+  const { runId, workspaceId, onEvent, onProgress } = run
   const startedAt = new Date()
   const startedAtMs = performance.now()
   const warnings: string[] = []
@@ -51,6 +63,21 @@ export function createRunLog(run: {
     },
     warn(message) {
       warnings.push(message)
+    },
+    progressOf(step) {
+      if (onProgress === undefined) return undefined
+      return (progress) => {
+        const onFailure = (error: unknown): void => {
+          const warning = listenerFailed('progress', error)
+          if (!warnings.includes(warning)) log.warn(warning)
+        }
+        try {
+          const returned: unknown = onProgress({ step, ...progress } as unknown as RunProgress)
+          if (returned instanceof Promise) returned.catch(onFailure)
+        } catch (error) {
+          onFailure(error)
+        }
+      }
     },
     async attempt(step, action) {
       try {

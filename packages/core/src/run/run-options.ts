@@ -1,9 +1,10 @@
 import type { OptionNames } from '../known-options.ts'
 import type { ArtifactStore } from '../artifact/artifact-store.ts'
-import type { LoadOptions } from '../bundle/bundle-store.ts'
+import type { LoadOptions, LoadProgress, SaveProgress } from '../bundle/bundle-store.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
 import type { RollbackOptions } from '../snapshot/snapshot-backend.ts'
+import type { SnapshotProgress } from '../snapshot/snapshot-progress.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { Workspace } from '../workspace/workspace.ts'
 import type { RunEvent } from './run-event.ts'
@@ -60,6 +61,8 @@ export interface RunOptions {
   readonly abortGraceMs?: number | undefined
   /** Called for each event, in order. What it throws is noted in the record's warnings and otherwise ignored. @default nobody */
   readonly onEvent?: ((event: RunEvent) => void) | undefined
+  /** Told how far a step is that takes its time. What it throws is a warning in the record. @default nobody is told */
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined
   /** JSON-safe facts of the host's own, copied into the record. @default none */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** @default a random UUID */
@@ -67,6 +70,12 @@ export interface RunOptions {
 }
 
 /** See `RollbackOptions`. */
+/** JSON-safe. How far a step around the agent is. */
+export type RunProgress =
+  | ({ readonly step: 'load' } & LoadProgress)
+  | ({ readonly step: 'before-snapshot' | 'after-snapshot' | 'rollback' } & SnapshotProgress)
+  | ({ readonly step: 'save' } & SaveProgress)
+
 export type RunRollbackOptions = Pick<RollbackOptions, 'paths' | 'onForeignEdits' | 'restoreGit'>
 
 export const runRollbackOptionNames: OptionNames<RunRollbackOptions> = {
@@ -93,6 +102,7 @@ export const runOptionNames: OptionNames<RunOptions> = {
   timeoutMs: true,
   abortGraceMs: true,
   onEvent: true,
+  onProgress: true,
   metadata: true,
   runId: true,
 }

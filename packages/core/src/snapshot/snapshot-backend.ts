@@ -1,3 +1,4 @@
+import type { SnapshotProgressListener } from './snapshot-progress.ts'
 import type { EntryType, FileChange, RollbackRecovery, Snapshot, SnapshotBackendName } from './snapshot.ts'
 
 /**
@@ -52,6 +53,8 @@ export interface CaptureOptions {
   readonly signal?: AbortSignal | undefined
   /** The snapshot taken before this one in the same run: what it captured stays in view even if ignore rules changed. */
   readonly previous?: Snapshot | undefined
+  /** Called while it goes on; what it throws makes the capture fail. @default nobody is told */
+  readonly onProgress?: SnapshotProgressListener | undefined
 }
 
 export interface RollbackOptions {
@@ -79,6 +82,8 @@ export interface RollbackOptions {
    * undoes it. @default false: HEAD, refs and index stay as they are, byte for byte
    */
   readonly restoreGit?: boolean | undefined
+  /** Called while it goes on; what it throws makes the rollback fail, and what it had done is undone. @default nobody is told */
+  readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
 

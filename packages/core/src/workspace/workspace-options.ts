@@ -4,6 +4,7 @@ import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { LastCollection } from '../snapshot/collect-later.ts'
 import type { PatchOptions } from '../snapshot/compute-diff.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
+import type { SnapshotProgressListener } from '../snapshot/snapshot-progress.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { SnapshotStorage } from '../snapshot/state-usage.ts'
 import type { ObjectStore } from '../store/object-store.ts'
@@ -53,6 +54,8 @@ export interface WorkspaceSnapshotOptions {
   readonly ignore?: IgnoreRules | undefined
   /** The snapshot taken before this one: what it captured stays in view even if ignore rules have changed. @default none */
   readonly previous?: Snapshot | undefined
+  /** Called while it goes on; what it throws makes the snapshot fail. @default nobody is told */
+  readonly onProgress?: SnapshotProgressListener | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -62,6 +65,7 @@ export const snapshotOptionNames: OptionNames<WorkspaceSnapshotOptions> = {
   strategy: true,
   ignore: true,
   previous: true,
+  onProgress: true,
   signal: true,
 }
 

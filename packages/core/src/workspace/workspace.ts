@@ -243,9 +243,9 @@ export class Workspace {
   /** Captures the directory as it is now. */
   async snapshot(options: WorkspaceSnapshotOptions = {}): Promise<Snapshot> {
     assertKnownOptions('snapshot', options, snapshotOptionNames)
-    const { label = 'snapshot', strategy, ignore, previous, signal } = options
+    const { label = 'snapshot', strategy, ignore, previous, onProgress, signal } = options
     const backend = await this.openBackend({ strategy: previous?.backend ?? strategy, ignore })
-    return backend.capture({ label, previous, signal })
+    return backend.capture({ label, previous, onProgress, signal })
   }
 
   /** What changed from one snapshot to another, or to now. */

@@ -94,17 +94,15 @@ it.each(['git', 'bundle'] as const)(
   'a lock that a killed process held is taken over by the %s backend, which says so (case 75)',
   async (strategy) => {
     const place = prepare()
+    writeFileSync(join(place.path, 'new.txt'), 'new')
     const child = await startProcess(`
       const { openSnapshotBackend } = await import(${JSON.stringify(opener)})
-      const { writeFileSync, readdirSync } = await import('node:fs')
       const backend = await openSnapshotBackend(${JSON.stringify({ ...place, strategy })})
-      const writing = backend.capture({ label: 'x' })
-      console.log('go')
-      await writing
-      process.kill(process.pid, 'SIGSTOP')`)
-    const folder = join(place.stateDirectory, strategy)
-    const isLocked = () => listFiles(folder).some((name) => name.includes('/capture.'))
-    while (child.exitCode === null && !isLocked()) await new Promise((resolve) => setImmediate(resolve))
+      const onProgress = () => {
+        console.log('go')
+        process.kill(process.pid, 'SIGSTOP')
+      }
+      await backend.capture({ label: 'x', onProgress })`)
     child.kill('SIGKILL')
     await once(child, 'close')
     const backend = await openSnapshotBackend({ ...place, strategy })

@@ -1,3 +1,4 @@
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import crypto, { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { commitVersion } from '../../bundle/engine/commit-version.ts'
@@ -23,6 +24,7 @@ import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } f
 export interface CaptureRequest {
   readonly label: string
   readonly rules: IgnoreRules
+  readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -54,7 +56,7 @@ export async function captureDirectory(
   request: CaptureRequest,
 ): Promise<CapturedVersion> {
   const { repository, workspaceId, path, cacheDirectory, policy } = workspace
-  const { label, rules, signal } = request
+  const { label, rules, onProgress, signal } = request
   const latest = await findVersion(repository, workspaceId, undefined, signal)
   const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
   const startedAt = Date.now()
@@ -65,6 +67,16 @@ export async function captureDirectory(
     exclude: toExclude(rules, workspace.ownPath),
     newFiles: { ...policy.limits, leftOut: parent === null ? [] : overTotal(parent) },
     cacheDirectory,
+    onProgress:
+      onProgress === undefined
+        ? undefined
+        : ({ filesDone, filesExpected, bytesDone }) =>
+            onProgress({
+              phase: filesExpected === null ? 'look' : 'read',
+              filesDone,
+              filesExpected,
+              bytesDone,
+            }),
     signal,
   })
   const omitted = listOmitted(saved, workspace.ownPath)

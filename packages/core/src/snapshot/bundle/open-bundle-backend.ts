@@ -13,6 +13,7 @@ import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
 import { withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
+import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { captureDirectory } from './capture.ts'
 import { describeChanges, type DescribedState } from './describe-changes.ts'
@@ -85,11 +86,16 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     name: 'bundle',
     capabilities: { patch: true, rollback: true },
 
-    capture: ({ label, signal }) =>
+    capture: ({ label, onProgress, signal }) =>
       exclusively(signal, async (recoveredFrom) => {
         sweepTemporaries(directory, workspace)
         const recovery = await recoverRollback(bundleRollbackSource(workspace))
-        const { snapshot } = await captureDirectory(workspace, { label, rules, signal })
+        const { snapshot } = await captureDirectory(workspace, {
+          label,
+          rules,
+          onProgress: passProgress(onProgress),
+          signal,
+        })
         const told = withRecovery(snapshot, recovery)
         return recoveredFrom === null ? told : { ...told, notes: [noteTakeover(recoveredFrom)] }
       }),

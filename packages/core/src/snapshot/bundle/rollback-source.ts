@@ -46,9 +46,9 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     path: workspace.path,
     journalDirectory: workspace.cacheDirectory,
     open: async (snapshot, signal) => toState(await findSnapshot(workspace, snapshot, signal)),
-    async capture({ label, goal, signal }) {
+    async capture({ label, goal, onProgress, signal }) {
       const { rules } = (goal as BundleState).facts
-      const captured = await captureDirectory(workspace, { label, rules, signal })
+      const captured = await captureDirectory(workspace, { label, rules, onProgress, signal })
       const state = toState(captured.record)
       return {
         ...state,

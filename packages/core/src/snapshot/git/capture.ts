@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Snapshot } from '../snapshot.ts'
+import { onward, type SnapshotProgressListener } from '../snapshot-progress.ts'
 import { compareBytes, fromBytePath, nativePath, type BytePath } from '../byte-path.ts'
 import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
@@ -34,6 +35,7 @@ export interface CaptureRequest {
   readonly keepInView: readonly string[]
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
+  readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -42,12 +44,15 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
   request.signal?.throwIfAborted()
   sweepTemporaries(workspace.own)
   const last = workspace.stateFile.load()
-  const pause = pauser(request.signal)
+  const onProgress = onward(request.onProgress)
+  const pause = pauser(request.signal, (filesDone) =>
+    onProgress?.({ phase: 'look', filesDone, filesExpected: null, bytesDone: 0 }),
+  )
   // Taken before the index is read, so that a change meanwhile shows the next time.
   const indexStamp = readIndexStamp(workspace.user.indexFile)
   const early = startEarly(workspace, last, request.signal)
   try {
-    return await captureFrom(workspace, request, { last, indexStamp, early, pause })
+    return await captureFrom(workspace, { ...request, onProgress }, { last, indexStamp, early, pause })
   } catch (error) {
     // Nothing may still be at work when the lock is released, and a full disk needs room for that.
     await Promise.allSettled([early.head, early.tracked, early.blobSizes])
@@ -137,7 +142,7 @@ type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
-  { keepInView, signal }: CaptureRequest,
+  { keepInView, onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
@@ -151,7 +156,18 @@ async function look(
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, keepInView, signal)
   const { blobSizes } = early
-  const capture = { ...workspace, last, listing, nested, tracked, blobSizes, recall, pause, signal }
+  const capture = {
+    ...workspace,
+    last,
+    listing,
+    nested,
+    tracked,
+    blobSizes,
+    recall,
+    pause,
+    onProgress,
+    signal,
+  }
   const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
   const isSame = tracked === null && last !== null && listing.listed === last.listed
   const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)

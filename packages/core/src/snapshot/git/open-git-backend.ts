@@ -7,6 +7,7 @@ import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
 import { withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
+import { passProgress } from '../snapshot-progress.ts'
 import { captureStateFile } from './capture-state.ts'
 import { captureWorkspace } from './capture.ts'
 import { assertLogged, describeChanges, stateOf, streamPatch } from './compare-states.ts'
@@ -86,14 +87,19 @@ async function backendFor(
   return {
     name: 'git',
     capabilities: { patch: true, rollback: true },
-    capture: ({ label, previous, signal }) =>
+    capture: ({ label, previous, onProgress, signal }) =>
       exclusively(signal, async () => {
         const kept = previous === undefined ? [] : [stateOf(previous, path)]
         if (kept.length > 0) assertLogged(own, kept)
         const keepInView = kept.map(({ tree }) => tree)
         const recovery = await recoverRollback(gitRollbackSource(workspace))
         await sweepKilledCollection(own)
-        const { snapshot } = await captureWorkspace(workspace, { label, keepInView, signal })
+        const { snapshot } = await captureWorkspace(workspace, {
+          label,
+          keepInView,
+          onProgress: passProgress(onProgress),
+          signal,
+        })
         const told = withRecovery(snapshot, recovery)
         return notes.length === 0 ? told : { ...told, notes: notes.splice(0) }
       }),

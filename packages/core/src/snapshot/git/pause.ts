@@ -6,14 +6,15 @@ export type Pause = () => Promise<void> | undefined
 const SLICE_MS = 12
 const ROUNDS_PER_LOOK = 32
 
-/** Also where an abort takes effect. */
-export function pauser(signal?: AbortSignal): Pause {
+/** Also where an abort takes effect. @param onPause takes the number of rounds so far */
+export function pauser(signal?: AbortSignal, onPause?: (rounds: number) => void): Pause {
   let rounds = 0
   let since = performance.now()
   return () => {
     rounds += 1
     if (rounds % ROUNDS_PER_LOOK !== 0 || performance.now() - since < SLICE_MS) return undefined
     signal?.throwIfAborted()
+    onPause?.(rounds)
     return nextTurn().then(() => {
       since = performance.now()
     })

@@ -14,6 +14,7 @@ import { openOwnObjects } from './own-objects.ts'
 import { objectSizes, type PrivateRepository } from './private-repository.ts'
 import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
 import type { PreciousRules } from '../precious-rules.ts'
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { isUntouched, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
@@ -41,6 +42,7 @@ export interface Capture extends GitWorkspace {
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
+  readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -201,6 +203,11 @@ async function readWithinLimits(
     if (reason === 'over-total' && capture.last?.limitsKey === limitsKey(capture.limits)) leftOut.add(path)
   const over = chooseOverLimits(files, capture.limits, leftOut)
   const read: BytePath[] = []
+  let filesDone = 0
+  let bytesDone = 0
+  const report = (): void =>
+    capture.onProgress?.({ phase: 'read', filesDone, filesExpected: files.length, bytesDone })
+  if (files.length > 0) report()
   for (const { path, size } of files) {
     const pausing = capture.pause()
     if (pausing !== undefined) await pausing
@@ -209,10 +216,13 @@ async function readWithinLimits(
     if (reason === undefined) {
       await readInto(capture, reading, path)
       read.push(path)
-      continue
+      bytesDone += size
+    } else {
+      await keepUnread(capture, reading, path, reason)
+      if (!reading.entries.has(path)) reading.leftOut.set(path, { reason, size })
     }
-    await keepUnread(capture, reading, path, reason)
-    if (!reading.entries.has(path)) reading.leftOut.set(path, { reason, size })
+    filesDone += 1
+    report()
   }
   return read
 }

@@ -45,12 +45,13 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       if (!hasLooseObject(own, stored.tree)) await assertPresent(own, [stored])
       return toState(snapshot)
     },
-    async capture({ label, inView, isPassing, signal }) {
+    async capture({ label, inView, isPassing, onProgress, signal }) {
       const keepInView = [...new Set(inView.map((state) => (state as GitState).stored.tree))]
       const { snapshot, state } = await captureWorkspace(workspace, {
         label,
         keepInView,
         isPassing,
+        onProgress,
         signal,
       })
       const entries = lazily(() => state.entries.map())

@@ -3,6 +3,7 @@ import type { ScanEntry } from '../../filesystem/scan-entry.ts'
 import { hashFile, type FileHash } from '../../filesystem/scan-file-hash.ts'
 import { comparePaths } from '../../filesystem/scan-order.ts'
 import { scanTree } from '../../filesystem/scan-tree.ts'
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { noOmissions, type Omission, type OmissionReason, type SnapshotCoverage } from '../snapshot.ts'
 import { compileIgnoreRules, type IgnoreRules } from './ignore-rules.ts'
 import { serializeManifest } from './manifest.ts'
@@ -18,6 +19,11 @@ export interface CaptureRequest {
   /** Relative path of the state directory when it lies inside the workspace. */
   readonly ownPath: string | null
   readonly rules: IgnoreRules
+}
+
+export interface CaptureCallOptions {
+  readonly onProgress?: SnapshotProgressListener | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface CaptureOutcome {

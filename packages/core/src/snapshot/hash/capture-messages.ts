@@ -30,6 +30,12 @@ export function packBatch(root: string, readingBeganNs: bigint, files: readonly 
   return { root, readingBeganNs, paths: files.map(({ entry }) => entry.path).join('\0'), facts }
 }
 
+export function sizeOfBatch({ facts }: FileBatch): { readonly files: number; readonly bytes: number } {
+  let bytes = 0
+  for (let at = 3; at < facts.length; at += COLUMNS) bytes += Number(facts[at] ?? 0n)
+  return { files: facts.length / COLUMNS, bytes }
+}
+
 export function unpackBatch({ paths, facts }: FileBatch): UnknownFile[] {
   return paths.split('\0').map((path, row) => {
     const column = (at: number): bigint => facts[row * COLUMNS + at] ?? 0n
@@ -58,6 +64,8 @@ export type CaptureCall =
   | { readonly kind: 'forget'; readonly scan: number }
 
 export type CaptureReply =
+  /** How many paths the walk has seen. */
+  | { readonly kind: 'walked'; readonly seen: number }
   | { readonly kind: 'batch'; readonly batch: FileBatch }
   /** The walk is over and has given batches away; their hashes are awaited by `finish`. */
   | { readonly kind: 'scanned' }

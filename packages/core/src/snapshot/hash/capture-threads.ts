@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import type { CaptureOutcome, CaptureRequest } from './capture-job.ts'
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
+import type { CaptureCallOptions, CaptureOutcome, CaptureRequest } from './capture-job.ts'
 import {
+  sizeOfBatch,
   unpackFailure,
   type CaptureCall,
   type CaptureReply,
@@ -14,9 +16,11 @@ const MAX_THREADS = 8
 /** How long idle threads, with the stat caches that they hold, outlive their last capture. */
 const IDLE_MS = 30_000
 
+type EarlyReply = Extract<CaptureReply, { readonly kind: 'batch' | 'walked' }>
+
 interface Thread {
-  /** Resolves with the last reply of the call; `batch` replies go to `onBatch`. */
-  call(id: number, call: CaptureCall, onBatch?: (batch: FileBatch) => void): Promise<CaptureReply>
+  /** Resolves with the last reply of the call; those before it go to `onEarly`. */
+  call(id: number, call: CaptureCall, onEarly?: (reply: EarlyReply) => void): Promise<CaptureReply>
   stop(): void
 }
 
@@ -34,7 +38,7 @@ let lastId = 0
  */
 export async function captureInThreads(
   request: CaptureRequest,
-  signal?: AbortSignal,
+  { onProgress, signal }: CaptureCallOptions = {},
 ): Promise<CaptureOutcome> {
   signal?.throwIfAborted()
   const stop = new Int32Array(new SharedArrayBuffer(4))
@@ -43,7 +47,7 @@ export async function captureInThreads(
   captures += 1
   clearTimeout(idle)
   try {
-    const outcome = await coordinate(request, stop)
+    const outcome = await coordinate(request, stop, onProgress)
     signal?.throwIfAborted()
     if (outcome === null) throw new Error('a capture stopped that nobody had aborted')
     return outcome
@@ -65,12 +69,19 @@ export function stopCaptureThreads(): void {
   threads.clear()
 }
 
-async function coordinate(request: CaptureRequest, stop: Int32Array): Promise<CaptureOutcome | null> {
+async function coordinate(
+  request: CaptureRequest,
+  stop: Int32Array,
+  onProgress: SnapshotProgressListener | undefined,
+): Promise<CaptureOutcome | null> {
   const walker = threadAt(0)
-  const hashing = createHashQueue(stop)
+  const hashing = createHashQueue(stop, onProgress)
   lastId += 1
   const scan = lastId
-  const scanned = await walker.call(scan, { kind: 'scan', request, stop }, hashing.add)
+  const scanned = await walker.call(scan, { kind: 'scan', request, stop }, (reply) => {
+    if (reply.kind === 'batch') hashing.add(reply.batch)
+    else onProgress?.({ phase: 'look', filesDone: reply.seen, filesExpected: null, bytesDone: 0 })
+  })
   if (scanned.kind === 'captured') return scanned.outcome
   if (scanned.kind !== 'scanned') return null
   let hashes: HashedBatch[] | null = null
@@ -85,16 +96,28 @@ async function coordinate(request: CaptureRequest, stop: Int32Array): Promise<Ca
 }
 
 /** Hands batches to every thread but the walker as soon as they come, and to the walker once it has walked. */
-function createHashQueue(stop: Int32Array) {
+function createHashQueue(stop: Int32Array, onProgress: SnapshotProgressListener | undefined) {
   const queue: FileBatch[] = []
   const hashes: HashedBatch[] = []
   const drains: Promise<void>[] = []
+  let isWalked = false
+  let filesGiven = 0
+  let filesDone = 0
+  let bytesDone = 0
+  const count = ({ batch }: HashedBatch): void => {
+    const { files, bytes } = sizeOfBatch(batch)
+    filesDone += files
+    bytesDone += bytes
+    onProgress?.({ phase: 'read', filesDone, filesExpected: isWalked ? filesGiven : null, bytesDone })
+  }
   let stopped = false
   const drain = async (thread: Thread): Promise<void> => {
     for (let batch = queue.shift(); batch !== undefined && !stopped; batch = queue.shift()) {
       const reply = await thread.call((lastId += 1), { kind: 'hash', batch, stop })
-      if (reply.kind === 'hashed') hashes.push(reply.hashes)
-      else stopped = true
+      if (reply.kind === 'hashed') {
+        hashes.push(reply.hashes)
+        count(reply.hashes)
+      } else stopped = true
     }
   }
   const busy = new Set<number>()
@@ -110,6 +133,7 @@ function createHashQueue(stop: Int32Array) {
   return {
     add: (batch: FileBatch): void => {
       queue.push(batch)
+      filesGiven += sizeOfBatch(batch).files
       for (let index = 1; index < helpers; index += 1) {
         if (!busy.has(index)) {
           start(index, threadAt(index))
@@ -118,6 +142,7 @@ function createHashQueue(stop: Int32Array) {
       }
     },
     async finish(walker: Thread): Promise<HashedBatch[] | null> {
+      isWalked = true
       start(0, walker)
       await Promise.all(drains)
       return stopped ? null : hashes
@@ -145,7 +170,7 @@ function startThread(onEnd: () => void): Thread {
     {
       resolve: (reply: CaptureReply) => void
       reject: (error: unknown) => void
-      onBatch: ((batch: FileBatch) => void) | undefined
+      onEarly: ((reply: EarlyReply) => void) | undefined
     }
   >()
   const settle = (id: number): void => {
@@ -161,8 +186,13 @@ function startThread(onEnd: () => void): Thread {
     alive = true
     const call = calls.get(id)
     if (call === undefined) return
-    if (reply.kind === 'batch') {
-      call.onBatch?.(reply.batch)
+    if (reply.kind === 'batch' || reply.kind === 'walked') {
+      try {
+        call.onEarly?.(reply)
+      } catch (error) {
+        settle(id)
+        call.reject(error)
+      }
       return
     }
     settle(id)
@@ -172,9 +202,9 @@ function startThread(onEnd: () => void): Thread {
   worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))))
   worker.on('exit', (code) => end(new Error(`the capture thread ended with code ${code}`)))
   return {
-    call(id, call, onBatch) {
+    call(id, call, onEarly) {
       return new Promise((resolve, reject) => {
-        calls.set(id, { resolve, reject, onBatch })
+        calls.set(id, { resolve, reject, onEarly })
         worker.ref()
         worker.postMessage({ id, call })
       })

@@ -17,6 +17,9 @@ import {
 const BATCH_FILES = 512
 const BATCH_BYTES = 8 * 1024 * 1024
 
+/** Some 20 ms of walking. */
+const PATHS_PER_REPORT = 4096
+
 const waiting = new Map<number, CaptureJob>()
 
 parentPort?.on('message', ({ id, call }: { id: number; call: CaptureCall }) => {
@@ -31,7 +34,7 @@ parentPort?.on('message', ({ id, call }: { id: number; call: CaptureCall }) => {
 function answer(id: number, call: CaptureCall, reply: (message: CaptureReply) => void): CaptureReply {
   switch (call.kind) {
     case 'scan':
-      return scan(id, call, (batch) => reply({ kind: 'batch', batch }))
+      return scan(id, call, reply)
     case 'hash':
       return hashBatch(call.batch, call.stop)
     case 'finish': {
@@ -49,13 +52,13 @@ function answer(id: number, call: CaptureCall, reply: (message: CaptureReply) =>
 function scan(
   id: number,
   { request, stop }: CaptureCall & { kind: 'scan' },
-  onBatch: (batch: FileBatch) => void,
+  reply: (message: CaptureReply) => void,
 ): CaptureReply {
   let files: UnknownFile[] = []
   let bytes = 0
   let batches = 0
   const give = (): void => {
-    onBatch(packBatch(request.root, job.readingBeganNs, files))
+    reply({ kind: 'batch', batch: packBatch(request.root, job.readingBeganNs, files) })
     batches += 1
     files = []
     bytes = 0
@@ -65,7 +68,13 @@ function scan(
     bytes += file.entry.size
     if (files.length >= BATCH_FILES || bytes >= BATCH_BYTES) give()
   })
-  for (const _ of job.walk()) if (Atomics.load(stop, 0) !== 0) return { kind: 'stopped' }
+  let told = 0
+  for (const seen of job.walk()) {
+    if (Atomics.load(stop, 0) !== 0) return { kind: 'stopped' }
+    if (seen - told < PATHS_PER_REPORT) continue
+    told = seen
+    reply({ kind: 'walked', seen })
+  }
   if (batches > 0) {
     if (files.length > 0) give()
     waiting.set(id, job)

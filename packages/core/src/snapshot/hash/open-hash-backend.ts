@@ -5,6 +5,7 @@ import { WorkspaceError } from '../../errors.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
+import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { capture } from './capture.ts'
 import { compareManifests } from './compare-manifests.ts'
@@ -53,8 +54,11 @@ export async function openHashBackend(options: OpenHashBackendOptions): Promise<
     name: 'hash',
     capabilities: { patch: false, rollback: false },
 
-    async capture({ label, signal }) {
-      const outcome = await capture({ root, directory, ownPath, rules }, signal)
+    async capture({ label, onProgress, signal }) {
+      const outcome = await capture(
+        { root, directory, ownPath, rules },
+        { onProgress: passProgress(onProgress), signal },
+      )
       return {
         id: randomUUID(),
         backend: 'hash',

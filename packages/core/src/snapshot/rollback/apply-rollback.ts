@@ -19,6 +19,7 @@ import {
   inDirectories,
   type DirectoryAccess,
 } from './directory-access.ts'
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { insistOn } from './insist-on.ts'
 import type { RollbackPlan, Write } from './plan-rollback.ts'
 import type { RollbackSource, RollbackState } from './rollback-source.ts'
@@ -26,18 +27,23 @@ import { createEntryWriter, type EntryWriter } from './write-entry.ts'
 
 const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
 
+export interface ApplyOptions {
+  /** What the names of half-written files begin with, as the journal has it. */
+  readonly prefix: string
+  readonly onProgress?: SnapshotProgressListener | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Carries a plan out: removals first, then directories, then files (each written beside its place and renamed into
  * it), then modes. Every step goes through the open directory that holds the path, reached without following a link. It
  * stops at the first failure; the caller makes good what was done until then.
- * @param prefix what the names of half-written files begin with, as the journal has it
  */
 export async function applyRollback(
   source: RollbackSource,
   goal: RollbackState,
   plan: RollbackPlan,
-  prefix: string,
-  signal?: AbortSignal,
+  options: ApplyOptions,
 ): Promise<void> {
   const modes = new Map<ByteString, number>()
   const phase = (work: (access: DirectoryAccess) => Promise<void> | void): Promise<void> =>
@@ -49,7 +55,7 @@ export async function applyRollback(
     await phase((access) => {
       for (const { path } of plan.directories) explained(path, () => void access.ensure(path))
     })
-    await phase((access) => writeFiles(source, access, { goal, plan, prefix }, signal))
+    await phase((access) => writeFiles(source, access, { goal, plan }, options))
     await phase((access) => changeFileModes(access, plan))
   } finally {
     for (const { path, mode } of plan.directories) modes.set(path, mode)
@@ -96,10 +102,14 @@ function removeIfEmpty(file: string | Buffer): void {
 async function writeFiles(
   source: RollbackSource,
   access: DirectoryAccess,
-  { goal, plan, prefix }: { goal: RollbackState; plan: RollbackPlan; prefix: string },
-  signal?: AbortSignal,
+  { goal, plan }: { readonly goal: RollbackState; readonly plan: RollbackPlan },
+  { prefix, onProgress, signal }: ApplyOptions,
 ): Promise<void> {
   const writer = createEntryWriter(source.path, access)
+  const filesExpected = plan.writes.length
+  let filesDone = 0
+  const report = (): void => onProgress?.({ phase: 'write', filesDone, filesExpected, bytesDone: 0 })
+  report()
   const ofGoal = plan.writes.filter(({ merged }) => merged === null)
   await source.read(
     goal,
@@ -108,11 +118,16 @@ async function writeFiles(
       signal?.throwIfAborted()
       const write = ofGoal[index]
       if (write !== undefined) await writeOne(writer, write, `${prefix}${index}`, content)
+      filesDone += 1
+      report()
     },
     signal,
   )
   for (const [index, write] of plan.writes.entries()) {
-    if (write.merged !== null) await writeOne(writer, write, `${prefix}m${index}`, once(write.merged))
+    if (write.merged === null) continue
+    await writeOne(writer, write, `${prefix}m${index}`, once(write.merged))
+    filesDone += 1
+    report()
   }
 }
 

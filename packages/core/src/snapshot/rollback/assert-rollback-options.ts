@@ -17,13 +17,15 @@ export function assertRollbackOptions<Options extends Partial<RollbackOptions>>(
   names: OptionNames<Options>,
 ): void {
   assertKnownOptions(call, options, names)
-  const { dryRun, expected, onForeignEdits, paths, restoreGit } = options
+  const { dryRun, expected, onForeignEdits, onProgress, paths, restoreGit } = options
   if (onForeignEdits !== undefined && !policies.includes(onForeignEdits))
     throw invalid(call, 'onForeignEdits', `one of ${policies.join(', ')}`)
   for (const [name, flag] of Object.entries({ dryRun, restoreGit }))
     if (flag !== undefined && typeof flag !== 'boolean') throw invalid(call, name, 'true or false')
   if (expected !== undefined && typeof (expected as Partial<typeof expected> | null)?.ref !== 'string')
     throw invalid(call, 'expected', 'a snapshot')
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw invalid(call, 'onProgress', 'a function')
   if (paths === undefined) return
   if (!Array.isArray(paths) || !paths.every((path) => typeof path === 'string'))
     throw invalid(call, 'paths', 'a list of texts')

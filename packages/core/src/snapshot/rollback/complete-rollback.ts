@@ -104,7 +104,7 @@ async function bringTo(
   const prepared = journal.restoresGit
     ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
     : undefined
-  await applyRollback(source, goal, plan, prefix)
+  await applyRollback(source, goal, plan, { prefix })
   const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, other] })
   const { faults } = await findFaults(source, reached, {
     goal,

@@ -2,6 +2,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { compareBytes, fromBytePath, parentOf } from '../byte-path.ts'
 import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
+import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { checkPlaces } from './check-places.ts'
@@ -29,6 +30,7 @@ export async function rollbackDirectory(
   const goal = await source.open(target, signal)
   const believed = expected === undefined ? null : await source.open(expected, signal)
   const isNamed = scopeOf(options.paths)
+  const onProgress = passProgress(options.onProgress)
   const recovery = await recoverRollback(source)
 
   const inView = believed === null ? [goal] : [goal, believed]
@@ -37,6 +39,7 @@ export async function rollbackDirectory(
     goal,
     inView,
     isPassing: !dryRun,
+    onProgress,
     signal,
   })
   const deltas = inScope(await source.compare(guard, goal, signal), goal, isNamed)
@@ -73,8 +76,8 @@ export async function rollbackDirectory(
   writeJournal(source, journal)
   let appeared: readonly ByteString[]
   try {
-    await applyRollback(source, goal, plan, journal.prefix, signal)
-    const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, guard] })
+    await applyRollback(source, goal, plan, { prefix: journal.prefix, onProgress, signal })
+    const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, guard], onProgress })
     const named = new Set(deltas.map(({ path }) => path))
     const isInScope = (path: ByteString): boolean => isNamed(path) || named.has(path)
     const findings = await findFaults(source, reached, { goal, guard, isInScope, kept, merged, isEmptyNow })

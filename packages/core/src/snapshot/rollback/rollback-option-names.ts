@@ -7,5 +7,6 @@ export const rollbackOptionNames: OptionNames<RollbackOptions> = {
   expected: true,
   onForeignEdits: true,
   restoreGit: true,
+  onProgress: true,
   signal: true,
 }

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { GitRestore } from '../snapshot-backend.ts'
+import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 
 /** A file or link of a captured state. */
@@ -72,6 +73,7 @@ export interface CaptureForRollback {
   readonly inView: readonly RollbackState[]
   /** Whether another capture follows, so that what only saves time need not be written down. @default false */
   readonly isPassing?: boolean | undefined
+  readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
 
