@@ -114,6 +114,7 @@ export type {
   SaveProgress,
   SaveReport,
   UploadOptions,
+  UploadProgress,
   VerifyOptions,
   VersionDetails,
   VersionOptions,
@@ -124,7 +125,8 @@ export type {
   WorkspaceVersion,
 } from './bundle/bundle-store.ts'
 export type { VersionChange, VersionEntry } from './bundle/engine/diff-versions.ts'
-export type { PackTotal, PruneOptions, PruneResult } from './bundle/engine/prune.ts'
+export type { CollectedGarbage, PackTotal } from './bundle/engine/collect-garbage.ts'
+export type { PruneOptions, PruneProgress, PruneResult } from './bundle/engine/prune.ts'
 export type { RepairOptions, VersionRepair } from './bundle/engine/repair-version.ts'
 export type { RepositoryEncryption } from './bundle/engine/repository.ts'
 export {

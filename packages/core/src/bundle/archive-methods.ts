@@ -15,11 +15,23 @@ export function archiveMethods(context: BundleStoreContext): Pick<BundleStore, '
     async upload(id, bundle, given = {}) {
       assertWorkspaceId(id)
       assertKnownOptions('upload', given, uploadOptionNames)
-      const { limits, signal } = given
+      const { limits, onProgress, signal } = given
       return withStagingDirectory(async (directory) => {
-        await extractBundle(bundle, directory, { limits, secondReader: true, signal })
+        await extractBundle(bundle, directory, {
+          limits,
+          secondReader: true,
+          onProgress: onProgress && (({ entries, bytes }) => onProgress({ step: 'extract', entries, bytes })),
+          signal,
+        })
         const { record } = await commit(id, { ...given, cacheDirectory: null }, (parent, repository) =>
-          saveDirectory(repository, { workspaceId: id, directory, parent, cacheDirectory: null, signal }),
+          saveDirectory(repository, {
+            workspaceId: id,
+            directory,
+            parent,
+            cacheDirectory: null,
+            onProgress: onProgress && ((progress) => onProgress({ step: 'save', ...progress })),
+            signal,
+          }),
         )
         return describeVersion(record)
       })

@@ -166,7 +166,14 @@ export interface SaveOptions extends VersionDetails {
 export interface UploadOptions extends VersionDetails {
   /** See `ExtractLimits`. */
   readonly limits?: ExtractLimits | undefined
+  /** Told how far it is: first `extract`, then `save`. @default nobody is told */
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined
 }
+
+/** JSON-safe. */
+export type UploadProgress =
+  | { readonly step: 'extract'; readonly entries: number; readonly bytes: number }
+  | ({ readonly step: 'save' } & SaveProgress)
 
 export interface LoadOptions extends Omit<LoadDirectoryOptions, 'cacheDirectory'> {
   /** @default the latest */

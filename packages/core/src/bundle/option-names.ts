@@ -65,7 +65,11 @@ const versionDetailNames: OptionNames<VersionDetails> = {
   ...waitOptionNames,
 }
 
-export const uploadOptionNames: OptionNames<UploadOptions> = { ...versionDetailNames, limits: true }
+export const uploadOptionNames: OptionNames<UploadOptions> = {
+  ...versionDetailNames,
+  limits: true,
+  onProgress: true,
+}
 
 export const saveOptionNames: OptionNames<SaveOptions> = {
   ...versionDetailNames,
@@ -99,6 +103,7 @@ export const pruneOptionNames: OptionNames<PruneOptions> = {
   listDelayMs: true,
   exclusive: true,
   now: true,
+  onProgress: true,
   ...waitOptionNames,
 }
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { BundleStore } from '../../src/bundle/bundle-store.ts'
+import type { BundleStore, UploadProgress } from '../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { WorkspaceError } from '../../src/errors.ts'
@@ -347,7 +347,10 @@ describe('stored bytes that are not what was written', () => {
 describe('upload and download', () => {
   it('carry what an archive holds', async () => {
     const archive = tarGz(file('a', 'content'))
-    const version = await bundles.upload('w', archive, { message: 'up' })
+    const steps = new Set<string>()
+    const onProgress = ({ step }: UploadProgress): void => void steps.add(step)
+    const version = await bundles.upload('w', archive, { message: 'up', onProgress })
+    expect([...steps]).toEqual(['extract', 'save'])
     expect(version).toMatchObject({
       version: 1,
       files: 1,

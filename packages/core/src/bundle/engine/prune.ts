@@ -1,9 +1,9 @@
 import { WorkspaceError } from '../../errors.ts'
-import type { ObjectInfo } from '../../store/object-store.ts'
+import { collectGarbage, type CollectedGarbage } from './collect-garbage.ts'
 import { forEachConcurrently } from './for-each-concurrently.ts'
 import { MAX_RECORD_BYTES } from '../format/version-record.ts'
 import { readVersion } from './list-versions.ts'
-import { COMMIT_WINDOW_MS, listCondemned, putMark, readMark, readStoreClock } from './pack-safety.ts'
+import { COMMIT_WINDOW_MS, readStoreClock } from './pack-safety.ts'
 import { keepReplacements, listRepairs } from './repairs.ts'
 import { keepReleased } from './remove-versions.ts'
 import {
@@ -37,27 +37,26 @@ export interface PruneOptions {
   readonly exclusive?: boolean | undefined
   /** The time that ages of versions are told from. @default the present */
   readonly now?: Date | undefined
+  /** @default nobody is told */
+  readonly onProgress?: ((progress: PruneProgress) => void) | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
 
+/** JSON-safe. How far a prune is: `read`, records of versions; `remove`, versions; `collect`, packs that it looked at. */
+export interface PruneProgress {
+  readonly phase: 'read' | 'remove' | 'collect'
+  readonly done: number
+  /** `null` while it is not known. */
+  readonly expected: number | null
+}
+
 /** JSON-safe. */
-export interface PruneResult {
+export interface PruneResult extends CollectedGarbage {
   readonly dryRun: boolean
   /** Versions that the policy removed. */
   readonly removed: readonly { readonly workspaceId: string; readonly version: number }[]
   readonly keptVersions: number
-  /** Packs that were found to be garbage now; a later call, when the grace time has passed, deletes them. */
-  readonly condemned: PackTotal
-  /** Packs that were deleted. */
-  readonly deleted: PackTotal
-  /** Garbage that is left, condemned now or before, or too young. */
-  readonly waiting: PackTotal
-}
-
-export interface PackTotal {
-  readonly packs: number
-  readonly bytes: number
 }
 
 const DAY_MS = 86_400_000
@@ -77,7 +76,7 @@ export async function prune(
   policy: RetentionPolicy | null,
   options: PruneOptions = {},
 ): Promise<PruneResult> {
-  const { dryRun = false, exclusive = false, signal } = options
+  const { dryRun = false, exclusive = false, onProgress, signal } = options
   const graceMs = resolveGrace(options)
   assertPolicy(policy ?? {})
   const now = options.now ?? new Date()
@@ -85,17 +84,26 @@ export async function prune(
   const storeNow = dryRun ? now.getTime() : await readStoreClock(repository, signal)
   // Everything is read before anything is removed: a record that cannot be read must stop all of it.
   const plans: WorkspacePlan[] = []
-  for (const workspace of await scanWorkspaces(repository, signal)) {
+  const workspaces = await scanWorkspaces(repository, signal)
+  const listed = workspaces.reduce((total, { versions }) => total + versions.length, 0)
+  const onRead = countTo(listed, 'read', onProgress)
+  for (const workspace of workspaces) {
     const isChosen = options.workspaceId === undefined || options.workspaceId === workspace.workspaceId
-    plans.push(await planWorkspace(repository, workspace, { policy: isChosen ? policy : null, now, signal }))
+    plans.push(
+      await planWorkspace(repository, workspace, { policy: isChosen ? policy : null, now, onRead, signal }),
+    )
   }
   const seen = new Set(plans.flatMap(({ stays, leaves }) => [...stays, ...leaves]).flatMap(packIds))
   const needed = new Set<string>()
   const removed: { workspaceId: string; version: number }[] = []
   let keptVersions = 0
+  const leaving = plans.reduce((total, { leaves }) => total + leaves.length, 0)
+  const onRemoved = countTo(leaving, 'remove', onProgress)
   for (const { workspace, stays, leaves } of plans) {
     const { workspaceId } = workspace
-    const stayed = dryRun ? [] : await removeVersions(repository, workspace, leaves, policy, signal)
+    const stayed = dryRun
+      ? []
+      : await removeVersions(repository, workspace, leaves, { policy, onRemoved, signal })
     for (const { version } of leaves)
       if (!stayed.some((other) => other.version === version)) removed.push({ workspaceId, version })
     for (const id of [...stays, ...stayed].flatMap(packIds)) needed.add(id)
@@ -104,8 +112,21 @@ export async function prune(
   }
   const stale = keepReplacements(await listRepairs(repository, signal), needed, exclusive)
   if (exclusive && !dryRun) for (const { key } of stale) await repository.store.delete(key, { signal })
-  const collection = { needed, seen, storeNow, graceMs, dryRun, exclusive, signal }
+  const onLooked = countTo(null, 'collect', onProgress)
+  const collection = { needed, seen, storeNow, graceMs, dryRun, exclusive, onLooked, signal }
   return { dryRun, removed, keptVersions, ...(await collectGarbage(repository, collection)) }
+}
+
+function countTo(
+  expected: number | null,
+  phase: PruneProgress['phase'],
+  onProgress: PruneOptions['onProgress'],
+): () => void {
+  let done = 0
+  return () => {
+    done += 1
+    onProgress?.({ phase, done, expected })
+  }
 }
 
 interface WorkspacePlan {
@@ -118,15 +139,17 @@ interface WorkspacePlan {
 interface PlanOptions {
   readonly policy: RetentionPolicy | null
   readonly now: Date
+  /** Called after each record. */
+  readonly onRead: () => void
   readonly signal: AbortSignal | undefined
 }
 
 async function planWorkspace(
   repository: Repository,
   workspace: WorkspaceObjects,
-  { policy, now, signal }: PlanOptions,
+  { policy, now, onRead, signal }: PlanOptions,
 ): Promise<WorkspacePlan> {
-  const versions = await readRetained(repository, workspace, signal)
+  const versions = await readRetained(repository, workspace, { onRead, signal })
   const goes = new Set(policy === null ? [] : planRetention(versions, policy, now).remove)
   return {
     workspace,
@@ -144,11 +167,12 @@ function packIds(version: RetainedVersion): readonly string[] {
 async function readRetained(
   repository: Repository,
   { workspaceId, versions, tagChanges }: WorkspaceObjects,
-  signal: AbortSignal | undefined,
+  { onRead, signal }: Pick<PlanOptions, 'onRead' | 'signal'>,
 ): Promise<readonly RetainedVersion[]> {
   const retained: RetainedVersion[] = []
   await forEachConcurrently(versions, async ({ version }) => {
     const record = await readVersion(repository, workspaceId, version, signal)
+    onRead()
     // Deleted since it was listed.
     if (record === null) return
     const { createdAt, packs } = record
@@ -166,8 +190,7 @@ async function removeVersions(
   repository: Repository,
   { workspaceId }: WorkspaceObjects,
   leaving: readonly RetainedVersion[],
-  policy: RetentionPolicy | null,
-  signal: AbortSignal | undefined,
+  { policy, onRemoved, signal }: Pick<PlanOptions, 'policy' | 'signal'> & { readonly onRemoved: () => void },
 ): Promise<readonly RetainedVersion[]> {
   const packs = new Set(leaving.flatMap(packIds))
   const stayed: RetainedVersion[] = []
@@ -175,6 +198,7 @@ async function removeVersions(
   const { store } = repository
   const release = keepReleased(repository, async () => packs, signal)
   for (const leaver of leaving) {
+    onRemoved()
     const key = repository.versionKey(workspaceId, leaver.version)
     const record = await readObject(store, key, MAX_RECORD_BYTES, signal)
     if (record === null || isRemovedVersion(record.bytes.length)) continue
@@ -207,85 +231,6 @@ async function removeLeftovers(
 ): Promise<void> {
   for (const { key, modifiedAt } of leftovers)
     if (modifiedAt.getTime() < before) await repository.store.delete(key, { signal })
-}
-
-interface Collection {
-  /** Packs of versions that stay. */
-  readonly needed: ReadonlySet<string>
-  /** Packs of every version that was there when the workspaces were listed, also of those removed since. */
-  readonly seen: ReadonlySet<string>
-  readonly storeNow: number
-  readonly graceMs: number
-  readonly dryRun: boolean
-  readonly exclusive: boolean
-  readonly signal: AbortSignal | undefined
-}
-
-async function collectGarbage(
-  repository: Repository,
-  { needed, seen, storeNow, graceMs, dryRun, exclusive, signal }: Collection,
-): Promise<Pick<PruneResult, 'condemned' | 'deleted' | 'waiting'>> {
-  const { store } = repository
-  const marks = await listCondemned(repository, signal)
-  const condemned = startTotal()
-  const deleted = startTotal()
-  const waiting = startTotal()
-  const prefix = repository.packKey('')
-  const isOld = (info: ObjectInfo): boolean => storeNow - info.modifiedAt.getTime() >= graceMs
-
-  for await (const pack of store.list(prefix, { signal })) {
-    const id = pack.key.slice(prefix.length)
-    const mark = marks.get(id)
-    marks.delete(id)
-    if (needed.has(id)) {
-      if (mark !== undefined && !dryRun) await store.delete(mark.key, { signal })
-    } else if (exclusive || (mark !== undefined && isOld(mark) && !seen.has(id))) {
-      if (dryRun || (await sweep(repository, id, { storeNow, graceMs, exclusive, signal }))) deleted.add(pack)
-      else waiting.add(pack)
-    } else {
-      waiting.add(pack)
-      if (mark !== undefined || !isOld(pack)) continue
-      condemned.add(pack)
-      if (!dryRun) await putMark(repository, id, { graceMs }, signal)
-    }
-  }
-  // What is left marks no pack: a sweep that was cut off after the pack was deleted.
-  for (const [id, mark] of marks) {
-    if (dryRun || !isOld(mark) || (await store.head(repository.packKey(id), { signal })) !== null) continue
-    await store.delete(mark.key, { signal })
-  }
-  return { condemned: condemned.total(), deleted: deleted.total(), waiting: waiting.total() }
-}
-
-/** Deletes a pack whose mark is still there: whoever needs the pack takes the mark away first. */
-async function sweep(
-  repository: Repository,
-  packId: string,
-  { storeNow, graceMs, exclusive, signal }: Pick<Collection, 'storeNow' | 'graceMs' | 'exclusive' | 'signal'>,
-): Promise<boolean> {
-  const mark = await readMark(repository, packId, signal)
-  if (!exclusive) {
-    if (mark === null) return false
-    const ageMs = storeNow - mark.info.modifiedAt.getTime()
-    if (ageMs < graceMs || ageMs < mark.graceMs) return false
-  }
-  for await (const { key } of repository.store.list(repository.repairKey(packId, ''), { signal }))
-    await repository.store.delete(key, { signal })
-  await repository.store.delete(repository.packKey(packId), { signal })
-  if (mark !== null) await repository.store.delete(repository.condemnedKey(packId), { signal })
-  return true
-}
-
-function startTotal(): { add(info: ObjectInfo): void; total(): PackTotal } {
-  let packs = 0
-  let bytes = 0
-  return {
-    add(info) {
-      packs += 1
-      bytes += info.size
-    },
-    total: () => ({ packs, bytes }),
-  }
 }
 
 function resolveGrace({ graceMs = DAY_MS, listDelayMs = 0, exclusive = false }: PruneOptions): number {

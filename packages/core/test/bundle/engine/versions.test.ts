@@ -267,6 +267,29 @@ describe('prune', () => {
     await bundles.load('w', join(base, 'target'))
   })
 
+  it('tells how many records it has read, versions it has removed, and packs it has looked at', async () => {
+    for (const content of ['1', '2', '3']) {
+      writeFileSync(join(source, 'f'), content)
+      await save()
+    }
+    const told: string[] = []
+    const packs = (await keysOf('packs/')).length
+    await bundles.prune(
+      { keepLast: 1 },
+      {
+        exclusive: true,
+        onProgress: ({ phase, done, expected }) => told.push(`${phase} ${done}/${expected}`),
+      },
+    )
+    const counted = (phase: string, upTo: number, expected: number | null): string[] =>
+      Array.from({ length: upTo }, (_, index) => `${phase} ${index + 1}/${expected}`)
+    expect(told).toEqual([
+      ...counted('read', 3, 3),
+      ...counted('remove', 2, 2),
+      ...counted('collect', packs, null),
+    ])
+  })
+
   it('goes on counting after removed versions', async () => {
     for (let count = 0; count < 3; count += 1) await save()
     await bundles.prune({ keepLast: 1 }, { exclusive: true })
