@@ -431,6 +431,10 @@ describe('a condition', () => {
     expect(proxy.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET', 'PUT'])
     expect(proxy.requests[2]?.headers['if-none-match']).toBe('*')
     await unknown.put('unknown', Buffer.from('y'), { ifMatch: etag })
+    const before = proxy.requests.length
+    await unknown.put('bare', Buffer.from('x'), { ifAbsent: true, bare: true })
+    expect(proxy.requests.slice(before).map(({ method }) => method)).toEqual(['PUT'])
+    expect(proxy.requests.at(-1)?.headers['if-none-match']).toBe('*')
     expect(proxy.requests[4]?.headers['if-match']).toBe(`"${etag}"`)
     await unknown.probe()
     expect(unknown.capabilities).toMatchObject({ createIfAbsent: 'atomic', replaceIfMatch: 'atomic' })

@@ -13,7 +13,7 @@ import { escapeKey } from './escape-key.ts'
 import { CRC32_FIELD, headObject, NONCE_FIELD } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { readStoredObject } from './read-stored-object.ts'
-import { SentBodyDigest } from './sent-body.ts'
+import { SentBodyDigest, type SentBody } from './sent-body.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
 import { problemFailure } from './supabase-error.ts'
 import { uploadInParts } from './upload-in-parts.ts'
@@ -29,7 +29,7 @@ export async function putObject(
   options: PutOptions,
 ): Promise<ObjectInfo> {
   const target = toTarget(key, body, options)
-  await assertMatch(connection, target)
+  if (options.bare !== true) await assertMatch(connection, target)
   const parts = readParts(
     body instanceof Uint8Array ? body : undefined,
     readBody(key, body, options),
@@ -52,10 +52,16 @@ export async function putObject(
     const sent = digest.whole()
     const metadata = { ...target.metadata, [CRC32_FIELD]: sent.crc32 }
     await uploadWhole(connection, { ...target, metadata }, bytes)
+    if (options.bare === true) return unseen(target, sent)
     return await readStoredObject(connection, target, sent)
   } finally {
     await parts.return(undefined)
   }
+}
+
+/** What can be said of an object that was not looked at. No etag matches. */
+function unseen({ key, contentType, nonce }: PutTarget, { size }: SentBody): ObjectInfo {
+  return { key, size, etag: `unseen-${nonce}`, modifiedAt: new Date(), contentType, metadata: {} }
 }
 
 function toTarget(key: string, body: ObjectBody, options: PutOptions): PutTarget {

@@ -207,6 +207,15 @@ it('says that a body is larger than the bucket allows, and stores nothing', asyn
   expect([server.names('bucket').includes('large'), server.openUploads()]).toEqual([false, 0])
 })
 
+it('a bare put is one request, and replaces nothing that is there', async () => {
+  const store = open()
+  await store.put('bare', Buffer.from('one'), { bare: true, ifAbsent: true })
+  expect(proxy.requests.map(({ method }) => method)).toEqual(['POST'])
+  const again = failureOf(store.put('bare', Buffer.from('two'), { bare: true, ifAbsent: true }))
+  expect(await again).toMatchObject({ code: 'CONFLICT' })
+  expect((await read('bare')).toString()).toBe('one')
+})
+
 describe('a conflict', () => {
   it('is seen in one request and in parts', async () => {
     await open().put('a', Buffer.from('old'))

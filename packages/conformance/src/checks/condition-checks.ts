@@ -42,6 +42,16 @@ export const conditionChecks: readonly StoreCheck[] = [
     },
   },
   {
+    name: 'a bare put stores the whole body, and keeps its condition where the store creates atomically',
+    async run({ store, key }) {
+      await store.put(key('a'), textBytes('first'), { bare: true })
+      await assertObject(store, key('a'), textBytes('first'))
+      if (store.capabilities.createIfAbsent !== 'atomic') return
+      await assertConflict({ store, key }, 'a', { ifAbsent: true, bare: true })
+      await assertObject(store, key('a'), textBytes('first'))
+    },
+  },
+  {
     name: 'ifMatch replaces the object with that etag',
     needs: 'replaceIfMatch',
     async run({ store, key }) {

@@ -17,12 +17,8 @@ import {
   type Repository,
   type RepositoryEncryption,
 } from './engine/repository.ts'
-import {
-  saveOnGuess,
-  saveVersion,
-  type SavedVersion,
-  type SaveVersionOptions,
-} from './engine/save-version.ts'
+import { saveOnGuess } from './engine/save-on-guess.ts'
+import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
 import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
 import type { FormatMarker } from './format/format-marker.ts'
 import type { VersionRecord } from './format/version-record.ts'
@@ -95,10 +91,10 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     if (cacheDirectory === null) return saveVersion(await open(signal), save)
     const last = lastVersionOf(cacheDirectory, id)
     const assumed = opened ?? (last === null ? null : await assume(last.marker))
-    const opening = open(signal, assumed)
-    opening.catch(() => undefined)
-    const begun = await saveFromNote(assumed ?? (await opening), opening, save, last)
-    const repository = await opening
+    let opening: Promise<Repository> | null = null
+    const openOnce = (): Promise<Repository> => (opening ??= open(signal, assumed))
+    const begun = await saveFromNote(assumed ?? (await openOnce()), openOnce, save, last)
+    const repository = await openOnce()
     const saved = begun ?? (await saveVersion(repository, save))
     noteVersion(cacheDirectory, repository, saved.record)
     return saved
@@ -136,7 +132,7 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
 /** `null` when what is known turns out to be wrong. */
 async function saveFromNote(
   repository: Repository,
-  opened: Promise<Repository>,
+  open: () => Promise<Repository>,
   save: SaveVersionOptions,
   last: LastVersion | null,
 ): Promise<SavedVersion | null> {
@@ -144,7 +140,7 @@ async function saveFromNote(
   const parent = known?.record ?? null
   if (save.parent !== undefined && save.parent !== (parent?.version ?? 0)) return null
   if (known !== null) rememberRecord(repository, known.record, known.etag)
-  return saveOnGuess(repository, save, { parent, opened })
+  return saveOnGuess(repository, save, { parent, open })
 }
 
 function lastVersionOf(cacheDirectory: string, id: string): LastVersion | null {

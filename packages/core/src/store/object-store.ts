@@ -140,6 +140,12 @@ export interface PutOptions extends CallOptions {
   readonly ifAbsent?: boolean | undefined
   /** Store only if the object's etag is still this one. Not together with `ifAbsent`. @default no condition */
   readonly ifMatch?: string | undefined
+  /**
+   * Send the one request that carries a small body and nothing else: a condition holds as far as the service itself keeps it,
+   * with no look beforehand, and what is stored is not looked at afterwards, so that `etag` and `modifiedAt` of the answer
+   * need not be those of the object. For callers that look by themselves. A store may do more. @default false
+   */
+  readonly bare?: boolean | undefined
   /** Length of the body in bytes, when it is known: enforced, and lets some stores stream better. @default unknown */
   readonly size?: number | undefined
   /** @default application/octet-stream */

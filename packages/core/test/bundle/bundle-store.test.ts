@@ -239,6 +239,69 @@ describe('a commit whose answer is lost', () => {
   })
 })
 
+describe('on a store that only checks, a record', () => {
+  const checked = (methods: Partial<ObjectStore>): ObjectStore =>
+    changed({ capabilities: { ...store.capabilities, createIfAbsent: 'checked' }, ...methods })
+  const save = (to: ObjectStore, signal?: AbortSignal) =>
+    createBundleStore(to).save('w', source, { message: '', signal })
+  const isVersion = (key: string): boolean => key.includes('/versions/')
+  const isPack = (key: string): boolean => key.startsWith('packs/')
+
+  it('that cannot be read back keeps its packs, and says that it is not known', async () => {
+    let isPut = false
+    const silent = checked({
+      async put(key, body, options) {
+        isPut ||= isVersion(key)
+        return store.put(key, body, options)
+      },
+      async get(key, options) {
+        if (isPut && isVersion(key)) throw new WorkspaceError('UNAVAILABLE', 'down')
+        return store.get(key, options)
+      },
+    })
+    await expect(save(silent)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      details: { committed: 'unknown' },
+    })
+    expect(await bundles.verify('w')).toMatchObject({ problems: [] })
+  })
+
+  it('that comes back damaged is taken away again, with its packs', async () => {
+    const garbling = checked({
+      async put(key, body, options) {
+        if (!isVersion(key) || !(body instanceof Uint8Array)) return store.put(key, body, options)
+        return store.put(
+          key,
+          body.map((byte, index) => (index === 9 ? byte ^ 1 : byte)),
+          options,
+        )
+      },
+    })
+    await expect(save(garbling)).rejects.toMatchObject({ code: 'CORRUPT' })
+    expect((await keys()).filter((key) => isVersion(key) || isPack(key))).toEqual([])
+  })
+
+  it.each(['checked', 'atomic'] as const)(
+    'that is put while the caller aborts keeps its packs (%s)',
+    async (createIfAbsent) => {
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      const slow = checked({
+        capabilities: { ...store.capabilities, createIfAbsent },
+        async put(key, body, options) {
+          const info = await store.put(key, body, { ...options, signal: undefined })
+          if (!isVersion(key)) return info
+          controller.abort(reason)
+          options?.signal?.throwIfAborted()
+          return info
+        },
+      })
+      await save(slow, controller.signal).catch((error: unknown) => expect(error).toBe(reason))
+      expect(await bundles.verify('w')).toMatchObject({ problems: [] })
+    },
+  )
+})
+
 describe('a failure', () => {
   it('or an abort while content is stored leaves nothing', async () => {
     const failure = new WorkspaceError('UNAVAILABLE', 'down')

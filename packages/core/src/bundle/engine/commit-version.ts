@@ -1,12 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../../errors.ts'
 import { encodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readVersion, rememberRecord } from './list-versions.ts'
 import type { Repository } from './repository.ts'
+import { claimVersion, withdrawClaim, type VersionClaim } from './version-claim.ts'
 
 const PUT_ATTEMPTS = 3
-/** A claim that is older was left behind by a process that died; no put of a record takes so long. */
-const CLAIM_EXPIRY_MS = 60_000
 const CLAIM_ROUNDS = 200
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1_000
@@ -18,6 +16,7 @@ const LONGEST_PAUSE_MS = 1_000
  * An answer that leaves open whether the record was put (`UNAVAILABLE`, `TIMEOUT`) is settled by reading it back and
  * comparing nonces, so a version is committed once and success is told once.
  *
+ * @param claim made already for this record, on a store that creates `checked`; withdrawn when it comes to nothing
  * @throws `UNSUPPORTED` when the store cannot create an object only if it is absent
  * @throws `UNAVAILABLE`, `TIMEOUT` with details `committed: 'unknown'` when it stays open; the version may exist then
  */
@@ -25,13 +24,14 @@ export async function commitVersion(
   repository: Repository,
   record: VersionRecord,
   signal?: AbortSignal,
+  claim: VersionClaim | null = null,
 ): Promise<boolean> {
   const { store } = repository
   switch (store.capabilities.createIfAbsent) {
     case 'atomic':
       return putRecord(repository, record, signal)
     case 'checked':
-      return claimAndPut(repository, record, signal)
+      return claimAndPut(repository, record, claim, signal)
     case false:
       throw new WorkspaceError(
         'UNSUPPORTED',
@@ -73,43 +73,55 @@ async function putRecord(
 
 /**
  * For stores that test the condition first and then write, so that racing writers may all be told that they have
- * created the object. A writer announces itself under a key of its own, and puts the record only when a listing that
- * was made after that shows nobody else; of several the one with the lowest nonce stays, the others withdraw and wait
- * for its record. Two can never both see themselves alone: the listing of whoever announced itself later shows the
- * other one, or is made after the other's record. (Mutual exclusion by announcement, as in Lamport's bakery algorithm.)
+ * created the object. A writer claims the version under a key of its own, and puts the record only when a look that
+ * began after that shows neither the record nor another claim; of several the one with the lowest nonce stays, the
+ * others withdraw and wait for its record. Two can never both see themselves alone: whoever claimed later sees the
+ * claim of the other one, which stays when its record is put. (Mutual exclusion by announcement, as in Lamport's bakery
+ * algorithm; docs/design/commit.md.)
  */
 async function claimAndPut(
   repository: Repository,
   record: VersionRecord,
+  early: VersionClaim | null,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const { store } = repository
   const { workspaceId, version, nonce } = record
-  const prefix = repository.claimsPrefix(workspaceId, version)
-  const ownKey = prefix + nonce
-  let announcedAt: Date | null = null
+  const look = (): Promise<VersionRecord | null> => readVersion(repository, workspaceId, version, signal)
+  const claims: VersionClaim[] = early === null ? [] : [early]
+  /** The claim that a record may have been put under: whoever looks at the same moment must still find it. */
+  let kept: VersionClaim | null = null
+  let unclearPuts = 0
   try {
     for (let round = 0; round < CLAIM_ROUNDS; round += 1) {
-      const existing = round === 0 ? null : await readVersion(repository, workspaceId, version, signal)
-      if (existing !== null) return existing.nonce === nonce
-      announcedAt ??= (await store.put(ownKey, new Uint8Array([123, 125]), { signal })).modifiedAt
-      const others: string[] = []
-      for await (const claim of store.list(prefix, { signal })) {
-        const ageMs = announcedAt.getTime() - claim.modifiedAt.getTime()
-        if (claim.key !== ownKey && ageMs < CLAIM_EXPIRY_MS) others.push(claim.key)
+      const claim = claims[round] ?? claimVersion(repository, { ...record, attempt: round }, look, signal)
+      if (claims.length === round) claims.push(claim)
+      const { existing, rivals, outdated } = await claim.view
+      if (existing !== null) {
+        if (existing.nonce !== nonce) kept = null
+        return existing.nonce === nonce
       }
-      if (others.length === 0) return await putAndReadBack(repository, record, signal)
-      if (others.some((key) => key < ownKey)) {
-        await store.delete(ownKey, { signal })
-        announcedAt = null
+      if (rivals?.length === 0) {
+        if (!claim.isFresh()) continue
+        signal?.throwIfAborted()
+        const before = kept
+        kept = claim
+        const outcome = await putClaimed(repository, record, outdated).catch((error: unknown) => {
+          if (!isCommitUnclear(error)) kept = before
+          throw error
+        })
+        if (outcome === 'taken') kept = null
+        if (typeof outcome === 'string') return outcome === 'own'
+        unclearPuts += 1
+        if (unclearPuts === PUT_ATTEMPTS) throw unclearCommit(outcome, record)
+        continue
       }
-      await delay(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** round), undefined, { signal }).catch(() =>
-        signal?.throwIfAborted(),
-      )
+      if (kept === null && rivals?.some((key) => key < claim.key)) await withdrawClaim(repository, claim)
+      await repository.pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** round), signal)
     }
   } finally {
-    // A claim that stays is ignored after its time, and collected by prune.
-    if (announcedAt !== null) await store.delete(ownKey).catch(() => undefined)
+    await Promise.all(
+      claims.filter((claim) => claim !== kept).map((claim) => withdrawClaim(repository, claim)),
+    )
   }
   throw new WorkspaceError(
     'TIMEOUT',
@@ -118,14 +130,54 @@ async function claimAndPut(
   )
 }
 
-async function putAndReadBack(
+/**
+ * Puts a record under its claim and reads it back. What is begun is not cancelled: nobody could tell then what became of it.
+ * @returns whose record has the number; the error when the store did not say, and shows none
+ */
+async function putClaimed(
   repository: Repository,
   record: VersionRecord,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  if (!(await putRecord(repository, record, signal))) return false
-  const stored = await readVersion(repository, record.workspaceId, record.version, signal)
-  return stored?.nonce === record.nonce
+  outdated: readonly string[],
+): Promise<'own' | 'taken' | WorkspaceError> {
+  const { store, keys } = repository
+  const key = repository.versionKey(record.workspaceId, record.version)
+  const bytes = encodeVersionRecord(record, keys)
+  let unclear: WorkspaceError | null = null
+  try {
+    await store.put(key, bytes, { ifAbsent: true, size: bytes.length, bare: true })
+  } catch (error) {
+    if (!WorkspaceError.is(error) || !(error.retryable || error.code === 'CONFLICT')) throw error
+    unclear = error
+  }
+  try {
+    const [stored] = await Promise.all([
+      readVersion(repository, record.workspaceId, record.version),
+      ...outdated.map((claimKey) => store.delete(claimKey).catch(() => undefined)),
+    ])
+    if (stored !== null) return stored.nonce === record.nonce ? 'own' : 'taken'
+  } catch (error) {
+    if (!WorkspaceError.is(error)) throw error
+    // A store that gives back something else than it was sent; under the claim nobody else has put anything.
+    if (unclear === null && error.code === 'CORRUPT') await removeDamaged(repository, key, error, record)
+    throw unclearCommit(unclear ?? error, record)
+  }
+  return (
+    unclear ??
+    new WorkspaceError('UNAVAILABLE', `The store does not show ${key}, which it said to have stored.`)
+  )
+}
+
+/** @throws `CORRUPT` when the damaged record is gone, so that nothing was committed */
+async function removeDamaged(
+  { store }: Repository,
+  key: string,
+  damage: WorkspaceError,
+  record: VersionRecord,
+): Promise<never> {
+  await store.delete(key).catch(() => {
+    throw unclearCommit(damage, record)
+  })
+  throw damage
 }
 
 /** Whether an error leaves open if a version was committed. */

@@ -12,6 +12,8 @@ export const COMMIT_WINDOW_MS = 900_000
 /** A mark that is due sooner than this may be acted upon any moment, so taking it away no longer helps. */
 const RESCUE_MARGIN_MS = 600_000
 const MAX_MARK_BYTES = 4_096
+/** Half of what a save gathers before it begins another pack. */
+const FULL_PACK_BYTES = 8 * 1024 * 1024
 
 /** What the object `condemned/<pack>` says; its age is the object's own, by the store's clock. */
 export interface CondemnedMark {
@@ -102,10 +104,19 @@ export interface PackLease {
   renew(signal?: AbortSignal): Promise<boolean>
   /** Deletes the packs of a save that came to nothing, as far as that works: the rest is garbage for prune. */
   discard(): Promise<void>
+  /** From now on a record may name the packs, and nothing is discarded: what comes to nothing is garbage for prune. */
+  keep(): void
 }
 
-/** @param mayPut rejects when no pack is to be put after all; packs wait for it. @default at once */
-export function leasePacks(repository: Repository, mayPut: Promise<unknown> = Promise.resolve()): PackLease {
+export interface LeaseOptions {
+  /** Rejects when no pack is to be put after all; packs wait for it. @default at once */
+  readonly mayPut?: Promise<unknown> | undefined
+  /** Called when the put of a pack begins that is not full, so probably the last. @default nothing */
+  readonly onLastPack?: (() => void) | undefined
+}
+
+export function leasePacks(repository: Repository, options: LeaseOptions = {}): PackLease {
+  const { mayPut, onLastPack } = options
   const { now } = repository
   const prefix = repository.packKey('')
   const securedAt = new Map<string, number>()
@@ -120,6 +131,8 @@ export function leasePacks(repository: Repository, mayPut: Promise<unknown> = Pr
     ...bindStore(repository.store),
     async put(key, body, options) {
       await mayPut
+      if (key.startsWith(prefix) && body instanceof Uint8Array && body.length < FULL_PACK_BYTES)
+        onLastPack?.()
       const startedAt = now()
       const info = await repository.store.put(key, body, options)
       if (key.startsWith(prefix)) {
@@ -137,6 +150,7 @@ export function leasePacks(repository: Repository, mayPut: Promise<unknown> = Pr
         await repository.store.delete(repository.packKey(id)).catch(() => undefined)
       securedAt.clear()
     },
+    keep: () => securedAt.clear(),
   }
 }
 

@@ -2,6 +2,7 @@ import { WorkspaceError } from '../../errors.ts'
 import { listVersions, readListedVersion, type ListedVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, listCondemned } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
+import { findClaimsOf } from './version-claim.ts'
 import { isRemovedVersion } from './version-number.ts'
 
 /**
@@ -67,6 +68,7 @@ export async function removeWorkspace(
     return packs
   }
 
+  const usedClaims = await findClaimsOf(repository, workspaceId, versions, signal)
   const release = keepReleased(repository, readPacks, signal)
   for (const { info } of versions.toReversed()) {
     await release()
@@ -77,6 +79,8 @@ export async function removeWorkspace(
   for await (const { key, size } of store.list(prefix, { signal })) {
     const isVersion = key.startsWith(repository.versionsPrefix(workspaceId)) && !isRemovedVersion(size)
     const isNewVersion = isVersion && !known.has(key)
-    if (!isNewVersion) await store.delete(key, { signal })
+    // Other claims may be of writers that are about to put a record: they count for those who come after.
+    const isOthersClaim = key.startsWith(repository.claimsPrefix(workspaceId)) && !usedClaims.has(key)
+    if (!isNewVersion && !isOthersClaim) await store.delete(key, { signal })
   }
 }

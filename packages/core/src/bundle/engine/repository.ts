@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../../errors.ts'
 import { assertObjectKey } from '../../store/object-key.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
@@ -21,6 +22,8 @@ export interface Repository extends RepositoryLayout {
   readonly keys: RepositoryKeys | null
   /** The local clock, in milliseconds since 1970. */
   readonly now: () => number
+  /** Rejects with the signal's reason when it aborts. */
+  readonly pause: (milliseconds: number, signal?: AbortSignal) => Promise<void>
 }
 
 /** Where in a store everything is. */
@@ -40,8 +43,9 @@ export interface RepositoryLayout {
   /** Ends with `/`. In the order of the versions. */
   tagsPrefix(workspaceId: string): string
   tagKey(workspaceId: string, version: number, tag: string): string
-  /** Ends with `/`. Used on stores that do not create atomically. */
-  claimsPrefix(workspaceId: string, version: number): string
+  /** Ends with `/`. Used on stores that do not create atomically. In the order of the versions. */
+  claimsPrefix(workspaceId: string): string
+  claimKey(workspaceId: string, version: number, name: string): string
 }
 
 /** Who can read a repository besides the store's own access rules. The cipher is AES-256-GCM. */
@@ -58,6 +62,8 @@ export interface OpenRepositoryOptions {
   readonly encryption?: RepositoryEncryption | undefined
   /** The local clock, in milliseconds since 1970. @default Date.now */
   readonly now?: (() => number) | undefined
+  /** Must reject with the signal's reason when it aborts. @default a timer */
+  readonly pause?: Repository['pause'] | undefined
   /** Taken for the repository, with its keys, when the store's marker turns out to be the same. @default none */
   readonly assumed?: Repository | null | undefined
   /** @default never */
@@ -122,12 +128,16 @@ async function openMarked(
   store: ObjectStore,
   prefix: string,
   marker: FormatMarker,
-  { assumed = null, encryption, now }: OpenRepositoryOptions,
+  { assumed = null, encryption, now, pause }: OpenRepositoryOptions,
 ): Promise<Repository> {
   if (assumed !== null && encodeFormatMarker(assumed.marker).equals(encodeFormatMarker(marker)))
     return assumed
   const keys = await openFormatMarker(marker, encryption ?? null)
-  return { ...layOut(store, prefix), marker, keys, now: now ?? Date.now }
+  return { ...layOut(store, prefix), marker, keys, now: now ?? Date.now, pause: pause ?? waitFor }
+}
+
+async function waitFor(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, { signal }).catch(() => signal?.throwIfAborted())
 }
 
 /** What can be said without the marker. @throws `INVALID_INPUT` */
@@ -148,7 +158,8 @@ function layOut(store: ObjectStore, prefix: string): RepositoryLayout {
     versionKey: (id, version) => `${workspace(id)}versions/${invertVersion(version)}`,
     tagsPrefix: (id) => `${workspace(id)}tags/`,
     tagKey: (id, version, tag) => `${workspace(id)}tags/${invertVersion(version)}/${tag}`,
-    claimsPrefix: (id, version) => `${workspace(id)}claims/${invertVersion(version)}/`,
+    claimsPrefix: (id) => `${workspace(id)}claims/`,
+    claimKey: (id, version, name) => `${workspace(id)}claims/${invertVersion(version)}/${name}`,
   }
 }
 

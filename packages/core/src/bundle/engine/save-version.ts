@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { commitVersion, isCommitUnclear } from './commit-version.ts'
+import { earlyClaim, type EarlyClaim } from './early-claim.ts'
 import { findVersion, readVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, leasePacks, packsGone, securePacks, type PackLease } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
@@ -39,7 +40,7 @@ export interface SavedVersion {
 }
 
 /** A workspace's newest version as it was at a time by the local clock; version 0: there is none. */
-interface Sighting {
+export interface Sighting {
   readonly version: number
   readonly record: VersionRecord | null
   readonly at: number
@@ -67,18 +68,23 @@ export async function saveVersion(
 
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     refuseTemplate(parent.record)
-    const lease = leasePacks(repository)
+    const version = parent.version + 1
+    const look = (): Promise<VersionRecord | null> => readVersion(repository, workspaceId, version, signal)
+    const claim = earlyClaim(repository, { workspaceId, version }, look, signal)
+    const lease = leasePacks(repository, { onLastPack: () => claim.make() })
     const base = parent.record
     let tree: SavedTree
     let outcome: Awaited<ReturnType<typeof commitTree>>
     try {
       tree = await writeTree(base, lease.repository, signal)
-      outcome = await commitTree(repository, { options, parent, base, tree, lease, seen })
+      outcome = await commitTree(repository, { options, parent, base, tree, lease, seen, claim })
       if (outcome.record !== null) return { record: outcome.record, tree, base }
       await lease.discard()
     } catch (error) {
       if (!isCommitUnclear(error)) await lease.discard()
       throw error
+    } finally {
+      await claim.drop()
     }
     // What the tree names is not safe any more (its base version and packs were removed): store it anew.
     if (outcome.latest.version !== parent.version && onConflict === 'fail')
@@ -88,75 +94,20 @@ export async function saveVersion(
   throw packsGone()
 }
 
-/** What a save may begin with before the store has answered. */
-export interface ParentGuess {
-  readonly parent: VersionRecord | null
-  /** The repository as the store has it; the same object when it is the one that the save was begun with. */
-  readonly opened: Promise<Repository>
-}
-
-/**
- * As {@link saveVersion}, but the directory is read while the store is asked for its latest version. Nothing is put before the
- * answer is there and says that the guess was right.
- * @returns `null` when it was wrong, or packs had been removed: nothing has been saved
- */
-export async function saveOnGuess(
-  repository: Repository,
-  options: SaveVersionOptions,
-  { parent: base, opened }: ParentGuess,
-): Promise<SavedVersion | null> {
-  const { workspaceId, writeTree, signal } = options
-  const seen = (): Promise<Sighting> => sightLatest(repository, workspaceId, signal)
-  const stop = new AbortController()
-  const looking = lookForGuessed(seen(), opened, repository, base)
-  looking.catch((error: unknown) => stop.abort(error))
-  const lease = leasePacks(repository, looking)
-  try {
-    const reading = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
-    const tree = await writeTree(base, lease.repository, reading)
-    const parent = await looking
-    const { record } = await commitTree(repository, { options, parent, base, tree, lease, seen })
-    if (record !== null) return { record, tree, base }
-    await lease.discard()
-    return null
-  } catch (error) {
-    if (!isCommitUnclear(error)) await lease.discard()
-    if (stop.signal.reason instanceof WrongGuess) return null
-    throw error
-  }
-}
-
-class WrongGuess extends Error {}
-
-/** @throws {@link WrongGuess} */
-async function lookForGuessed(
-  sighting: Promise<Sighting>,
-  opened: Promise<Repository>,
-  repository: Repository,
-  base: VersionRecord | null,
-): Promise<Sighting> {
-  sighting.catch(() => undefined)
-  // What was seen means something only in the repository that it was looked for in.
-  if ((await opened) !== repository) throw new WrongGuess('another repository')
-  const latest = await sighting
-  if (latest.record?.nonce !== base?.nonce) throw new WrongGuess('another latest version')
-  refuseTemplate(latest.record)
-  return latest
-}
-
-interface CommitTree {
+export interface CommitTree {
   readonly options: SaveVersionOptions
   readonly parent: Sighting
   readonly base: VersionRecord | null
   readonly tree: SavedTree
   readonly lease: PackLease
   readonly seen: () => Promise<Sighting>
+  readonly claim: EarlyClaim
 }
 
 /** @returns `record: null` when the packs of the tree cannot be relied on; `latest` is then what to start from */
-async function commitTree(
+export async function commitTree(
   repository: Repository,
-  { options, parent: first, base, tree, lease, seen }: CommitTree,
+  { options, parent: first, base, tree, lease, seen, claim }: CommitTree,
 ): Promise<{ readonly record: VersionRecord | null; readonly latest: Sighting }> {
   const { workspaceId, onConflict = 'fail', signal } = options
   const { now } = repository
@@ -179,8 +130,15 @@ async function commitTree(
     if (!(await lease.renew(signal))) return { record: null, latest: parent }
     if (isStale(parent.at) || isStale(baseSeenAt)) continue
     const checkedAt = Math.min(parent.at, baseSeenAt)
-    const record = recordOf(repository, options, parent.record, tree)
-    if (await commitVersion(repository, record, signal)) {
+    const claimed = claim.take((parent.record?.version ?? 0) + 1)
+    const nonce = claimed?.nonce ?? randomBytes(16).toString('hex')
+    const record = recordOf(repository, options, { parent: parent.record, tree, nonce })
+    const isCommitted = await commitVersion(repository, record, signal, claimed).catch((error: unknown) => {
+      // The put of the record may have been under way.
+      if (signal?.aborted === true) lease.keep()
+      throw error
+    })
+    if (isCommitted) {
       if (now() - checkedAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
       return { record, latest: parent }
     }
@@ -219,11 +177,16 @@ export async function confirmLateCommit(repository: Repository, record: VersionR
   throw packsGone()
 }
 
+interface Made {
+  readonly parent: VersionRecord | null
+  readonly tree: SavedTree
+  readonly nonce: string
+}
+
 function recordOf(
   { now }: Repository,
   options: SaveVersionOptions,
-  parent: VersionRecord | null,
-  tree: SavedTree,
+  { parent, tree, nonce }: Made,
 ): VersionRecord {
   const { workspaceId, message, author, metadata, tags, template = false } = options
   return {
@@ -231,7 +194,7 @@ function recordOf(
     workspaceId,
     version: (parent?.version ?? 0) + 1,
     parent: parent === null ? null : { workspaceId, version: parent.version },
-    nonce: randomBytes(16).toString('hex'),
+    nonce,
     message,
     author,
     metadata,
@@ -244,7 +207,7 @@ function recordOf(
   }
 }
 
-async function sightLatest(
+export async function sightLatest(
   repository: Repository,
   workspaceId: string,
   signal: AbortSignal | undefined,
@@ -271,7 +234,7 @@ async function sightWinner(
   }
 }
 
-function refuseTemplate(parent: VersionRecord | null): void {
+export function refuseTemplate(parent: VersionRecord | null): void {
   if (parent?.template !== true) return
   throw new WorkspaceError(
     'ACCESS_DENIED',

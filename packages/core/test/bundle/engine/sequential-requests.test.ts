@@ -1,9 +1,9 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ObjectStore } from '@ws/core'
+import { withCapabilities, type ObjectStore } from '@ws/core'
 import { memoryStore } from '@ws/store-memory'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
 import { leasePacks } from '../../../src/bundle/engine/pack-safety.ts'
 import { openRepository } from '../../../src/bundle/engine/repository.ts'
@@ -90,6 +90,69 @@ it('a small save by a new process waits for three answers, one behind the other'
     'put workspaces/w/versions/9999999997',
   ])
   expect(rounds()).toBe(3)
+})
+
+describe('on a store that only tests its conditions', () => {
+  const claim = 'put workspaces/w/claims/9999999997/<id>-0'
+  beforeEach(() => {
+    store = withCapabilities(memoryStore(), { createIfAbsent: 'checked' })
+  })
+
+  it('a small save by a new process waits for four answers, one behind the other', async () => {
+    await save(store)
+    appendFileSync(join(source, 'f'), ' two')
+    const { store: seen, rounds, calls } = traced(store)
+    await save(seen)
+    expect(calls.map(({ what, round }) => `${round} ${what.replace(/[0-9a-f]{32}/, '<id>')}`)).toEqual([
+      `1 ${claim}`,
+      '1 put packs/<id>',
+      '2 get format',
+      '2 list workspaces/w/versions/',
+      '2 list workspaces/w/claims/',
+      '3 put workspaces/w/versions/9999999997',
+      '4 get workspaces/w/versions/9999999997',
+    ])
+    expect(rounds()).toBe(4)
+  })
+
+  it('a save with nothing to put but its record waits for four answers, too', async () => {
+    await save(store)
+    const { store: seen, rounds } = traced(store)
+    await save(seen)
+    expect(rounds()).toBe(4)
+  })
+
+  it('a save that began with an old version builds on the latest, and leaves no pack of the first attempt', async () => {
+    await save(store)
+    writeFileSync(join(source, 'f'), 'of another machine')
+    await save(store, { cache: 'other machine' })
+    writeFileSync(join(source, 'f'), 'mine')
+    const { version } = await save(store)
+    expect(version).toMatchObject({ version: 3, parent: 2 })
+    expect(await load()).toBe('mine')
+    expect(await keys('packs/')).toHaveLength(3)
+    // Each of a record that is there.
+    expect(await keys('workspaces/w/claims/')).toHaveLength(3)
+  })
+
+  it('a save of what was deleted and pruned meanwhile stores it anew', async () => {
+    await save(store)
+    await createBundleStore(store).delete('w')
+    await createBundleStore(store).prune(null, { exclusive: true })
+    const { version } = await save(store)
+    expect(version).toMatchObject({ version: 1, parent: null })
+    expect(await load()).toBe('one')
+  })
+
+  it('a workspace that was deleted begins anew without waiting for those who had saved to it', async () => {
+    await save(store)
+    await save(store)
+    await createBundleStore(store).delete('w')
+    expect(await keys('workspaces/')).toEqual([])
+    const { store: seen, calls } = traced(store)
+    await save(seen, { cache: 'new' })
+    expect(calls.filter(({ what }) => what.startsWith('put workspaces/w/claims/'))).toHaveLength(1)
+  })
 })
 
 it('the same after a load instead of a save', async () => {
@@ -185,7 +248,7 @@ it('a pack waits until it may be put, and is not put when it may not', async () 
   }
   for (const mayPut of [true, false]) {
     const answer = Promise.withResolvers<void>()
-    const lease = leasePacks(repository, answer.promise)
+    const lease = leasePacks(repository, { mayPut: answer.promise })
     const key = repository.packKey((mayPut ? 'a' : 'b').repeat(32))
     const put = lease.repository.store.put(key, new Uint8Array(1))
     put.catch(() => undefined)
