@@ -3,6 +3,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import type { ByteRange, ObjectBody, PutOptions } from './object-store.ts'
 
 const putOptionNames: OptionNames<PutOptions> = {
+  bare: true,
   ifAbsent: true,
   ifMatch: true,
   size: true,
