@@ -8,10 +8,11 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
-import type { SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
+import type { DirectoryEntry, SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
 import { compareFile, settleGroups } from './compare-file.ts'
 import {
   comes,
+  countFile,
   lstatOrNull,
   occupied,
   replace,
@@ -22,6 +23,7 @@ import {
   type FileCount,
   type Place,
 } from './compare-state.ts'
+import { confirmDirectory } from './confirm-directory.ts'
 import { joinPath } from './known-tree.ts'
 import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
@@ -34,14 +36,22 @@ interface ComparedDirectory {
   readonly directory: TreeDirectory
   /** From the version's root down. */
   readonly names: readonly ByteString[]
-  readonly open: DirectoryHandle
+  /** As its parent saw it. */
+  readonly stats: BigIntStats
+  readonly handle: LazyHandle
   readonly chosen: Selection
   readonly wanted: FileFields
 }
 
+/** Opened when it is needed: most directories are as they were. */
+interface LazyHandle {
+  open(): DirectoryHandle
+  close(): void
+}
+
 /**
- * Finds out what a directory lacks and has too much of, and has what it lacks made. Changes nothing in it. Walks by open
- * directories and follows no link.
+ * Finds out what a directory lacks and has too much of, and has what it lacks made. Changes nothing in it. What differs is
+ * looked at by open directories and without following a link; see `confirmDirectory` for the rest.
  */
 export async function compareDirectory(
   context: CompareContext,
@@ -51,13 +61,17 @@ export async function compareDirectory(
   chosen: Selection,
 ): Promise<void> {
   const state: CompareState = { context, groups: new Map(), inodes: new Map() }
-  await compareOne(state, { directory: root, names: [], open, chosen, wanted })
+  const stats = fstatSync(open.fd, { bigint: true })
+  const handle = { open: () => open, close: () => undefined }
+  await compareOne(state, { directory: root, names: [], stats, handle, chosen, wanted })
   await settleGroups(state)
 }
 
 async function compareOne(state: CompareState, compared: ComparedDirectory): Promise<void> {
-  const { directory, names, open, chosen, wanted } = compared
+  if (await keepKnown(state, compared)) return
+  const { directory, names, chosen, wanted } = compared
   const { plan, stage, tree, mode, slice } = state.context
+  const open = compared.handle.open()
   const there = plan.open(names, fstatSync(open.fd, { bigint: true }))
   if (chosen === 'all') there.after = wantedFields(wanted, there.before)
   const present = listNames(open, names.length === 0)
@@ -81,7 +95,7 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
     missing.delete(entry.name)
     const place = { directory: there, name: entry.name, path: childOf(directory, entry.name) }
     const stats = isPresent ? lstatOrNull(open, entry.name) : null
-    await compareEntry(state, compared, place, entry, stats, inner)
+    await compareEntry(state, { ...compared, open }, place, entry, stats, inner)
   }
   if (!isWhole) {
     // What the version has here is not known as a whole, so nothing here is known to be too much.
@@ -94,9 +108,68 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   for (const name of stale) await removeStale(state, { there, names, open, path: directory.path }, name)
 }
 
-async function compareEntry(
+/** Leaves a directory alone that is as it was, and goes on with those in it. */
+async function keepKnown(state: CompareState, compared: ComparedDirectory): Promise<boolean> {
+  const { directory, chosen, wanted, stats } = compared
+  const { memory, tree, tally } = state.context
+  const known = chosen === 'all' ? memory.knownDirectory(directory) : null
+  if (known === null) return false
+  const before = fieldsOf(stats)
+  if (!isSameFields(before, wantedFields(wanted, before))) return false
+  const children = await confirmDirectory(state.context, directory, known)
+  if (children === null) return false
+  tree.count(directory, known.entries)
+  memory.keepDirectory(directory.path, known)
+  for (const entry of known.entries)
+    if (entry.type !== 'directory') countFile(tally.kept, entry.type === 'file' ? entry.size : 0)
+  state.context.onProgress()
+  for (const child of children) await descend(state, compared, child.entry, child.stats, 'all')
+  return true
+}
+
+async function descend(
   state: CompareState,
   outer: ComparedDirectory,
+  entry: DirectoryEntry,
+  stats: BigIntStats,
+  chosen: Selection,
+): Promise<void> {
+  const handle = openLater(() => openAccessible(outer.handle.open(), entry.name))
+  const { name, node, entriesBelow } = entry
+  const path = childOf(outer.directory, name)
+  const directory = { path, node, entriesBelow, depth: outer.directory.depth + 1 }
+  try {
+    await compareOne(state, {
+      directory,
+      names: [...outer.names, name],
+      stats,
+      handle,
+      chosen,
+      wanted: entry,
+    })
+  } finally {
+    handle.close()
+  }
+}
+
+function openLater(open: () => DirectoryHandle): LazyHandle {
+  let handle: DirectoryHandle | null = null
+  return {
+    open: () => (handle ??= open()),
+    close: () => {
+      if (handle !== null) closeDirectory(handle)
+    },
+  }
+}
+
+/** One that differs, and so is open. */
+interface OpenDirectory extends ComparedDirectory {
+  readonly open: DirectoryHandle
+}
+
+async function compareEntry(
+  state: CompareState,
+  outer: OpenDirectory,
   place: Place,
   entry: TreeEntry,
   stats: BigIntStats | null,
@@ -121,25 +194,17 @@ function listNames(open: DirectoryHandle, isRoot: boolean): ByteString[] {
 
 async function compareChild(
   state: CompareState,
-  outer: ComparedDirectory,
+  outer: OpenDirectory,
   place: Place,
-  entry: TreeEntry & { readonly type: 'directory' },
+  entry: DirectoryEntry,
   stats: BigIntStats | null,
   chosen: Selection,
 ): Promise<void> {
+  if (stats?.isDirectory() === true) return descend(state, outer, entry, stats, chosen)
+  if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
   const { stage } = state.context
   const { node, entriesBelow } = entry
   const directory = { path: place.path, node, entriesBelow, depth: outer.directory.depth + 1 }
-  if (stats?.isDirectory() === true) {
-    const open = openAccessible(outer.open, place.name)
-    try {
-      await compareOne(state, { directory, names: [...outer.names, place.name], open, chosen, wanted: entry })
-    } finally {
-      closeDirectory(open)
-    }
-    return
-  }
-  if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
   const staged = stagedPlace(place, comes(state, place, stats))
   const made = stage.makeDirectory(staged, entry)
   await stageSubtree(state.context, directory, made, chosen)

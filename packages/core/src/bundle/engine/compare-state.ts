@@ -21,6 +21,8 @@ import type { TreeStage } from './stage-tree.ts'
 import type { TreeReader } from './tree-reader.ts'
 
 export interface CompareContext {
+  /** Real path of the directory that is compared. */
+  readonly target: ByteString
   readonly mode: 'exact' | 'merge'
   readonly tree: TreeReader
   readonly stage: TreeStage

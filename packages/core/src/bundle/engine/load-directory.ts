@@ -16,6 +16,7 @@ import {
   isWorkDirectoryName,
   recoverDirectory,
   resolveTarget,
+  type WorkDirectory,
 } from '../../filesystem/work-directory.ts'
 import { refuseHome } from '../../filesystem/workspace-root.ts'
 import type { VersionRecord } from '../format/version-record.ts'
@@ -121,7 +122,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
     const journal = isFull ? parts.plan.journal() : null
     if (journal !== null) await updateInPlace(work, target, journal)
     else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
-    await remember(task, parts)
+    await remember(task, parts, work)
     return report(task.record, parts, journal)
   } catch (error) {
     keepsWork = error instanceof HalfDone
@@ -189,7 +190,7 @@ async function compare(
   const handle = openRoot(toByteString(target))
   try {
     const content = createContentCheck(repository.keys, parts.slice)
-    const context = { ...parts, mode: options.mode ?? 'exact', content }
+    const context = { ...parts, target: toByteString(target), mode: options.mode ?? 'exact', content }
     await compareDirectory(context, rootOf(record), record.root, handle, selection)
   } finally {
     closeDirectory(handle)
@@ -197,12 +198,22 @@ async function compare(
 }
 
 /** Only of a directory that is the version as a whole. */
-async function remember({ options, selection, target, record }: LoadTask, parts: LoadParts): Promise<void> {
+async function remember(
+  { options, selection, target, record }: LoadTask,
+  parts: LoadParts,
+  work: WorkDirectory,
+): Promise<void> {
   const { mode = 'exact', cacheDirectory } = options
   if (cacheDirectory === null || selection !== 'all' || mode !== 'exact') return
   const isWhole =
     parts.stage.outcome.damaged.length === 0 && !parts.left.entries.some(({ isInVersion }) => isInVersion)
-  if (isWhole) await parts.memory.conclude(target, record, parts.locator)
+  if (!isWhole) return
+  const handle = openRoot(toByteString(work.path))
+  try {
+    await parts.memory.conclude(target, record, parts.locator, handle)
+  } finally {
+    closeDirectory(handle)
+  }
 }
 
 function holdsEntries(target: string): boolean {

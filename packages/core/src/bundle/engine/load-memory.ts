@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync, type BigIntStats } from 'node:fs'
+import { fchmodSync, fstatSync, lstatSync, type BigIntStats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   childPath,
@@ -18,6 +18,10 @@ import type { TreeDirectory } from './tree-reader.ts'
 export interface LoadMemory {
   /** A directory's entries, when they are known without the store. */
   entriesOf(directory: TreeDirectory): readonly TreeEntry[] | null
+  /** What is known of a directory that is as it was when it was last loaded or saved. */
+  knownDirectory(directory: TreeDirectory): KnownDirectory | null
+  /** Takes a directory in which nothing differs from what is known of it. */
+  keepDirectory(path: ByteString, known: KnownDirectory): void
   /** Takes the entries of a directory of the version; their runs are chunks and zeros. */
   addDirectory(directory: TreeDirectory, entries: readonly TreeEntry[]): void
   /** Whether a file was not touched since the last load or save, and had this content then. */
@@ -27,20 +31,22 @@ export interface LoadMemory {
   addWritten(path: ByteString, file: FileEntry, written: Omit<WrittenFile, 'file'>): void
   /** Takes something new whose facts will change yet: it is looked at when everything is in place. */
   addUnsettled(path: ByteString): void
-  /** The directory now is this version as a whole. */
-  conclude(target: string, record: VersionRecord, locator: ChunkLocator): Promise<void>
+  /** The directory now is this version as a whole. @param work a directory of ours on the same file system */
+  conclude(target: string, record: VersionRecord, locator: ChunkLocator, work: DirectoryHandle): Promise<void>
 }
 
 type Row = readonly [device: bigint, inode: bigint, ctimeNs: bigint, mtimeNs: bigint]
 
 /** The clock that file times are taken from ticks at least this often; within a tick a file can change without a trace. */
 const CLOCK_TICK_MS = 12
+const CLOCK_POLL_MS = 1
 const SETTLED_AFTER_NS = 100_000_000n
 
 export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPlace: boolean): LoadMemory {
   const startedNs = BigInt(Date.now()) * 1_000_000n
   const device = fstatSync(work.fd, { bigint: true }).dev
   const directories = new Map<ByteString, { directory: TreeDirectory; entries: readonly TreeEntry[] }>()
+  const untouched = new Map<ByteString, KnownDirectory>()
   const rows = createRowTable()
   const unsettled: ByteString[] = []
   let lastChangeNs = 0n
@@ -67,11 +73,15 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     }
   }
 
+  function knownDirectory({ path, node }: TreeDirectory): KnownDirectory | null {
+    const directory = known.directories.get(path)
+    return directory?.node === node ? directory : null
+  }
+
   return {
-    entriesOf({ path, node }) {
-      const directory = known.directories.get(path)
-      return directory?.node === node ? directory.entries : null
-    },
+    knownDirectory,
+    keepDirectory: (path, directory) => void untouched.set(path, directory),
+    entriesOf: (directory) => knownDirectory(directory)?.entries ?? null,
     addDirectory: (directory, entries) => void directories.set(directory.path, { directory, entries }),
     hasContent(path, stats, runs) {
       const found = findKnown(known, path)
@@ -90,17 +100,28 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
       if (ctimeNs > lastChangeNs) lastChangeNs = ctimeNs
     },
     addUnsettled: (path) => void unsettled.push(path),
-    async conclude(target, record, locator) {
+    async conclude(target, record, locator, work) {
       lookAgain(target)
       const built = new Map([...directories].map(([path, each]) => [path, describe(known, rows, each)]))
       known.directories.clear()
-      for (const [path, directory] of built) known.directories.set(path, directory)
+      for (const [path, directory] of [...untouched, ...built]) known.directories.set(path, directory)
       known.root = record.root.node
       rememberPacks(known, record, locator)
-      // Whoever changes a file from here on gives it a later change time than it has now.
-      const waitMs = Number(lastChangeNs / 1_000_000n) + CLOCK_TICK_MS - Date.now()
-      if (waitMs > 0 && waitMs <= CLOCK_TICK_MS) await sleep(waitMs)
+      await waitForTick(work, lastChangeNs)
     },
+  }
+}
+
+/** Whoever changes a file from here on gives it a later change time than it has now. */
+async function waitForTick(work: DirectoryHandle, lastChangeNs: bigint): Promise<void> {
+  const waitsUntil = performance.now() + CLOCK_TICK_MS
+  const { mode } = fstatSync(work.fd)
+  for (let look = 1; ; look += 1) {
+    fchmodSync(work.fd, mode & 0o7777)
+    if (fstatSync(work.fd, { bigint: true }).ctimeNs > lastChangeNs) return
+    if (performance.now() >= waitsUntil) return
+    // Where times are exact as soon as somebody has looked, the second look is later already.
+    if (look > 1) await sleep(CLOCK_POLL_MS)
   }
 }
 

@@ -30,6 +30,8 @@ export interface TreeReader {
   runs(path: ByteString, file: FileEntry): AsyncGenerator<Run, void, void>
   /** The same at once, when there is no list to be read; `null` when there is. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
   knownRuns(path: ByteString, file: FileEntry): readonly Run[] | null
+  /** Counts a directory whose entries are known without being read, as if they were. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
+  count(directory: TreeDirectory, entries: readonly TreeEntry[]): void
   readonly totals: { readonly entries: number; readonly contentBytes: number }
 }
 
@@ -60,34 +62,23 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
   return {
     totals,
     async *entries(directory) {
-      if (directory.depth > limits.maxDepth)
-        throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
-      let last: ByteString | null = null
-      let below = 0
+      const check = checkEntries(directory, limits, totals)
       const remembered: TreeEntry[] = []
       for await (const stored of memory?.entriesOf(directory) ??
         readDirectoryEntries(directory.node, readChunk)) {
         const entry =
           memory === undefined || !isListed(stored) ? stored : await withOpenLists(stored, readChunk)
         if (memory !== undefined) remembered.push(entry)
-        if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
-        last = entry.name
-        below += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
-        totals.entries += 1
-        // What a directory says to be below it is refused here, before any of that is read or written.
-        if (totals.entries > limits.maxEntries || below > limits.maxEntries) {
-          throw tooMuch(`more than ${limits.maxEntries} entries`)
-        }
-        if (directory.entriesBelow !== null && below > directory.entriesBelow) {
-          throw lies(directory, `it has more than the ${directory.entriesBelow} entries that its parent says`)
-        }
-        if (entry.type === 'file') countContent(entry, childOf(directory, entry.name), limits, totals)
+        check.add(entry)
         yield entry
       }
-      if (directory.entriesBelow !== null && below !== directory.entriesBelow) {
-        throw lies(directory, `it has ${below} entries and its parent says ${directory.entriesBelow}`)
-      }
+      check.end()
       memory?.addDirectory(directory, remembered)
+    },
+    count(directory, entries) {
+      const check = checkEntries(directory, limits, totals)
+      for (const entry of entries) check.add(entry)
+      check.end()
     },
     async *runs(path, file) {
       const check = checkRuns(path, file, totals)
@@ -103,6 +94,37 @@ export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memor
       for (const run of file.runs) check.add(run)
       check.end()
       return file.runs
+    },
+  }
+}
+
+/** What a directory says about itself has to add up. */
+function checkEntries(
+  directory: TreeDirectory,
+  limits: ReturnType<typeof resolveLimits>,
+  totals: { entries: number; contentBytes: number },
+) {
+  if (directory.depth > limits.maxDepth) throw tooMuch(`more than ${limits.maxDepth} levels of directories`)
+  let last: ByteString | null = null
+  let below = 0
+  return {
+    add(entry: TreeEntry): void {
+      if (last !== null && entry.name <= last) throw lies(directory, 'its names are not in order')
+      last = entry.name
+      below += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
+      totals.entries += 1
+      // What a directory says to be below it is refused here, before any of that is read or written.
+      if (totals.entries > limits.maxEntries || below > limits.maxEntries) {
+        throw tooMuch(`more than ${limits.maxEntries} entries`)
+      }
+      if (directory.entriesBelow !== null && below > directory.entriesBelow) {
+        throw lies(directory, `it has more than the ${directory.entriesBelow} entries that its parent says`)
+      }
+      if (entry.type === 'file') countContent(entry, directory, limits, totals)
+    },
+    end(): void {
+      if (directory.entriesBelow === null || below === directory.entriesBelow) return
+      throw lies(directory, `it has ${below} entries and its parent says ${directory.entriesBelow}`)
     },
   }
 }
@@ -148,14 +170,14 @@ export function childOf(directory: { readonly path: ByteString }, name: ByteStri
 
 function countContent(
   file: FileEntry,
-  path: ByteString,
+  directory: TreeDirectory,
   limits: ReturnType<typeof resolveLimits>,
   totals: { contentBytes: number },
 ): void {
   totals.contentBytes += file.size
   if (file.size > limits.maxFileBytes) {
     throw tooMuch(
-      `a file of ${file.size} bytes, ${JSON.stringify(pathText(path))}; at most ${limits.maxFileBytes} are allowed`,
+      `a file of ${file.size} bytes, ${JSON.stringify(pathText(childOf(directory, file.name)))}; at most ${limits.maxFileBytes} are allowed`,
     )
   }
   if (totals.contentBytes > limits.maxContentBytes)

@@ -63,7 +63,7 @@ export interface WalkOptions {
 }
 
 /** The system refuses paths of 4,096 bytes and more. */
-const MAX_PATH_BYTES = 3500
+export const MAX_PATH_BYTES = 3500
 
 /**
  * Lists the tree, each directory before what it holds; yields each, whose entries may then be exchanged.
@@ -229,7 +229,7 @@ const found64 = new BigInt64Array(STATS_PER_ENTRY)
 const found32 = new Int32Array(found64.buffer)
 
 /** The very inode, unchanged since its content was read. A change of anything gives another change time. */
-function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
+export function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
   const entry = known.entries[index]
   if (entry === undefined || entry.type === 'directory') return false
   if (entry.mode !== (Number(stats.mode) & 0o7777)) return false
