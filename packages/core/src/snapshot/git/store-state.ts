@@ -2,6 +2,7 @@ import { buildTrees } from './build-trees.ts'
 import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
+import type { CapturedDirectory } from './captured-directory.ts'
 import { hasSamePaths } from './entry-table.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import { openOwnObjects } from './own-objects.ts'
@@ -101,19 +102,21 @@ function findFileModes(
   return modes
 }
 
-/** Directories that hold nothing but what is ignored: git has no place for them. */
-function findLeafDirectories(listing: WorkspaceListing, contents: Contents): Map<BytePath, number> {
+/** Directories that hold nothing captured, whatever else is in them: git has no place for them. */
+function findLeafDirectories(listing: WorkspaceListing, { entries }: Contents): Map<BytePath, number> {
   const occupied = new Set<BytePath>([''])
-  for (const path of contents.entries.keys()) occupied.add(parentOf(path))
-  for (const path of listing.unreadableDirectories) occupied.add(parentOf(path))
-  for (const { path } of contents.omitted) occupied.add(parentOf(path))
-  for (const [path, directory] of listing.directories) {
-    if (path !== '') occupied.add(parentOf(path))
-    if (directory.special !== '' || directory.unsupported !== '') occupied.add(path)
-    // Only what is named in it counts, and nothing of that was there.
-    if (directory.reach === 'ignored' && !directory.isRepository) occupied.add(path)
+  const occupy = (path: BytePath): void => {
+    for (let above = parentOf(path); !occupied.has(above); above = parentOf(above)) occupied.add(above)
   }
+  for (const path of entries.keys()) occupy(path)
+  for (const [path, directory] of listing.directories) if (counts(directory)) occupy(path)
   const leaves = new Map<BytePath, number>()
-  for (const [path, { mode }] of listing.directories) if (!occupied.has(path)) leaves.set(path, mode & 0o7777)
+  for (const [path, directory] of listing.directories)
+    if (counts(directory) && !occupied.has(path)) leaves.set(path, directory.mode & 0o7777)
   return leaves
+}
+
+/** In an ignored directory only what is named counts. */
+function counts({ reach, isRepository }: CapturedDirectory): boolean {
+  return reach !== 'ignored' || isRepository
 }
