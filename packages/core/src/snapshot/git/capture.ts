@@ -5,7 +5,8 @@ import { compareBytes, fromBytePath, nativePath, type BytePath } from '../byte-p
 import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { tableOf } from './entry-table.ts'
-import { pathsInView, recaller, unlisted } from './keep-in-view.ts'
+import type { StoredState } from './compare-states.ts'
+import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlisted } from './keep-in-view.ts'
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { headOfNested, nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
@@ -31,8 +32,8 @@ import { addNestedFiles, readIndexStamp, readTrackedFiles } from './tracked-file
 
 export interface CaptureRequest {
   readonly label: string
-  /** Trees whose paths stay in view, whatever the ignore rules say now. */
-  readonly keepInView: readonly string[]
+  /** Captured states whose paths stay in view, whatever the ignore rules say now. */
+  readonly keepInView: readonly StoredState[]
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -82,13 +83,14 @@ async function captureFrom(
   const { capture, seen } = await look(workspace, request, start)
   const { listing, nested } = capture
   const { trackedUnlisted } = seen
-  const kept = await pathsInView(capture, request.keepInView)
+  const kept = await pathsInView(capture, treesOf(request.keepInView))
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
-  if (last !== null && listing === last && candidates === null && changed.length === 0) {
+  const isSameListing = last !== null && listing === last && hasSameKeptDirectories(capture)
+  if (isSameListing && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const head = await early.head
     const dirty = await isDirty(capture, { head, indexStamp, nested, tree, entries: () => entries.map() })
@@ -137,6 +139,10 @@ async function captureFrom(
   return finish(workspace, request, { last, state, nested, repository, omitted, unstable })
 }
 
+function treesOf(states: readonly StoredState[]): string[] {
+  return [...new Set(states.map(({ tree }) => tree))]
+}
+
 type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 'trackedUnlisted'>
 
 /** Finds out what there is, and how it compares to what was there. */
@@ -154,7 +160,8 @@ async function look(
   const nestedIndexStamp = stampNested(nested)
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
-  const recall = recaller(own, last, keepInView, signal)
+  const recall = recaller(own, last, treesOf(keepInView), signal)
+  const keptDirectories = directoriesInView({ ...workspace, last, listing }, keepInView)
   const { blobSizes } = early
   const capture = {
     ...workspace,
@@ -162,6 +169,7 @@ async function look(
     listing,
     nested,
     tracked,
+    keptDirectories,
     blobSizes,
     recall,
     pause,

@@ -80,6 +80,11 @@ export function isAlike(left: CapturedDirectory, right: CapturedDirectory): bool
   )
 }
 
+/** In an ignored directory only what is named counts, and not the directory itself. */
+export function isInView({ reach, isRepository }: CapturedDirectory): boolean {
+  return reach !== 'ignored' || isRepository
+}
+
 export function joinNames(names: BytePath[]): Names {
   return names.sort().join('/')
 }

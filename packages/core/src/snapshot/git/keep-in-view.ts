@@ -1,10 +1,15 @@
 import { WorkspaceError } from '../../errors.ts'
-import { splitRecords, type BytePath } from '../byte-path.ts'
+import { pathResolver, splitRecords, type BytePath } from '../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
+import { isInView } from './captured-directory.ts'
+import type { StoredState } from './compare-states.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
 import type { Capture, RecalledEntry } from './read-contents.ts'
+import { realDirectoriesOf } from './real-directories.ts'
+import { readSidecar } from './sidecar.ts'
 
 /** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list. */
 export async function pathsInView(
@@ -26,6 +31,51 @@ export async function pathsInView(
     if (all === null) for (const path of ofLast) if (!removed.has(path)) paths.add(path)
   }
   return paths
+}
+
+/** Directories that the states hold for their own sake, that are still there, and that no rules of now list. */
+export function directoriesInView(
+  capture: Pick<Capture, 'path' | 'last' | 'listing' | 'own'>,
+  states: readonly StoredState[],
+): ReadonlyMap<BytePath, number> {
+  const { path: root, last, listing, own } = capture
+  const kept = new Map<BytePath, number>()
+  const resolve = pathResolver(root)
+  const isRealDirectory = realDirectoriesOf(capture)
+  for (const { sidecar } of states) {
+    if (sidecar === null) continue
+    const { directories } =
+      last !== null && sidecar === last.sidecar
+        ? { directories: last.leafDirectories }
+        : readSidecar(own, sidecar)
+    for (const path of directories.keys()) {
+      if (isListed(listing, path) || kept.has(path) || !isRealDirectory(path)) continue
+      const stats = lstatIfAllowed(resolve(path))
+      if (stats !== null && stats !== 'denied') kept.set(path, Number(stats.mode) & 0o7777)
+    }
+  }
+  return kept
+}
+
+/** Whether they are those of the last capture. */
+export function hasSameKeptDirectories({
+  last,
+  listing,
+  keptDirectories,
+}: Pick<Capture, 'last' | 'listing' | 'keptDirectories'>): boolean {
+  if (last === null) return false
+  let count = 0
+  for (const [path, mode] of last.leafDirectories) {
+    if (isListed(listing, path)) continue
+    if (keptDirectories.get(path) !== mode) return false
+    count += 1
+  }
+  return count === keptDirectories.size
+}
+
+function isListed({ directories }: WorkspaceListing, path: BytePath): boolean {
+  const directory = directories.get(path)
+  return directory !== undefined && isInView(directory)
 }
 
 interface TreeNames {

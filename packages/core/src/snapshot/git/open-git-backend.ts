@@ -89,9 +89,8 @@ async function backendFor(
     capabilities: { patch: true, rollback: true },
     capture: ({ label, previous, onProgress, signal }) =>
       exclusively(signal, async () => {
-        const kept = previous === undefined ? [] : [stateOf(previous, path)]
-        if (kept.length > 0) assertLogged(own, kept)
-        const keepInView = kept.map(({ tree }) => tree)
+        const keepInView = previous === undefined ? [] : [stateOf(previous, path)]
+        if (keepInView.length > 0) assertLogged(own, keepInView)
         const recovery = await recoverRollback(gitRollbackSource(workspace))
         await sweepKilledCollection(own)
         const { snapshot } = await captureWorkspace(workspace, {

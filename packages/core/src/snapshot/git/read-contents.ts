@@ -16,6 +16,7 @@ import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-wi
 import type { PreciousRules } from '../precious-rules.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { kindOf, readEntry } from './read-entry.ts'
+import { realDirectoriesOf } from './real-directories.ts'
 import { isUntouched, type TrackedFiles } from './tracked-files.ts'
 import type { IndexEntry } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -37,6 +38,8 @@ export interface Capture extends GitWorkspace {
   /** Other repositories in the workspace. */
   readonly nested: readonly NestedRepository[]
   readonly tracked: TrackedFiles | null
+  /** Directories that nothing lists and that stay in view, with their permission bits. */
+  readonly keptDirectories: ReadonlyMap<BytePath, number>
   /** Of the blobs that the index names, as far as the user's repository has them; at the first capture only. */
   readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
   /** What an earlier capture says of a path that cannot be read now. */
@@ -80,19 +83,7 @@ export async function chooseCandidates(
 ): Promise<readonly BytePath[] | null> {
   const { last, listing } = capture
   if (last !== null && listing.listed === last.listed && last.isAsListed && extra.length === 0) return null
-  const resolve = pathResolver(capture.path)
-  const real = new Map<BytePath, boolean>()
-  const isRealDirectory = (path: BytePath): boolean => {
-    if (listing.directories.has(path)) return true
-    let answer = real.get(path)
-    if (answer === undefined) {
-      const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null
-      // Nothing can be read through a directory that may not even be looked into.
-      answer = stats === 'denied' || stats?.isDirectory() === true
-      real.set(path, answer)
-    }
-    return answer
-  }
+  const isRealDirectory = realDirectoriesOf(capture)
   const added = new Set<BytePath>()
   for (const path of extra) {
     await capture.pause()

@@ -46,7 +46,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       return toState(snapshot)
     },
     async capture({ label, inView, isPassing, onProgress, signal }) {
-      const keepInView = [...new Set(inView.map((state) => (state as GitState).stored.tree))]
+      const keepInView = inView.map((state) => (state as GitState).stored)
       const { snapshot, state } = await captureWorkspace(workspace, {
         label,
         keepInView,

@@ -2,9 +2,9 @@ import { buildTrees } from './build-trees.ts'
 import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
-import type { CapturedDirectory } from './captured-directory.ts'
+import { isInView } from './captured-directory.ts'
+import { hasSameKeptDirectories } from './keep-in-view.ts'
 import { hasSamePaths } from './entry-table.ts'
-import type { WorkspaceListing } from './list-workspace.ts'
 import { openOwnObjects } from './own-objects.ts'
 import { writeObject } from './private-repository.ts'
 import type { Capture, Contents } from './read-contents.ts'
@@ -42,8 +42,9 @@ export async function storeState(
   const hasSameNames =
     isListedAlike &&
     contents.touched !== null &&
+    hasSameKeptDirectories(capture) &&
     hasSamePaths({ table: last.entries, touched: contents.touched }, contents.entries)
-  const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture.listing, contents)
+  const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture, contents)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
   const resolve = pathResolver(capture.path)
@@ -103,20 +104,20 @@ function findFileModes(
 }
 
 /** Directories that hold nothing captured, whatever else is in them: git has no place for them. */
-function findLeafDirectories(listing: WorkspaceListing, { entries }: Contents): Map<BytePath, number> {
+function findLeafDirectories(
+  { listing, keptDirectories }: Capture,
+  { entries }: Contents,
+): Map<BytePath, number> {
+  const leaves = new Map<BytePath, number>()
+  for (const [path, directory] of listing.directories)
+    if (isInView(directory)) leaves.set(path, directory.mode & 0o7777)
+  for (const [path, mode] of keptDirectories) leaves.set(path, mode)
   const occupied = new Set<BytePath>([''])
   const occupy = (path: BytePath): void => {
     for (let above = parentOf(path); !occupied.has(above); above = parentOf(above)) occupied.add(above)
   }
   for (const path of entries.keys()) occupy(path)
-  for (const [path, directory] of listing.directories) if (counts(directory)) occupy(path)
-  const leaves = new Map<BytePath, number>()
-  for (const [path, directory] of listing.directories)
-    if (counts(directory) && !occupied.has(path)) leaves.set(path, directory.mode & 0o7777)
+  for (const path of leaves.keys()) if (path !== '') occupy(path)
+  for (const path of occupied) leaves.delete(path)
   return leaves
-}
-
-/** In an ignored directory only what is named counts. */
-function counts({ reach, isRepository }: CapturedDirectory): boolean {
-  return reach !== 'ignored' || isRepository
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -30,7 +30,8 @@ async function openWithLimits(name: BackendName, fixture: RollbackFixture): Prom
 /** What no snapshot captures: pipes, files over the limit, and for git what rules ignore. */
 type Step =
   | Edit
-  | { readonly kind: 'pipe' | 'large'; readonly path: readonly string[] }
+  | { readonly kind: 'pipe'; readonly path: readonly string[] }
+  | { readonly kind: 'large'; readonly path: readonly string[] }
   | { readonly kind: 'rules'; readonly path: readonly string[]; readonly rules: string }
 
 const place = fc.array(fc.constantFrom('a', 'b', 'c', 'new\nline'), { minLength: 1, maxLength: 3 })
@@ -157,6 +158,34 @@ describe.each(backends)('directories that hold nothing captured, with %s', (name
     })
     expect(result).toMatchObject({ restored: ['pipes/deep'], deleted: ['heavy/notes.txt'], verified: true })
     expect(lstatSync(join(path, 'heavy/model.bin')).size).toBe(101)
+  })
+})
+
+describe('an empty directory that an agent ignores', () => {
+  it('stays in view: it shows as neither removed nor changed, and what happens in it is undone (cases 10, 24)', async () => {
+    const { path, stateDirectory } = createRollbackFixture('git')
+    mkdirSync(join(path, 'out/deep'), { recursive: true })
+    mkdirSync(join(path, 'gone'))
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    const original = describeTree(path)
+    // No rollback brings these rules back.
+    writeFileSync(join(path, '.git/info/exclude'), 'out\ngone\n')
+    const same = await backend.capture({ label: 'same', previous: before })
+    expect(same.ref).toBe(before.ref)
+    chmodSync(join(path, 'out/deep'), 0o700)
+    rmSync(join(path, 'gone'), { recursive: true })
+    const after = await backend.capture({ label: 'after', previous: same })
+    expect(await backend.changes(before, after)).toMatchObject([
+      { path: 'gone', status: 'deleted' },
+      { path: 'out/deep', status: 'mode-changed' },
+    ])
+    const result = await backend.rollback(before, { expected: after })
+    expect(result.restored).toEqual(['gone', 'out/deep'])
+    expect(describeTree(path)).toEqual(original)
+    // By the rules alone they do not count.
+    expect((await backend.capture({ label: 'anew' })).metadata.entries).toBe(before.metadata.entries - 2)
   })
 })
 

@@ -1,0 +1,20 @@
+import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
+import type { Capture } from './read-contents.ts'
+
+/** Whether a path is a directory that is reached through directories only, listed or not. */
+export function realDirectoriesOf({ path: root, listing }: Pick<Capture, 'path' | 'listing'>) {
+  const resolve = pathResolver(root)
+  const real = new Map<BytePath, boolean>()
+  return function isRealDirectory(path: BytePath): boolean {
+    if (listing.directories.has(path)) return true
+    let answer = real.get(path)
+    if (answer === undefined) {
+      const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null
+      // Nothing can be read through a directory that may not even be looked into.
+      answer = stats === 'denied' || stats?.isDirectory() === true
+      real.set(path, answer)
+    }
+    return answer
+  }
+}
