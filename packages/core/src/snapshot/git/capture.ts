@@ -6,10 +6,11 @@ import type { CaptureState, PathSet } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { tableOf } from './entry-table.ts'
 import type { StoredState } from './compare-states.ts'
+import { allOmitted, findAbsent, listOmitted } from './find-unheld.ts'
 import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlisted } from './keep-in-view.ts'
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { headOfNested, nestedRepositories, type NestedRepository } from './nested-repository.ts'
-import { recordOmitted, type OmittedPath } from './omitted-paths.ts'
+import { recordUnheld, type OmittedPath } from './omitted-paths.ts'
 import { pauser, type Pause } from './pause.ts'
 import { objectSizes, sweepTemporaries } from './private-repository.ts'
 import {
@@ -34,6 +35,8 @@ export interface CaptureRequest {
   readonly label: string
   /** Captured states whose paths stay in view, whatever the ignore rules say now. */
   readonly keepInView: readonly StoredState[]
+  /** Other paths that count if they are there. @default none */
+  readonly lookFor?: readonly BytePath[] | undefined
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -83,7 +86,7 @@ async function captureFrom(
   const { capture, seen } = await look(workspace, request, start)
   const { listing, nested } = capture
   const { trackedUnlisted } = seen
-  const kept = await pathsInView(capture, treesOf(request.keepInView))
+  const kept = await pathsInView(capture, treesOf(request.keepInView), request.lookFor ?? [])
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
@@ -95,16 +98,15 @@ async function captureFrom(
     const head = await early.head
     const dirty = await isDirty(capture, { head, indexStamp, nested, tree, entries: () => entries.map() })
     const leftOut = [...last.leftOut].map(([path, { reason }]) => ({ path, reason }))
-    const omitted = listOmitted(listing, {
-      omitted: leftOut,
-      entries: { has: (path) => entries.map().has(path) },
-    })
+    const held = { has: (path: BytePath) => entries.map().has(path) }
+    const omitted = listOmitted(listing, { omitted: leftOut, entries: held })
     return finish(workspace, request, {
       last,
       state: { ...last, ...seen, head, dirty },
       nested,
       repository,
       omitted,
+      absent: findAbsent(capture, kept, { entries: held, omitted }),
     })
   }
   const contents = await readContents(capture, candidates, changed)
@@ -136,7 +138,8 @@ async function captureFrom(
     dirty,
   }
   const omitted = listOmitted(listing, { ...contents, omitted: allOmitted(contents) })
-  return finish(workspace, request, { last, state, nested, repository, omitted, unstable })
+  const absent = findAbsent(capture, kept, { entries, omitted })
+  return finish(workspace, request, { last, state, nested, repository, omitted, absent, unstable })
 }
 
 function treesOf(states: readonly StoredState[]): string[] {
@@ -148,7 +151,7 @@ type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
-  { keepInView, onProgress, signal }: CaptureRequest,
+  { keepInView, lookFor = [], onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
@@ -161,7 +164,7 @@ async function look(
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
-  const keptDirectories = directoriesInView({ ...workspace, last, listing }, keepInView)
+  const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
   const { blobSizes } = early
   const capture = {
     ...workspace,
@@ -169,7 +172,7 @@ async function look(
     listing,
     nested,
     tracked,
-    keptDirectories,
+    ...ofStates,
     blobSizes,
     recall,
     pause,
@@ -220,13 +223,14 @@ interface Outcome {
   readonly nested: readonly NestedRepository[]
   readonly repository: string | null
   readonly omitted: readonly OmittedPath[]
+  readonly absent: readonly BytePath[]
   readonly unstable?: ReadonlySet<BytePath>
 }
 
 function finish(
   workspace: GitWorkspace,
   request: CaptureRequest,
-  { last, state, nested, repository, omitted, unstable = new Set() }: Outcome,
+  { last, state, nested, repository, omitted, absent, unstable = new Set() }: Outcome,
 ): { readonly snapshot: Snapshot; readonly state: CaptureState } {
   const { head, dirty } = state
   const id = randomUUID()
@@ -257,7 +261,7 @@ function finish(
     coverage: {
       captured: state.entries.size + state.leafDirectories.size,
       complete: omitted.length === 0 && unstable.size === 0,
-      ...recordOmitted(workspace.own, id, omitted),
+      ...recordUnheld(workspace.own, id, omitted, absent),
       unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
     },
   }
@@ -287,13 +291,6 @@ function isAsListed({ last, listing }: Capture, { entries, touched }: Contents):
   return true
 }
 
-/** Also what the last capture left out and nobody has touched since. */
-function allOmitted({ omitted, leftOut }: Contents): OmittedPath[] {
-  const listed = new Set(omitted.map(({ path }) => path))
-  const others = [...leftOut].filter(([path]) => !listed.has(path))
-  return [...omitted, ...others.map(([path, { reason }]) => ({ path, reason }))]
-}
-
 /** Files that the rules name, and those that they named when they came into view. */
 function findPrecious(
   { last, listing, precious: rules }: Capture,
@@ -307,19 +304,6 @@ function findPrecious(
       precious.add(path)
   }
   return precious
-}
-
-type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<BytePath>, 'has'> }
-
-function listOmitted(listing: WorkspaceListing, contents: Looked): OmittedPath[] {
-  const all: OmittedPath[] = [...contents.omitted]
-  const { directories, unreadableDirectories } = listing
-  for (const path of pathsOf(directories, 'ignored'))
-    if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
-  for (const path of pathsOf(directories, 'special')) all.push({ path, reason: 'special-file' })
-  for (const path of pathsOf(directories, 'unsupported')) all.push({ path, reason: 'unsupported-name' })
-  for (const path of unreadableDirectories) all.push({ path, reason: 'unreadable' })
-  return all
 }
 
 /** Whether saving would only repeat what is stored. */

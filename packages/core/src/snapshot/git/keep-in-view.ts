@@ -11,13 +11,14 @@ import type { Capture, RecalledEntry } from './read-contents.ts'
 import { realDirectoriesOf } from './real-directories.ts'
 import { readSidecar } from './sidecar.ts'
 
-/** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list. */
+/** Paths that the trees hold, or that were captured where nobody may look now, and that git does not list; and others. */
 export async function pathsInView(
   capture: Pick<Capture, 'last' | 'listing' | 'own' | 'signal'>,
   trees: readonly string[],
+  others: readonly BytePath[],
 ): Promise<Set<BytePath>> {
   const { last, listing, own, signal } = capture
-  const paths = new Set<BytePath>()
+  const paths = new Set<BytePath>(others.length === 0 ? [] : unlisted(others, listing))
   for (const directory of listing.unreadableDirectories) {
     const below = `${directory}/`
     for (const path of last?.entries.paths() ?? []) if (path.startsWith(below)) paths.add(path)
@@ -33,28 +34,29 @@ export async function pathsInView(
   return paths
 }
 
-/** Directories that the states hold for their own sake, that are still there, and that no rules of now list. */
+/** Directories that the states hold for their own sake, or that are named, as far as no rules of now list them. */
 export function directoriesInView(
   capture: Pick<Capture, 'path' | 'last' | 'listing' | 'own'>,
   states: readonly StoredState[],
-): ReadonlyMap<BytePath, number> {
+  others: readonly BytePath[],
+): Pick<Capture, 'keptDirectories' | 'absentDirectories'> {
   const { path: root, last, listing, own } = capture
-  const kept = new Map<BytePath, number>()
+  const directoriesOf = (sidecar: string): Iterable<BytePath> =>
+    (last?.sidecar === sidecar ? last.leafDirectories : readSidecar(own, sidecar).directories).keys()
+  const wanted = new Set(others)
+  for (const { sidecar } of states)
+    if (sidecar !== null) for (const path of directoriesOf(sidecar)) wanted.add(path)
+  const keptDirectories = new Map<BytePath, number>()
+  const absentDirectories: BytePath[] = []
   const resolve = pathResolver(root)
   const isRealDirectory = realDirectoriesOf(capture)
-  for (const { sidecar } of states) {
-    if (sidecar === null) continue
-    const { directories } =
-      last !== null && sidecar === last.sidecar
-        ? { directories: last.leafDirectories }
-        : readSidecar(own, sidecar)
-    for (const path of directories.keys()) {
-      if (isListed(listing, path) || kept.has(path) || !isRealDirectory(path)) continue
-      const stats = lstatIfAllowed(resolve(path))
-      if (stats !== null && stats !== 'denied') kept.set(path, Number(stats.mode) & 0o7777)
-    }
+  for (const path of wanted) {
+    if (isListed(listing, path)) continue
+    const stats = isRealDirectory(path) ? lstatIfAllowed(resolve(path)) : null
+    if (stats === null) absentDirectories.push(path)
+    else if (stats !== 'denied') keptDirectories.set(path, Number(stats.mode) & 0o7777)
   }
-  return kept
+  return { keptDirectories, absentDirectories }
 }
 
 /** Whether they are those of the last capture. */

@@ -40,6 +40,8 @@ export interface Capture extends GitWorkspace {
   readonly tracked: TrackedFiles | null
   /** Directories that nothing lists and that stay in view, with their permission bits. */
   readonly keptDirectories: ReadonlyMap<BytePath, number>
+  /** What might have been such a directory. */
+  readonly absentDirectories: readonly BytePath[]
   /** Of the blobs that the index names, as far as the user's repository has them; at the first capture only. */
   readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
   /** What an earlier capture says of a path that cannot be read now. */

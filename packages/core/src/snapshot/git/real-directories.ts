@@ -1,9 +1,15 @@
 import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
-import type { Capture } from './read-contents.ts'
+import type { WorkspaceListing } from './list-workspace.ts'
 
 /** Whether a path is a directory that is reached through directories only, listed or not. */
-export function realDirectoriesOf({ path: root, listing }: Pick<Capture, 'path' | 'listing'>) {
+export function realDirectoriesOf({
+  path: root,
+  listing,
+}: {
+  readonly path: string
+  readonly listing: WorkspaceListing
+}) {
   const resolve = pathResolver(root)
   const real = new Map<BytePath, boolean>()
   return function isRealDirectory(path: BytePath): boolean {

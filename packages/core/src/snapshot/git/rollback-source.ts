@@ -1,14 +1,21 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync, readlinkSync, statSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
-import type { FoundFile, PresentState, RollbackSource, RollbackState } from '../rollback/rollback-source.ts'
+import type {
+  FoundFile,
+  PlacedLeaf,
+  PresentState,
+  RollbackSource,
+  RollbackState,
+} from '../rollback/rollback-source.ts'
+import type { BytePath } from '../byte-path.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { captureWorkspace } from './capture.ts'
 import { compareEntries } from './compare-entries.ts'
 import { assertLogged, assertPresent, stateOf, type StoredState } from './compare-states.ts'
 import { explainLoss } from './explain-loss.ts'
 import { isSameStamp, stampOf, type CapturedEntry } from './file-stamp.ts'
-import { readOmitted } from './omitted-paths.ts'
+import { readUnheld } from './omitted-paths.ts'
 import { loosePath, objectId, objectSizes, readBlobs, type PrivateRepository } from './private-repository.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackRepository } from './rollback-repository.ts'
@@ -16,6 +23,8 @@ import { readSidecar } from './sidecar.ts'
 
 interface GitState extends RollbackState {
   readonly stored: StoredState
+  /** What the snapshot says was not there. */
+  absent(): ReadonlySet<BytePath>
 }
 
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -26,11 +35,12 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
   const toState = (snapshot: Snapshot): GitState => {
     const stored = stateOf(snapshot, path)
     const { unread } = readSidecar(own, stored.sidecar)
-    const isLeftOut = lazily(() => readOmitted(own, snapshot))
+    const unheld = lazily(() => readUnheld(own, snapshot))
     return {
       ref: snapshot.ref,
       stored,
-      isLeftOut: (name) => isLeftOut()(name),
+      absent: () => unheld().absent,
+      isLeftOut: (name) => unheld().isLeftOut(name),
       isUnread: (name) => unread.has(name),
     }
   }
@@ -46,10 +56,13 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       return toState(snapshot)
     },
     async capture({ label, inView, isPassing, onProgress, signal }) {
-      const keepInView = inView.map((state) => (state as GitState).stored)
+      const states = inView.map((state) => state as GitState)
+      const keepInView = states.map(({ stored }) => stored)
+      const lookFor = states.flatMap((state) => [...state.absent()])
       const { snapshot, state } = await captureWorkspace(workspace, {
         label,
         keepInView,
+        lookFor,
         isPassing,
         onProgress,
         signal,
@@ -84,21 +97,25 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
         throw await explainLoss(own, leaves[reached]?.path ?? null, error)
       }
     },
-    async sizesOf(leaves, signal) {
-      const ids = leaves.map(({ entry }) => entry.content as string)
-      const sizes = await objectSizes(own, new Set(ids), { signal })
-      const lost = leaves.find((_, at) => !sizes.has(ids[at] ?? ''))
-      if (lost !== undefined) {
-        const missing = new WorkspaceError(
-          'UNAVAILABLE',
-          `The private repository does not hold ${String(lost.entry.content)}.`,
-        )
-        throw await explainLoss(own, lost.path, missing)
-      }
-      return ids.map((id) => sizes.get(id) ?? 0)
-    },
+    sizesOf: (leaves, signal) => sizesOf(own, leaves, signal),
     holds: (_state, { entry }, content) => entry.content === objectId(own, 'blob', content),
   }
+}
+
+async function sizesOf(
+  own: PrivateRepository,
+  leaves: readonly PlacedLeaf[],
+  signal: AbortSignal | undefined,
+): Promise<number[]> {
+  const ids = leaves.map(({ entry }) => entry.content as string)
+  const sizes = await objectSizes(own, new Set(ids), { signal })
+  const lost = leaves.find((_, at) => !sizes.has(ids[at] ?? ''))
+  if (lost === undefined) return ids.map((id) => sizes.get(id) ?? 0)
+  const missing = new WorkspaceError(
+    'UNAVAILABLE',
+    `The private repository does not hold ${String(lost.entry.content)}.`,
+  )
+  throw await explainLoss(own, lost.path, missing)
 }
 
 /** Without asking git, which takes a process. An empty file is one that a power failure left. */

@@ -189,6 +189,30 @@ describe('an empty directory that an agent ignores', () => {
   })
 })
 
+describe('a file that an agent removed and whose place it ignored', () => {
+  it('comes back, and goes again when that is undone, any number of times (cases 42, 60)', async () => {
+    const { path, stateDirectory, write } = createRollbackFixture('git')
+    write('out/made.txt', 'made')
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    rmSync(join(path, 'out/made.txt'))
+    write('out/ignored', 'never captured')
+    writeFileSync(join(path, '.git/info/exclude'), 'out/\n')
+    const spoilt = describeTree(path)
+    const { guard } = await backend.rollback(before)
+    const restored = { ...spoilt, 'out/made.txt': expect.stringMatching(/^file/) as string }
+    expect(describeTree(path)).toEqual(restored)
+    const undone = await backend.rollback(guard as Snapshot)
+    expect(undone.deleted).toEqual(['out/made.txt'])
+    expect(describeTree(path)).toEqual(spoilt)
+    const redone = await backend.rollback(undone.guard as Snapshot)
+    expect(describeTree(path)).toEqual(restored)
+    await backend.rollback(redone.guard as Snapshot)
+    expect(describeTree(path)).toEqual(spoilt)
+  })
+})
+
 describe('a directory whose ignored part is searched for precious files', () => {
   it('is captured although none is there (case 24)', async () => {
     const { path, stateDirectory, write } = createRollbackFixture('git')
