@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync }
 import { mkdir, open, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { once } from 'node:events'
-import { createDeflate, deflateSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { createDeflate, deflate, deflateSync } from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
 import { runGit, streamGit, type GitCall } from './git-command.ts'
 
@@ -79,6 +80,8 @@ export function objectId(repository: PrivateRepository, type: ObjectType, conten
   return createHash(repository.format).update(header).update(content).digest('hex')
 }
 
+const compress = promisify(deflate)
+
 /** Stores an object in git's loose format, unless it is there. */
 export function writeObject(
   repository: PrivateRepository,
@@ -86,11 +89,28 @@ export function writeObject(
   id: string,
   content: Uint8Array,
 ): void {
+  if (existsSync(loosePath(repository, id))) return
+  putObject(repository, id, deflateSync(withHeader(type, content), { level: COMPRESSION_LEVEL }))
+}
+
+/** The same, compressed in the thread pool. */
+export async function writeObjectInPool(
+  repository: PrivateRepository,
+  type: ObjectType,
+  id: string,
+  content: Uint8Array,
+): Promise<void> {
+  if (existsSync(loosePath(repository, id))) return
+  putObject(repository, id, await compress(withHeader(type, content), { level: COMPRESSION_LEVEL }))
+}
+
+function withHeader(type: ObjectType, content: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content])
+}
+
+function putObject(repository: PrivateRepository, id: string, compressed: Buffer): void {
   const path = loosePath(repository, id)
-  if (existsSync(path)) return
   const temporary = temporaryPath(repository)
-  const whole = Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content])
-  const compressed = deflateSync(whole, { level: COMPRESSION_LEVEL })
   writeFileSync(temporary, compressed, { mode: 0o400, flag: 'wx' })
   repository.written.bytes += compressed.length
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })

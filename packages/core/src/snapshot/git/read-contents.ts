@@ -65,6 +65,9 @@ export interface Contents {
   readonly leftOut: ReadonlyMap<BytePath, LeftOutFile>
 }
 
+/** Read, hashed and compressed in the time of a look at a file. */
+const BYTES_WORTH_A_LOOK = 4096
+
 interface Reading {
   readonly entries: Map<BytePath, CapturedEntry>
   readonly omitted: OmittedPath[]
@@ -202,7 +205,7 @@ async function readWithinLimits(
     capture.onProgress?.({ phase: 'read', filesDone, filesExpected: files.length, bytesDone })
   if (files.length > 0) report()
   for (const { path, size } of files) {
-    const pausing = capture.pause()
+    const pausing = capture.pause(1 + Math.floor(size / BYTES_WORTH_A_LOOK))
     if (pausing !== undefined) await pausing
     const reason = over.get(path)
     reading.leftOut.delete(path)

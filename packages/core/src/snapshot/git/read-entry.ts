@@ -4,7 +4,13 @@ import { isLink } from './build-trees.ts'
 import { pathResolver, type BytePath } from '../byte-path.ts'
 import { isSameStamp, isSettled, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { lstatIfAllowed, stampOf } from './file-stamp.ts'
-import { objectId, writeLargeBlob, writeObject, type PrivateRepository } from './private-repository.ts'
+import {
+  objectId,
+  writeLargeBlob,
+  writeObject,
+  writeObjectInPool,
+  type PrivateRepository,
+} from './private-repository.ts'
 
 export interface EntrySource {
   readonly path: string
@@ -17,6 +23,8 @@ export type EntryReading =
   | { readonly kind: 'absent' | 'unreadable' | 'special-file' | 'directory' }
 
 const LARGE_BYTES = 8 << 20
+/** Compressed in the thread pool: it would hold up the event loop. */
+const POOL_BYTES = 128 << 10
 const ATTEMPTS = 3
 // NONBLOCK: opening a FIFO that took the file's place must not wait for a writer.
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -90,9 +98,15 @@ async function readContent(
   }
 }
 
-function store(source: EntrySource, content: Buffer, isKept: (id: string) => boolean): string {
-  const id = objectId(source.own, 'blob', content)
-  if (!isKept(id)) writeObject(source.own, 'blob', id, content)
+async function store(
+  { own }: EntrySource,
+  content: Buffer,
+  isKept: (id: string) => boolean,
+): Promise<string> {
+  const id = objectId(own, 'blob', content)
+  if (isKept(id)) return id
+  if (content.length > POOL_BYTES) await writeObjectInPool(own, 'blob', id, content)
+  else writeObject(own, 'blob', id, content)
   return id
 }
 
