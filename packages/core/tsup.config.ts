@@ -7,6 +7,7 @@ export default defineConfig({
     'stat-worker': 'src/snapshot/git/stat-worker.ts',
     'bundle-worker': 'src/bundle/bundle-worker.ts',
     'restore-worker': 'src/bundle/engine/restore-worker.ts',
+    'reading-worker': 'src/bundle/engine/reading-worker.ts',
     'save-worker': 'src/bundle/engine/save-worker.ts',
   },
   format: 'esm',

@@ -37,39 +37,31 @@ const CLOCK_STEP_NS = 20_000_000n
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 const MAX_PATH_BYTES = 3500
 
+/** Whether a file is one chunk, not empty, and may be read as the walk saw it: see {@link readSmallFile}. */
+export function isSmallFile(path: ByteString, { size, ctimeNs }: FileStats): boolean {
+  if (size === 0 || size > MIN_CHUNK_BYTES || path.length >= MAX_PATH_BYTES) return false
+  return BigInt(Date.now()) * 1_000_000n - ctimeNs >= CLOCK_STEP_NS
+}
+
 /**
- * Reads a file of one chunk that is as the walk saw it, with the fewest calls. `null` when it has changed since, or when
+ * Reads a small file that is as the walk saw it, with the fewest calls. False when it has changed since, or when
  * anything else is not plain: then `readContent` finds out. Reads at a position, which takes nothing out of a pipe that
  * somebody may have put there meanwhile.
+ * @param path absolute
  * @param expected what the walk saw of it
+ * @param buffer gets the content at its beginning
  */
-export function readSmallFile(
-  reader: ContentReader,
-  parent: ByteString,
-  name: ByteString,
-  expected: FileStats,
-): Extract<ReadContent, { outcome: 'read' }> | null {
-  const path = `${reader.directory}/${joinPath(parent, name)}`
-  const { size } = expected
-  if (size > MIN_CHUNK_BYTES || path.length >= MAX_PATH_BYTES) return null
-  const isFresh = BigInt(Date.now()) * 1_000_000n - expected.ctimeNs < CLOCK_STEP_NS
-  if (isFresh) return null
-  const { buffer } = reader.chunker
+export function readSmallFile(path: ByteString, expected: FileStats, buffer: Buffer): boolean {
   let fd: number | null = null
   try {
     fd = openSync(toFilePath(path), READ_FLAGS)
-    if (fill(fd, buffer, 0, size, 0) < size) return null
-    if (!isSameState(expected, fstatSync(fd, { bigint: true }))) return null
+    if (fill(fd, buffer, 0, expected.size, 0) < expected.size) return false
+    return isSameState(expected, fstatSync(fd, { bigint: true }))
   } catch {
-    return null
+    return false
   } finally {
     if (fd !== null) closeSync(fd)
   }
-  if (size === 0) return { outcome: 'read', runs: [], stats: expected }
-  const content = buffer.subarray(0, size)
-  const id = reader.identify(content)
-  reader.keep(id, content)
-  return { outcome: 'read', runs: [{ kind: 'chunk', id, length: size }], stats: expected }
 }
 
 /**
@@ -86,6 +78,12 @@ export async function readContent(
   expected: FileStats,
   oldRuns: readonly Run[],
 ): Promise<ReadContent> {
+  const path = filePath(reader, parent, name)
+  if (isSmallFile(path, expected)) {
+    const content = reader.chunker.buffer.subarray(0, expected.size)
+    if (readSmallFile(path, expected, content))
+      return { outcome: 'read', runs: [keepSmall(reader, content)], stats: expected }
+  }
   const opened = openFile(reader, parent, name, expected)
   const { fd } = opened
   let { stats } = opened
@@ -109,6 +107,17 @@ export async function readContent(
   }
 }
 
+/** What the walk found there; the path may lead elsewhere by now. */
+export function filePath({ directory }: ContentReader, parent: ByteString, name: ByteString): ByteString {
+  return `${directory}/${joinPath(parent, name)}`
+}
+
+function keepSmall(reader: ContentReader, content: Buffer): Run {
+  const id = reader.identify(content)
+  reader.keep(id, content)
+  return { kind: 'chunk', id, length: content.length }
+}
+
 /**
  * By path first, which is quick; what it gives is used only when it is the inode that the walk saw. Else name by name,
  * following no link.
@@ -119,7 +128,7 @@ function openFile(
   name: ByteString,
   expected: FileStats,
 ): { readonly fd: number; readonly stats: BigIntStats } {
-  const path = `${reader.directory}/${joinPath(parent, name)}`
+  const path = filePath(reader, parent, name)
   if (path.length < MAX_PATH_BYTES) {
     const fd = openSync(toFilePath(path), READ_FLAGS)
     const stats = fstatSync(fd, { bigint: true })
@@ -150,10 +159,7 @@ async function readRuns(
   if (size <= MIN_CHUNK_BYTES) {
     const { buffer } = reader.chunker
     if (fill(fd, buffer, 0, size, 0) < size) return null
-    const content = buffer.subarray(0, size)
-    const id = reader.identify(content)
-    reader.keep(id, content)
-    return [{ kind: 'chunk', id, length: size }]
+    return [keepSmall(reader, buffer.subarray(0, size))]
   }
   const runs: Run[] = []
   const isSparse = stats.blocks * 512n < stats.size

@@ -1,9 +1,10 @@
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import type { FileEntry } from '../format/tree-node.ts'
+import type { FileEntry, Run } from '../format/tree-node.ts'
 import type { FileStats } from './file-stats.ts'
 import { inodeKey, type HardLinks } from './find-hard-links.ts'
 import { findEntry, joinPath, type KnownTree } from './known-tree.ts'
-import { readContent, readSmallFile, type ContentReader } from './read-content.ts'
+import { filePath, isSmallFile, readContent, type ContentReader } from './read-content.ts'
+import type { ReadingAhead } from './reading-thread.ts'
 import type { SaveNotes } from './save-notes.ts'
 import { skipReason } from './skip-reason.ts'
 import { factsOf, type FoundDirectory, type FoundEntry } from './walk-directory.ts'
@@ -20,23 +21,34 @@ export interface FileReadingOptions {
   /** Whether all content of a file of `base` can be had. */
   readonly isWhole: (file: FileEntry) => boolean
   readonly notes: SaveNotes
-  /** Awaited after each file. */
-  readonly onRead: (bytes: number) => Promise<void> | undefined
+  readonly onRead: (bytes: number) => void
+  /** Another thread for small files, asked for once there are many; `null` where there is none. */
+  readonly readAhead: () => ReadingAhead | null
 }
+
+/** Fewer are read before another thread would have begun. */
+const FILES_WORTH_A_THREAD = 256
 
 /**
  * Reads the files that the walk did not know, each hard-linked one once, and puts what became of them in their place. One
  * that could not be read stays `unread`.
  */
 export interface FileReading {
-  /** Those of one directory that have no other name, so that nothing has to be known of the rest of the tree. */
+  /**
+   * Those of one directory that have no other name, so that nothing has to be known of the rest of the tree. Some may
+   * still be on their way afterwards.
+   */
   readUnlinked(directory: FoundDirectory): Promise<void>
+  /** Resolves when they have arrived. */
+  settle(): Promise<void>
   /** The others, after the walk. */
   readLinked(found: readonly FoundDirectory[], links: HardLinks): Promise<void>
 }
 
 export function createFileReading(options: FileReadingOptions): FileReading {
+  const { reader } = options
   const byInode = new Map<string, ReadFile>()
+  const ahead = createReadingAhead(options)
 
   async function readOne(
     directory: FoundDirectory,
@@ -55,38 +67,94 @@ export function createFileReading(options: FileReadingOptions): FileReading {
       group,
     )
     if (group !== 0n && file !== null && file.stats !== null) byInode.set(inodeKey(stats), file)
-    const turn = options.onRead(stats.size)
-    if (turn !== undefined) await turn
+    options.onRead(stats.size)
+    await reader.pause()
     return file
   }
-  async function readIn(
-    directory: FoundDirectory,
-    isTurn: (entry: UnreadEntry) => boolean,
-    groupOf: (entry: UnreadEntry) => bigint,
-  ): Promise<void> {
-    const { entries } = directory
-    for (const [index, entry] of entries.entries()) {
-      if (entry.kind !== 'unread' || !isTurn(entry)) continue
-      const file = await readOne(directory, entry, groupOf(entry))
-      if (file !== null) entries[index] = { kind: 'leaf', ...file }
-    }
+  async function readHere({ directory, index, entry }: Place, group: bigint): Promise<void> {
+    const file = await readOne(directory, entry, group)
+    if (file !== null) directory.entries[index] = { kind: 'leaf', ...file }
   }
   return {
-    readUnlinked: (directory) =>
-      readIn(
-        directory,
-        ({ stats }) => stats.nlink < 2,
-        () => 0n,
-      ),
+    async readUnlinked(directory) {
+      for (const [index, entry] of directory.entries.entries()) {
+        if (entry.kind !== 'unread' || entry.stats.nlink > 1) continue
+        const place = { directory, index, entry }
+        if (!ahead.offer(place)) await readHere(place, 0n)
+      }
+      await ahead.takeReady()
+    },
+    async settle() {
+      for (const place of await ahead.settle()) await readHere(place, 0n)
+    },
     async readLinked(found, links) {
-      for (const directory of found)
-        await readIn(
-          directory,
-          ({ stats }) => stats.nlink > 1,
-          ({ stats }) => links(stats),
-        )
+      for (const directory of found) {
+        for (const [index, entry] of directory.entries.entries()) {
+          if (entry.kind !== 'unread' || entry.stats.nlink < 2) continue
+          await readHere({ directory, index, entry }, links(entry.stats))
+        }
+      }
     },
   }
+}
+
+/** Hands small files to another thread once there are many of them. */
+function createReadingAhead(options: FileReadingOptions): {
+  /** False for a file that is to be read here. */
+  offer(place: Place): boolean
+  takeReady(): Promise<void>
+  /** Resolves when all have arrived, with those that were not as the walk saw them. */
+  settle(): Promise<readonly Place[]>
+} {
+  const { reader } = options
+  const missed: Place[] = []
+  let ahead: ReadingAhead | null = null
+  let filesBegun = 0
+  function offer(place: Place): boolean {
+    const { directory, index, entry } = place
+    const { name, stats } = entry
+    const path = filePath(reader, directory.path, name)
+    if (!isSmallFile(path, stats)) return false
+    filesBegun += 1
+    if (filesBegun < FILES_WORTH_A_THREAD) return false
+    ahead ??= options.readAhead()
+    if (ahead === null) {
+      filesBegun = Number.NEGATIVE_INFINITY
+      return false
+    }
+    return ahead.offer(path, stats, (read) => {
+      if (read === null) return void missed.push(place)
+      const { id, content } = read
+      reader.keep(id, content)
+      options.onRead(stats.size)
+      directory.entries[index] = {
+        kind: 'leaf',
+        entry: fileEntry(name, stats, 0n, [{ kind: 'chunk', id, length: stats.size }]),
+        stats,
+      }
+    })
+  }
+  async function takeReady(): Promise<void> {
+    while (ahead?.takeReady() === true) await reader.pause()
+  }
+  return {
+    offer,
+    takeReady,
+    async settle() {
+      for (let next = ahead?.next() ?? null; next !== null; next = ahead?.next() ?? null) {
+        await next
+        await takeReady()
+      }
+      return missed.splice(0)
+    },
+  }
+}
+
+/** Of a file that is to be read. */
+interface Place {
+  readonly directory: FoundDirectory
+  readonly index: number
+  readonly entry: UnreadEntry
 }
 
 type UnreadEntry = Extract<FoundEntry, { kind: 'unread' }>
@@ -102,13 +170,10 @@ async function readFile(
   const { notes, reader } = options
   const path = joinPath(parent, found.name)
   try {
-    const content =
-      readSmallFile(reader, parent, found.name, found.stats) ??
-      (await readContent(reader, parent, found.name, found.stats, old?.runs ?? []))
+    const content = await readContent(reader, parent, found.name, found.stats, old?.runs ?? [])
     if (content.outcome === 'read') {
       const { runs, stats } = content
-      const facts = factsOf(found.name, stats)
-      return { entry: { type: 'file', ...facts, size: stats.size, hardLinkGroup, runs }, stats }
+      return { entry: fileEntry(found.name, stats, hardLinkGroup, runs), stats }
     }
     if (content.outcome === 'special-file') {
       notes.skip(path, 'special-file')
@@ -120,4 +185,13 @@ async function readFile(
   }
   notes.unsettle(path)
   return old !== null && options.isWhole(old) ? { entry: { ...old, hardLinkGroup: 0n }, stats: null } : null
+}
+
+function fileEntry(
+  name: ByteString,
+  stats: FileStats,
+  hardLinkGroup: bigint,
+  runs: readonly Run[],
+): FileEntry {
+  return { type: 'file', ...factsOf(name, stats), size: stats.size, hardLinkGroup, runs }
 }

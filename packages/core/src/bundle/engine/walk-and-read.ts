@@ -46,6 +46,7 @@ export async function walkAndRead(
   progress.bytesExpected = work.unreadBytes
   host.onProgress({ ...progress })
   for (const directory of later) await reading.readUnlinked(directory)
+  await reading.settle()
   return { found: step.value, reading }
 }
 
@@ -103,7 +104,7 @@ function createReading(state: SaveState): FileReading {
       progress.filesDone += 1
       progress.bytesDone += bytes
       host.onProgress({ ...progress })
-      return pauseSave(state)
     },
+    readAhead: () => host.readAhead(job.keys),
   })
 }

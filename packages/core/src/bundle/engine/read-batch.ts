@@ -1,0 +1,57 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { ContentId } from '../format/content-id.ts'
+import type { RepositoryKeys } from '../format/repository-keys.ts'
+import type { FileStats } from './file-stats.ts'
+
+/** Small files for another thread to read and identify. */
+export interface ReadBatch {
+  readonly batch: number
+  /** Absolute, with NUL between them. */
+  readonly paths: ByteString
+  /** What the walk saw of each: see {@link writeStats}. */
+  readonly stats: BigInt64Array<ArrayBuffer>
+  /** Gets the contents one after the other, each with room for the size that the walk saw. */
+  readonly memory: SharedArrayBuffer
+  readonly keys: RepositoryKeys | null
+}
+
+export interface ReadBatchAnswer {
+  readonly batch: number
+  /** Of each file; `null` for one that was not there as the walk saw it. */
+  readonly ids: readonly (ContentId | null)[]
+}
+
+/** How the thread that reads batches is started. */
+export interface ReadingWorkerData {
+  readonly port: MessagePort
+}
+
+export const MAX_BATCH_BYTES = 512 * 1024
+export const MAX_BATCH_FILES = 128
+
+const NUMBERS_PER_FILE = 6
+
+export function newStatsRows(files: number): BigInt64Array<ArrayBuffer> {
+  return new BigInt64Array(files * NUMBERS_PER_FILE)
+}
+
+export function writeStats(rows: BigInt64Array, index: number, stats: FileStats): void {
+  const row = index * NUMBERS_PER_FILE
+  rows[row] = stats.dev
+  rows[row + 1] = stats.ino
+  rows[row + 2] = stats.mtimeNs
+  rows[row + 3] = stats.ctimeNs
+  rows[row + 4] = BigInt(stats.mode)
+  rows[row + 5] = BigInt(stats.size)
+}
+
+/** Only files with one name are read in batches. */
+export function readStats(rows: BigInt64Array, index: number): FileStats {
+  const row = index * NUMBERS_PER_FILE
+  const [dev = 0n, ino = 0n, mtimeNs = 0n, ctimeNs = 0n, mode = 0n, size = 0n] = rows.subarray(
+    row,
+    row + NUMBERS_PER_FILE,
+  )
+  return { dev, ino, mtimeNs, ctimeNs, mode: Number(mode), size: Number(size), nlink: 1 }
+}
