@@ -14,6 +14,7 @@ import { CRC32_FIELD, headObject, NONCE_FIELD } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { readStoredObject } from './read-stored-object.ts'
 import { SentBodyDigest, type SentBody } from './sent-body.ts'
+import { streamBytes } from './stream-bytes.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
 import { problemFailure } from './supabase-error.ts'
 import { uploadInParts } from './upload-in-parts.ts'
@@ -105,10 +106,11 @@ async function uploadWhole(connection: SupabaseConnection, target: PutTarget, by
     path: connection.objectPath('object', name),
     headers: {
       'content-type': contentType,
+      'content-length': String(bytes.length),
       'x-upsert': upsert,
       'x-metadata': Buffer.from(JSON.stringify(metadata)).toString('base64'),
     },
-    body: bytes,
+    body: streamBytes(bytes),
   })
   if (problem === null) {
     await readJson(response, call)

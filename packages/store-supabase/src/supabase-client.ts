@@ -1,4 +1,3 @@
-import type { Buffer } from 'node:buffer'
 import { WorkspaceError, type RequestRetries } from '@ws/core'
 import {
   networkFailure,
@@ -25,7 +24,7 @@ export interface SupabaseCall {
   /** Below the storage API, encoded. */
   readonly path: string
   readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly body?: Buffer | string | AsyncIterable<Uint8Array> | undefined
+  readonly body?: string | AsyncIterable<Uint8Array> | undefined
   readonly signal?: AbortSignal | undefined
 }
 

@@ -3,11 +3,11 @@ import { WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { seeObject } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { SentBodyDigest, type SentBody } from './sent-body.ts'
+import { streamBytes } from './stream-bytes.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
 import { failure, notTheService, problemFailure, type SupabaseProblem } from './supabase-error.ts'
 
 const CANCEL_TIMEOUT_MS = 10_000
-const PIECE_BYTES = 65_536
 const PATH = 'upload/resumable'
 const VERSION = { 'tus-resumable': '1.0.0' }
 
@@ -93,12 +93,6 @@ async function createUpload(connection: SupabaseConnection, target: PutTarget): 
   return `${PATH}/${new URL(location, connection.url).pathname.split('/').at(-1)}`
 }
 
-/** `fetch` copies bytes that it gets as a whole. */
-async function* pieces(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += PIECE_BYTES)
-    yield bytes.subarray(start, start + PIECE_BYTES)
-}
-
 interface SentPart {
   readonly bytes: Buffer
   readonly start: number
@@ -130,7 +124,7 @@ async function sendPart(
           'content-length': String(end - position),
           ...(part.isLast && size === undefined ? { 'upload-length': String(end) } : {}),
         },
-        body: pieces(part.bytes.subarray(position - part.start)),
+        body: streamBytes(part.bytes.subarray(position - part.start)),
         signal,
       })
       .catch((error: unknown) => failureToRepeat(error, attempt < retries.attempts))
