@@ -22,7 +22,19 @@ export {
   resolveByteRange,
   sizeMismatch,
 } from './store/object-options.ts'
+export {
+  callFailure,
+  connectionFailure,
+  damagedContent,
+  errnoOf,
+  foreignAnswer,
+  quoteKey,
+  statusMeanings,
+  type Meaning,
+  type StoreCall,
+} from './store/call-failure.ts'
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
+export { receiveBody, type ReceivedBody } from './store/received-body.ts'
 export { readBody } from './store/read-body.ts'
 export { readParts, type BodyPart } from './store/read-parts.ts'
 export { requestRetries, type RequestRetries, type RequestRetryOptions } from './store/request-retries.ts'

@@ -1,7 +1,7 @@
-import { WorkspaceError, plainCause, type ErrorCode } from '@ws/core'
+import { WorkspaceError, plainCause, quoteKey, statusMeanings, type Meaning } from '@ws/core'
 
 /** The service's own codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
-const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+const codes: Readonly<Record<string, Meaning>> = {
   ContainerNotFound: ['NOT_FOUND', 'the container does not exist. Create it, or check its name'],
   ContainerBeingDeleted: ['UNAVAILABLE', 'the container is being deleted'],
   ContainerDisabled: ['ACCESS_DENIED', 'the container was disabled by an administrator'],
@@ -48,16 +48,6 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   InternalError: ['UNAVAILABLE', 'the service failed'],
 }
 
-const statuses: Readonly<Record<number, readonly [ErrorCode, string]>> = {
-  401: ['ACCESS_DENIED', 'the credentials were refused'],
-  403: ['ACCESS_DENIED', 'the credentials do not allow it'],
-  407: ['ACCESS_DENIED', 'a proxy wants credentials'],
-  408: ['TIMEOUT', 'the service ran out of time'],
-  413: ['QUOTA_EXCEEDED', 'it is larger than the service takes'],
-  429: ['UNAVAILABLE', 'the service is busy'],
-  507: ['QUOTA_EXCEEDED', 'the account is full'],
-}
-
 /** Only this code is absence: a 404 without it may come from anywhere between here and the service. */
 export function isAbsence(error: unknown): boolean {
   return statusOf(error) === 404 && serviceCodeOf(error) === 'BlobNotFound'
@@ -84,7 +74,7 @@ export function toStoreError(error: unknown, action: string, subject: string, si
   const service = serviceCodeOf(error)
   const status = statusOf(error)
   const [code, reason] = translate(error, service, status)
-  const message = `Cannot ${action} ${shown(subject)} in Azure: ${reason}${service === null ? '' : ` (${service})`}.`
+  const message = `Cannot ${action} ${quoteKey(subject)} in Azure: ${reason}${service === null ? '' : ` (${service})`}.`
   const details = {
     key: subject,
     ...(status === null ? {} : { status }),
@@ -98,23 +88,19 @@ export function toStoreError(error: unknown, action: string, subject: string, si
 export function notFromService(action: string, key: string, cause?: unknown): WorkspaceError {
   return new WorkspaceError(
     'UNAVAILABLE',
-    `Cannot ${action} ${shown(key)} in Azure: the answer did not come from the service. Check the endpoint, and the proxies before it.`,
+    `Cannot ${action} ${quoteKey(key)} in Azure: the answer did not come from the service. Check the endpoint, and the proxies before it.`,
     { ...(cause === undefined ? {} : { cause: plainCause(cause) }), details: { key } },
   )
 }
 
-function translate(
-  error: unknown,
-  service: string | null,
-  status: number | null,
-): readonly [ErrorCode, string] {
+function translate(error: unknown, service: string | null, status: number | null): Meaning {
   // What the emulator says in the place of Md5Mismatch.
   if (service === 'InvalidOperation' && error instanceof Error && /contentMD5/i.test(error.message))
     return codes['Md5Mismatch'] ?? ['UNAVAILABLE', service]
   const known = service === null ? undefined : codes[service]
   if (known !== undefined) return known
   if (status !== null) {
-    const byStatus = statuses[status]
+    const byStatus = status === 404 ? undefined : statusMeanings[status]
     if (byStatus !== undefined) return byStatus
     if (status === 404 && service === null)
       return ['UNAVAILABLE', 'something before the service answered "not found"']
@@ -157,8 +143,4 @@ function statusOf(error: unknown): number | null {
   if (typeof error !== 'object' || error === null) return null
   const { statusCode } = error as { statusCode?: unknown }
   return typeof statusCode === 'number' ? statusCode : null
-}
-
-function shown(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text)
 }

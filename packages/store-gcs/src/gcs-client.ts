@@ -1,8 +1,8 @@
 import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
-import { credentialFailure, networkFailure, notTheService, responseFailure } from './gcs-error.ts'
+import { credentialFailure, notTheService, responseFailure } from './gcs-error.ts'
 import { sendRequest, type HttpResponse } from './send-request.ts'
-import type { RequestRetries } from '@ws/core'
+import { connectionFailure, type RequestRetries } from '@ws/core'
 
 export interface GcsCall {
   /** What messages say the call does: `read`, `put`. */
@@ -75,7 +75,7 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
         return await sendRequest(url, { method, headers, body: call.body ?? [], signal, agent })
       } catch (error) {
         signal?.throwIfAborted()
-        throw networkFailure(error, call)
+        throw connectionFailure(call, error)
       }
     },
 
@@ -109,7 +109,7 @@ export async function readJson(
     if (response.header('content-type')?.startsWith('application/json') === true) return JSON.parse(text)
   } catch (error) {
     call.signal?.throwIfAborted()
-    throw networkFailure(error, call)
+    throw connectionFailure(call, error)
   }
   throw notTheService(call, response.status)
 }

@@ -50,6 +50,8 @@ const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
  * - 429 (the service lets one object change about once a second) is repeated with growing pauses, because such a
  *   request was not carried out; then it rejects with `UNAVAILABLE`. All else is left to `withRetry`.
  * - Absence is told from a missing bucket (`NOT_FOUND`).
+ * - Signed URLs need a service account, or the right to sign for one. Credentials say only when they are asked whether they
+ *   have that: `signedUrl` rejects with `ACCESS_DENIED` then.
  *
  * @throws `INVALID_INPUT` without a bucket
  */

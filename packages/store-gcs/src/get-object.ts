@@ -1,7 +1,14 @@
-import { WorkspaceError, type ByteRange, type ObjectInfo, type StoredObject } from '@ws/core'
+import {
+  callFailure,
+  type ByteRange,
+  type ObjectInfo,
+  type StoredObject,
+  receiveBody,
+  type ReceivedBody,
+} from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
-import { corrupt, failure, networkFailure, notTheService } from './gcs-error.ts'
+import { notTheService } from './gcs-error.ts'
 import { headObject } from './head-object.ts'
 import type { ObjectResource } from './object-resource.ts'
 import type { HttpResponse } from './send-request.ts'
@@ -37,7 +44,7 @@ export async function getObject(
       }
       if (media.status === 401 || media.status === 403) {
         const reason = 'the credentials may see the object but not read it; grant them storage.objects.get'
-        throw failure({ action: 'read', key }, 'ACCESS_DENIED', reason, { status: media.status })
+        throw callFailure({ action: 'read', key }, 'ACCESS_DENIED', reason, { status: media.status })
       }
       const isThere = media.status !== 404
       const matching = isThere ? await matchDescription(client, key, media, described, either) : null
@@ -54,7 +61,7 @@ export async function getObject(
     stop.abort()
     known.delete(key)
   }
-  throw failure(
+  throw callFailure(
     { action: 'read', key },
     'UNAVAILABLE',
     'it was replaced again and again meanwhile; try again',
@@ -91,7 +98,7 @@ async function openMedia(
   }
   if (response.status === 416) {
     response.discard()
-    throw failure(
+    throw callFailure(
       call,
       'INVALID_INPUT',
       `the range starts at ${range?.start}, at or past the end of the object`,
@@ -125,40 +132,38 @@ function openBody(
 ): StoredObject {
   const start = range?.start ?? 0
   const expected = Math.min(range?.end ?? info.size, info.size) - start
-  const crc32c = range === undefined ? new Crc32c() : undefined
-  let received = 0
   const claimed = /(?:^|,)crc32c=([^,]+)/.exec(media.header('x-goog-hash') ?? '')?.[1]
-
-  async function* read(): AsyncGenerator<Uint8Array> {
-    const call = { action: 'read', key: info.key }
-    try {
-      for await (const chunk of media.body as AsyncIterable<Uint8Array>) {
-        signal?.throwIfAborted()
-        received += chunk.length
-        crc32c?.update(chunk)
-        yield chunk
-      }
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (WorkspaceError.is(error)) throw error
-      throw networkFailure(error, call)
-    } finally {
-      if (received < expected) stop.abort()
+  let isWhole = false
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    let received = 0
+    for await (const chunk of media.body as AsyncIterable<Uint8Array>) {
+      received += chunk.length
+      isWhole = received >= expected
+      yield chunk
     }
-    if (received < expected)
-      throw failure(call, 'UNAVAILABLE', `only ${received} of ${expected} bytes came; try again`)
-    if (received > expected) throw corrupt(info.key, `${received} bytes came instead of ${expected}`)
-    if (crc32c !== undefined && claimed !== undefined && crc32c.toString() !== claimed)
-      throw corrupt(info.key, 'its CRC32C is not the one that the service has for it')
   }
-
   return {
     info: { ...info, modifiedAt: new Date(info.modifiedAt), metadata: { ...info.metadata } },
-    body: read(),
+    body: receiveBody({
+      key: info.key,
+      chunks: chunks(),
+      expected,
+      checksum: range === undefined && claimed !== undefined ? checkCrc32c(claimed) : undefined,
+      stop: () => stop.abort(),
+      signal,
+    }),
     async discard() {
-      // The connection of a body that has come whole may be another request's already.
-      if (received < expected) stop.abort()
+      if (!isWhole) stop.abort()
     },
+  }
+}
+
+function checkCrc32c(claimed: string): ReceivedBody['checksum'] {
+  const crc32c = new Crc32c()
+  return {
+    update: (chunk) => crc32c.update(chunk),
+    problem: () =>
+      crc32c.toString() === claimed ? null : 'its CRC32C is not the one that the service has for it',
   }
 }
 

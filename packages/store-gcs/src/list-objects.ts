@@ -1,6 +1,6 @@
-import { assertKeyPrefix, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
+import { damagedContent, assertKeyPrefix, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
 import { readJson, type GcsClient } from './gcs-client.ts'
-import { corrupt, notTheService } from './gcs-error.ts'
+import { notTheService } from './gcs-error.ts'
 import { OBJECT_FIELDS, parseObjectResource } from './object-resource.ts'
 
 /**
@@ -36,7 +36,10 @@ export async function* listObjects(
       signal?.throwIfAborted()
       if (info.key === startAfter || !isKey(info.key)) continue
       if (last !== '' && compareKeys(info.key, last) <= 0)
-        throw corrupt(info.key, 'the service lists it out of order, so a listing cannot be relied upon')
+        throw damagedContent(
+          info.key,
+          'the service lists it out of order, so a listing cannot be relied upon',
+        )
       last = info.key
       yield info
     }

@@ -1,6 +1,6 @@
-import { conditionFailed } from '@ws/core'
+import { damagedContent, conditionFailed } from '@ws/core'
 import { readJson, type GcsClient } from './gcs-client.ts'
-import { corrupt, notTheService, responseFailure } from './gcs-error.ts'
+import { notTheService, responseFailure } from './gcs-error.ts'
 import { parseObjectResource, type ObjectResource } from './object-resource.ts'
 import type { HttpResponse } from './send-request.ts'
 
@@ -42,7 +42,7 @@ export async function readStoredObject(
     accept: [404, 412],
   })
   removal.discard()
-  throw corrupt(
+  throw damagedContent(
     key,
     `the service stored ${stored.info.size} bytes that are not the ${size} that were sent, so it was removed`,
   )

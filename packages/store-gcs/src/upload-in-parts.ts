@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
-import { WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
+import { callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
-import { failure, notTheService, responseFailure } from './gcs-error.ts'
+import { notTheService, responseFailure } from './gcs-error.ts'
 import type { ObjectResource } from './object-resource.ts'
 import { readStoredObject, type PutTarget } from './read-stored-object.ts'
 import type { HttpResponse } from './send-request.ts'
@@ -120,7 +120,7 @@ async function sendPart(
       if (reached === end && part.total === undefined) return answer
       attempt = reached > position ? 1 : attempt + 1
       if (attempt > client.retry.attempts)
-        throw failure({ action: 'put', key }, 'UNAVAILABLE', 'the service takes no more of it; try again')
+        throw callFailure({ action: 'put', key }, 'UNAVAILABLE', 'the service takes no more of it; try again')
       position = reached
       isAsking = false
       continue
@@ -141,7 +141,7 @@ function reachedBy(answer: HttpResponse, key: string, position: number, end: num
   const reached = range === null ? 0 : Number(/^bytes=0-(\d+)$/.exec(range)?.[1]) + 1
   // What was reached before is no longer in memory.
   if (reached >= position && reached <= end) return reached
-  throw failure({ action: 'put', key }, 'UNAVAILABLE', `the service lost a part of the upload; try again`)
+  throw callFailure({ action: 'put', key }, 'UNAVAILABLE', `the service lost a part of the upload; try again`)
 }
 
 function isWorthRepeating(status: number): boolean {
@@ -157,7 +157,7 @@ async function accepted(
   const call = { action: 'put', key }
   if (answer.status === 404 || answer.status === 410) {
     answer.discard()
-    throw failure(call, 'UNAVAILABLE', 'the service has forgotten the upload; try again')
+    throw callFailure(call, 'UNAVAILABLE', 'the service has forgotten the upload; try again')
   }
   if (answer.isSuccess && part.total === undefined) throw notTheService(call, answer.status)
   if (!answer.isSuccess && answer.status !== 412)

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util'
+import { Storage } from '@google-cloud/storage'
 import { WorkspaceError, type ObjectBody, type ObjectStore } from '@ws/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { gcsStore } from '../src/index.ts'
@@ -64,6 +66,17 @@ describe(`on ${test.service}`, () => {
     expired.searchParams.set('X-Goog-Date', '20200101T000000Z')
     expect([400, 403]).toContain((await fetch(expired)).status)
     await store.delete('signed/a b#c%é')
+  })
+
+  it('says what credentials lack that cannot sign, and nothing of what they hold', async () => {
+    const credentials = { type: 'authorized_user', client_id: 'id', client_secret: 'hidden', refresh_token: 'hidden' } // prettier-ignore
+    const bucket = new Storage({ apiEndpoint: 'http://127.0.0.1:9', projectId: 'project', credentials }).bucket('b') // prettier-ignore
+    const failure: unknown = await gcsStore({ bucket }).signedUrl?.('a', { method: 'GET' }).catch((error: unknown) => error) // prettier-ignore
+    expect(failure).toMatchObject({
+      code: 'ACCESS_DENIED',
+      message: expect.stringContaining('grant the role Service Account Token Creator'),
+    })
+    expect(inspect(failure)).not.toContain('hidden')
   })
 
   it.each([0, -1, Number.NaN, 7 * 86_400_000 + 1])(

@@ -2,24 +2,18 @@ import {
   WorkspaceError,
   conditionFailed,
   plainCause,
+  quoteKey,
   redactSecrets,
-  type ErrorCode,
   type ErrorDetails,
+  type Meaning,
+  type StoreCall,
 } from '@ws/core'
 
-/** What a call was about, for its messages. */
-export interface CallAbout {
-  /** A verb: `read`, `put`, `delete`, `list`. */
-  readonly action: string
-  /** The caller's key, or the prefix of a list. */
-  readonly key: string
+export interface CallAbout extends StoreCall {
   readonly condition?: 'ifAbsent' | 'ifMatch' | undefined
 }
 
 type About = CallAbout & { readonly bucket: string }
-
-/** The code, and what to do about it. */
-type Meaning = readonly [ErrorCode, string]
 
 const wrongKey: Meaning = [
   'ACCESS_DENIED',
@@ -148,7 +142,7 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
   const [code, reason] = meaningOf(error, facts)
   const region =
     facts.region === null || reason !== wrongRegion[1] ? '' : `: open the store with region "${facts.region}"`
-  const what = about.key === '' ? `bucket ${quoted(about.bucket)}` : quoted(about.key)
+  const what = about.key === '' ? `bucket ${quoteKey(about.bucket)}` : quoteKey(about.key)
   return new WorkspaceError(
     code,
     redactSecrets(`Cannot ${about.action} ${what} in S3: ${reason}${region} (${nameOf(facts)}).`, secrets),
@@ -160,7 +154,7 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
 export function strangeAnswer(about: CallAbout, bucket: string, what: string): WorkspaceError {
   return new WorkspaceError(
     notS3[0],
-    `Cannot ${about.action} ${quoted(about.key === '' ? bucket : about.key)} in S3: ${notS3[1]} (${what}).`,
+    `Cannot ${about.action} ${quoteKey(about.key === '' ? bucket : about.key)} in S3: ${notS3[1]} (${what}).`,
     { details: { key: about.key, bucket } },
   )
 }
@@ -282,7 +276,7 @@ function isConditionFailure({ name, service, status }: Facts): boolean {
 function unclearCondition(about: About, details: ErrorDetails, cause: Error): WorkspaceError {
   return new WorkspaceError(
     'UNAVAILABLE',
-    `Cannot tell whether ${quoted(about.key)} was put: the first answer got lost, and the repeated request found the condition broken. Read the object, then decide.`,
+    `Cannot tell whether ${quoteKey(about.key)} was put: the first answer got lost, and the repeated request found the condition broken. Read the object, then decide.`,
     { cause, details: { ...details, outcome: 'unknown' } },
   )
 }
@@ -326,8 +320,4 @@ function text(value: unknown): string | null {
 /** Only what can be a name or an id: it goes into details and messages. */
 function word(value: unknown): string | null {
   return typeof value === 'string' && /^[\w.:+/=-]{1,100}$/.test(value) ? value : null
-}
-
-function quoted(value: string): string {
-  return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)
 }

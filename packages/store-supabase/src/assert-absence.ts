@@ -1,11 +1,12 @@
+import { callFailure, type StoreCall } from '@ws/core'
 import { credentialRole } from './credential-role.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
-import { failure, notTheService, problemFailure, type FailedCall } from './supabase-error.ts'
+import { notTheService, problemFailure } from './supabase-error.ts'
 
 /** Nobody writes it: it is only asked whether somebody might. */
 const PROBE_NAME = 'ws-absence-probe'
 
-interface AbsentCall extends FailedCall {
+interface AbsentCall extends StoreCall {
   readonly signal: AbortSignal | undefined
 }
 
@@ -38,7 +39,7 @@ export async function assertAbsence(
   }
   if (problem.code !== 403) throw problemFailure(problem, call, connection.bucket)
   if (await seesAnything(connection, call)) return
-  throw failure(
+  throw callFailure(
     call,
     'ACCESS_DENIED',
     `the bucket "${connection.bucket}" is empty, or the policies hide what is in it; grant these credentials select on its rows of storage.objects`,

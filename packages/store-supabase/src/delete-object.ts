@@ -1,7 +1,8 @@
+import { callFailure } from '@ws/core'
 import { escapeKey } from './escape-key.ts'
 import { headObject } from './head-object.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
-import { failure, notTheService } from './supabase-error.ts'
+import { notTheService } from './supabase-error.ts'
 
 /** Removes an object. The service says what it removed, and nothing of what the policies kept it from. */
 export async function deleteObject(
@@ -20,7 +21,7 @@ export async function deleteObject(
   const removed = await readJson(response, call)
   if (!Array.isArray(removed)) throw notTheService(call, response.status)
   if (removed.length > 0 || (await headObject(connection, key, signal)) === null) return
-  throw failure(
+  throw callFailure(
     call,
     'ACCESS_DENIED',
     'the row-level security policies of storage.objects do not allow it; add a policy for delete',

@@ -1,16 +1,16 @@
 import zlib from 'node:zlib'
-import { WorkspaceError, type ByteRange, type StoredObject } from '@ws/core'
+import {
+  damagedContent,
+  callFailure,
+  type ByteRange,
+  type StoredObject,
+  receiveBody,
+  type ReceivedBody,
+} from '@ws/core'
 import { escapeKey } from './escape-key.ts'
 import { headObject, plainEtag, type DescribedObject } from './head-object.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
-import {
-  corrupt,
-  failure,
-  isNoSuchObject,
-  networkFailure,
-  notTheService,
-  problemFailure,
-} from './supabase-error.ts'
+import { isNoSuchObject, notTheService, problemFailure } from './supabase-error.ts'
 
 const MAX_ATTEMPTS = 5
 
@@ -34,7 +34,7 @@ export async function getObject(
         headObject(connection, key, either),
       ])
       if (described !== null && range !== undefined && range.start >= described.info.size)
-        throw failure(
+        throw callFailure(
           { action: 'read', key },
           'INVALID_INPUT',
           `the range starts at ${range.start}, but the object has ${described.info.size} bytes`,
@@ -56,8 +56,8 @@ export async function getObject(
     // It was replaced or deleted between the two answers.
     stop.abort()
   }
-  if (isLost) throw corrupt(key, 'the service has its description and not its bytes')
-  throw failure(
+  if (isLost) throw damagedContent(key, 'the service has its description and not its bytes')
+  throw callFailure(
     { action: 'read', key },
     'UNAVAILABLE',
     'it was replaced again and again meanwhile; try again',
@@ -111,39 +111,30 @@ function openBody(
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
-  const expected = Math.min(range?.end ?? info.size, info.size) - start
-
-  async function* read(): AsyncGenerator<Uint8Array> {
-    const call = { action: 'read', key: info.key }
-    let received = 0
-    let checksum = 0
-    try {
-      // An answer without bytes has no stream.
-      for await (const chunk of media.body ?? []) {
-        signal?.throwIfAborted()
-        received += chunk.length
-        checksum = zlib.crc32(chunk, checksum)
-        yield chunk
-      }
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (WorkspaceError.is(error)) throw error
-      throw networkFailure(error, call)
-    } finally {
-      if (received < expected) stop.abort()
-    }
-    if (received < expected)
-      throw failure(call, 'UNAVAILABLE', `only ${received} of ${expected} bytes came; try again`)
-    if (received > expected) throw corrupt(info.key, `${received} bytes came instead of ${expected}`)
-    if (range === undefined && claimed !== undefined && checksum.toString(16) !== claimed)
-      throw corrupt(info.key, 'its CRC-32 is not the one that it was stored with')
-  }
-
   return {
     info,
-    body: read(),
+    body: receiveBody({
+      key: info.key,
+      // An answer without bytes has no stream.
+      chunks: media.body ?? ReadableStream.from([]),
+      expected: Math.min(range?.end ?? info.size, info.size) - start,
+      checksum: range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined,
+      stop: () => stop.abort(),
+      signal,
+    }),
     async discard() {
       stop.abort()
     },
+  }
+}
+
+function checkCrc32(claimed: string): ReceivedBody['checksum'] {
+  let crc32 = 0
+  return {
+    update(chunk) {
+      crc32 = zlib.crc32(chunk, crc32)
+    },
+    problem: () =>
+      crc32.toString(16) === claimed ? null : 'its CRC-32 is not the one that it was stored with',
   }
 }

@@ -1,9 +1,9 @@
-import { assertKeyPrefix, compareKeys, type ObjectInfo } from '@ws/core'
+import { damagedContent, assertKeyPrefix, compareKeys, type ObjectInfo } from '@ws/core'
 import { assertEmptiness } from './assert-absence.ts'
 import { escapeKey, unescapeKey } from './escape-key.ts'
 import { plainEtag } from './head-object.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
-import { corrupt, notTheService } from './supabase-error.ts'
+import { notTheService } from './supabase-error.ts'
 
 const PAGE = 1_000
 
@@ -37,7 +37,10 @@ export async function* listObjects(
       if (info === null || !info.key.startsWith(prefix)) continue
       signal?.throwIfAborted()
       if (last !== '' && compareKeys(info.key, last) <= 0)
-        throw corrupt(info.key, 'the service lists it out of order, so a listing cannot be relied upon')
+        throw damagedContent(
+          info.key,
+          'the service lists it out of order, so a listing cannot be relied upon',
+        )
       last = info.key
       // The service has no other way to begin in the middle.
       if (startAfter !== '' && compareKeys(info.key, startAfter) <= 0) continue

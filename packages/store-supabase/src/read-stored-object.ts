@@ -1,11 +1,10 @@
 import zlib from 'node:zlib'
-import { WorkspaceError, type ObjectInfo } from '@ws/core'
+import { damagedContent, callFailure, WorkspaceError, type ObjectInfo } from '@ws/core'
 import { getObject } from './get-object.ts'
 import { seeObject } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import type { SentBody } from './sent-body.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
-import { corrupt, failure } from './supabase-error.ts'
 
 /**
  * What the service has after a put, once it is certain to be what was sent. Its answer to the put itself says neither
@@ -19,7 +18,7 @@ export async function readStoredObject(
   const { key, nonce, signal } = target
   const stored = await seeObject(connection, key, signal)
   if (stored === null)
-    throw failure(
+    throw callFailure(
       { action: 'put', key },
       'ACCESS_DENIED',
       'it was stored, but these credentials cannot see it; grant them select on storage.objects (or somebody deleted it at once)',
@@ -34,7 +33,10 @@ export async function readStoredObject(
   )
     return stored.info
   await removeOwn(connection, target)
-  throw corrupt(key, 'the service did not store the bytes that were sent, so it was removed; try again')
+  throw damagedContent(
+    key,
+    'the service did not store the bytes that were sent, so it was removed; try again',
+  )
 }
 
 /** Whether the bytes come back as they were sent; also when somebody replaced them meanwhile. */

@@ -1,8 +1,8 @@
-import type { SignedUrlOptions } from '@ws/core'
+import { callFailure, type SignedUrlOptions } from '@ws/core'
 import { assertAbsence } from './assert-absence.ts'
 import { escapeKey } from './escape-key.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
-import { failure, isNoSuchObject, notTheService, problemFailure } from './supabase-error.ts'
+import { isNoSuchObject, notTheService, problemFailure } from './supabase-error.ts'
 
 const DEFAULT_EXPIRY_MS = 900_000
 /** The service gives upload URLs no other time. */
@@ -16,9 +16,9 @@ export async function signObjectUrl(
 ): Promise<URL> {
   const call = { action: 'sign a URL for', key, signal }
   if (!Number.isFinite(expiresInMs) || expiresInMs <= 0)
-    throw failure(call, 'INVALID_INPUT', `expiresInMs must be more than 0, not ${expiresInMs}`)
+    throw callFailure(call, 'INVALID_INPUT', `expiresInMs must be more than 0, not ${expiresInMs}`)
   if (method === 'PUT' && expiresInMs < UPLOAD_EXPIRY_MS)
-    throw failure(
+    throw callFailure(
       call,
       'UNSUPPORTED',
       `the URLs of Supabase for uploads work for two hours, no shorter; ask for expiresInMs: ${UPLOAD_EXPIRY_MS}`,
@@ -34,7 +34,7 @@ export async function signObjectUrl(
   })
   if (problem !== null && isNoSuchObject(problem)) {
     await assertAbsence(connection, name, call)
-    throw failure(call, 'NOT_FOUND', 'the service signs URLs only for objects that exist; put it first')
+    throw callFailure(call, 'NOT_FOUND', 'the service signs URLs only for objects that exist; put it first')
   }
   if (problem !== null) throw problemFailure(problem, call, connection.bucket)
   const { signedURL, url } = (await readJson(response, call)) as { signedURL?: unknown; url?: unknown }

@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer'
-import { WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
+import { callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { seeObject } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { SentBodyDigest, type SentBody } from './sent-body.ts'
 import { streamBytes } from './stream-bytes.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
-import { failure, notTheService, problemFailure, type SupabaseProblem } from './supabase-error.ts'
+import { notTheService, problemFailure, type SupabaseProblem } from './supabase-error.ts'
 
 const CANCEL_TIMEOUT_MS = 10_000
 const PATH = 'upload/resumable'
@@ -144,7 +144,7 @@ async function sendPart(
     if (reached !== null) {
       // What was reached before is no longer in memory.
       if (reached < part.start || reached > end)
-        throw failure(
+        throw callFailure(
           { action: 'put', key },
           'UNAVAILABLE',
           'the service lost a part of the upload; try again',
@@ -180,7 +180,7 @@ async function askOffset(
 }
 
 function forgotten(key: string): WorkspaceError {
-  return failure({ action: 'put', key }, 'UNAVAILABLE', 'the service has forgotten the upload; try again')
+  return callFailure({ action: 'put', key }, 'UNAVAILABLE', 'the service has forgotten the upload; try again')
 }
 
 /** Answers to HEAD have no body that could say what they are about. */

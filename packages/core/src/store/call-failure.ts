@@ -1,0 +1,88 @@
+import { WorkspaceError, type ErrorCode } from '../errors.ts'
+import { plainCause } from './plain-cause.ts'
+
+const MAX_SHOWN_CHARACTERS = 100
+
+/** What a call of a store was about, for its messages. */
+export interface StoreCall {
+  /** A verb: `read`, `put`, `delete`, `list`. */
+  readonly action: string
+  /** The key, or the prefix of a list. */
+  readonly key: string
+}
+
+/** A code, and the rest of a sentence: what is wrong, and what to do about it. */
+export type Meaning = readonly [code: ErrorCode, reason: string]
+
+/** For adapters: what statuses of HTTP mean at a storage service, where it says no more or nothing else. */
+export const statusMeanings: Readonly<Record<number, Meaning>> = {
+  400: ['INVALID_INPUT', 'the service does not accept the request'],
+  401: [
+    'ACCESS_DENIED',
+    'the credentials are not valid or have expired; sign in again or renew them, and check the clock of this machine',
+  ],
+  403: ['ACCESS_DENIED', 'the credentials do not allow it'],
+  404: ['NOT_FOUND', 'the bucket does not exist; create it, or correct its name'],
+  407: ['ACCESS_DENIED', 'a proxy wants credentials'],
+  408: ['TIMEOUT', 'the service waited too long for the request; try again'],
+  413: ['QUOTA_EXCEEDED', 'it is larger than the service allows'],
+  414: ['INVALID_INPUT', 'the key is too long for the service; use a shorter one'],
+  416: ['INVALID_INPUT', 'the object has no such range'],
+  429: ['UNAVAILABLE', 'too many requests; make fewer'],
+  431: ['INVALID_INPUT', 'the metadata and the key are too long for the service; give less'],
+  501: ['UNSUPPORTED', 'the service lacks what was asked for'],
+  507: ['QUOTA_EXCEEDED', 'the storage is full or its quota is used up; free space or raise it'],
+}
+
+/** For adapters: `Cannot put "a/b": <reason>.` */
+export function callFailure(
+  { action, key }: StoreCall,
+  code: ErrorCode,
+  reason: string,
+  details: Readonly<Record<string, string | number>> = {},
+  cause?: unknown,
+): WorkspaceError {
+  return new WorkspaceError(code, `Cannot ${action} ${quoteKey(key)}: ${reason}.`, {
+    ...(cause === undefined ? {} : { cause: plainCause(cause) }),
+    details: { key, ...details },
+  })
+}
+
+/** For adapters: the connection failed. Whether a put was carried out stays open. */
+export function connectionFailure(call: StoreCall, error: unknown): WorkspaceError {
+  const errno = errnoOf(error)
+  const isTimeout = /TIMEOUT|TIMEDOUT/.test(errno ?? '')
+  const reason = isTimeout ? 'the service did not answer in time' : 'the connection failed'
+  return callFailure(
+    call,
+    isTimeout ? 'TIMEOUT' : 'UNAVAILABLE',
+    `${reason}${errno === undefined ? '' : ` (${errno})`}; try again`,
+    errno === undefined ? {} : { errno },
+    error,
+  )
+}
+
+/** For adapters: the answer of something in between: a captive portal, a proxy, a wrong address. */
+export function foreignAnswer(call: StoreCall, service: string, status: number): WorkspaceError {
+  const reason = `the answer is not from ${service}; look for a proxy, a login page or a wrong address`
+  return callFailure(call, 'UNAVAILABLE', reason, { status })
+}
+
+/** For adapters: what is stored is not what was put. */
+export function damagedContent(key: string, reason: string): WorkspaceError {
+  return new WorkspaceError('CORRUPT', `The object ${quoteKey(key)} is damaged: ${reason}.`, {
+    details: { key },
+  })
+}
+
+/** The first system code in an error and its causes: clients wrap what happened. */
+export function errnoOf(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1)
+    if ('code' in at && (typeof at.code === 'string' || typeof at.code === 'number')) return String(at.code)
+  return undefined
+}
+
+/** For adapters: a key as messages show it. */
+export function quoteKey(key: string): string {
+  return JSON.stringify(key.length > MAX_SHOWN_CHARACTERS ? `${key.slice(0, MAX_SHOWN_CHARACTERS)}…` : key)
+}
