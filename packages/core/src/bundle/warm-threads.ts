@@ -25,8 +25,11 @@ export interface ThreadTask {
   readonly port: MessagePort
 }
 
-/** How long a thread without work stays: its start takes 25 ms, and its code runs several times faster once it is warm. */
-const IDLE_MS = 30_000
+/**
+ * How long a thread without work stays: its start takes 25 ms, and its code runs several times faster once it is warm.
+ * An agent's turn is shorter, so the load before it and the save after it, or its next load, find them.
+ */
+const IDLE_MS = 120_000
 
 interface Thread {
   readonly kind: ThreadKind

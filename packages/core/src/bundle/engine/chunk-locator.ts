@@ -113,18 +113,24 @@ function createChunkTable() {
     return { pack, chunk: pack.chunkAt(number - (firstChunks[low] ?? 0)) }
   }
 
-  function insert(number: number, id: ContentId): void {
+  function insert(number: number, pack: PackIndex, position: number): void {
     const mask = slots.length - 1
-    let slot = slotOf(id) & mask
+    let slot = slotOf(pack.wordAt(position, 0), pack.wordAt(position, 12)) & mask
     while (slots[slot] !== 0) slot = (slot + 1) & mask
     slots[slot] = number + 1
+  }
+
+  function insertAll(pack: PackIndex, first: number): void {
+    for (let position = 0; position < pack.chunkCount; position += 1) insert(first + position, pack, position)
   }
 
   return {
     packs: (): readonly PackIndex[] => packs,
     find: (id: ContentId): ChunkPlace | null => {
       const mask = slots.length - 1
-      for (let slot = slotOf(id) & mask; ; slot = (slot + 1) & mask) {
+      const left = Number.parseInt(id.slice(0, 8), 16) | 0
+      const right = Number.parseInt(id.slice(24, 32), 16) | 0
+      for (let slot = slotOf(left, right) & mask; ; slot = (slot + 1) & mask) {
         const entry = slots[slot] ?? 0
         if (entry === 0) return null
         const place = chunkOf(entry - 1)
@@ -138,11 +144,8 @@ function createChunkTable() {
       chunkCount += pack.chunkCount
       if (chunkCount * 2 > slots.length) {
         slots = new Int32Array(2 ** Math.ceil(Math.log2(chunkCount * 3)))
-        for (let number = 0; number < first; number += 1) insert(number, chunkOf(number).chunk.id)
-      }
-      for (let position = 0; position < pack.chunkCount; position += 1) {
-        insert(first + position, pack.chunkAt(position).id)
-      }
+        packs.forEach((each, index) => insertAll(each, firstChunks[index] ?? 0))
+      } else insertAll(pack, first)
     },
   }
 }
@@ -150,9 +153,7 @@ function createChunkTable() {
 /** Random for each process: the ids in a hostile index are not checked, and must not be able to pile up in one slot. */
 const factors = [randomInt(2 ** 31) * 2 + 1, randomInt(2 ** 31) * 2 + 1] as const
 
-function slotOf(id: ContentId): number {
-  const left = Number.parseInt(id.slice(0, 8), 16) | 0
-  const right = Number.parseInt(id.slice(24, 32), 16) | 0
+function slotOf(left: number, right: number): number {
   const mixed = Math.imul(left ^ factors[1], factors[0]) ^ Math.imul((right + factors[0]) | 0, factors[1])
   return Math.imul(mixed ^ (mixed >>> 15), factors[0]) >>> 0
 }

@@ -28,7 +28,7 @@ import { joinPath } from './known-tree.ts'
 import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
 import type { FileFields } from './restore-frame.ts'
-import { entriesOf, notInVersion, stageSubtree } from './stage-subtree.ts'
+import { notInVersion, partsOf, stageSubtree } from './stage-subtree.ts'
 import { childOf, type TreeDirectory } from './tree-reader.ts'
 
 /** A directory that is there and in the version. */
@@ -70,7 +70,7 @@ export async function compareDirectory(
 async function compareOne(state: CompareState, compared: ComparedDirectory): Promise<void> {
   if (await keepKnown(state, compared)) return
   const { directory, names, chosen, wanted } = compared
-  const { plan, stage, tree, mode, slice } = state.context
+  const { plan, stage, tree, memory, mode, slice } = state.context
   const open = compared.handle.open()
   const there = plan.open(names, fstatSync(open.fd, { bigint: true }))
   if (chosen === 'all') there.after = wantedFields(wanted, there.before)
@@ -83,19 +83,22 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   }
   const stale: ByteString[] = []
   const missing = new Set(chosen === 'all' ? [] : chosen.keys())
-  for await (const entry of entriesOf(tree, directory, onDamage)) {
-    const pause = slice.pauseWhenDue()
-    if (pause !== undefined) await pause
-    for (; next < present.length && (present[next] ?? '') < entry.name; next += 1)
-      stale.push(present[next] ?? '')
-    const isPresent = present[next] === entry.name
-    if (isPresent) next += 1
-    const inner = chosen === 'all' ? 'all' : chosen.get(entry.name)
-    if (inner === undefined) continue
-    missing.delete(entry.name)
-    const place = { directory: there, name: entry.name, path: childOf(directory, entry.name) }
-    const stats = isPresent ? lstatOrNull(open, entry.name) : null
-    await compareEntry(state, { ...compared, open }, place, entry, stats, inner)
+  const outer = { ...compared, open }
+  for await (const part of partsOf(tree, directory, onDamage)) {
+    const rows = memory.rowsOf(part)
+    for (const [index, entry] of part.entries()) {
+      const pause = slice.pauseWhenDue()
+      if (pause !== undefined) await pause
+      const { name } = entry
+      for (; next < present.length && (present[next] ?? '') < name; next += 1) stale.push(present[next] ?? '')
+      const isPresent = present[next] === name
+      if (isPresent) next += 1
+      const inner = chosen === 'all' ? 'all' : chosen.get(name)
+      if (inner === undefined) continue
+      missing.delete(name)
+      const place = { directory: there, name, path: childOf(directory, name), rows, index }
+      await compareEntry(state, outer, place, entry, isPresent ? lstatOrNull(open, name) : null, inner)
+    }
   }
   if (!isWhole) {
     // What the version has here is not known as a whole, so nothing here is known to be too much.
@@ -225,7 +228,7 @@ async function compareSymlink(
       readlinkSync(childPath(open, place.name), { encoding: 'latin1' }) === entry.target &&
       isSameFields(present, { ...wantedFields(entry, present), mode: 0 })
     if (isSame) {
-      memory.addKept(place.path, stats, false)
+      memory.addKept(place, stats, false)
       tally.kept.files += 1
       return
     }

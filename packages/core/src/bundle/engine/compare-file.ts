@@ -49,7 +49,7 @@ function canStay(state: CompareState, place: Place, entry: FileEntry, stats: Big
     // The file may have names outside of the directory, and would change there too.
     if (stats.nlink !== 1n) return false
     place.directory.fields.push({ name: place.name, found: foundEntry(stats), before, after })
-    state.context.memory.addUnsettled(place.path)
+    state.context.memory.addUnsettled(place)
   }
   keep(state, entry)
   return true
@@ -64,7 +64,7 @@ async function isSameFile(
 ): Promise<boolean> {
   if (stats.size !== BigInt(entry.size)) return false
   if (context.memory.hasContent(place.path, stats, entry.runs)) {
-    context.memory.addKept(place.path, stats, true)
+    context.memory.addKept(place, stats, true)
     return true
   }
   const fd = openPresent(open, place.name)
@@ -80,7 +80,7 @@ async function isSameFile(
     )
       return false
     countFile(context.tally.verified, entry.size)
-    context.memory.addKept(place.path, stats, false)
+    context.memory.addKept(place, stats, false)
     return true
   } catch (error) {
     if (!WorkspaceError.is(error, 'CORRUPT')) throw error

@@ -12,11 +12,11 @@ import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import { pathText } from '../exclude-filter.ts'
 import type { FileEntry } from '../format/tree-node.ts'
 import type { ContentCheck } from './check-file.ts'
-import type { LoadMemory } from './load-memory.ts'
+import type { EntryRow, LoadMemory } from './load-memory.ts'
 import { joinPath } from './known-tree.ts'
 import type { LeftNotes } from './left-notes.ts'
 import { foundEntry, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
-import type { StagedPlace } from './stage-state.ts'
+import type { StagedEntry } from './stage-state.ts'
 import type { TreeStage } from './stage-tree.ts'
 import type { TreeReader } from './tree-reader.ts'
 
@@ -61,10 +61,9 @@ export interface GroupMember {
   readonly isSame: boolean
 }
 
-export interface Place {
+export interface Place extends EntryRow {
   readonly directory: DirectoryPlan
   readonly name: ByteString
-  readonly path: ByteString
 }
 
 /** Notes that something new comes to a place, and whatever is there goes. @returns its number */
@@ -138,8 +137,8 @@ export function countFile(total: FileCount, bytes: number): void {
   total.bytes += bytes
 }
 
-export function stagedPlace(place: Place, number: number): StagedPlace {
-  return { directory: 0, name: String(number), path: place.path }
+export function stagedPlace({ path, rows, index }: Place, number: number): StagedEntry {
+  return { directory: 0, name: String(number), path, rows, index }
 }
 
 export function lstatOrNull(directory: DirectoryHandle, name: ByteString): BigIntStats | null {

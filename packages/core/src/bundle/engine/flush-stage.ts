@@ -16,7 +16,7 @@ import {
   type StageBatch,
   type StagedFile,
   type StagedLink,
-  type StagedPlace,
+  type StagedEntry,
   type StageState,
 } from './stage-state.ts'
 import { exclusively } from './staging-directories.ts'
@@ -204,7 +204,7 @@ function makeLink(state: StageState, { place, file }: StagedLink): void {
 
 function makeSymlink(
   { directories, outcome, options }: StageState,
-  place: StagedPlace,
+  place: StagedEntry,
   link: SymlinkEntry,
 ): void {
   const path = childPath(directories.acquire(place.directory), place.name)

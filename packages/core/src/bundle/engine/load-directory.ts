@@ -170,8 +170,8 @@ function prepare(
     tree,
     onDamage,
     expected: readsAll ? { files, bytes: contentBytes } : { files: 0, bytes: 0 },
-    onWritten: ({ path }, file, written) => memory.addWritten(path, file, written),
-    onLinked: ({ path }) => memory.addUnsettled(path),
+    onWritten: (place, file, written) => memory.addWritten(place, file, written),
+    onLinked: (place) => memory.addUnsettled(place),
     onDropped: ({ directory, name }) => {
       if (isFull && directory === 0) plan.drop(Number(name))
     },

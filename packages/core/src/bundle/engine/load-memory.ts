@@ -10,7 +10,7 @@ import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { createDirectoryCursor } from './directory-cursor.ts'
-import { forgetPacks, joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { forgetPacks, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
 import type { WrittenFile } from './restore-frame.ts'
 import type { TreeDirectory } from './tree-reader.ts'
 
@@ -22,17 +22,32 @@ export interface LoadMemory {
   knownDirectory(directory: TreeDirectory): KnownDirectory | null
   /** Takes a directory in which nothing differs from what is known of it. */
   keepDirectory(path: ByteString, known: KnownDirectory): void
-  /** Takes the entries of a directory of the version; their runs are chunks and zeros. */
-  addDirectory(directory: TreeDirectory, entries: readonly TreeEntry[]): void
+  /** Takes the entries of a directory of the version, in the parts that `rowsOf` knows; their runs are chunks and zeros. */
+  addDirectory(directory: TreeDirectory, parts: readonly (readonly TreeEntry[])[]): void
+  /** Where what is known of these entries is put down. */
+  rowsOf(part: readonly TreeEntry[]): BigInt64Array
   /** Whether a file was not touched since the last load or save, and had this content then. */
   hasContent(path: ByteString, stats: BigIntStats, runs: readonly Run[]): boolean
   /** Takes a file or link that stays. @param isKnown whether `hasContent` said so, or it was read now */
-  addKept(path: ByteString, stats: BigIntStats, isKnown: boolean): void
-  addWritten(path: ByteString, file: FileEntry, written: Omit<WrittenFile, 'file'>): void
+  addKept(place: EntryRow, stats: BigIntStats, isKnown: boolean): void
+  addWritten(place: EntryRow, file: FileEntry, written: Omit<WrittenFile, 'file'>): void
   /** Takes something new whose facts will change yet: it is looked at when everything is in place. */
-  addUnsettled(path: ByteString): void
+  addUnsettled(place: EntryRow): void
   /** The directory now is this version as a whole. @param work a directory of ours on the same file system */
   conclude(target: string, record: VersionRecord, locator: ChunkLocator, work: DirectoryHandle): Promise<void>
+}
+
+/** A file or link of the version, and where what is known of it is put down. */
+export interface EntryRow {
+  readonly path: ByteString
+  readonly rows: BigInt64Array
+  /** Among the entries that the rows are of. */
+  readonly index: number
+}
+
+interface ReadDirectory {
+  readonly directory: TreeDirectory
+  readonly parts: readonly (readonly TreeEntry[])[]
 }
 
 type Row = readonly [device: bigint, inode: bigint, ctimeNs: bigint, mtimeNs: bigint]
@@ -45,25 +60,27 @@ const SETTLED_AFTER_NS = 100_000_000n
 export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPlace: boolean): LoadMemory {
   const startedNs = BigInt(Date.now()) * 1_000_000n
   const device = fstatSync(work.fd, { bigint: true }).dev
-  const directories = new Map<ByteString, { directory: TreeDirectory; entries: readonly TreeEntry[] }>()
+  const directories = new Map<ByteString, ReadDirectory>()
   const untouched = new Map<ByteString, KnownDirectory>()
-  const rows = createRowTable()
-  const unsettled: ByteString[] = []
+  const rows = new Map<readonly TreeEntry[], BigInt64Array>()
+  const unsettled: EntryRow[] = []
   let lastChangeNs = 0n
 
-  function addRow(path: ByteString, row: Row): void {
-    // A file system that counts no fractions of a millisecond is too coarse to tell two changes apart.
-    if (row[2] % 1_000_000n !== 0n) rows.set(path, row)
+  function rowsOf(part: readonly TreeEntry[]): BigInt64Array {
+    let found = rows.get(part)
+    if (found === undefined) rows.set(part, (found = new BigInt64Array(part.length * STATS_PER_ENTRY)))
+    return found
   }
 
   function lookAgain(target: string): void {
     const cursor = createDirectoryCursor(toByteString(target))
     try {
-      for (const path of unsettled) {
+      for (const place of unsettled) {
+        const { path } = place
         const slash = path.lastIndexOf('/')
         const directory = cursor.open(slash < 0 ? '' : path.slice(0, slash))
         const stats = lstatSync(childPath(directory, path.slice(slash + 1)), { bigint: true })
-        addRow(path, rowOf(stats))
+        setRow(place, rowOf(stats))
         if (stats.ctimeNs > lastChangeNs) lastChangeNs = stats.ctimeNs
       }
     } catch {
@@ -82,27 +99,28 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     knownDirectory,
     keepDirectory: (path, directory) => void untouched.set(path, directory),
     entriesOf: (directory) => knownDirectory(directory)?.entries ?? null,
-    addDirectory: (directory, entries) => void directories.set(directory.path, { directory, entries }),
+    rowsOf,
+    addDirectory: (directory, parts) => void directories.set(directory.path, { directory, parts }),
     hasContent(path, stats, runs) {
       const found = findKnown(known, path)
       if (found === null || found.entry.type !== 'file') return false
       return isRow(found.directory.stats, found.index, rowOf(stats)) && isSameContent(found.entry.runs, runs)
     },
-    addKept(path, stats, isKnown) {
-      if (isKnown || stats.ctimeNs < startedNs - SETTLED_AFTER_NS) addRow(path, rowOf(stats))
+    addKept(place, stats, isKnown) {
+      if (isKnown || stats.ctimeNs < startedNs - SETTLED_AFTER_NS) setRow(place, rowOf(stats))
     },
-    addWritten(path, file, { inode, ctimeNs, mtimeNs }) {
+    addWritten(place, file, { inode, ctimeNs, mtimeNs }) {
       if (isInPlace || file.hardLinkGroup !== 0n) {
-        unsettled.push(path)
+        unsettled.push(place)
         return
       }
-      addRow(path, [BigInt.asIntN(64, device), BigInt.asIntN(64, inode), ctimeNs, mtimeNs])
+      setRow(place, [BigInt.asIntN(64, device), BigInt.asIntN(64, inode), ctimeNs, mtimeNs])
       if (ctimeNs > lastChangeNs) lastChangeNs = ctimeNs
     },
-    addUnsettled: (path) => void unsettled.push(path),
+    addUnsettled: (place) => void unsettled.push(place),
     async conclude(target, record, locator, work) {
       lookAgain(target)
-      const built = new Map([...directories].map(([path, each]) => [path, describe(known, rows, each)]))
+      const built = new Map([...directories].map(([path, each]) => [path, describe(known, rowsOf, each)]))
       known.directories.clear()
       for (const [path, directory] of [...untouched, ...built]) known.directories.set(path, directory)
       known.root = record.root.node
@@ -125,51 +143,43 @@ async function waitForTick(work: DirectoryHandle, lastChangeNs: bigint): Promise
   }
 }
 
-const ROWS_PER_BLOCK = 4096
-
-/** Rows by path, in blocks of numbers: no array and no numbers with memory of their own for each file. */
-function createRowTable() {
-  const places = new Map<ByteString, number>()
-  const blocks: BigInt64Array[] = []
-  const blockOf = (place: number): BigInt64Array =>
-    (blocks[Math.floor(place / ROWS_PER_BLOCK)] ??= new BigInt64Array(ROWS_PER_BLOCK * STATS_PER_ENTRY))
-  const startOf = (place: number): number => (place % ROWS_PER_BLOCK) * STATS_PER_ENTRY
-  return {
-    set(path: ByteString, row: Row): void {
-      const place = places.get(path) ?? places.size
-      places.set(path, place)
-      blockOf(place).set(row, startOf(place))
-    },
-    copy(path: ByteString, target: BigInt64Array, position: number): void {
-      const place = places.get(path)
-      if (place === undefined) return
-      const start = startOf(place)
-      target.set(blockOf(place).subarray(start, start + STATS_PER_ENTRY), position)
-    },
-  }
+function setRow({ rows, index }: EntryRow, row: Row): void {
+  // A file system that counts no fractions of a millisecond is too coarse to tell two changes apart.
+  if (row[2] % 1_000_000n === 0n) return
+  const start = index * STATS_PER_ENTRY
+  for (let column = 0; column < STATS_PER_ENTRY; column += 1) rows[start + column] = row[column] ?? 0n
 }
-
-type RowTable = ReturnType<typeof createRowTable>
 
 /** With what is known of each file and link. A directory that is as it was stays the same object. */
 function describe(
   known: KnownTree,
-  rows: RowTable,
-  { directory, entries }: { readonly directory: TreeDirectory; readonly entries: readonly TreeEntry[] },
+  rowsOf: LoadMemory['rowsOf'],
+  { directory, parts }: ReadDirectory,
 ): KnownDirectory {
-  const stats = new BigInt64Array(entries.length * STATS_PER_ENTRY)
+  const [first = [], ...others] = parts
+  const entries = others.length === 0 ? first : parts.flat()
+  const stats = others.length === 0 ? rowsOf(first) : joinRows(parts.map(rowsOf))
   let entriesBelow = 0
   let contentBytesBelow = 0
-  entries.forEach((entry, index) => {
+  for (const entry of entries) {
     entriesBelow += entry.type === 'directory' ? 1 + entry.entriesBelow : 1
     if (entry.type === 'file') contentBytesBelow += entry.size
     if (entry.type === 'directory') contentBytesBelow += entry.contentBytesBelow
-    else rows.copy(joinPath(directory.path, entry.name), stats, index * STATS_PER_ENTRY)
-  })
+  }
   const before = known.directories.get(directory.path)
   const isSame =
     before?.node === directory.node && before.stats.every((value, index) => value === stats[index])
   return isSame ? before : { node: directory.node, entries, stats, entriesBelow, contentBytesBelow }
+}
+
+function joinRows(parts: readonly BigInt64Array[]): BigInt64Array {
+  const all = new BigInt64Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let filled = 0
+  for (const part of parts) {
+    all.set(part, filled)
+    filled += part.length
+  }
+  return all
 }
 
 function rememberPacks(known: KnownTree, record: VersionRecord, locator: ChunkLocator): void {

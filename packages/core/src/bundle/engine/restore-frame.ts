@@ -131,7 +131,7 @@ interface CheckedChunk {
 }
 
 function writeWhole(piece: Piece, fields: FileFields, bytes: Uint8Array): Omit<WrittenFile, 'file'> {
-  const fd = openSync(toFilePath(`${piece.base}/${piece.name}`), CREATE, 0o600)
+  const fd = openSync(toFilePath(`${piece.base}/${piece.name}`), CREATE, fields.mode)
   try {
     writeAll(fd, bytes, 0)
     return finishFile(fd, fields)
@@ -154,9 +154,13 @@ export function createFile(path: string | Buffer, size: number): number {
 
 export function finishFile(fd: number, fields: FileFields): Omit<WrittenFile, 'file'> {
   const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
-  if (fields.mode !== 0o600) fchmodSync(fd, fields.mode)
   futimesSync(fd, time, time)
-  const stats = fstatSync(fd, { bigint: true })
+  let stats = fstatSync(fd, { bigint: true })
+  // Most come with the right mode; the umask or the directory's default rights may have said otherwise.
+  if ((Number(stats.mode) & 0o7777) !== fields.mode) {
+    fchmodSync(fd, fields.mode)
+    stats = fstatSync(fd, { bigint: true })
+  }
   return { inode: stats.ino, ctimeNs: stats.ctimeNs, mtimeNs: stats.mtimeNs }
 }
 

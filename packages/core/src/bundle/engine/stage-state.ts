@@ -6,6 +6,7 @@ import type { PackIndex } from '../format/pack-index.ts'
 import type { FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { ContentCheck } from './check-file.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
+import type { EntryRow } from './load-memory.ts'
 import { objectOf, reasonOf } from './damage.ts'
 import type { DamagedEntry } from './load-options.ts'
 import type { Repository } from './repository.ts'
@@ -20,6 +21,9 @@ export interface StagedPlace {
   readonly name: ByteString
   readonly path: ByteString
 }
+
+/** The same of a file or link. */
+export interface StagedEntry extends StagedPlace, EntryRow {}
 
 export interface StageOutcome {
   files: number
@@ -39,9 +43,9 @@ export interface TreeStageOptions {
   /** What there is to write at most, as far as it is known: threads for much of it start while the tree is read. */
   readonly expected: { readonly files: number; readonly bytes: number }
   /** Takes a file that is done, but for a further name of a hard-linked one. */
-  readonly onWritten: (place: StagedPlace, file: FileEntry, written: Omit<WrittenFile, 'file'>) => void
+  readonly onWritten: (place: StagedEntry, file: FileEntry, written: Omit<WrittenFile, 'file'>) => void
   /** Takes a link, of either kind, that is made. */
-  readonly onLinked: (place: StagedPlace) => void
+  readonly onLinked: (place: StagedEntry) => void
   /** Takes a file or link that could not be made; it is not there. */
   readonly onDropped: (place: StagedPlace) => void
   readonly onProgress: () => void
@@ -49,7 +53,7 @@ export interface TreeStageOptions {
 }
 
 export interface StagedFile {
-  readonly place: StagedPlace
+  readonly place: StagedEntry
   readonly entry: FileEntry
   readonly isWhole: boolean
   damage: unknown
@@ -64,7 +68,7 @@ export interface PlannedFrame {
 }
 
 export interface StagedLink {
-  readonly place: StagedPlace
+  readonly place: StagedEntry
   readonly file: FileEntry
 }
 
@@ -79,7 +83,7 @@ export interface StageBatch {
   readonly files: StagedFile[]
   readonly frames: Map<string, PlannedFrame>
   readonly links: StagedLink[]
-  readonly symlinks: { readonly place: StagedPlace; readonly link: SymlinkEntry }[]
+  readonly symlinks: { readonly place: StagedEntry; readonly link: SymlinkEntry }[]
   pieces: number
   pieceBytes: number
 }

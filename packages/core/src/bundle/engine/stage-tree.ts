@@ -7,6 +7,7 @@ import { pathText } from '../exclude-filter.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import type { FileEntry, Run, SymlinkEntry } from '../format/tree-node.ts'
 import { createContentCheck } from './check-file.ts'
+import type { ChunkPlace } from './chunk-locator.ts'
 import { damageIn, objectOf } from './damage.ts'
 import { flushStage, startThreads } from './flush-stage.ts'
 import { createFile, writeAll, type FileFields } from './restore-frame.ts'
@@ -15,6 +16,7 @@ import {
   emptyBatch,
   keptFields,
   reportDamage,
+  type StagedEntry,
   type StagedPlace,
   type StageOutcome,
   type StageState,
@@ -27,9 +29,12 @@ export interface TreeStage {
   makeDirectory(place: StagedPlace, fields: FileFields): number
   /** Nothing more comes into a directory; it gets its fields when everything in it is written. */
   leaveDirectory(directory: number): void
-  /** @param present what is there now: what of its content is the same is taken from there */
-  addFile(place: StagedPlace, file: FileEntry, present: number | null): Promise<void>
-  addSymlink(place: StagedPlace, link: SymlinkEntry): void
+  /**
+   * @param present what is there now: what of its content is the same is taken from there
+   * @returns something to wait for, if there is something to be fetched or written first
+   */
+  addFile(place: StagedEntry, file: FileEntry, present: number | null): Promise<void> | undefined
+  addSymlink(place: StagedEntry, link: SymlinkEntry): void
   /** Takes an entry whose content cannot be had; throws when that ends the load. */
   reportDamage(place: Pick<StagedPlace, 'path'>, error: unknown): void
   /** Writes what is not written yet. */
@@ -41,6 +46,7 @@ export interface TreeStage {
 /** A chunk of a file and where in the file it goes. */
 interface PlacedRun {
   readonly run: Run
+  readonly found: ChunkPlace
   readonly position: number
 }
 
@@ -92,9 +98,24 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
   }
 }
 
-async function addFile(
+function addFile(
   state: StageState,
-  place: StagedPlace,
+  place: StagedEntry,
+  file: FileEntry,
+  present: number | null,
+): Promise<void> | undefined {
+  // Nearly all files are one chunk in a pack that is open.
+  const run = file.runs.length === 1 && file.hardLinkGroup === 0n ? file.runs[0] : undefined
+  const found = run?.kind === 'chunk' && run.length === file.size ? state.options.locator.find(run.id) : null
+  if (run === undefined || found === null || found.chunk.length !== run.length)
+    return locateFile(state, place, file, present)
+  plan(state, place, file, [{ run, found, position: 0 }])
+  return isFull(state) ? flushStage(state) : undefined
+}
+
+async function locateFile(
+  state: StageState,
+  place: StagedEntry,
   file: FileEntry,
   present: number | null,
 ): Promise<void> {
@@ -125,7 +146,7 @@ function isFull({ batch, batches, options }: StageState): boolean {
 }
 
 /** True for a further name of a file that is made already. */
-function joinGroup(state: StageState, place: StagedPlace, file: FileEntry): boolean {
+function joinGroup(state: StageState, place: StagedEntry, file: FileEntry): boolean {
   const runs = file.runs.map(({ kind, id, length }) => [kind, id, length])
   const content = crypto.hash('sha256', JSON.stringify([file.size, runs]))
   const group = state.groups.get(file.hardLinkGroup)
@@ -154,12 +175,13 @@ async function locateRuns(
     const all = tree.knownRuns(place.path, file) ?? (await Array.fromAsync(tree.runs(place.path, file)))
     for (const run of all) {
       if (run.kind === 'chunk') {
-        const { chunk, pack } = locator.find(run.id) ?? (await locator.locate(run.id))
+        const found = locator.find(run.id) ?? (await locator.locate(run.id))
+        const { chunk, pack } = found
         if (chunk.length !== run.length) {
           const reason = `it has ${chunk.length} bytes instead of ${run.length}`
           throw damageIn(repository.packKey(pack.packId), damagedObject(`chunk ${run.id}`, reason))
         }
-        runs.push({ run, position })
+        runs.push({ run, found, position })
       }
       position += run.length
     }
@@ -173,7 +195,7 @@ async function locateRuns(
 /** Makes a file that has holes or several chunks. */
 async function prepare(
   state: StageState,
-  place: StagedPlace,
+  place: StagedEntry,
   file: FileEntry,
   runs: readonly PlacedRun[],
   present: number | null,
@@ -212,15 +234,13 @@ async function reuse(
   return missing
 }
 
-function plan(state: StageState, place: StagedPlace, file: FileEntry, runs: readonly PlacedRun[]): void {
+function plan(state: StageState, place: StagedEntry, file: FileEntry, runs: readonly PlacedRun[]): void {
   const { batch } = state
   const number = batch.files.length
   const isWhole = runs.length === 1 && runs[0]?.run.length === file.size
   batch.files.push({ place, entry: file, isWhole, damage: null })
   const whole: FileFields | null = isWhole ? keptFields(state, place.path, file) : null
-  for (const { run, position } of runs) {
-    const found = state.options.locator.find(run.id)
-    if (found === null) throw new WorkspaceError('INTERNAL', 'A chunk that was found is not there any more.')
+  for (const { run, found, position } of runs) {
     const { pack, chunk } = found
     const key = `${pack.packId} ${chunk.frame}`
     let frame = batch.frames.get(key)

@@ -1,4 +1,4 @@
-import { fchmodSync, fstatSync, futimesSync, mkdirSync } from 'node:fs'
+import { fchmodSync, fstatSync, futimesSync, mkdirSync, readFileSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import {
   childPath,
@@ -33,6 +33,7 @@ interface Made {
   readonly parent: number
   readonly name: ByteString
   readonly inode: bigint
+  readonly mode: number
   readonly fields: FileFields | null
 }
 
@@ -41,12 +42,13 @@ interface OpenDirectory {
   users: number
 }
 
-const KEPT_OPEN = 400
+/** One that is closed meanwhile has to be found again. A host needs descriptors too, so it is a part of what there are. */
+const KEPT_OPEN = Math.min(2000, Math.floor(maxOpenFiles() / 8))
 /** The system takes paths of 4,096 bytes. */
 const MAX_HOP_BYTES = 3000
 
 export function createStagingDirectories(root: DirectoryHandle): StagingDirectories {
-  const all: Made[] = [{ parent: -1, name: '', inode: 0n, fields: null }]
+  const all: Made[] = [{ parent: -1, name: '', inode: 0n, mode: 0, fields: null }]
   const open = new Map<number, OpenDirectory>([[0, { handle: root, users: 1 }]])
   const left: number[] = []
 
@@ -91,13 +93,16 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
       const outer = acquire(parent)
       let handle: DirectoryHandle
       try {
-        exclusively(name, () => mkdirSync(childPath(outer, name), { mode: 0o700 }))
+        // With its last mode where that lets us work in it; nobody else gets through the private one above.
+        const mode = (fields.mode & 0o700) === 0o700 ? fields.mode : 0o700
+        exclusively(name, () => mkdirSync(childPath(outer, name), { mode }))
         handle = openChild(outer, name)
       } finally {
         release(parent)
       }
       const number = all.length
-      all.push({ parent, name, inode: fstatSync(handle.fd, { bigint: true }).ino, fields })
+      const stats = fstatSync(handle.fd, { bigint: true })
+      all.push({ parent, name, inode: stats.ino, mode: Number(stats.mode) & 0o7777, fields })
       evict()
       open.set(number, { handle, users: 0 })
       return number
@@ -106,11 +111,12 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
     takeLeft: () => left.splice(0),
     async finish(directories, slice) {
       for (const number of directories) {
-        const fields = all[number]?.fields
-        if (fields === undefined || fields === null) continue
+        const made = all[number]
+        if (made === undefined || made.fields === null) continue
+        const { fields, mode } = made
         const { fd } = acquire(number)
         const time = fileTime(fields.mtimeSeconds, fields.mtimeNanoseconds)
-        if (fields.mode !== 0o700) fchmodSync(fd, fields.mode)
+        if (fields.mode !== mode) fchmodSync(fd, fields.mode)
         futimesSync(fd, time, time)
         forget(number)
         const pause = slice.pauseWhenDue()
@@ -121,6 +127,15 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
       for (const [directory, { handle }] of open) if (directory !== 0) closeDirectory(handle)
       open.clear()
     },
+  }
+}
+
+function maxOpenFiles(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'latin1')
+    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 3200)
+  } catch {
+    return 3200
   }
 }
 

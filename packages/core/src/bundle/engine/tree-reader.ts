@@ -4,7 +4,7 @@ import { pathText } from '../exclude-filter.ts'
 import type { ContentId } from '../format/content-id.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import {
-  readDirectoryEntries,
+  readDirectoryParts,
   readRuns,
   type FileEntry,
   type ReadChunk,
@@ -26,6 +26,8 @@ export interface TreeDirectory {
 export interface TreeReader {
   /** In byte order of their names. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
   entries(directory: TreeDirectory): AsyncGenerator<TreeEntry, void, void>
+  /** The same, as many at once as are stored together. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
+  parts(directory: TreeDirectory): AsyncGenerator<readonly TreeEntry[], void, void>
   /** Chunks and zeros only. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
   runs(path: ByteString, file: FileEntry): AsyncGenerator<Run, void, void>
   /** The same at once, when there is no list to be read; `null` when there is. @throws `CORRUPT`, `QUOTA_EXCEEDED` */
@@ -53,28 +55,40 @@ export function resolveLimits(limits: LoadLimits = {}): { readonly [Name in keyo
 /** Where entries may be known from, and are remembered in. */
 export interface TreeMemory {
   entriesOf(directory: TreeDirectory): readonly TreeEntry[] | null
-  addDirectory(directory: TreeDirectory, entries: readonly TreeEntry[]): void
+  addDirectory(directory: TreeDirectory, parts: readonly (readonly TreeEntry[])[]): void
 }
 
 export function createTreeReader(readChunk: ReadChunk, given?: LoadLimits, memory?: TreeMemory): TreeReader {
   const limits = resolveLimits(given)
   const totals = { entries: 0, contentBytes: 0, runs: 0 }
+
+  async function* parts(directory: TreeDirectory): AsyncGenerator<readonly TreeEntry[], void, void> {
+    const check = checkEntries(directory, limits, totals)
+    const known = memory?.entriesOf(directory) ?? null
+    const remembered: (readonly TreeEntry[])[] = []
+    const stored = known === null ? readDirectoryParts(directory.node, readChunk) : [known]
+    for await (const part of memory === undefined ? stored : withOpenLists(stored, readChunk)) {
+      let taken = 0
+      try {
+        for (; taken < part.length; taken += 1) check.add(part[taken] as TreeEntry)
+      } catch (error) {
+        // What comes before the lie is true.
+        yield part.slice(0, taken)
+        throw error
+      }
+      if (memory !== undefined) remembered.push(part)
+      yield part
+    }
+    check.end()
+    memory?.addDirectory(directory, remembered)
+  }
+
   return {
     totals,
     async *entries(directory) {
-      const check = checkEntries(directory, limits, totals)
-      const remembered: TreeEntry[] = []
-      for await (const stored of memory?.entriesOf(directory) ??
-        readDirectoryEntries(directory.node, readChunk)) {
-        const entry =
-          memory === undefined || !isListed(stored) ? stored : await withOpenLists(stored, readChunk)
-        if (memory !== undefined) remembered.push(entry)
-        check.add(entry)
-        yield entry
-      }
-      check.end()
-      memory?.addDirectory(directory, remembered)
+      for await (const part of parts(directory)) yield* part
     },
+    parts,
     count(directory, entries) {
       const check = checkEntries(directory, limits, totals)
       for (const entry of entries) check.add(entry)
@@ -158,7 +172,25 @@ function isListed(entry: TreeEntry): entry is FileEntry {
   return entry.type === 'file' && hasLists(entry)
 }
 
-async function withOpenLists(entry: FileEntry, readChunk: ReadChunk): Promise<FileEntry> {
+/** A file whose runs are lists is a part of its own, so that no more than its lists are open before they are counted. */
+async function* withOpenLists(
+  parts: AsyncIterable<readonly TreeEntry[]> | Iterable<readonly TreeEntry[]>,
+  readChunk: ReadChunk,
+): AsyncGenerator<readonly TreeEntry[], void, void> {
+  for await (const part of parts) {
+    let start = 0
+    for (const [index, entry] of part.entries()) {
+      if (!isListed(entry)) continue
+      if (index > start) yield part.slice(start, index)
+      yield [await openLists(entry, readChunk)]
+      start = index + 1
+    }
+    if (start === 0) yield part
+    else if (start < part.length) yield part.slice(start)
+  }
+}
+
+async function openLists(entry: FileEntry, readChunk: ReadChunk): Promise<FileEntry> {
   const runs: Run[] = []
   for await (const run of readRuns(entry, readChunk)) runs.push(run)
   return { ...entry, runs }

@@ -11,6 +11,8 @@ export interface PackIndex {
   readonly chunkCount: number
   /** In order of frame and offset. */
   chunkAt(position: number): PackChunk
+  /** The bytes 0 to 3 of the id of a chunk, or 12 to 15, as a number of 32 bits. */
+  wordAt(position: number, start: 0 | 12): number
   find(id: ContentId): PackChunk | null
 }
 
@@ -138,6 +140,7 @@ function openIndex(
     frames,
     chunkCount,
     chunkAt,
+    wordAt: (position, start) => rows.readInt32BE(position * CHUNK_ROW_BYTES + start),
     find(id) {
       slots ??= fillSlots(rows, chunkCount)
       const wanted = Buffer.from(id, 'hex')

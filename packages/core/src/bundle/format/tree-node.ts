@@ -135,9 +135,17 @@ export async function* readDirectoryEntries(
   node: ContentId,
   readChunk: ReadChunk,
 ): AsyncGenerator<TreeEntry, void, void> {
+  for await (const entries of readDirectoryParts(node, readChunk)) yield* entries
+}
+
+/** The same as they are stored together: a turn for each entry would take longer than to read it. @throws `CORRUPT` */
+export async function* readDirectoryParts(
+  node: ContentId,
+  readChunk: ReadChunk,
+): AsyncGenerator<readonly TreeEntry[], void, void> {
   const top = decodeTreeNode(await readChunk(node), node)
   if (top.kind === 'entries') {
-    yield* top.entries
+    yield top.entries
     return
   }
   let last = ''
@@ -151,7 +159,7 @@ export async function* readDirectoryEntries(
       throw damagedObject(`tree node ${node}`, 'its names are not in order')
     }
     last = part.entries.at(-1)?.name ?? last
-    yield* part.entries
+    yield part.entries
   }
 }
 
