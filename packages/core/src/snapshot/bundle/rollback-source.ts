@@ -27,6 +27,7 @@ interface BundleState extends RollbackState {
 
 /** A file that changed this shortly before the capture is read again: some file systems keep times in such steps. */
 const TIME_STEP_MS = 2_000
+const MAX_READ_BYTES = 1024 * 1024
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** What a rollback needs, from versions in the private store. The rules of the target decide what counts. */
@@ -123,16 +124,16 @@ async function isAsCaptured(
     mtimeNanoseconds === entry.mtimeNanoseconds
   if (!isAlike) return false
   if (Number(stats.ctimeMs) < startedAt - TIME_STEP_MS) return true
-  return hashFile(file) === (await stored.hashOf(path, entry))
+  return hashFile(file, Number(stats.size)) === (await stored.hashOf(path, entry))
 }
 
 /** `null` when it cannot be read. */
-function hashFile(file: string | Buffer): string | null {
+function hashFile(file: string | Buffer, size: number): string | null {
   const digest = createHash('sha256')
   try {
     const fd = openSync(file, READ_FLAGS)
     try {
-      const buffer = Buffer.allocUnsafe(1024 * 1024)
+      const buffer = Buffer.allocUnsafe(Math.min(size + 1, MAX_READ_BYTES))
       for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
         digest.update(buffer.subarray(0, count))
     } finally {

@@ -27,6 +27,7 @@ interface GitState extends RollbackState {
   absent(): ReadonlySet<BytePath>
 }
 
+const MAX_READ_BYTES = 1024 * 1024
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** What a rollback needs, from the private repository. */
@@ -145,7 +146,7 @@ function hashFile(own: PrivateRepository, file: string | Buffer, isLink: boolean
   const digest = createHash(own.format).update(`blob ${size}\0`)
   const fd = openSync(file, READ_FLAGS)
   try {
-    const buffer = Buffer.allocUnsafe(1024 * 1024)
+    const buffer = Buffer.allocUnsafe(Math.min(size + 1, MAX_READ_BYTES))
     for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
       digest.update(buffer.subarray(0, count))
   } finally {

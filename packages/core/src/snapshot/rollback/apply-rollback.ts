@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, nameOf, parentOf } from '../byte-path.ts'
 import type { DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
 import {
@@ -51,7 +52,7 @@ export async function applyRollback(
   try {
     // Each phase opens directories anew: what was removed in one may be made in the next.
     await phase(({ cursor }) => letIn(cursor, plan))
-    await phase((access) => remove(access, plan))
+    await phase((access) => remove(access, plan, timeSlice(options.signal)))
     await phase((access) => {
       for (const { path } of plan.directories) explained(path, () => void access.ensure(path))
     })
@@ -79,8 +80,9 @@ function letIn(cursor: DirectoryCursor, plan: RollbackPlan): void {
 }
 
 /** Deepest first. */
-function remove(access: DirectoryAccess, plan: RollbackPlan): void {
+async function remove(access: DirectoryAccess, plan: RollbackPlan, slice: TimeSlice): Promise<void> {
   for (const { path, entry, isReplaced } of plan.removals.toReversed()) {
+    await slice.pauseWhenDue()
     explained(path, () => {
       const file = childPath(access.openForWriting(parentOf(path)), nameOf(path))
       if (entry.type !== 'directory') insistOn(() => unlinkSync(file), file)

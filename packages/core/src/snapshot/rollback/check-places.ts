@@ -3,6 +3,7 @@ import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
 import { listPaths } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
@@ -12,10 +13,15 @@ import type { LeafEntry, PresentState } from './rollback-source.ts'
  * Looks at each place that the plan touches, and changes nothing.
  * @throws `CONFLICT` when something in the way was not captured, or changed since the capture; details name the paths
  */
-export async function checkPlaces(root: string, plan: RollbackPlan, guard: PresentState): Promise<void> {
+export async function checkPlaces(
+  root: string,
+  plan: RollbackPlan,
+  guard: PresentState,
+  signal?: AbortSignal,
+): Promise<void> {
   const cursor = createDirectoryCursor(toBytePath(root))
   try {
-    const obstructions = await findObstructions(cursor, plan, guard)
+    const obstructions = await findObstructions(cursor, plan, guard, timeSlice(signal))
     if (obstructions.size > 0) throw inTheWay([...obstructions])
   } finally {
     cursor.close()
@@ -26,6 +32,7 @@ async function findObstructions(
   cursor: DirectoryCursor,
   plan: RollbackPlan,
   guard: PresentState,
+  slice: TimeSlice,
 ): Promise<ReadonlySet<ByteString>> {
   const going = new Set(plan.removals.map(({ path }) => path))
   const obstructions = new Set<ByteString>()
@@ -49,12 +56,14 @@ async function findObstructions(
   }
 
   for (const { path, entry, isReplaced } of plan.removals) {
+    await slice.pauseWhenDue()
     if (entry.type !== 'directory') await checkLeaf(path, entry, true)
     else if (isReplaced) for (const left of remaining(cursor, path, going)) obstructions.add(left)
   }
   for (const { path, before } of plan.modeChanges) await checkLeaf(path, before, false)
   for (const { path } of plan.directories) isClear(path)
   for (const { path, before } of plan.writes) {
+    await slice.pauseWhenDue()
     if (!isClear(parentOf(path))) continue
     if (before !== null) await checkLeaf(path, before, true)
     else if (!going.has(path) && !hasGoingAncestor(path, going)) {

@@ -54,7 +54,7 @@ export async function rollbackDirectory(
     merged,
     isEmptyNow,
   )
-  await checkPlaces(source.path, plan, guard)
+  await checkPlaces(source.path, plan, guard, signal)
   const prepared =
     options.restoreGit === true ? await source.repository?.prepare(target, guard.snapshot.id) : undefined
   const steps = await describeSteps(source, deltas, plan, settled, signal)
