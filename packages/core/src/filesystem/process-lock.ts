@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, readdir, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, readdir, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
@@ -9,6 +9,7 @@ import {
   processState,
   type ProcessIdentity,
 } from './process-identity.ts'
+import { silenceWatch } from './silence-watch.ts'
 
 export interface ProcessLockOptions {
   /** What to do while somebody else holds the lock: wait for it, or reject with `BUSY` at once. @default 'wait' */
@@ -27,8 +28,6 @@ export interface ProcessLock {
 }
 
 const HEARTBEAT_MS = 10_000
-/** How long an owner that cannot be looked at (another host or container) may be silent before it counts as dead. */
-const SILENCE_LIMIT_MS = 90_000
 const FIRST_POLL_MS = 5
 const SLOWEST_POLL_MS = 25
 
@@ -50,10 +49,11 @@ export async function acquireProcessLock(
   const { onBusy = 'wait', waitTimeoutMs = Number.POSITIVE_INFINITY, signal } = options
   const startedAt = performance.now()
   await mkdir(directory, { recursive: true, mode: 0o700 })
+  const isSilent = silenceWatch()
   let pollMs = FIRST_POLL_MS
   for (;;) {
     signal?.throwIfAborted()
-    const state = await readState(directory, name)
+    const state = await readState(directory, name, isSilent)
     if (state.holder === null) {
       const number = state.number + 1
       if (await createNumber(directory, name, number)) return hold(directory, name, number, state.deadPid)
@@ -76,7 +76,11 @@ interface LockState {
 
 const FREE = { holder: null, since: null, deadPid: null }
 
-async function readState(directory: string, name: string): Promise<LockState> {
+async function readState(
+  directory: string,
+  name: string,
+  isSilent: (path: string) => Promise<boolean> = silenceWatch(),
+): Promise<LockState> {
   for (;;) {
     const number = (await listNumbers(directory, name)).at(-1) ?? 0
     if (number === 0) return { number, ...FREE }
@@ -143,6 +147,7 @@ function hold(directory: string, name: string, number: number, recoveredFrom: nu
 
 /** Files of processes that died while they waited for the lock. */
 async function removeLitter(directory: string, names: readonly string[]): Promise<void> {
+  const isSilent = silenceWatch()
   for (const name of names) {
     const path = join(directory, name)
     const text = await readFile(path, 'utf8').catch(ignoreAbsence)
@@ -185,11 +190,6 @@ function parseOwner(text: string): (ProcessIdentity & { readonly since: string |
   } catch {
     return null
   }
-}
-
-async function isSilent(path: string): Promise<boolean> {
-  const info = await stat(path).catch(ignoreAbsence)
-  return info === undefined || Date.now() - info.mtimeMs > SILENCE_LIMIT_MS
 }
 
 function numberPath(directory: string, name: string, number: number): string {

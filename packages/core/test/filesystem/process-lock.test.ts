@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import { acquireProcessLock } from '../../src/filesystem/process-lock.ts'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { acquireProcessLock, type ProcessLock } from '../../src/filesystem/process-lock.ts'
+import { silenceWatch } from '../../src/filesystem/silence-watch.ts'
 
 let directory: string
 beforeEach(async () => {
@@ -101,6 +102,66 @@ it('does not take a reused process id for the old owner', async () => {
   const next = await acquireProcessLock(directory, 'run', { onBusy: 'refuse' })
   expect(next.recoveredFrom).toBe(process.pid)
   await next.release()
+})
+
+/** A lock whose owner ran where nobody can look, with its last sign of life some time ago. */
+async function leaveForeignLock(silentMs: number): Promise<string> {
+  const lock = await acquireProcessLock(directory, 'run')
+  const owner = JSON.parse(await readFile(join(directory, 'run.1'), 'utf8')) as Record<string, unknown>
+  await lock.release()
+  const path = join(directory, 'run.2')
+  await writeFile(path, JSON.stringify({ ...owner, pid: 7, host: 'elsewhere' }))
+  const then = new Date(Date.now() - silentMs)
+  await utimes(path, then, then)
+  return path
+}
+
+it('believes an owner on another host as long as it gives signs of life, and then takes over and says so (case 75)', async () => {
+  const path = await leaveForeignLock(80_000)
+  await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
+    code: 'BUSY',
+    details: { pid: 7, host: 'elsewhere' },
+  })
+  const then = new Date(Date.now() - 100_000)
+  await utimes(path, then, then)
+  const lock = await acquireProcessLock(directory, 'run', { onBusy: 'refuse' })
+  expect(lock.recoveredFrom).toBe(7)
+  await lock.release()
+})
+
+describe('a lock whose owner has a clock that is ahead', () => {
+  const aDay = 24 * 60 * 60_000
+  const pass = (milliseconds: number) => void vi.advanceTimersByTime(milliseconds)
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+  })
+
+  it('is believed as long as signs of life come while somebody watches (case 75)', async () => {
+    const path = await leaveForeignLock(-aDay)
+    const isSilent = silenceWatch()
+    expect(await isSilent(path)).toBe(false)
+    pass(80_000)
+    expect(await isSilent(path)).toBe(false)
+    const sign = new Date(Date.now() + aDay + 80_000)
+    await utimes(path, sign, sign)
+    pass(80_000)
+    expect(await isSilent(path)).toBe(false)
+    pass(100_000)
+    expect(await isSilent(path)).toBe(true)
+  })
+
+  it('is not held for ever: whoever waits takes over, and says so (case 75)', async () => {
+    await leaveForeignLock(-aDay)
+    let lock: ProcessLock | null = null
+    const waiting = acquireProcessLock(directory, 'run').then((taken) => (lock = taken))
+    while (lock === null) {
+      pass(1000)
+      await new Promise((resolve) => void setImmediate(resolve))
+    }
+    expect((await waiting).recoveredFrom).toBe(7)
+    await (await waiting).release()
+  })
 })
 
 it('never lets two processes in at once, also while some of them are killed inside', async () => {
