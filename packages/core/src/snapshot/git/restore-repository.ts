@@ -182,7 +182,7 @@ async function withoutDangling(
   return { ...plan, safetyRefs: plan.safetyRefs.filter(({ target }) => !nowhere.has(target)) }
 }
 
-/** Parts whose objects are nowhere any more, and a branch that another work tree has checked out. */
+/** Parts whose objects are nowhere any more, and a branch that something else is in the way of. */
 async function findLost(
   own: PrivateRepository,
   user: UserRepository,
@@ -207,13 +207,22 @@ async function findLost(
   if (goal.operation === null || now.operation === null)
     lost.push({ part: 'operation', reason: 'what is in progress is too large or odd to be recorded' })
   if (branch === null || lost.some(({ part }) => part === 'branch')) return lost
-  const holder = findWorktreeHeads(now).find(({ head }) => head === goal.head)
-  if (holder !== undefined && (plan.restored.includes('branch') || plan.restored.includes('HEAD'))) {
-    const reason = `another work tree has it checked out: ${holder.name}`
-    for (const part of ['HEAD', 'branch'] as const)
-      if (plan.restored.includes(part)) lost.push({ part, reason })
-  }
+  const reason = findHindrance(branch, now, goal)
+  if (reason === null) return lost
+  for (const part of ['HEAD', 'branch'] as const)
+    if (plan.restored.includes(part)) lost.push({ part, reason })
   return lost
+}
+
+/** Why HEAD cannot go back to a branch. */
+function findHindrance(branch: string, now: RepositoryState, goal: RepositoryState): string | null {
+  const holder = findWorktreeHeads(now).find(({ head }) => head === goal.head)
+  if (holder !== undefined) return `another work tree has it checked out: ${holder.name}`
+  if (now.refs.has(branch)) return null
+  const inTheWay = [...now.refs.keys()].find(
+    (ref) => ref.startsWith(`${branch}/`) || branch.startsWith(`${ref}/`),
+  )
+  return inTheWay === undefined ? null : `${inTheWay} is in the way of ${branch}; rename or delete it first`
 }
 
 function assertSupported({ obstacle }: RepositoryState): void {

@@ -212,6 +212,25 @@ describe('a rollback with restoreGit', () => {
     })
   })
 
+  it('leaves HEAD where a new branch has taken the name of its branch, rolls the files back and says so, as in a dry run', async () => {
+    const fixture = createFixture()
+    fixture.git('checkout', '-q', '-b', 'topic')
+    const { backend, before, original } = await start(fixture)
+    fixture.git('checkout', '-q', 'main')
+    fixture.git('branch', '-q', '-D', 'topic')
+    fixture.git('branch', 'topic/part')
+    fixture.write('a.txt', 'by the agent\n')
+    const dry = await backend.rollback(before, { ...git, dryRun: true })
+    const result = await backend.rollback(before, git)
+    const reason = 'refs/heads/topic/part is in the way of refs/heads/topic; rename or delete it first'
+    expect(result.git).toMatchObject({ restored: [], notRestored: [{ part: 'HEAD', reason }, { part: 'branch', reason }] }) // prettier-ignore
+    expect(dry.git?.notRestored).toEqual(result.git?.notRestored)
+    expect(describeTree(fixture.path)).toEqual(original.tree)
+    fixture.git('branch', '-m', 'topic/part', 'part')
+    await backend.rollback(before, git)
+    expect(fixture.git('symbolic-ref', 'HEAD').trim()).toBe('refs/heads/topic')
+  })
+
   it('works with packed refs', async () => {
     const fixture = prepare()
     fixture.git('pack-refs', '--all')
