@@ -3,7 +3,7 @@ import { lstat, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
-import { isInside } from './workspace-root.ts'
+import { futureRealPath, isInside } from './workspace-root.ts'
 
 /**
  * Where a workspace's private state lives (snapshot objects, manifests, locks), created with mode 0700 if it is not there.
@@ -23,7 +23,8 @@ export async function prepareStateDirectory(
       'The state directory is an empty string; leave it out or name one.',
     )
   const wanted = resolve(stateDir)
-  refuseInside(root, wanted)
+  // Before anything is made there, through whatever links.
+  refuseInside(root, futureRealPath(wanted))
   try {
     await mkdir(wanted, { recursive: true, mode: 0o700 })
     const base = await realpath(wanted)

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -53,6 +53,7 @@ it('gives each workspace a private state directory of its own and refuses one in
   for (const inside of [root, join(root, '.state'), join(directory, 'link-to-work', 'state')]) {
     await expect(prepareStateDirectory(root, inside), inside).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   }
+  expect(await readdir(root)).toEqual([])
 })
 
 it('shows every file name as a string that leads back to the same bytes', () => {

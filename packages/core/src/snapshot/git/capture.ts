@@ -29,6 +29,7 @@ import { recordRepositoryState } from './repository-state.ts'
 import { formatRef } from './sidecar.ts'
 import { logSnapshot } from './snapshot-log.ts'
 import { storeState } from './store-state.ts'
+import { haveSameModesUnlisted } from './unlisted-directories.ts'
 import { addNestedFiles, readIndexStamp, readTrackedFiles } from './tracked-files.ts'
 
 export interface CaptureRequest {
@@ -92,7 +93,8 @@ async function captureFrom(
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
-  const isSameListing = last !== null && listing === last && hasSameKeptDirectories(capture)
+  const isSameListing =
+    last !== null && listing === last && hasSameKeptDirectories(capture) && haveSameModesUnlisted(capture)
   if (isSameListing && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const head = await early.head

@@ -33,7 +33,13 @@ export interface ThreeStates {
 /** A larger file is not merged: three of them are held in memory. */
 const MAX_TEXT_BYTES = 8 * 1024 * 1024
 
-type Conflict = 'binary' | 'too large' | 'both changed the same lines' | 'changed in kind on one side'
+type Conflict =
+  | 'binary'
+  | 'too large'
+  | 'both changed the same lines'
+  | 'both changed its mode'
+  | 'made or removed on one side'
+  | 'no file on one side'
 
 /**
  * For each foreign edit: the expected state is the base, the present file is one side, the target the other one.
@@ -81,10 +87,12 @@ async function mergeOne(
 ): Promise<MergedFile | Conflict | 'as ours' | null> {
   const { path } = edit
   const [base, ours, theirs] = [edit.before, edit.after, delta.after].map((entry) => leafOf(entry ?? null))
+  if (edit.before === null || edit.after === null || delta.after === null)
+    return 'made or removed on one side'
   const files = [base, ours, theirs].filter((leaf): leaf is LeafEntry => leaf?.type === 'file')
-  if (!isThree(files) || base == null || ours == null || theirs == null) return 'changed in kind on one side'
+  if (!isThree(files) || base == null || ours == null || theirs == null) return 'no file on one side'
   const mode = mergeModes(base.mode, ours.mode, theirs.mode)
-  if (mode === null) return 'changed in kind on one side'
+  if (mode === null) return 'both changed its mode'
   if (edit.hasSameContent) {
     if (mode === theirs.mode) return null
     return { mode, content: await readWhole(source, goal, { path, entry: theirs }, signal) }

@@ -17,6 +17,7 @@ import {
   type BackendName,
   type RollbackFixture,
 } from '../rollback/rollback-fixture.ts'
+import { runUserGit } from '../git/git-fixture.ts'
 
 const limits = { maxFileBytes: 100 }
 
@@ -210,6 +211,23 @@ describe('a file that an agent removed and whose place it ignored', () => {
     expect(describeTree(path)).toEqual(restored)
     await backend.rollback(redone.guard as Snapshot)
     expect(describeTree(path)).toEqual(spoilt)
+  })
+})
+
+describe('an ignored directory that holds a tracked file', () => {
+  it('shows a change of its permissions alone, and gets them back (cases 2, 25)', async () => {
+    const { path, stateDirectory, write } = createRollbackFixture('git')
+    write('out/tracked.txt', 'tracked')
+    runUserGit(path, 'add', 'out')
+    write('.gitignore', 'out/\n')
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    expect((await backend.capture({ label: 'same' })).ref).toBe(before.ref)
+    chmodSync(join(path, 'out'), 0o700)
+    expect((await backend.capture({ label: 'after', previous: before })).ref).not.toBe(before.ref)
+    expect((await backend.rollback(before)).restored).toEqual(['out'])
+    expect(lstatSync(join(path, 'out')).mode & 0o777).toBe(0o755)
   })
 })
 

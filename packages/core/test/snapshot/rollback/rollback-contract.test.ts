@@ -360,7 +360,7 @@ describe.each(backends)('edits that somebody else made before a rollback by %s',
       code: 'CONFLICT',
       details: {
         paths: ['gone.txt', 'picture.bin', 'same.txt'],
-        reasons: ['changed in kind on one side', 'binary', 'both changed the same lines'],
+        reasons: ['made or removed on one side', 'binary', 'both changed the same lines'],
       },
     })
     expect(describeTree(path)).toEqual(spoilt)
