@@ -14,6 +14,8 @@ import {
   findRepository,
   layOutRepository,
   openRepository,
+  proposeRepository,
+  type OpenRepositoryOptions,
   type Repository,
   type RepositoryEncryption,
 } from './engine/repository.ts'
@@ -70,14 +72,15 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   let opened: Repository | null = null
   const open = async (
     signal: AbortSignal | undefined,
-    assumed: Repository | null = null,
+    given: Pick<OpenRepositoryOptions, 'assumed' | 'proposed'> = {},
   ): Promise<Repository> => {
-    opened ??= await openRepository(store, { prefix, encryption, assumed, signal })
+    opened ??= await openRepository(store, { ...given, prefix, encryption, signal })
     return opened
   }
   /** `null` when the key does not go with the marker: then the store is asked, and says what is wrong. */
   const assume = (marker: FormatMarker): Promise<Repository | null> =>
     assumeRepository(store, marker, { prefix, encryption }).catch(() => null)
+  const propose = (): Promise<Repository | null> => proposeRepository(store, { prefix, encryption })
   /** `null` for a store that nothing was saved to. */
   const find = async (signal: AbortSignal | undefined): Promise<Repository | null> => {
     opened ??= await findRepository(store, { prefix, encryption, signal })
@@ -90,12 +93,16 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     const save = { workspaceId: id, message, author, metadata, tags, parent, onConflict, template, createdAt: stamp, writeTree, signal } // prettier-ignore
     if (cacheDirectory === null) return saveVersion(await open(signal), save)
     const last = lastVersionOf(cacheDirectory, id)
-    const assumed = opened ?? (last === null ? null : await assume(last.marker))
+    const proposed = opened === null && last === null ? await propose() : null
+    const assumed = opened ?? proposed ?? (last === null ? null : await assume(last.marker))
     let opening: Promise<Repository> | null = null
-    const openOnce = (): Promise<Repository> => (opening ??= open(signal, assumed))
+    const openOnce = (): Promise<Repository> => (opening ??= open(signal, { assumed, proposed }))
     const begun = await saveFromNote(assumed ?? (await openOnce()), openOnce, save, last)
     const repository = await openOnce()
-    const saved = begun ?? (await saveVersion(repository, save))
+    const isAnother = assumed !== null && repository !== assumed
+    const begunAgain =
+      begun === null && isAnother ? await saveFromNote(repository, openOnce, save, last) : begun
+    const saved = begunAgain ?? (await saveVersion(repository, save))
     noteVersion(cacheDirectory, repository, saved.record)
     return saved
   }

@@ -66,6 +66,8 @@ export interface OpenRepositoryOptions {
   readonly pause?: Repository['pause'] | undefined
   /** Taken for the repository, with its keys, when the store's marker turns out to be the same. @default none */
   readonly assumed?: Repository | null | undefined
+  /** What to make when there is none, from `proposeRepository`; never what another store has. @default a new one */
+  readonly proposed?: Repository | null | undefined
   /** @default never */
   readonly signal?: AbortSignal | undefined
 }
@@ -93,7 +95,7 @@ export async function openRepository(
   let marker = await findMarker(store, prefix, signal)
   if (marker === null) {
     if (store.capabilities.createIfAbsent === false) throw cannotCreate(store)
-    const created = await createFormatMarker(options.encryption ?? null)
+    const created = options.proposed ?? (await createFormatMarker(options.encryption ?? null))
     marker = await putMarker(store, markerKey, created.marker, signal)
   }
   return openMarked(store, prefix, marker, options)
@@ -124,11 +126,21 @@ export async function assumeRepository(
   return openMarked(store, normalizePrefix(options.prefix), marker, options)
 }
 
+/** What the store's repository will be if it has none: something to begin with. `null` when it would take time to make. */
+export async function proposeRepository(
+  store: ObjectStore,
+  options: OpenRepositoryOptions,
+): Promise<Repository | null> {
+  if (options.encryption !== undefined) return null
+  const { marker } = await createFormatMarker(null)
+  return assumeRepository(store, marker, options)
+}
+
 async function openMarked(
   store: ObjectStore,
   prefix: string,
   marker: FormatMarker,
-  { assumed = null, encryption, now, pause }: OpenRepositoryOptions,
+  { proposed = null, assumed = proposed, encryption, now, pause }: OpenRepositoryOptions,
 ): Promise<Repository> {
   if (assumed !== null && encodeFormatMarker(assumed.marker).equals(encodeFormatMarker(marker)))
     return assumed

@@ -155,6 +155,40 @@ describe('on a store that only tests its conditions', () => {
   })
 })
 
+it('the first save of all reads the directory while the repository is made', async () => {
+  const isRead = Promise.withResolvers<void>()
+  const waiting: ObjectStore = {
+    ...traced(store).store,
+    async get(key, options) {
+      await isRead.promise
+      return store.get(key, options)
+    },
+  }
+  const onProgress = ({ filesDone }: { filesDone: number }): void => void (filesDone > 0 && isRead.resolve())
+  const { version } = await createBundleStore(waiting).save('w', source, {
+    message: '',
+    cacheDirectory: cacheDirectory(),
+    onProgress,
+  })
+  expect(version).toMatchObject({ version: 1, parent: null })
+  expect(await load()).toBe('one')
+})
+
+it('a first save to a store that has a repository finds it, and stores nothing twice', async () => {
+  await save(store)
+  const saved = await createBundleStore(store).save('v', source, {
+    message: '',
+    cacheDirectory: cacheDirectory('new'),
+  })
+  expect(saved.version).toMatchObject({ version: 1, parent: null })
+  expect(await keys('packs/')).toHaveLength(2)
+  await createBundleStore(store).load('v', join(base, 'v'))
+  expect(readFileSync(join(base, 'v/f'), 'utf8')).toBe('one')
+  const { store: seen, rounds } = traced(store)
+  await createBundleStore(seen).save('v', source, { message: '', cacheDirectory: cacheDirectory('new') })
+  expect(rounds()).toBeLessThanOrEqual(3)
+})
+
 it('the same after a load instead of a save', async () => {
   await save(store)
   await createBundleStore(store).load('w', join(base, 'other'), { cacheDirectory: cacheDirectory('new') })
@@ -222,6 +256,8 @@ it('what is known of one store is not taken for true of another', async () => {
   const { version, report } = await save(store)
   expect(version).toMatchObject({ version: 1, parent: null })
   expect(report.comparedWith).toBeNull()
+  const [there, here] = [await openRepository(first), await openRepository(store)]
+  expect(here.marker.repository).not.toBe(there.marker.repository)
   expect(await load()).toBe('one')
   expect(await keys('packs/')).toHaveLength(1)
   store = first
