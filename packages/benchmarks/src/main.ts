@@ -12,7 +12,7 @@ import { gitSnapshotSuite } from './suites/git-snapshot.ts'
 import { hashSnapshotSuite } from './suites/hash-snapshot.ts'
 import { hugeFileSuite } from './suites/huge-file.ts'
 import { memorySuite } from './suites/memory.ts'
-import { otherWaysSuite } from './suites/other-ways.ts'
+import { manyOtherWaysSuite, otherWaysSuite, projectOtherWaysSuite } from './suites/other-ways.ts'
 import { runSuite } from './suites/run.ts'
 import { largeStoresSuite, storesSuite } from './suites/stores.ts'
 import { versionHistorySuite } from './suites/version-history.ts'
@@ -27,6 +27,7 @@ const suites: readonly Suite[] = [
   gitSnapshotSuite,
   hashSnapshotSuite,
   otherWaysSuite,
+  projectOtherWaysSuite,
   runSuite,
   bundleSuite,
   smallVersionsSuite,
@@ -34,6 +35,7 @@ const suites: readonly Suite[] = [
   largeVersionsSuite,
   versionHistorySuite,
   memorySuite,
+  manyOtherWaysSuite,
   manyVersionsSuite,
   hugeFileSuite,
   storesSuite,

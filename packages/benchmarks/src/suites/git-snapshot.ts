@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Workspace } from '@ws/core'
 import { takeTurns, type Measurement, type Suite } from '../measurement.ts'
-import { commitTree, copyProjectTree, editTenFiles } from '../trees/project-tree.ts'
+import { commitTree, copyProjectTree, editTenFiles, packObjects } from '../trees/project-tree.ts'
 import { shell } from '../shell.ts'
 
 const STATUS = 'git status --porcelain=v2 -uall'
@@ -28,8 +28,7 @@ export const gitSnapshotSuite: Suite = {
     measurements.push(
       line('first snapshot, every object of its own file', loose.first, loose.status, firstSamples, null),
     )
-    // As a clone has them.
-    await shell('git repack -a -d -q && git status >/dev/null', path)
+    await packObjects(path)
     const packed = await takeTurns(firstSamples, { status, first })
     measurements.push(
       line('first snapshot, new state directory', packed.first, packed.status, firstSamples, 2),

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { executeRun, Workspace } from '@ws/core'
 import { takeTurns, type Measurement, type Suite } from '../measurement.ts'
-import { commitTree, copyProjectTree } from '../trees/project-tree.ts'
+import { commitTree, copyProjectTree, packObjects } from '../trees/project-tree.ts'
 import { shell } from '../shell.ts'
 
 /** What wrapping an agent costs when the agent does nothing. */
@@ -11,6 +11,7 @@ export const runSuite: Suite = {
     const path = join(directory, 'repository')
     await copyProjectTree(path, log)
     await commitTree(path)
+    await packObjects(path)
     const workspace = new Workspace({ id: 'bench', path, stateDir: join(directory, 'state') })
     const times = await takeTurns(samples, {
       status: { run: () => shell('git status --porcelain=v2 -uall >/dev/null', path) },

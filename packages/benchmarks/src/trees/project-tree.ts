@@ -45,13 +45,21 @@ export async function copyProjectTree(destination: string, log: (line: string) =
   await shell(`cp -a ${quote(cache)} ${quote(destination)}`, tmpdir())
 }
 
-/** Makes a git repository with everything in it committed, node_modules too. */
+/** A commit starts a collection in the background, which would be at work beside whatever is measured next. */
+const withoutCollection = 'git config gc.auto 0 && git config maintenance.auto false'
+
+/** Makes a git repository with everything in it committed, node_modules too. Every object is a file of its own. */
 export async function commitTree(directory: string): Promise<void> {
   const identity = '-c user.name=bench -c user.email=bench@example.com -c commit.gpgsign=false'
   await shell(
-    `git init -q && git add -A -f && git ${identity} commit -q -m start && git status >/dev/null`,
+    `git init -q && ${withoutCollection} && git add -A -f && git ${identity} commit -q -m start && git status >/dev/null`,
     directory,
   )
+}
+
+/** Puts the objects of a repository into a pack, as a clone has them. */
+export async function packObjects(directory: string): Promise<void> {
+  await shell('git repack -a -d -q && git status >/dev/null', directory)
 }
 
 /** Appends a line to ten source files of the project. */
