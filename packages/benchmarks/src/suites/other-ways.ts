@@ -16,6 +16,8 @@ import { commitTree, packObjects } from '../trees/project-tree.ts'
 const SHADOW = 'a shadow repository: git add ., git commit'
 const TEMPORARY_INDEX = 'git read-tree HEAD, git add -A, git write-tree'
 const CHECKOUT_ALL = 'git read-tree, git checkout-index -a -f'
+const TAKE_TREE = 'git read-tree HEAD && git add -A && git write-tree'
+const CHECK_OUT = 'git read-tree HEAD && git checkout-index -a -f'
 const STATUS = 'git status --porcelain=v2 -uall'
 
 /** Snapshots and rollbacks of 50,000 committed files beside the ways in which other tools take and restore them. */
@@ -63,10 +65,7 @@ async function measure(
   const snapshot = await takeTurns(few, {
     temporaryIndex: {
       prepare: edit,
-      run: () =>
-        shell('git read-tree HEAD && git add -A && git write-tree >/dev/null', path, {
-          GIT_INDEX_FILE: index,
-        }),
+      run: () => shell(`${TAKE_TREE} >/dev/null`, path, { GIT_INDEX_FILE: index }),
     },
     ours: { prepare: edit, run: () => backend.capture({ label: 'bench', previous: before }) },
   })
@@ -84,7 +83,7 @@ async function measure(
   const restore = await takeTurns(few, {
     checkoutAll: {
       prepare: edit,
-      run: () => shell('git read-tree HEAD && git checkout-index -a -f', path, { GIT_INDEX_FILE: index }),
+      run: () => shell(CHECK_OUT, path, { GIT_INDEX_FILE: index }),
     },
     ours: { prepare: forgetCheckout, run: () => backend.rollback(before) },
   })
@@ -106,34 +105,18 @@ async function measure(
     target,
   })
   const { files } = tree
+  const taken = `first snapshot of ${files} files`
+  const edited = `snapshot, 10 of ${files} files edited`
+  const rolledBack = `rollback of 10 in ${files} files, guarded and proven`
+  const compared = `diff and patch of 10 in ${files} files, less a start of git`
   return {
     measurements: [
-      line(`first snapshot of ${files} files`, first.ours, { name: SHADOW, value: first.shadow }, 1 / 8),
-      line(`first snapshot of ${files} files`, first.ours, { name: STATUS, value: first.status }, null),
-      line(
-        `snapshot, 10 of ${files} files edited`,
-        snapshot.ours,
-        { name: TEMPORARY_INDEX, value: snapshot.temporaryIndex },
-        1 / 8,
-      ),
-      line(
-        `rollback of 10 in ${files} files, guarded and proven`,
-        undone.ours,
-        { name: STATUS, value: undone.status },
-        3,
-      ),
-      line(
-        `rollback of 10 in ${files} files, guarded and proven`,
-        restore.ours,
-        { name: CHECKOUT_ALL, value: restore.checkoutAll },
-        1 / 20,
-      ),
-      line(
-        `diff and patch of 10 in ${files} files, less a start of git`,
-        Math.max(diff.ours - diff.spawn, 0),
-        null,
-        30,
-      ),
+      line(taken, first.ours, { name: SHADOW, value: first.shadow }, 1 / 8),
+      line(taken, first.ours, { name: STATUS, value: first.status }, null),
+      line(edited, snapshot.ours, { name: TEMPORARY_INDEX, value: snapshot.temporaryIndex }, 1 / 8),
+      line(rolledBack, undone.ours, { name: STATUS, value: undone.status }, 3),
+      line(rolledBack, restore.ours, { name: CHECKOUT_ALL, value: restore.checkoutAll }, 1 / 20),
+      line(compared, Math.max(diff.ours - diff.spawn, 0), null, 30),
     ],
   }
 }

@@ -50,7 +50,9 @@ export const fourProjects: LargeTree = {
   },
   async edit(directory) {
     const folders = copies.map((name) => join(directory, name, 'node_modules/rxjs/src/internal/operators'))
-    for (const [at, name] of readdirSync(folders[0] ?? '').slice(0, 10).entries())
+    for (const [at, name] of readdirSync(folders[0] ?? '')
+      .slice(0, 10)
+      .entries())
       appendFileSync(join(folders[at % folders.length] ?? '', name), '// edited\n')
   },
 }

@@ -22,23 +22,22 @@ interface Adoption {
  * Makes objects of the user's repository our own, so that its gc, a rewrite of its history or its removal cannot take
  * them: packs and loose objects are cloned or hard-linked, which costs no space; on another file system the wanted
  * objects are packed anew.
- * @returns what the private repository holds then
+ * @returns which of the wanted ones the private repository does not hold then
  */
 export async function adoptObjects(
   repository: PrivateRepository,
   userObjects: string,
   { wanted, useful, signal }: Adoption,
-): Promise<OwnObjects> {
+): Promise<Set<string>> {
   const objects = join(repository.directory, 'objects')
   const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
   const sharing = { clones: true }
   if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted, sharing))
     linkLoose(userObjects, repository, new Set([...wanted, ...useful]), sharing)
-  const own = openOwnObjects(repository)
-  const missing = [...wanted].filter((id) => !own.has(id))
-  if (missing.length === 0) return own
+  const missing = absentFrom(openOwnObjects(repository), wanted)
+  if (missing.size === 0) return missing
   const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
-  if (available.size === 0) return own
+  if (available.size === 0) return missing
   try {
     await runGit(
       privateCall(repository, ['pack-objects', '-q', join(objects, 'pack', 'pack')], {
@@ -49,10 +48,16 @@ export async function adoptObjects(
     )
   } catch (error) {
     // What the user's repository cannot give whole is read from the files.
-    if (WorkspaceError.is(error, 'UNAVAILABLE')) return own
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) return missing
     throw error
   }
-  return openOwnObjects(repository)
+  return absentFrom(openOwnObjects(repository), missing)
+}
+
+function absentFrom(own: OwnObjects, ids: Iterable<string>): Set<string> {
+  const absent = new Set<string>()
+  for (const id of ids) if (!own.has(id)) absent.add(id)
+  return absent
 }
 
 /** @returns false when the two directories cannot share files */

@@ -1,11 +1,19 @@
 import { compareBytes, parentOf, type BytePath } from '../byte-path.ts'
+import type { CapturedEntries } from './entry-table.ts'
+import type { CapturedEntry } from './file-stamp.ts'
+import { pathsIn } from './sorted-paths.ts'
 import { objectId, type PrivateRepository } from './private-repository.ts'
 
 const TYPE_MASK = 0o170000
 const LINK_TYPE = 0o120000
+const FILE_TYPE = 0o100000
 
 export function isLink(mode: number): boolean {
   return (mode & TYPE_MASK) === LINK_TYPE
+}
+
+export function isRegular(mode: number): boolean {
+  return (mode & TYPE_MASK) === FILE_TYPE
 }
 
 /** The three kinds that a git tree knows. */
@@ -28,14 +36,23 @@ export interface BuiltTrees {
   readonly built: Map<string, Buffer>
 }
 
+/** Of an earlier state. */
+export interface KnownTrees {
+  readonly ids: ReadonlyMap<BytePath, string>
+  /** All paths that differ from it. */
+  readonly changed: Iterable<BytePath>
+  /** Those of all entries, sorted, where they are known without looking at each. */
+  readonly paths: readonly BytePath[] | null
+}
+
 /**
  * The git trees of all entries.
- * @param known trees of an earlier state, and all paths that differ from it: only the directories above those are built
+ * @param known only the directories above what differs from it are built
  */
 export function buildTrees(
   repository: PrivateRepository,
-  entries: ReadonlyMap<BytePath, { readonly mode: number; readonly id: string }>,
-  known: { readonly ids: ReadonlyMap<BytePath, string>; readonly changed: Iterable<BytePath> } | null,
+  entries: CapturedEntries,
+  known: KnownTrees | null,
 ): BuiltTrees {
   const affected = known === null ? null : ancestorsOf(known.changed)
   const directories = new Map<BytePath, Child[]>([['', []]])
@@ -48,9 +65,8 @@ export function buildTrees(
     }
     return children
   }
-  for (const [path, entry] of entries) {
+  for (const [path, entry] of entriesToBuild(entries, known, affected)) {
     const directory = parentOf(path)
-    if (affected !== null && !affected.has(directory)) continue
     const name = path.slice(directory === '' ? 0 : directory.length + 1)
     childrenOf(directory).push({ sortKey: name, head: `${treeMode(entry.mode)} ${name}\0`, id: entry.id })
   }
@@ -76,6 +92,25 @@ export function buildTrees(
     if (directory !== '') addToParent(directory, id)
   }
   return { root: ids.get('') ?? '', ids, built }
+}
+
+/** What lies in the affected directories themselves. */
+function* entriesToBuild(
+  entries: CapturedEntries,
+  known: KnownTrees | null,
+  affected: ReadonlySet<BytePath> | null,
+): Iterable<readonly [BytePath, CapturedEntry]> {
+  if (affected === null) yield* entries
+  else if (known === null || known.paths === null) {
+    for (const each of entries) if (affected.has(parentOf(each[0]))) yield each
+  } else {
+    for (const directory of affected) {
+      for (const path of pathsIn(known.paths, directory)) {
+        const entry = entries.get(path)
+        if (entry !== undefined) yield [path, entry]
+      }
+    }
+  }
 }
 
 function ancestorsOf(paths: Iterable<BytePath>): Set<BytePath> {

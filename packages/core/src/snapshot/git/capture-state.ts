@@ -18,14 +18,13 @@ import {
   type EntryTable,
   type StampColumns,
 } from './entry-table.ts'
+import type { Dirtiness } from './dirtiness.ts'
 import type { LimitReason } from './choose-within-limits.ts'
 import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 import { formatRef } from './sidecar.ts'
+import type { PathSet } from './sorted-paths.ts'
 import { readSnapshotLog } from './snapshot-log.ts'
-
-/** Names without duplicates; a map's keys are such a set too. */
-export type PathSet = Pick<ReadonlySet<BytePath>, 'size' | 'has' | 'keys'>
 
 export interface LeftOutFile {
   readonly reason: LimitReason
@@ -68,27 +67,42 @@ export interface CaptureState {
   /** Paths of the user's index that git did not list: absent, or tracked although ignored. */
   readonly trackedUnlisted: readonly BytePath[]
   readonly head: HeadState
-  /** Whether the tree differed from HEAD's, and for which pair that was found. */
-  readonly dirty: { readonly key: string; readonly value: boolean } | null
+  readonly dirty: Dirtiness | null
 }
 
 const FORMAT = 5
 const HEADER_BYTES = 8
 
+/** What a capture has found to be other than the last one did. */
+export interface Drift {
+  /** Directories that have changed are among them. */
+  readonly files: number
+  readonly bytes: number
+}
+
 export interface CaptureStateFile {
   load(): CaptureState | null
-  save(state: CaptureState): void
-  /** Keeps it in memory only, for a capture that follows at once. Whoever does not see it reads more files again. */
-  hold(state: CaptureState): void
+  /**
+   * Keeps it in memory, and writes it down once more than a little differs from what the file says: whoever does not see
+   * it reads so much again.
+   * @param drift `null` when it is not known
+   */
+  save(state: CaptureState, drift: Drift | null): void
+  /** Keeps it in memory only, for a capture that follows at once. */
+  hold(state: CaptureState, drift: Drift | null): void
 }
 
 interface HeldState {
   readonly state: CaptureState
   /** Of the file when the state was taken from it, written to it, or held beside it. */
   readonly version: string
-  /** Whether the file says the same. */
-  readonly isSaved: boolean
+  /** What the file does not know of it. */
+  readonly drift: Drift | null
 }
+
+const NO_DRIFT: Drift = { files: 0, bytes: 0 }
+const MAX_DRIFT_SHARE = 1 / 100
+const MAX_DRIFT_BYTES = 16 << 20
 
 /** A few workspaces that are in use keep their states in memory, also when they are opened anew. */
 const MAX_HELD = 4
@@ -105,23 +119,28 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
     const info = statSync(path, { bigint: true, throwIfNoEntry: false })
     return info === undefined ? '' : `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
   }
-  const hold = (state: CaptureState, current: string, isSaved: boolean) => {
+  const hold = (state: CaptureState, current: string, drift: Drift | null) => {
     heldStates.delete(path)
-    heldStates.set(path, { state, version: current, isSaved })
+    heldStates.set(path, { state, version: current, drift })
     for (const oldest of heldStates.keys()) {
       if (heldStates.size <= MAX_HELD) break
       heldStates.delete(oldest)
     }
   }
-  const save = (state: CaptureState): void => {
+  /** As far as it is known what the file says. */
+  const addToHeld = (state: CaptureState, current: string, drift: Drift | null): Drift | null => {
     const held = heldStates.get(path)
-    if (held?.state === state && held.isSaved) return
+    if (held === undefined || held.version !== current || held.drift === null) return null
+    if (held.state === state) return held.drift
+    return drift && { files: held.drift.files + drift.files, bytes: held.drift.bytes + drift.bytes }
+  }
+  const write = (state: CaptureState): void => {
     const temporary = temporaryPath(repository)
     writeFileSync(temporary, encode(state), { mode: 0o600, flag: 'wx' })
     // Replacing a file makes some file systems write the new one to the disk first; this one is not worth the wait.
     rmSync(path, { force: true })
     renameSync(temporary, path)
-    hold(state, version(), true)
+    hold(state, version(), NO_DRIFT)
   }
   return {
     load() {
@@ -131,14 +150,23 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
       heldStates.delete(path)
       const state = current === '' ? null : decode(readFileSync(path))
       if (state === null || !isLogged(repository, state)) return null
-      hold(state, current, true)
+      hold(state, current, NO_DRIFT)
       return state
     },
-    save,
-    hold(state) {
+    save(state, drift) {
       const current = version()
-      if (current === '') save(state)
-      else if (heldStates.get(path)?.state !== state) hold(state, current, false)
+      const whole = current === '' ? null : addToHeld(state, current, drift)
+      const isLittle =
+        whole !== null &&
+        whole.files <= state.entries.size * MAX_DRIFT_SHARE &&
+        whole.bytes <= MAX_DRIFT_BYTES
+      if (isLittle) hold(state, current, whole)
+      else write(state)
+    },
+    hold(state, drift) {
+      const current = version()
+      if (current === '') write(state)
+      else hold(state, current, addToHeld(state, current, drift))
     },
   }
 }
@@ -188,7 +216,7 @@ function decode(bytes: Buffer): CaptureState | null {
           .slice(0, directories.numbers.length / 3),
         fromDirectoryColumns(directories),
       ),
-      listed: () => (listed ??= names === null ? entries.map() : new Set(split(names))),
+      listed: () => (listed ??= names === null ? entries : new Set(split(names))),
     }
   } catch {
     return null

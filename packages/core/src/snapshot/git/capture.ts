@@ -1,16 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import type { Snapshot } from '../snapshot.ts'
 import { onward, type SnapshotProgressListener } from '../snapshot-progress.ts'
-import { compareBytes, fromBytePath, nativePath, type BytePath } from '../byte-path.ts'
-import type { CaptureState, PathSet } from './capture-state.ts'
+import { nativePath, type BytePath } from '../byte-path.ts'
+import type { CaptureState } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import { tableOf } from './entry-table.ts'
 import type { StoredState } from './compare-states.ts'
 import { allOmitted, findAbsent, listOmitted } from './find-unheld.ts'
+import { finishCapture, type Captured } from './finish-capture.ts'
 import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlisted } from './keep-in-view.ts'
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
-import { headOfNested, nestedRepositories, type NestedRepository } from './nested-repository.ts'
-import { recordUnheld, type OmittedPath } from './omitted-paths.ts'
+import { nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { pauser, type Pause } from './pause.ts'
 import { objectSizes, sweepTemporaries } from './private-repository.ts'
 import {
@@ -26,8 +24,9 @@ import { spelledOnce } from './other-spellings.ts'
 import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
 import { recordRepositoryState } from './repository-state.ts'
-import { formatRef } from './sidecar.ts'
-import { logSnapshot } from './snapshot-log.ts'
+import type { PathSet } from './sorted-paths.ts'
+import { startLook } from './start-look.ts'
+import { startStamping } from './start-stamping.ts'
 import { storeState } from './store-state.ts'
 import { haveSameModesUnlisted } from './unlisted-directories.ts'
 import { addNestedFiles, readIndexStamp, readTrackedFiles } from './tracked-files.ts'
@@ -63,12 +62,13 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
     await Promise.allSettled([early.head, early.tracked, early.blobSizes])
     sweepTemporaries(workspace.own)
     throw error
+  } finally {
+    early.look?.stop()
+    early.stamping?.then(
+      ({ stop }) => stop(),
+      () => {},
+    )
   }
-}
-
-interface Captured {
-  readonly snapshot: Snapshot
-  readonly state: CaptureState
 }
 
 interface Start {
@@ -89,7 +89,7 @@ async function captureFrom(
   const { trackedUnlisted } = seen
   const kept = await pathsInView(capture, treesOf(request.keepInView), request.lookFor ?? [])
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
-  const changed = last === null || candidates !== null ? [] : await findChanged(capture, last)
+  const changed = await findChanged(capture)
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
@@ -98,17 +98,17 @@ async function captureFrom(
   if (isSameListing && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const head = await early.head
-    const dirty = await isDirty(capture, { head, indexStamp, nested, tree, entries: () => entries.map() })
+    const dirty = await isDirty(capture, { head, indexStamp, nested, tree, entries, touched: [] })
     const leftOut = [...last.leftOut].map(([path, { reason }]) => ({ path, reason }))
-    const held = { has: (path: BytePath) => entries.map().has(path) }
-    const omitted = listOmitted(listing, { omitted: leftOut, entries: held })
-    return finish(workspace, request, {
+    const omitted = listOmitted(listing, { omitted: leftOut, entries })
+    return finishCapture(workspace, request, {
       last,
       state: { ...last, ...seen, head, dirty },
       nested,
       repository,
       omitted,
-      absent: findAbsent(capture, kept, { entries: held, omitted }),
+      absent: findAbsent(capture, kept, { entries, omitted }),
+      touched: [],
     })
   }
   const contents = await readContents(capture, candidates, changed)
@@ -121,7 +121,8 @@ async function captureFrom(
     indexStamp,
     nested,
     tree: stored.tree,
-    entries: () => entries,
+    entries,
+    touched: contents.touched,
   })
   const state: CaptureState = {
     ...listing,
@@ -141,7 +142,9 @@ async function captureFrom(
   }
   const omitted = listOmitted(listing, { ...contents, omitted: allOmitted(contents) })
   const absent = findAbsent(capture, kept, { entries, omitted })
-  return finish(workspace, request, { last, state, nested, repository, omitted, absent, unstable })
+  const { touched } = contents
+  const found = { last, state, nested, repository, omitted, absent, unstable, touched }
+  return finishCapture(workspace, request, found)
 }
 
 function treesOf(states: readonly StoredState[]): string[] {
@@ -167,15 +170,17 @@ async function look(
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
-  const { blobSizes } = early
+  const { blobSizes, stamping, look: files } = early
   const capture = {
     ...workspace,
     last,
+    look: files,
     listing,
     nested,
     tracked,
     ...ofStates,
     blobSizes,
+    stamping,
     recall,
     pause,
     onProgress,
@@ -203,7 +208,7 @@ function stampNested(nested: readonly NestedRepository[]): string | null {
   return stamps.some(([, stamp]) => stamp === '') ? null : stamps.flat().join('\0')
 }
 
-/** A process of git may be at work for it while the workspace is listed and read. */
+/** Processes of git and threads are at work for it while the workspace is listed. */
 function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: AbortSignal | undefined) {
   const { user, own } = workspace
   const head = readHead(user, last?.head ?? null, signal)
@@ -214,65 +219,16 @@ function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: 
       for (const { id } of entries.values()) ids.add(id)
       return objectSizes(own, ids, { alternate: user.objectsDirectory, signal })
     }) ?? null
+  const stamping = tracked?.then(({ entries }) => startStamping(workspace.path, [...entries.keys()])) ?? null
   // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
-  for (const promise of [head, tracked, blobSizes]) promise?.catch(() => {})
-  return { head, tracked, blobSizes }
-}
-
-interface Outcome {
-  readonly last: CaptureState | null
-  readonly state: CaptureState
-  readonly nested: readonly NestedRepository[]
-  readonly repository: string | null
-  readonly omitted: readonly OmittedPath[]
-  readonly absent: readonly BytePath[]
-  readonly unstable?: ReadonlySet<BytePath>
-}
-
-function finish(
-  workspace: GitWorkspace,
-  request: CaptureRequest,
-  { last, state, nested, repository, omitted, absent, unstable = new Set() }: Outcome,
-): { readonly snapshot: Snapshot; readonly state: CaptureState } {
-  const { head, dirty } = state
-  const id = randomUUID()
-  const snapshot: Snapshot = {
-    id,
-    backend: 'git',
-    path: workspace.path,
-    ref: formatRef(state.tree, state.sidecar),
-    label: request.label,
-    capturedAt: new Date().toISOString(),
-    metadata: {
-      entries: state.entries.size + state.leafDirectories.size,
-      head: head.commit,
-      headRef: head.ref,
-      dirty: dirty?.value ?? false,
-      includesUntracked: true,
-      tree: state.tree,
-      ...(repository === null ? {} : { repository }),
-      repositories: nested.map((repository) => {
-        const found = headOfNested(repository)
-        return {
-          path: fromBytePath(repository.path),
-          head: found?.commit ?? null,
-          headRef: found?.ref ?? null,
-        }
-      }),
-    },
-    coverage: {
-      captured: state.entries.size + state.leafDirectories.size,
-      complete: omitted.length === 0 && unstable.size === 0,
-      ...recordUnheld(workspace.own, id, omitted, absent),
-      unstable: [...unstable].toSorted(compareBytes).map(fromBytePath),
-    },
+  for (const promise of [head, tracked, blobSizes, stamping]) promise?.catch(() => {})
+  return {
+    head,
+    tracked,
+    blobSizes,
+    stamping,
+    look: last === null ? null : startLook(workspace.path, last.entries),
   }
-  // First the log: what is in it keeps the objects that the saved state takes for stored.
-  logSnapshot(workspace.own, snapshot)
-  const toSave = last !== null && isSameState(last, state) ? last : state
-  if (request.isPassing === true) workspace.stateFile.hold(toSave)
-  else workspace.stateFile.save(toSave)
-  return { snapshot, state }
 }
 
 /** Then what git does not list now, it did not list then. */
@@ -306,18 +262,4 @@ function findPrecious(
       precious.add(path)
   }
   return precious
-}
-
-/** Whether saving would only repeat what is stored. */
-function isSameState(last: CaptureState, state: CaptureState): boolean {
-  if (
-    last.directories !== state.directories ||
-    last.tree !== state.tree ||
-    last.indexStamp !== state.indexStamp
-  )
-    return false
-  if (last.nestedIndexStamp !== state.nestedIndexStamp || last.rulesStamp !== state.rulesStamp) return false
-  if (last.head.commit !== state.head.commit || last.head.ref !== state.head.ref) return false
-  if (last.sidecar !== state.sidecar || last.dirty?.key !== state.dirty?.key) return false
-  return last.entries === state.entries
 }

@@ -1,5 +1,6 @@
 import { splitRecords, type BytePath } from '../byte-path.ts'
-import type { CapturedEntry } from './file-stamp.ts'
+import type { Dirtiness, Witness } from './dirtiness.ts'
+import type { CapturedEntries } from './entry-table.ts'
 import type { CaptureState } from './capture-state.ts'
 import { runGit } from './git-command.ts'
 import { lstatOrNull } from './file-stamp.ts'
@@ -14,7 +15,9 @@ interface Comparison {
   readonly tree: string
   readonly indexStamp: string
   readonly nested: readonly NestedRepository[]
-  readonly entries: () => ReadonlyMap<BytePath, CapturedEntry>
+  readonly entries: CapturedEntries
+  /** Paths that may differ from the last capture's; `null` when any may. */
+  readonly touched: readonly BytePath[] | null
 }
 
 interface Source {
@@ -29,51 +32,74 @@ interface Source {
  * Whether the captured content differs from HEAD's. What git itself would not call a change does not count: other
  * repositories, files left out of a sparse checkout, and files that only differ by a conversion on check-in.
  */
-export async function isDirty(
-  source: Source,
-  comparison: Comparison,
-): Promise<{ key: string; value: boolean }> {
+export async function isDirty(source: Source, comparison: Comparison): Promise<Dirtiness> {
   const { head, tree, indexStamp, nested, entries } = comparison
   const key = `${head.tree ?? ''} ${tree} ${indexStamp}`
-  if (head.tree === null) return { key, value: entries().size > 0 }
-  if (head.tree === tree) return { key, value: false }
+  if (head.tree === null) return { key, value: entries.size > 0, witness: null }
+  if (head.tree === tree) return { key, value: false, witness: null }
   if (indexStamp !== '' && source.last?.dirty?.key === key) return source.last.dirty
+  const indexCtimeNs = lstatOrNull(source.user.indexFile)?.ctimeNs ?? 0n
+  // What is not in HEAD, and what was changed after the index was written, is a change whatever the index says.
+  const isPlainChange = ({ path, id }: Witness): boolean => {
+    const entry = entries.get(path)
+    return entry !== undefined && (id === '' || (entry.id !== id && entry.ctimeNs > indexCtimeNs))
+  }
+  const isOutside = outsideOf(nested)
+  for (const witness of likelyWitnesses(source, comparison))
+    if (isOutside(witness.path) && isPlainChange(witness)) return { key, value: true, witness }
   const output = await runGit(
     privateCall(source.own, ['diff-tree', '-r', '-z', '--raw', '--no-renames', head.tree, tree], {
       environment: alternateEnvironment(source.user.objectsDirectory),
       signal: source.signal,
     }),
   )
-  const records = recordsOutside(splitRecords(output), nested)
-  const indexCtimeNs = lstatOrNull(source.user.indexFile)?.ctimeNs ?? 0n
-  // What is not in HEAD, and what was changed after the index was written, is a change whatever the index says.
-  const isPlainChange = (record: string, path: BytePath): boolean => {
-    const [oldMode, , , , status] = record.slice(1).split(' ')
-    const entry = entries().get(path)
-    return (
-      status === 'A' ||
-      (status === 'M' && oldMode !== '160000' && entry !== undefined && entry.ctimeNs > indexCtimeNs)
-    )
+  const changes = readChanges(splitRecords(output)).filter(({ path }) => isOutside(path))
+  for (const { path, status, oldMode, oldId } of changes) {
+    const witness = { path, id: status === 'A' ? '' : oldId }
+    if (status === 'A' || (status === 'M' && oldMode !== '160000' && isPlainChange(witness)))
+      return { key, value: true, witness }
   }
-  const some = (holds: typeof isPlainChange) =>
-    records.some((record, at) => at % 2 === 0 && holds(record, records[at + 1] ?? ''))
-  if (some(isPlainChange)) return { key, value: true }
   const tracked = source.tracked ?? (await readTrackedFiles(source.user, source.signal))
-  const isChange = (record: string, path: BytePath): boolean => {
-    const [oldMode, , oldId, , status] = record.slice(1).split(' ')
+  const isChange = ({ path, status, oldMode, oldId }: HeadChange): boolean => {
     const inIndex = tracked.entries.get(path)
-    const entry = entries().get(path)
+    const entry = entries.get(path)
     if (oldMode === '160000') return false
     if (inIndex === undefined || inIndex.id !== oldId) return true
     if (status === 'D') return !inIndex.skipWorktree
     return status !== 'M' || entry === undefined || !hasSameStamp(inIndex, entry)
   }
-  return { key, value: some(isChange) }
+  return { key, value: changes.some(isChange), witness: null }
+}
+
+/** Which files may show it without asking git, as long as HEAD is where it was at the last capture. */
+function* likelyWitnesses({ last }: Source, { head, touched }: Comparison): Generator<Witness> {
+  if (last === null || last.head.tree !== head.tree) return
+  if (last.dirty?.witness) yield last.dirty.witness
+  if (last.tree !== head.tree) return
+  for (const path of touched ?? []) {
+    const entry = last.entries.get(path)
+    if (entry !== undefined) yield { path, id: entry.id }
+  }
+}
+
+interface HeadChange {
+  readonly path: BytePath
+  readonly status: string | undefined
+  readonly oldMode: string | undefined
+  readonly oldId: string
+}
+
+function readChanges(records: readonly string[]): HeadChange[] {
+  const changes: HeadChange[] = []
+  for (let at = 0; at + 1 < records.length; at += 2) {
+    const [oldMode, , oldId = '', , status] = (records[at] ?? '').slice(1).split(' ')
+    changes.push({ path: records[at + 1] ?? '', status, oldMode, oldId })
+  }
+  return changes
 }
 
 /** What is in other repositories is not in HEAD's tree. */
-function recordsOutside(records: readonly string[], nested: readonly NestedRepository[]): string[] {
+function outsideOf(nested: readonly NestedRepository[]): (path: BytePath) => boolean {
   const places = nested.map(({ path }) => `${path}/`)
-  const isOutside = (path: BytePath) => !places.some((place) => path.startsWith(place))
-  return records.filter((_record, at) => isOutside(records[at - (at % 2) + 1] ?? ''))
+  return (path) => !places.some((place) => path.startsWith(place))
 }

@@ -107,7 +107,7 @@ async function rereadFiles(
 ): Promise<Set<string>> {
   const found = new Set<string>()
   const resolve = pathResolver(root)
-  for (const [path, { id }] of stateFile.load()?.entries.map() ?? []) {
+  for (const [path, { id }] of stateFile.load()?.entries ?? []) {
     if (!missing.has(id) || saved.has(id) || found.has(id)) continue
     const stats = lstatIfAllowed(resolve(path))
     if (stats === null || stats === 'denied' || !stats.isFile() || stats.size > MAX_READ_BYTES) continue

@@ -148,7 +148,7 @@ export function recaller(
 ): Capture['recall'] {
   let stored: Promise<Map<BytePath, RecalledEntry>> | null = null
   return async (path) =>
-    last?.entries.map().get(path) ?? (await (stored ??= readTrees(own, keepInView, signal))).get(path)
+    last?.entries.get(path) ?? (await (stored ??= readTrees(own, keepInView, signal))).get(path)
 }
 
 async function readTrees(

@@ -21,9 +21,11 @@ export function openOwnObjects({ directory, format }: PrivateRepository): OwnObj
     .filter((name) => /^pack-[0-9a-f]+\.idx$/.test(name))
     .map((name) => readLookup(join(packs, name.slice(0, -4)), idBytes))
     .filter((lookup) => lookup !== null)
+  const fans = new Set(listNames(join(directory, 'objects')))
   const loose = new Map<string, ReadonlySet<string>>()
   const isLoose = (id: string): boolean => {
     const fan = id.slice(0, 2)
+    if (!fans.has(fan)) return false
     let names = loose.get(fan)
     if (names === undefined) loose.set(fan, (names = new Set(listNames(join(directory, 'objects', fan)))))
     return names.has(id.slice(2))

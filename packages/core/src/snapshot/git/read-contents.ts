@@ -1,20 +1,23 @@
-import { isLink } from './build-trees.ts'
+import { isLink, isRegular } from './build-trees.ts'
+import { entriesOver, type GrowingEntries } from './changed-entries.ts'
+import type { CapturedEntries } from './entry-table.ts'
 import type { FilledLimits } from '../capture-policy.ts'
-import { compareBytes, fromBytePath, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { compareBytes, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { isSameStamp, lstatIfAllowed, stampOf, type CapturedEntry, type FileStamp } from './file-stamp.ts'
-import { type CaptureState, type CaptureStateFile, type LeftOutFile, type PathSet } from './capture-state.ts'
-import { findChangedRows } from './find-changed-rows.ts'
+import { type CaptureState, type CaptureStateFile, type LeftOutFile } from './capture-state.ts'
+import type { Look } from './start-look.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
-import { adoptObjects } from './adopt-objects.ts'
+import { adoptBorrowed } from './adopt-borrowed.ts'
 import { conversionRulesOf } from './conversion-rules.ts'
-import { openOwnObjects } from './own-objects.ts'
-import { objectSizes, type PrivateRepository } from './private-repository.ts'
+import type { PrivateRepository } from './private-repository.ts'
 import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
 import type { PreciousRules } from '../precious-rules.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
+import type { PathSet } from './sorted-paths.ts'
+import type { Stamping } from './start-stamping.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { realDirectoriesOf } from './real-directories.ts'
 import { isUntouched, type TrackedFiles } from './tracked-files.ts'
@@ -34,6 +37,8 @@ export interface GitWorkspace {
 /** One capture in progress. */
 export interface Capture extends GitWorkspace {
   readonly last: CaptureState | null
+  /** At what the last capture holds; `null` without one. */
+  readonly look: Look | null
   readonly listing: WorkspaceListing
   /** Other repositories in the workspace. */
   readonly nested: readonly NestedRepository[]
@@ -44,6 +49,8 @@ export interface Capture extends GitWorkspace {
   readonly absentDirectories: readonly BytePath[]
   /** Of the blobs that the index names, as far as the user's repository has them; at the first capture only. */
   readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
+  /** Of the files that the index names; at the first capture only. */
+  readonly stamping: Promise<Stamping> | null
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
@@ -54,7 +61,7 @@ export interface Capture extends GitWorkspace {
 export type RecalledEntry = Pick<CapturedEntry, 'id' | 'mode'> & Partial<CapturedEntry>
 
 export interface Contents {
-  readonly entries: ReadonlyMap<BytePath, CapturedEntry>
+  readonly entries: CapturedEntries
   /** Paths whose entry may differ from the last capture's; `null` when any may. */
   readonly touched: readonly BytePath[] | null
   readonly omitted: readonly OmittedPath[]
@@ -69,7 +76,7 @@ export interface Contents {
 const BYTES_WORTH_A_LOOK = 4096
 
 interface Reading {
-  readonly entries: Map<BytePath, CapturedEntry>
+  readonly entries: GrowingEntries
   readonly omitted: OmittedPath[]
   readonly unread: Set<BytePath>
   readonly unstable: Set<BytePath>
@@ -98,7 +105,7 @@ export async function chooseCandidates(
   const all = () =>
     added.size === 0 ? [...listed.keys()] : [...listed.keys(), ...added].toSorted(compareBytes)
   if (last === null) return all()
-  const known = last.entries.map()
+  const known = last.entries
   const isKnown = (path: BytePath) => known.has(path) || last.leftOut.has(path)
   const isAsBefore =
     known.size + last.leftOut.size === listed.size + added.size &&
@@ -112,15 +119,15 @@ function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
   return true
 }
 
-export async function findChanged(
-  capture: Pick<Capture, 'path' | 'pause' | 'limits'>,
-  { entries, leftOut, ...last }: Pick<CaptureState, 'entries' | 'leftOut' | 'limitsKey'>,
-): Promise<BytePath[]> {
-  const resolve = pathResolver(capture.path)
-  const rows = await findChangedRows(capture.path, entries, capture.pause)
+/** All paths of the last capture that may not be now what they were then. */
+export async function findChanged({ path: root, last, look, limits, pause }: Capture): Promise<BytePath[]> {
+  if (last === null || look === null) return []
+  const { entries, leftOut } = last
+  const resolve = pathResolver(root)
+  const rows = await look.changedRows(pause)
   const paths = entries.paths()
   const changed = rows.map((row) => paths[row] ?? '')
-  const isSameLimits = last.limitsKey === limitsKey(capture.limits)
+  const isSameLimits = last.limitsKey === limitsKey(limits)
   for (const [path, file] of leftOut)
     if (!isSameLimits || !isSameFile(file, lstatIfAllowed(resolve(path)))) changed.push(path)
   return changed
@@ -130,15 +137,16 @@ function isSameFile(file: LeftOutFile, stats: ReturnType<typeof lstatIfAllowed>)
   return stats !== null && stats !== 'denied' && stats.isFile() && file.size === Number(stats.size)
 }
 
-/** @param candidates what {@link chooseCandidates} says, or `null` with what {@link findChanged} says */
+/** @param candidates what {@link chooseCandidates} says @param changed what {@link findChanged} says */
 export async function readContents(
   capture: Capture,
   candidates: readonly BytePath[] | null,
   changed: readonly BytePath[],
 ): Promise<Contents> {
   const { last, tracked } = capture
-  const before = last?.entries.map()
-  const entries = new Map<BytePath, CapturedEntry>(candidates === null ? before : [])
+  const before = last?.entries
+  const entries: GrowingEntries =
+    candidates === null && before !== undefined ? entriesOver(before) : new Map<BytePath, CapturedEntry>()
   const reading: Reading = {
     entries,
     omitted: [],
@@ -149,19 +157,25 @@ export async function readContents(
   }
   const resolve = pathResolver(capture.path)
   const conversions = conversionRulesOf(capture)
+  const mayDiffer = new Set(changed)
+  const seen = await (await capture.stamping)?.stamps(capture.pause)
+  const stampNow = (path: BytePath): FileStamp | null => {
+    const stamp = seen?.(path)
+    if (stamp !== undefined) return stamp
+    const stats = lstatIfAllowed(resolve(path))
+    return stats === null || stats === 'denied' ? null : stampOf(stats)
+  }
   /** @returns its size when it has to be read */
   const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | number => {
-    const stats = lstatIfAllowed(resolve(path))
-    if (stats === null || stats === 'denied') return 0
-    const stamp = stampOf(stats)
     const known = before?.get(path)
-    if (known !== undefined && known.settled && isSameStamp(known, stamp))
-      return { entry: known, isBorrowed: false }
+    if (known !== undefined && !mayDiffer.has(path)) return { entry: known, isBorrowed: false }
+    const stamp = stampNow(path)
+    if (stamp === null) return 0
     // Later on, an index may have been written to hide what was done to a file.
     const entry = last === null ? untouchedEntry(tracked?.entries.get(path), stamp) : null
     return entry !== null && !conversions().mayDiffer(path)
       ? { entry, isBorrowed: true }
-      : stats.isFile()
+      : isRegular(stamp.mode)
         ? stamp.size
         : 0
   }
@@ -178,7 +192,9 @@ export async function readContents(
     if (found.isBorrowed) reading.borrowed.set(path, found.entry)
   }
   await readMovedAgain(capture, reading, await readWithinLimits(capture, reading, toRead))
-  await adoptBorrowed(capture, reading)
+  const withoutIndex: Capture = { ...capture, last: null, tracked: null }
+  for (const path of await adoptBorrowed(capture, reading.borrowed))
+    await readInto(withoutIndex, reading, path)
   // What was read stands at the end.
   const isSorted = candidates === null || toRead.length === 0
   return {
@@ -235,10 +251,7 @@ export function untouchedEntry(inIndex: IndexEntry | undefined, stamp: FileStamp
 }
 
 /** @param paths sorted, all that the entries have and perhaps more */
-function inOrder(
-  paths: readonly BytePath[],
-  entries: ReadonlyMap<BytePath, CapturedEntry>,
-): Map<BytePath, CapturedEntry> {
+function inOrder(paths: readonly BytePath[], entries: CapturedEntries): Map<BytePath, CapturedEntry> {
   const ordered = new Map<BytePath, CapturedEntry>()
   for (const path of paths) {
     const entry = entries.get(path)
@@ -285,7 +298,7 @@ async function readMovedAgain(capture: Capture, contents: Reading, read: readonl
 }
 
 async function readInto(capture: Capture, contents: Reading, path: BytePath): Promise<void> {
-  const known = capture.last?.entries.map().get(path)?.id
+  const known = capture.last?.entries.get(path)?.id
   const tracked = capture.tracked?.entries.get(path)?.id
   const reading = await readEntry(capture, path, (id) => id === known || id === tracked)
   if (reading.kind === 'read') {
@@ -300,43 +313,4 @@ async function readInto(capture: Capture, contents: Reading, path: BytePath): Pr
   }
   contents.entries.delete(path)
   if (reading.kind === 'special-file') contents.omitted.push({ path, reason: reading.kind })
-}
-
-/**
- * Makes the snapshot independent of the user's objects; what cannot be had is read from disk. So is what has another
- * size: line endings may have been converted, or a filter been named for the file when git last looked at it.
- */
-async function adoptBorrowed(capture: Capture, contents: Reading): Promise<void> {
-  const { own, user, signal } = capture
-  if (contents.borrowed.size === 0) return
-  let held = openOwnObjects(own)
-  const useful = capture.last === null ? (capture.tracked?.trees ?? []) : []
-  const wanted = new Set<string>()
-  for (const { id } of contents.borrowed.values()) if (!held.has(id)) wanted.add(id)
-  for (const objects of [
-    user.objectsDirectory,
-    ...capture.nested.map((each) => fromBytePath(each.objectsDirectory)),
-  ]) {
-    if (wanted.size === 0) break
-    held = await adoptObjects(own, objects, { wanted, useful, signal })
-    for (const id of wanted) if (held.has(id)) wanted.delete(id)
-  }
-  const sizes = capture.blobSizes === null ? null : await allSizes(capture, contents.borrowed)
-  if (wanted.size === 0 && sizes === null) return
-  const withoutIndex: Capture = { ...capture, last: null, tracked: null }
-  for (const [path, { id, size }] of contents.borrowed) {
-    const pause = capture.pause()
-    if (pause !== undefined) await pause
-    const isAsRead = !wanted.has(id) && (sizes === null || sizes.get(id) === size)
-    if (!isAsRead) await readInto(withoutIndex, contents, path)
-  }
-}
-
-async function allSizes(
-  { blobSizes, own, signal }: Capture,
-  borrowed: ReadonlyMap<BytePath, CapturedEntry>,
-): Promise<ReadonlyMap<string, number>> {
-  const known = (await blobSizes) ?? new Map<string, number>()
-  const others = new Set([...borrowed.values()].map(({ id }) => id).filter((id) => !known.has(id)))
-  return others.size === 0 ? known : new Map([...known, ...(await objectSizes(own, others, { signal }))])
 }

@@ -68,7 +68,6 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
         onProgress,
         signal,
       })
-      const entries = lazily(() => state.entries.map())
       const captured = toState(snapshot)
       return {
         ...captured,
@@ -76,7 +75,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
         isAsCaptured: (found, _entry, isContentAtStake) =>
           // What could not be read is in no snapshot as it is now.
           !(isContentAtStake && captured.isUnread(found.path)) &&
-          isAsCaptured(own, found, entries().get(found.path), isContentAtStake),
+          isAsCaptured(own, found, state.entries.get(found.path), isContentAtStake),
       } satisfies PresentState & GitState
     },
     compare: (from, to, signal) =>

@@ -22,12 +22,16 @@ export async function storeState(
   precious: ReadonlySet<BytePath>,
 ): Promise<StoredState> {
   const { last, own } = capture
-  const changed = last === null ? null : differingPaths(last, contents)
-  const { root, ids, built } = buildTrees(
-    own,
-    contents.entries,
-    changed === null || last === null ? null : { ids: last.treeIds, changed },
-  )
+  const hasSamePathsAsLast =
+    last !== null &&
+    contents.touched !== null &&
+    hasSamePaths({ table: last.entries, touched: contents.touched }, contents.entries)
+  const knownTrees = last && {
+    ids: last.treeIds,
+    changed: differingPaths(last, contents),
+    paths: hasSamePathsAsLast ? last.entries.paths() : null,
+  }
+  const { root, ids, built } = buildTrees(own, contents.entries, knownTrees)
   const known = new Set(last?.treeIds.values())
   let fresh = [...built.keys()].filter((id) => !known.has(id))
   if (fresh.length > MANY_TREES) {
@@ -38,12 +42,8 @@ export async function storeState(
     await capture.pause()
     writeObject(own, 'tree', id, built.get(id) ?? Buffer.alloc(0))
   }
-  const isListedAlike = last !== null && capture.listing.listed === last.listed
   const hasSameNames =
-    isListedAlike &&
-    contents.touched !== null &&
-    hasSameKeptDirectories(capture) &&
-    hasSamePaths({ table: last.entries, touched: contents.touched }, contents.entries)
+    hasSamePathsAsLast && capture.listing.listed === last.listed && hasSameKeptDirectories(capture)
   const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture, contents)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
@@ -73,7 +73,7 @@ export async function storeState(
 
 /** Every path that is not as a git tree of the last capture has it. */
 function differingPaths(last: CaptureState, contents: Contents): BytePath[] {
-  const before = last.entries.map()
+  const before = last.entries
   const after = contents.entries
   const isSame = (path: BytePath) => {
     const old = before.get(path)

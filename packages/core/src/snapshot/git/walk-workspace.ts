@@ -1,13 +1,13 @@
 import { readdirSync, type Dirent } from 'node:fs'
 import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { joinNames, listFiles, splitNames, type CapturedDirectory, type Reach } from './captured-directory.ts'
-import type { PathSet } from './capture-state.ts'
 import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'
 import { isIgnored, rulesAbove, rulesOfDirectory, rulesOfNested, type IgnoreChain } from './ignore-chain.ts'
 import type { Pause } from './pause.ts'
 import type { PreciousRules } from '../precious-rules.ts'
 import { findRepositoryAt } from './repository-files.ts'
 import type { UserRepository } from './repository-layout.ts'
+import { sortedPathSet, type PathSet } from './sorted-paths.ts'
 import { isUnsupportedName } from './unsupported-name.ts'
 
 export interface ListingSource {
@@ -55,7 +55,7 @@ export async function walkWorkspace(
     directories.set(visit.path, directory)
     for (const child of visitsBelow(source, visit, directory, before)) waiting.push(child)
   }
-  return { listed: once(() => new Set(listFiles(directories))), directories, unreadableDirectories }
+  return { listed: once(() => sortedPathSet(listFiles(directories))), directories, unreadableDirectories }
 }
 
 /** @returns what was found before where that must still be so; `null` for what is no directory any more */

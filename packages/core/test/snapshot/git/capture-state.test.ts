@@ -1,11 +1,19 @@
-import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { collectState } from '../../../src/snapshot/collect-state.ts'
 import { captureStateFile } from '../../../src/snapshot/git/capture-state.ts'
 import { isSettled } from '../../../src/snapshot/git/file-stamp.ts'
 import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
+import type { SnapshotBackend } from '../../../src/snapshot/snapshot-backend.ts'
 import { createFixture } from './git-fixture.ts'
+
+/** Lets the next capture find the state as another process does, which has nothing in memory. */
+function forgetWhatIsInMemory(stateDirectory: string): void {
+  const state = join(stateDirectory, 'git/sha1/state')
+  copyFileSync(state, `${state}.copy`)
+  renameSync(`${state}.copy`, state)
+}
 
 const second = 1_000_000_000n
 
@@ -30,10 +38,7 @@ it('builds on no capture that is not in the log: its objects may have been colle
   await backend.capture({ label: 'snapshot' })
   writeFileSync(log, logged)
   await collectState({ path, stateDirectory, maxSnapshotBytes: 0 })
-  // As another process finds it, which has nothing in memory.
-  const state = join(stateDirectory, 'git/sha1/state')
-  copyFileSync(state, `${state}.copy`)
-  renameSync(`${state}.copy`, state)
+  forgetWhatIsInMemory(stateDirectory)
 
   const snapshot = await backend.capture({ label: 'snapshot' })
   rmSync(join(path, 'new.txt'))
@@ -55,3 +60,36 @@ it('has its entries in order, whichever of them were read and whichever came wit
   await backend.capture({ label: 'snapshot' })
   expect(state.load()?.entries.paths()).toEqual([...paths, 'b'].sort())
 })
+
+it('is written down when more than a little has changed, and nothing is missed by whoever reads the one before', async () => {
+  const { stateDirectory, open, read, write } = createFixture()
+  const names = Array.from({ length: 300 }, (_, number) => `${1000 + number}.txt`)
+  for (const name of names) write(name, name)
+  const backend = await open()
+  await waitUntilSettled(stateDirectory, backend)
+  const written = () => statSync(join(stateDirectory, 'git/sha1/state')).ino
+  const first = written()
+  write('1001.txt', 'edited')
+  const edited = await backend.capture({ label: 'snapshot' })
+  expect(written()).toBe(first)
+  forgetWhatIsInMemory(stateDirectory)
+  const copied = written()
+  expect((await backend.capture({ label: 'snapshot' })).ref).toBe(edited.ref)
+
+  for (const name of ['1002.txt', '1003.txt', '1004.txt', '1005.txt']) {
+    write(name, 'edited')
+    await backend.capture({ label: 'snapshot' })
+  }
+  expect(written()).not.toBe(copied)
+  forgetWhatIsInMemory(stateDirectory)
+  await backend.rollback(edited)
+  expect([read('1001.txt'), read('1005.txt')]).toEqual(['edited', '1005.txt'])
+})
+
+/** Files that were written a moment ago are read again by each capture. */
+async function waitUntilSettled(stateDirectory: string, backend: SnapshotBackend): Promise<void> {
+  const state = captureStateFile(await openPrivateRepository(stateDirectory, 'sha1'))
+  const isSettledNow = () => [...(state.load()?.entries ?? [])].every(([, { settled }]) => settled)
+  do await backend.capture({ label: 'snapshot' })
+  while (!isSettledNow())
+}

@@ -49,6 +49,28 @@ describe('what a snapshot says', () => {
     }
   })
 
+  it('stays dirty while one file or another differs from HEAD, and no longer', async () => {
+    const { open, write, git, ageFiles } = createFixture()
+    ageFiles()
+    const backend = await open()
+    const isDirty = async () => (await backend.capture({ label: 'x' })).metadata.dirty
+    expect(await isDirty()).toBe(false)
+    git('update-index', '--refresh')
+    const steps: readonly [string, string, boolean][] = [
+      ['a.txt', 'changed', true],
+      ['src/b.txt', 'changed too', true],
+      ['a.txt', 'one\ntwo\n', true],
+      ['src/b.txt', 'three\n', false],
+      ['src/b.txt', 'once more', true],
+    ]
+    for (const [name, content, expected] of steps) {
+      write(name, content)
+      expect(await isDirty()).toBe(expected)
+    }
+    git('commit', '-q', '-a', '-m', 'second')
+    expect(await isDirty()).toBe(false)
+  })
+
   it('gives equal refs for equal states, also from another backend and after a detour', async () => {
     const { open, write } = createFixture()
     const backend = await open()

@@ -254,7 +254,7 @@ describe('a capture', () => {
     try {
       const backend = await fixture.open()
       let unstable: readonly string[] = []
-      for (let round = 0; round < 50 && unstable.length === 0; round += 1) {
+      for (let round = 0; round < 2000 && unstable.length === 0; round += 1) {
         unstable = (await backend.capture({ label: 'x' })).coverage.unstable
       }
       expect(unstable).toEqual(['busy.log'])

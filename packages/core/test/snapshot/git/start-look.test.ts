@@ -4,15 +4,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { tableOf, tableOfColumns, type EntryTable } from '../../../src/snapshot/git/entry-table.ts'
-import { stampOf, type CapturedEntry } from '../../../src/snapshot/git/file-stamp.ts'
-import { findChangedRows } from '../../../src/snapshot/git/find-changed-rows.ts'
+import { stampOf as stampOfStats, type CapturedEntry } from '../../../src/snapshot/git/file-stamp.ts'
+import type { SpreadOptions } from '../../../src/snapshot/git/spread-rows.ts'
+import { startLook } from '../../../src/snapshot/git/start-look.ts'
+import { startStamping } from '../../../src/snapshot/git/start-stamping.ts'
 import { createScratch } from './git-fixture.ts'
 
 const FILES = 800
 const noPause = (): undefined => undefined
 
 function entryOf(root: string, path: string, settled = true): CapturedEntry {
-  return { ...stampOf(lstatSync(join(root, path), { bigint: true })), id: '0'.repeat(40), settled }
+  return { ...stampOfStats(lstatSync(join(root, path), { bigint: true })), id: '0'.repeat(40), settled }
 }
 
 /** Files in a directory, and what a capture that saw them knows; one of them it could not be sure about. */
@@ -30,6 +32,14 @@ function prepare(): { root: string; map: Map<string, CapturedEntry>; expected: n
   renameSync(join(root, 'new'), join(root, '10799'))
   return { root, map, expected: [0, 299, 300, 600, 799] }
 }
+
+/** The look of a capture that has nothing else to do. */
+const findChangedRows = (
+  root: string,
+  table: EntryTable,
+  pause: () => Promise<void> | undefined,
+  options?: SpreadOptions,
+): Promise<number[]> => startLook(root, table, options).changedRows(pause)
 
 const source = new URL('../../../src/snapshot/git/changed-rows.ts', import.meta.url).href
 
@@ -81,6 +91,26 @@ describe('looking at every captured file', () => {
     const stop = new Error('stop')
     const pause = () => Promise.reject(stop)
     await expect(findChangedRows(root, tableOf(map, null), pause, { filesForThreads: 1 })).rejects.toBe(stop)
+  })
+})
+
+describe('taking the stamps of files', () => {
+  it('says of each what the file system says, in other threads or without them', async () => {
+    const { root, map } = prepare()
+    const real = new URL('../../../src/snapshot/git/stat-worker.ts', import.meta.url)
+    const missing = pathToFileURL('/nonexistent/worker.js')
+    for (const options of [
+      {},
+      { filesForThreads: 1, worker: real },
+      { filesForThreads: 1, worker: missing },
+    ]) {
+      const stampOf = await startStamping(root, [...map.keys()], options).stamps(noPause)
+      for (const path of map.keys()) {
+        const stats = lstatSync(join(root, path), { bigint: true, throwIfNoEntry: false })
+        expect(stampOf(path)).toEqual(stats === undefined ? null : stampOfStats(stats))
+      }
+      expect(stampOf('new')).toBe(undefined)
+    }
   })
 })
 
