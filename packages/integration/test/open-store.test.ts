@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { BlobServiceClient } from '@azure/storage-blob'
 import { createBundleStore, openStore } from '@ws/core'
-import { startAzurite, startR2Server, startSupabaseServer } from '@ws/test-servers'
-import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs'
+import { startAzurite, startGcsServer, startR2Server, startSupabaseServer } from '@ws/test-servers'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -15,10 +15,11 @@ const urls: Record<string, string> = {}
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'open-store-'))
   cleanUps.push(() => rmSync(directory, { recursive: true, force: true }))
-  writeFileSync(join(directory, 'hello.txt'), 'hello')
+  mkdirSync(join(directory, 'source'))
+  writeFileSync(join(directory, 'source/hello.txt'), 'hello')
 
-  const [azure, r2, supabase] = await Promise.all([startAzurite(), startR2Server(), startSupabaseServer()])
-  cleanUps.push(() => azure.stop(), () => r2.stop(), () => supabase.stop()) // prettier-ignore
+  const [azure, r2, supabase, gcs] = await Promise.all([startAzurite(), startR2Server(), startSupabaseServer(), startGcsServer()]) // prettier-ignore
+  cleanUps.push(() => azure.stop(), () => r2.stop(), () => supabase.stop(), () => gcs.stop()) // prettier-ignore
   process.env['AZURE_STORAGE_CONNECTION_STRING'] =
     `DefaultEndpointsProtocol=http;AccountName=${azure.account};AccountKey=${azure.accountKey};BlobEndpoint=${azure.url};`
   await BlobServiceClient.fromConnectionString(
@@ -37,18 +38,21 @@ beforeAll(async () => {
   urls['s3'] = `s3://${r2.bucket}/some%20prefix?region=${region}&endpoint=${endpoint}&conditions=enforced`
   process.env['SUPABASE_SERVICE_ROLE_KEY'] = 'service-key'
   urls['supabase'] = `supabase://bucket/some%20prefix?url=${supabase.url}`
+  // Where the SDK looks for a server in the place of Google's.
+  process.env['STORAGE_EMULATOR_HOST'] = gcs.url
+  urls['gs'] = 'gs://bucket/some%20prefix'
   urls['file'] = `file://${directory}/store`
 })
 afterAll(async () => {
   for (const cleanUp of cleanUps.toReversed()) await cleanUp()
 })
 
-it.each(['file', 's3', 'supabase', 'azure, by the connection string', 'azure, by account and key'])(
+it.each(['file', 's3', 'gs', 'supabase', 'azure, by the connection string', 'azure, by account and key'])(
   'a workspace goes into the store of a URL and comes back: %s',
   async (name) => {
     const id = randomUUID()
     const open = async () => createBundleStore(await openStore(urls[name] ?? expect.fail(), { load }))
-    await (await open()).save(id, directory, { message: 'first', exclude: ['/store', '/copy-*'] })
+    await (await open()).save(id, join(directory, 'source'), { message: 'first' })
     const copy = join(directory, `copy-${id}`)
     await (await open()).load(id, copy)
     expect(readFileSync(join(copy, 'hello.txt'), 'utf8')).toBe('hello')
