@@ -341,8 +341,13 @@ const breakages: Readonly<Record<string, () => ObjectStore>> = {
   }),
   'ifAbsent refuses to replace an object': puttingOther((body, options, key) => [
     body,
-    tail(key) === 'a' && options.ifMatch === undefined ? without(options, 'ifAbsent') : options,
+    tail(key) === 'a' && options.ifMatch === undefined && options.bare !== true
+      ? without(options, 'ifAbsent')
+      : options,
   ]),
+  'a bare put stores the whole body, and keeps its condition where the store creates atomically':
+    // Takes "no more than one request" for "no condition".
+    puttingOther((body, options) => [body, options.bare === true ? without(options, 'ifAbsent') : options]),
   'of 16 racing ifAbsent puts exactly one wins, and its bytes are there': broken((store) => ({
     // Looks first and writes afterwards.
     put: async (key, body, options = {}) => {
