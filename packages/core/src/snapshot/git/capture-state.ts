@@ -24,7 +24,7 @@ import type { HeadState } from './read-head.ts'
 import { temporaryPath, type PrivateRepository } from './private-repository.ts'
 import { formatRef } from './sidecar.ts'
 import type { PathSet } from './sorted-paths.ts'
-import { readSnapshotLog } from './snapshot-log.ts'
+import { readSnapshotLog, snapshotLogStamp } from './snapshot-log.ts'
 
 export interface LeftOutFile {
   readonly reason: LimitReason
@@ -96,6 +96,8 @@ interface HeldState {
   readonly state: CaptureState
   /** Of the file when the state was taken from it, written to it, or held beside it. */
   readonly version: string
+  /** How the log was that has its snapshot. */
+  readonly logStamp: string
   /** What the file does not know of it. */
   readonly drift: Drift | null
 }
@@ -109,7 +111,7 @@ const MAX_HELD = 4
 const heldStates = new Map<string, HeldState>()
 
 /**
- * Keeps the state in memory too, as long as no other process has replaced the file. A stored state counts only while its
+ * Keeps the state in memory too, as long as no other process has replaced the file. A state counts only while its
  * snapshot is in the log: of any other, a collection may have removed what the state takes for stored. Use it under the
  * lock.
  */
@@ -121,7 +123,7 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
   }
   const hold = (state: CaptureState, current: string, drift: Drift | null) => {
     heldStates.delete(path)
-    heldStates.set(path, { state, version: current, drift })
+    heldStates.set(path, { state, version: current, logStamp: snapshotLogStamp(repository), drift })
     for (const oldest of heldStates.keys()) {
       if (heldStates.size <= MAX_HELD) break
       heldStates.delete(oldest)
@@ -146,7 +148,11 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
     load() {
       const current = version()
       const held = heldStates.get(path)
-      if (current !== '' && held?.version === current) return held.state
+      // Another process may have captured, and collected what only this state knows, without writing its own down.
+      const isCurrent = (known: HeldState) =>
+        known.version === current &&
+        (known.logStamp === snapshotLogStamp(repository) || isLogged(repository, known.state))
+      if (current !== '' && held !== undefined && isCurrent(held)) return held.state
       heldStates.delete(path)
       const state = current === '' ? null : decode(readFileSync(path))
       if (state === null || !isLogged(repository, state)) return null

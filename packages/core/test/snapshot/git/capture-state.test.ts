@@ -28,23 +28,29 @@ it('trusts no stamp that a later change could share: within a clock tick, or two
   expect(isSettled(coarse, coarse.ctimeNs + 3n * second)).toBe(true)
 })
 
-it('builds on no capture that is not in the log: its objects may have been collected (case 61)', async () => {
-  const { path, stateDirectory, open, read, write } = createFixture()
-  const backend = await open()
-  await backend.capture({ label: 'snapshot' })
-  write('new.txt', 'made by the agent\n')
-  const log = join(stateDirectory, 'git/sha1/snapshots')
-  const logged = readFileSync(log)
-  await backend.capture({ label: 'snapshot' })
-  writeFileSync(log, logged)
-  await collectState({ path, stateDirectory, maxSnapshotBytes: 0 })
-  forgetWhatIsInMemory(stateDirectory)
+it.each([
+  ['in this process', (): void => {}],
+  ['in another process', forgetWhatIsInMemory],
+])(
+  'builds on no capture that is not in the log, %s: its objects may have been collected (case 61)',
+  async (_, forget) => {
+    const { path, stateDirectory, open, read, write } = createFixture()
+    const backend = await open()
+    await backend.capture({ label: 'snapshot' })
+    write('new.txt', 'made by the agent\n')
+    const log = join(stateDirectory, 'git/sha1/snapshots')
+    const logged = readFileSync(log)
+    await backend.capture({ label: 'snapshot' })
+    writeFileSync(log, logged)
+    await collectState({ path, stateDirectory, maxSnapshotBytes: 0 })
+    forget(stateDirectory)
 
-  const snapshot = await backend.capture({ label: 'snapshot' })
-  rmSync(join(path, 'new.txt'))
-  await backend.rollback(snapshot)
-  expect(read('new.txt')).toBe('made by the agent\n')
-})
+    const snapshot = await backend.capture({ label: 'snapshot' })
+    rmSync(join(path, 'new.txt'))
+    await backend.rollback(snapshot)
+    expect(read('new.txt')).toBe('made by the agent\n')
+  },
+)
 
 it('has its entries in order, whichever of them were read and whichever came with the index', async () => {
   const { stateDirectory, open, write, ageFiles } = createFixture()
