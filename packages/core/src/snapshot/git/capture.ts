@@ -25,6 +25,7 @@ import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
 import { recordRepositoryState } from './repository-state.ts'
 import type { PathSet } from './sorted-paths.ts'
+import { readSnapshotLog } from './snapshot-log.ts'
 import { startLook } from './start-look.ts'
 import { startStamping } from './start-stamping.ts'
 import { storeState } from './store-state.ts'
@@ -174,6 +175,7 @@ async function look(
   const capture = {
     ...workspace,
     last,
+    isFirst: last === null && readSnapshotLog(own).length === 0,
     look: files,
     listing,
     nested,

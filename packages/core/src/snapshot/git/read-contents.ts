@@ -37,6 +37,8 @@ export interface GitWorkspace {
 /** One capture in progress. */
 export interface Capture extends GitWorkspace {
   readonly last: CaptureState | null
+  /** Whether there is no snapshot yet. Of an earlier one the state may be lost. */
+  readonly isFirst: boolean
   /** At what the last capture holds; `null` without one. */
   readonly look: Look | null
   readonly listing: WorkspaceListing
@@ -143,7 +145,7 @@ export async function readContents(
   candidates: readonly BytePath[] | null,
   changed: readonly BytePath[],
 ): Promise<Contents> {
-  const { last, tracked } = capture
+  const { last, tracked, isFirst } = capture
   const before = last?.entries
   const entries: GrowingEntries =
     candidates === null && before !== undefined ? entriesOver(before) : new Map<BytePath, CapturedEntry>()
@@ -172,7 +174,7 @@ export async function readContents(
     const stamp = stampNow(path)
     if (stamp === null) return 0
     // Later on, an index may have been written to hide what was done to a file.
-    const entry = last === null ? untouchedEntry(tracked?.entries.get(path), stamp) : null
+    const entry = isFirst ? untouchedEntry(tracked?.entries.get(path), stamp) : null
     return entry !== null && !conversions().mayDiffer(path)
       ? { entry, isBorrowed: true }
       : isRegular(stamp.mode)

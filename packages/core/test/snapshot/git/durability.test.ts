@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -115,6 +116,27 @@ describe('the state directory', () => {
     const backend = await open()
     await backend.rollback(before)
     expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
+  })
+
+  it('makes the index believed no more when it is lost', async () => {
+    const { open, write, read, git, path, stateDirectory, ageFiles } = createFixture()
+    await (await open()).capture({ label: 'x' })
+    const [index, committed] = [join(path, '.git/index'), git('rev-parse', 'HEAD:a.txt').trim()]
+    write('a.txt', 'ONE\nTWO\n')
+    git('add', 'a.txt')
+    const edited = Buffer.from(git('rev-parse', ':a.txt').trim(), 'hex')
+    const forged = readFileSync(index)
+    forged.set(Buffer.from(committed, 'hex'), forged.indexOf(edited))
+    const body = forged.subarray(0, -20)
+    writeFileSync(index, Buffer.concat([body, createHash('sha1').update(body).digest()]))
+    ageFiles()
+    expect(git('status', '--short')).toBe('')
+    rmSync(join(stateDirectory, 'git/sha1/state'))
+    const backend = await open()
+    const after = await backend.capture({ label: 'x' })
+    write('a.txt', 'later')
+    await backend.rollback(after)
+    expect(read('a.txt')).toBe('ONE\nTWO\n')
   })
 
   it('serves a snapshot that went through JSON, in another backend', async () => {
