@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path'
 import zlib from 'node:zlib'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import { readBytes, type ByteReader } from '../format/byte-reader.ts'
 import { decodeTreeNode, encodeTreeNode } from '../format/tree-node.ts'
 import { gatherBlocks } from './gathered-blocks.ts'
@@ -25,8 +26,15 @@ import { emptyTree, joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTr
  */
 export interface KnownTreeFile {
   read(): KnownTree
-  /** Appends what changed since `before`, or writes all of it anew. Failures are ignored: the next save is slower. */
-  write(tree: KnownTree, before: ReadonlyMap<ByteString, KnownDirectory>): void
+  /**
+   * Appends what changed since `before`, or writes all of it anew. Failures are ignored: the next save is slower.
+   * @param slice lets others have their turn in between; nobody may change the tree meanwhile
+   */
+  write(
+    tree: KnownTree,
+    before: ReadonlyMap<ByteString, KnownDirectory>,
+    slice: TimeSlice | null,
+  ): Promise<void>
   /** Changes whenever the file does. */
   fingerprint(): string
   bytes(): number
@@ -46,9 +54,9 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
   const path = join(cacheDirectory, `tree-${repositoryId}`)
   const header = Buffer.concat([Buffer.from(MAGIC), Buffer.from(repositoryId, 'hex')])
   const stat = () => statSync(path, { throwIfNoEntry: false, bigint: true })
-  const rewrite = (tree: KnownTree): void => {
+  const rewrite = async (tree: KnownTree, slice: TimeSlice | null): Promise<void> => {
     mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
-    const bytes = [header, ...encodeGroup(tree, new Map(), new Set())]
+    const bytes = [header, ...(await encodeGroup(tree, new Map(), new Set(), slice))]
     // One name, so that a killed process leaves no more than one. Two writers at once spoil each other's checksum at worst.
     const temporary = `${path}.new`
     try {
@@ -69,12 +77,12 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
         return emptyTree()
       }
     },
-    write(tree, before) {
+    async write(tree, before, slice) {
       try {
         const size = Number(stat()?.size ?? 0n)
         const isDue = before.size === 0 || size > 2 * firstGroupBytes(path, header) + MIN_REWRITE_BYTES
-        if (isDue) rewrite(tree)
-        else writeFile(path, 'a', encodeGroup(tree, before, storedPacks(tree)))
+        if (isDue) await rewrite(tree, slice)
+        else writeFile(path, 'a', await encodeGroup(tree, before, storedPacks(tree), slice))
       } catch {
         // A full or read-only disk: the file is missing or out of date, which costs time and nothing else.
       }
@@ -127,17 +135,21 @@ function writeFile(path: string, flags: 'a' | 'w', parts: readonly Buffer[]): vo
   }
 }
 
-function encodeGroup(
+async function encodeGroup(
   tree: KnownTree,
   before: ReadonlyMap<ByteString, KnownDirectory>,
   packsBefore: ReadonlySet<string>,
-): readonly Buffer[] {
+  slice: TimeSlice | null,
+): Promise<readonly Buffer[]> {
   const parts = gatherBlocks()
   for (const path of before.keys()) {
     if (!tree.directories.has(path)) parts.push(fields([GONE], text(path)))
   }
   for (const [path, directory] of tree.directories) {
-    if (before.get(path) !== directory) parts.push(encodeDirectoryItem(path, directory))
+    if (before.get(path) === directory) continue
+    parts.push(encodeDirectoryItem(path, directory))
+    const pause = slice?.pauseWhenDue()
+    if (pause !== undefined) await pause
   }
   const ids = new Map<string, string[]>()
   for (const pack of tree.packs.keys()) if (!packsBefore.has(pack)) ids.set(pack, [])

@@ -1,3 +1,4 @@
+import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import { emptyTree, type KnownTree } from './known-tree.ts'
 import { knownTreeFile } from './known-tree-file.ts'
 
@@ -8,11 +9,13 @@ const trees = new Map<string, { readonly tree: KnownTree; readonly fingerprint: 
 /**
  * Lends the known tree of a workspace to one save at a time. When the save succeeds, the tree goes to the cache file
  * and stays in memory; when it fails, memory forgets it and the file stays as it was.
+ * @param slice for a thread in which others wait; nobody can abort what it is asked between
  */
 export async function useKnownTree<T>(
   cacheDirectory: string | null,
   repositoryId: string,
   use: (tree: KnownTree) => Promise<T>,
+  slice: TimeSlice | null = null,
 ): Promise<T> {
   if (cacheDirectory === null) return use(emptyTree())
   const file = knownTreeFile(cacheDirectory, repositoryId)
@@ -25,7 +28,7 @@ export async function useKnownTree<T>(
   const isSame =
     tree.root === before.root &&
     [...tree.directories].every(([path, directory]) => before.directories.get(path) === directory)
-  if (!isSame) file.write(tree, before.directories)
+  if (!isSame) await file.write(tree, before.directories, slice)
   trees.set(key, { tree, fingerprint: file.fingerprint() })
   for (const oldest of trees.keys()) {
     if (trees.size <= MAX_TREES) break

@@ -79,8 +79,11 @@ export async function loadDirectory(
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
     refuseHome(target)
-    const loaded = await useKnownTree(options.cacheDirectory, repository.marker.repository, (known) =>
-      loadInto({ repository, record, target, selection, known, options }),
+    const loaded = await useKnownTree(
+      options.cacheDirectory,
+      repository.marker.repository,
+      (known) => loadInto({ repository, record, target, selection, known, options }),
+      timeSlice(),
     )
     return { ...loaded, recovered }
   } catch (error) {

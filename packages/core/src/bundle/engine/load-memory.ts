@@ -6,6 +6,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
+import { timeSlice } from '../../filesystem/time-slice.ts'
 import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
@@ -120,9 +121,16 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
     addUnsettled: (place) => void unsettled.push(place),
     async conclude(target, record, locator, work) {
       lookAgain(target)
-      const built = new Map([...directories].map(([path, each]) => [path, describe(known, rowsOf, each)]))
+      // From here on nobody can abort.
+      const slice = timeSlice()
+      const built = new Map(untouched)
+      for (const [path, each] of directories) {
+        built.set(path, describe(known, rowsOf, each))
+        const pause = slice.pauseWhenDue()
+        if (pause !== undefined) await pause
+      }
       known.directories.clear()
-      for (const [path, directory] of [...untouched, ...built]) known.directories.set(path, directory)
+      for (const [path, directory] of built) known.directories.set(path, directory)
       known.root = record.root.node
       rememberPacks(known, record, locator)
       await waitForTick(work, lastChangeNs)
