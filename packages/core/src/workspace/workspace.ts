@@ -240,15 +240,30 @@ export class Workspace {
     return collectState(state, options)
   }
 
-  /** Captures the directory as it is now. */
+  /**
+   * Captures the directory as it is now, with what is not committed, staged or tracked. Writes nothing in it and nothing in
+   * its `.git`. What the snapshot left out stands in its `coverage`. In a git repository it can be rolled back to; elsewhere
+   * only with `strategy: 'bundle'`, because the hashes that `auto` takes there hold no content.
+   * @throws `INVALID_INPUT` for a bare repository, a home directory and the like, `BUSY` when another process captures the
+   * same directory for five minutes, `QUOTA_EXCEEDED` when the disk of the state directory is full; no snapshot exists then
+   */
   async snapshot(options: WorkspaceSnapshotOptions = {}): Promise<Snapshot> {
     assertKnownOptions('snapshot', options, snapshotOptionNames)
     const { label = 'snapshot', strategy, ignore, previous, onProgress, signal } = options
+    if (previous !== undefined) assertSnapshot(previous)
+    if (typeof label !== 'string')
+      throw new WorkspaceError('INVALID_INPUT', 'The label of a snapshot must be a text.', {
+        details: { option: 'label' },
+      })
     const backend = await this.openBackend({ strategy: previous?.backend ?? strategy, ignore })
     return backend.capture({ label, previous, onProgress, signal })
   }
 
-  /** What changed from one snapshot to another, or to now. */
+  /**
+   * What changed from one snapshot to another, or to now, which takes one more snapshot. Both must be by one backend.
+   * @throws `INVALID_INPUT` for snapshots of another directory or of two backends, `NOT_FOUND` when the content of one has
+   * made room for newer ones
+   */
   async diff(from: Snapshot, to?: Snapshot, options: WorkspaceDiffOptions = {}): Promise<WorkspaceDiff> {
     assertKnownOptions('diff', options, diffOptionNames)
     const { signal, ignore } = options
@@ -262,6 +277,12 @@ export class Workspace {
   /**
    * Puts the directory back to a snapshot. See {@link RollbackOptions}. Rolling back to the result's `guard` undoes it, any
    * number of times. Snapshots by git are rolled back also when the repository has been removed or broken since.
+   *
+   * It writes what differs and removes what a snapshot captured and the target did not have; what no snapshot holds is not
+   * touched. Afterwards it captures again and compares. A failure brings the state before it back.
+   * @throws `CONFLICT` when somebody edited what it would touch, or something uncaptured is in the way (`details.paths`),
+   * `NOT_FOUND` when the snapshot has made room for newer ones, `UNSUPPORTED` for snapshots by hash, `BUSY` when another
+   * process works on the same directory for five minutes
    */
   async rollback(to: Snapshot, options: RollbackOptions = {}): Promise<RollbackResult> {
     assertSnapshot(to)

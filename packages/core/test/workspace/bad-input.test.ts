@@ -499,6 +499,13 @@ describe('calls that the types forbid and a tired person makes', () => {
     await expectRefusal(() => make({ id: 'w', path: '.', store: 'memory:' }), 'INVALID_INPUT')
   })
 
+  it('refuses a snapshot after something that is none, and a label that is no text', async () => {
+    const directory = makeTree()
+    const workspace = new Workspace({ id: 'w', path: directory, stateDir: temporaryDirectory() })
+    for (const options of [{ previous: {} }, { previous: 'ref' }, { label: 7 }])
+      await expectRefusal(() => workspace.snapshot(options as never), 'INVALID_INPUT', { directory })
+  })
+
   it('refuses a ref in place of a snapshot, and text in place of bytes', async () => {
     const directory = makeTree()
     const workspace = new Workspace({ id: 'w', path: directory, stateDir: temporaryDirectory() })

@@ -114,7 +114,7 @@ function assertComparable(snapshot: Snapshot, root: string): void {
 function unsupported(action: string): WorkspaceError {
   return new WorkspaceError(
     'UNSUPPORTED',
-    `The hash backend keeps no content, so it cannot ${action}. Use the git backend, in a git repository.`,
+    `The hash backend keeps no content, so it cannot ${action}. Take snapshots with strategy "bundle", or "git" in a git repository.`,
     { details: { backend: 'hash' } },
   )
 }
