@@ -46,7 +46,6 @@ export interface TreeStage {
 /** A chunk of a file and where in the file it goes. */
 interface PlacedRun {
   readonly run: Run
-  readonly found: ChunkPlace
   readonly position: number
 }
 
@@ -109,7 +108,7 @@ function addFile(
   const found = run?.kind === 'chunk' && run.length === file.size ? state.options.locator.find(run.id) : null
   if (run === undefined || found === null || found.chunk.length !== run.length)
     return locateFile(state, place, file, present)
-  plan(state, place, file, [{ run, found, position: 0 }])
+  plan(state, place, file, [{ run, position: 0 }], found)
   return isFull(state) ? flushStage(state) : undefined
 }
 
@@ -175,13 +174,12 @@ async function locateRuns(
     const all = tree.knownRuns(place.path, file) ?? (await Array.fromAsync(tree.runs(place.path, file)))
     for (const run of all) {
       if (run.kind === 'chunk') {
-        const found = locator.find(run.id) ?? (await locator.locate(run.id))
-        const { chunk, pack } = found
+        const { chunk, pack } = locator.find(run.id) ?? (await locator.locate(run.id))
         if (chunk.length !== run.length) {
           const reason = `it has ${chunk.length} bytes instead of ${run.length}`
           throw damageIn(repository.packKey(pack.packId), damagedObject(`chunk ${run.id}`, reason))
         }
-        runs.push({ run, found, position })
+        runs.push({ run, position })
       }
       position += run.length
     }
@@ -234,14 +232,24 @@ async function reuse(
   return missing
 }
 
-function plan(state: StageState, place: StagedEntry, file: FileEntry, runs: readonly PlacedRun[]): void {
+/** @param found where the only run is, when that is known */
+function plan(
+  state: StageState,
+  place: StagedEntry,
+  file: FileEntry,
+  runs: readonly PlacedRun[],
+  found: ChunkPlace | null = null,
+): void {
   const { batch } = state
   const number = batch.files.length
   const isWhole = runs.length === 1 && runs[0]?.run.length === file.size
   batch.files.push({ place, entry: file, isWhole, damage: null })
   const whole: FileFields | null = isWhole ? keptFields(state, place.path, file) : null
-  for (const { run, found, position } of runs) {
-    const { pack, chunk } = found
+  for (const { run, position } of runs) {
+    // Looked up again rather than kept: a large file has tens of thousands.
+    const there = found ?? state.options.locator.find(run.id)
+    if (there === null) throw new WorkspaceError('INTERNAL', 'A chunk that was found is not there any more.')
+    const { pack, chunk } = there
     const key = `${pack.packId} ${chunk.frame}`
     let frame = batch.frames.get(key)
     if (frame === undefined) batch.frames.set(key, (frame = { pack, frame: chunk.frame, pieces: [] }))
