@@ -4,7 +4,7 @@ import { visibleText } from '../hidden-characters.ts'
 import { countLines, listFileDiffs, patchWhereabouts, type FileDiff } from '../list-file-diffs.ts'
 import { createBlockMaker } from '../patch/change-blocks.ts'
 import { fileHeading, hunkRows } from './file-hunks.ts'
-import { wrapWords } from './fit-text.ts'
+import { shortenMiddle, wrapWords } from './fit-text.ts'
 import { createPaint, wantsColor, type Paint, type TerminalStream } from './palette.ts'
 import { summaryRows } from './summary-rows.ts'
 
@@ -69,6 +69,7 @@ function contentRows(
   { width, paint, maxRows }: { readonly width: number; readonly paint: Paint; readonly maxRows: number },
 ): string[] {
   const rows: string[] = []
+  const leftOutRow = (count: number, noun: string) => paint(leftOutText(count, noun, width), 'yellow')
   const makeBlocks = createBlockMaker()
   const withLines = files.filter((file) => file.hunks.length > 0)
   const share = fairShare(withLines.map(rowsOf), maxRows)
@@ -81,17 +82,15 @@ function contentRows(
     }
     const content = hunkRows(file, patch, { width, paint, maxRows: room, makeBlocks })
     rows.push('', ...fileHeading(file, { width, paint }), ...content.rows)
-    if (content.linesLeftOut > 0) {
-      rows.push(
-        paint(`… ${formatCount(content.linesLeftOut, 'more line')}; raise maxLines to see them.`, 'yellow'),
-      )
-    }
+    if (content.linesLeftOut > 0) rows.push(leftOutRow(content.linesLeftOut, 'more line'))
   }
-  if (filesLeftOut > 0) {
-    const note = `… The lines of ${formatCount(filesLeftOut, 'more file')} are left out; raise maxLines to see them.`
-    rows.push(paint(note, 'yellow'))
-  }
+  if (filesLeftOut > 0) rows.push(leftOutRow(filesLeftOut, 'more file'))
   return rows
+}
+
+/** As short as the narrowest terminal needs it. */
+function leftOutText(count: number, noun: string, width: number): string {
+  return shortenMiddle(`… ${formatCount(count, noun)} over maxLines`, width)
 }
 
 /** An empty row, the heading, and the note on what is left out. */

@@ -45,7 +45,7 @@ export function summaryRows(files: readonly FileDiff[], options: SummaryRowsOpti
     const count = (counts[index] ?? '').padStart(countWidth)
     return `${start}${padding}${count} ${lastColumn(file, facts[index] ?? '', { most, room, paint })}`.trimEnd()
   })
-  if (shown.length < files.length) rows.push(restRow(files.slice(shown.length), paint))
+  if (shown.length < files.length) rows.push(restRow(files.slice(shown.length), options))
   return rows
 }
 
@@ -93,8 +93,8 @@ function drawBar(file: FileDiff, most: number, width: number): { added: number; 
   return { added: clamped, removed: Math.max(length - clamped, 0) }
 }
 
-function restRow(rest: readonly FileDiff[], paint: Paint): string {
+function restRow(rest: readonly FileDiff[], { paint, width }: SummaryRowsOptions): string {
   const { insertions, deletions } = countLines(rest)
   const lines = `+${insertions.toLocaleString('en-US')} −${deletions.toLocaleString('en-US')}`
-  return paint(`… and ${formatCount(rest.length, 'more file')} (${lines})`, 'yellow')
+  return paint(shortenMiddle(`… and ${formatCount(rest.length, 'more file')} (${lines})`, width), 'yellow')
 }

@@ -88,6 +88,13 @@ describe('the diff of a run with every kind of change', () => {
     }
   })
 
+  it('has no wider row either where it says what is left out', () => {
+    for (const maxLines of [8, 12, 20, 40]) {
+      for (const row of rowsOf(renderDiff(diff, { color: true, width: 40, maxLines })))
+        expect(stringWidth(row)).toBeLessThanOrEqual(40)
+    }
+  })
+
   it('has no more rows than maxLines, says what is left out, and keeps the true sums', () => {
     const whole = rowsOf(renderDiff(diff, { width: 80, color: false })).length
     for (let maxLines = 8; maxLines < whole; maxLines += 1) {
