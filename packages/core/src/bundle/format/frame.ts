@@ -39,6 +39,13 @@ const compressParams: Readonly<Record<number, number>> = {
   [zlib.constants.ZSTD_c_hashLog]: 16,
   [zlib.constants.ZSTD_c_chainLog]: 15,
 }
+/** A sixth faster for source text, for 6 % more bytes; a third faster for logs and numbers, for no more. */
+const bulkParams: Readonly<Record<number, number>> = {
+  [zlib.constants.ZSTD_c_compressionLevel]: 2,
+  [zlib.constants.ZSTD_c_hashLog]: 15,
+}
+/** So much of a save is compressed well: most saves are small, and there are many of them. */
+const BULK_AFTER_BYTES = 8 * 1024 * 1024
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const SEALED_HEADER_BYTES = 12
@@ -64,16 +71,28 @@ export interface FrameCompressor {
 
 /** @param rawBytes of the usual largest frame; larger ones are taken too */
 export function createFrameCompressor(count: number, rawBytes: number): FrameCompressor {
-  const encoders: ZstdEncoder[] = []
+  const start = (params: Readonly<Record<number, number>>): ZstdEncoder =>
+    createZstdEncoder({ params, blockBytes: rawBytes })
+  let encoders: ZstdEncoder[] = []
   let next = 0
+  let taken = 0
+  let isBulk = false
+  const close = (): void => encoders.forEach((encoder) => encoder.close())
   return {
     async compress(raw) {
+      if (!isBulk && taken >= BULK_AFTER_BYTES) {
+        // They end when they have done what they were given.
+        close()
+        encoders = []
+        isBulk = true
+      }
+      taken += raw.length
       const turn = next % count
       next += 1
-      const encoder = (encoders[turn] ??= createZstdEncoder({ params: compressParams, blockBytes: rawBytes }))
+      const encoder = (encoders[turn] ??= start(isBulk ? bulkParams : compressParams))
       return choose(raw, await encoder.encode(raw))
     },
-    close: () => encoders.forEach((encoder) => encoder.close()),
+    close,
   }
 }
 
