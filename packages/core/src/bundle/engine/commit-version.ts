@@ -87,14 +87,20 @@ async function claimAndPut(
 ): Promise<boolean> {
   const { workspaceId, version, nonce } = record
   const look = (): Promise<VersionRecord | null> => readVersion(repository, workspaceId, version, signal)
-  const claims: VersionClaim[] = early === null ? [] : [early]
+  let standing: VersionClaim[] = []
   /** The claim that a record may have been put under: whoever looks at the same moment must still find it. */
   let kept: VersionClaim | null = null
+  const withdraw = async (): Promise<void> => {
+    const leaving = standing.filter((claim) => claim !== kept)
+    standing = standing.filter((claim) => claim === kept)
+    await Promise.all(leaving.map((claim) => withdrawClaim(repository, claim)))
+  }
   let unclearPuts = 0
   try {
     for (let round = 0; round < CLAIM_ROUNDS; round += 1) {
-      const claim = claims[round] ?? claimVersion(repository, { ...record, attempt: round }, look, signal)
-      if (claims.length === round) claims.push(claim)
+      const isFirst = round === 0 && early !== null
+      const claim = isFirst ? early : claimVersion(repository, { ...record, attempt: round }, look, signal)
+      standing.push(claim)
       const { existing, rivals, outdated } = await claim.view
       if (existing !== null) {
         if (existing.nonce !== nonce) kept = null
@@ -115,13 +121,12 @@ async function claimAndPut(
         if (unclearPuts === PUT_ATTEMPTS) throw unclearCommit(outcome, record)
         continue
       }
-      if (kept === null && rivals?.some((key) => key < claim.key)) await withdrawClaim(repository, claim)
+      // All of them: one that was left would be waited for by those who are to go first.
+      if (rivals?.some((key) => key < claim.key)) await withdraw()
       await repository.pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** round), signal)
     }
   } finally {
-    await Promise.all(
-      claims.filter((claim) => claim !== kept).map((claim) => withdrawClaim(repository, claim)),
-    )
+    await withdraw()
   }
   throw new WorkspaceError(
     'TIMEOUT',
