@@ -42,9 +42,9 @@ describe('writers of one workspace on a store that ignores conditions', () => {
     )
   })
 
-  it('sixteen at once: one wins each round, and all go on', async () => {
-    for (let seed = 1; seed <= 3; seed += 1)
-      await playWriters(seededRandom(seed), { writers: 16, saves: 2, isKind: true })
+  it('sixteen at once: one wins each round, all go on, and none waits for a claim to expire', async () => {
+    for (let seed = 1; seed <= 2; seed += 1)
+      await playWriters(seededRandom(seed), { writers: 16, saves: 1, isKind: true })
   })
 })
 
@@ -64,8 +64,9 @@ async function playWriters(
   const simulation = simulate({
     random,
     listDelayMs: 0,
-    maxCallMs: random() < 0.5 ? MAX_CALL_MS : SHORT_CALL_MS,
-    maxJumpMs: 90_000,
+    // Among the kind nobody has to be waited for until a claim expires, so that much time does not pass.
+    maxCallMs: isKind ? 5 : random() < 0.5 ? MAX_CALL_MS : SHORT_CALL_MS,
+    maxJumpMs: isKind ? 5 : 90_000,
     onChange({ key, body }) {
       if (!key.includes('/versions/') || body === null) return
       // A put that nobody had heard of any more may come true beside the one that repeats it.
