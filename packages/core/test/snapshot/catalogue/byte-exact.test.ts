@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
@@ -291,6 +292,22 @@ describe('what git is not asked', () => {
     expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(22)
     writeFileSync(join(path, '.git/index'), whole)
     expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(22)
+  })
+
+  it('looks at no place outside that an index names', async () => {
+    const { git, path, write, open } = createFixture()
+    for (const name of ['aa/x', 'ab/cc/y', 'az/z', 'a..b/c..']) write(name, 'x')
+    git('add', '-A')
+    const index = join(path, '.git/index')
+    const forged = readFileSync(index, 'latin1')
+      .replace('aa/x', '../x')
+      .replace('ab/cc/y', 'ab/../y')
+      .replace('az/z', '/etc')
+    const content = Buffer.from(forged.slice(0, -20), 'latin1')
+    writeFileSync(index, Buffer.concat([content, createHash('sha1').update(content).digest()]))
+    const names = readUserIndex(index, 'sha1')?.entries.map((entry) => entry.path)
+    expect(names).toEqual(['a..b/c..', 'a.txt', 'src/b.txt'])
+    expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(6)
   })
 
   it('is an index that is a pipe: it counts as none, and nobody waits for it (cases 22, 40)', async () => {
