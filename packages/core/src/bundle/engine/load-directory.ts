@@ -25,6 +25,7 @@ import { createChunkLocator } from './chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
 import type { KnownTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
+import { holdSmallPacks } from './hold-small-packs.ts'
 import { createLeftNotes } from './left-notes.ts'
 import { createLoadMemory } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
@@ -82,7 +83,15 @@ export async function loadDirectory(
     const loaded = await useKnownTree(
       options.cacheDirectory,
       repository.marker.repository,
-      (known) => loadInto({ repository, record, target, selection, known, options }),
+      (known) =>
+        loadInto({
+          repository: holdSmallPacks(repository, record.packs),
+          record,
+          target,
+          selection,
+          known,
+          options,
+        }),
       timeSlice(),
     )
     return { ...loaded, recovered }

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../../errors.ts'
+import { bindStore } from '../../store/bind-store.ts'
 import type { ObjectInfo, ObjectStore } from '../../store/object-store.ts'
 import { readObject } from './read-object.ts'
 import type { Repository } from './repository.ts'
@@ -159,16 +160,4 @@ export function packsGone(): WorkspaceError {
     'UNAVAILABLE',
     'It took so long that prune has collected what had been stored so far. Nothing was saved or repaired; try again.',
   )
-}
-
-function bindStore(store: ObjectStore): ObjectStore {
-  return {
-    name: store.name,
-    capabilities: store.capabilities,
-    get: (key, options) => store.get(key, options),
-    head: (key, options) => store.head(key, options),
-    put: (key, body, options) => store.put(key, body, options),
-    delete: (key, options) => store.delete(key, options),
-    list: (prefix, options) => store.list(prefix, options),
-  }
 }

@@ -91,14 +91,14 @@ export function parseIndex(
     position = version === 4 ? nameEnd + 1 : start + ((nameEnd - start + 8) & ~7)
     const mode = bytes.readUInt32BE(start + 24)
     if (mode === 0o040000) return null
-    if (leadsOut(path)) continue
     if ((flags & STAGE_MASK) !== 0 && entries.at(-1)?.path === path) continue
     entries.push(readEntry(bytes, start, idBytes, { path, mode, flags, extended, indexWrittenAtNs }))
   }
   const extensions = readExtensions(bytes, position, end)
   if (extensions.some(({ name }) => name === 'link' || name === 'sdir')) return null
   const trees = extensions.find(({ name }) => name === 'TREE')
-  return { entries, trees: trees === undefined ? [] : readTreeIds(trees.content, idBytes) }
+  const inside = entries.filter((entry) => !leadsOut(entry.path))
+  return { entries: inside, trees: trees === undefined ? [] : readTreeIds(trees.content, idBytes) }
 }
 
 /** No git writes such a path; whoever did wants us to look at other places. */

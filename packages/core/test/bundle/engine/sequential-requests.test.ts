@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -342,8 +343,9 @@ it('an encrypted repository is not opened with a wrong key because of what is kn
 })
 
 it('a load by a new process waits for five answers, one behind the other, however deep the tree is', async () => {
+  writeFileSync(join(source, 'large'), randomBytes(400_000))
   await save(store)
-  writeFileSync(join(source, 'f'), 'two')
+  writeFileSync(join(source, 'large'), randomBytes(400_000))
   mkdirSync(join(source, 'b'))
   writeFileSync(join(source, 'b/new'), 'new')
   await save(store)
@@ -353,4 +355,20 @@ it('a load by a new process waits for five answers, one behind the other, howeve
   // Marker and list; record; indexes, repairs and tags; trees of all packs; contents of all packs.
   expect(rounds()).toBe(5)
   expect(calls).toHaveLength(11)
+})
+
+it('a load of what small saves have made waits for three, and asks for each of their packs once', async () => {
+  for (let count = 0; count < 6; count += 1) {
+    writeFileSync(join(source, 'f'), String(count))
+    await save(store)
+  }
+  const { store: seen, rounds, calls } = traced(store)
+  const loaded = await createBundleStore(seen).load('w', join(base, 'loaded'))
+  expect(readFileSync(join(base, 'loaded/f'), 'utf8')).toBe('5')
+  // Marker and list; record; packs, repairs and tags.
+  expect(rounds()).toBe(3)
+  const packs = calls.map(({ what }) => what).filter((what) => what.startsWith('get packs/'))
+  expect(packs.length).toBeGreaterThan(1)
+  expect(new Set(packs).size).toBe(packs.length)
+  expect(loaded?.report.damaged).toEqual([])
 })
