@@ -235,15 +235,15 @@ test('the state is private to its user', async () => {
   expect(statSync(join(stateDirectory, 'hash')).mode & 0o077).toBe(0)
 })
 
-test('a patch and a rollback are refused as unsupported, naming the backend that can', async () => {
+test('a patch and a rollback are refused as unsupported, naming the strategies that can', async () => {
   const { path, backend, capture } = await openWorkspace()
   writeFiles(path, { 'a.txt': 'a' })
   const snapshot = await capture()
   const readPatch = async () => {
     for await (const _ of backend.patch(snapshot, snapshot)) throw new Error('there is a patch')
   }
-  await expect(readPatch()).rejects.toThrow(/git backend/)
-  await expect(backend.rollback(snapshot)).rejects.toThrow(/git backend/)
+  await expect(readPatch()).rejects.toThrow(/strategy "bundle", or "git"/)
+  await expect(backend.rollback(snapshot)).rejects.toThrow(/strategy "bundle", or "git"/)
   expect(await codeOf(readPatch())).toBe('UNSUPPORTED')
   expect(await codeOf(backend.rollback(snapshot))).toBe('UNSUPPORTED')
   expect(readFileSync(join(path, 'a.txt'), 'utf8')).toBe('a')
