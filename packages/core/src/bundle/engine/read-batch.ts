@@ -27,7 +27,7 @@ export interface ReadingWorkerData {
   readonly port: MessagePort
 }
 
-export const MAX_BATCH_BYTES = 512 * 1024
+export const MAX_BATCH_BYTES = 256 * 1024
 export const MAX_BATCH_FILES = 128
 
 const NUMBERS_PER_FILE = 6

@@ -28,7 +28,7 @@ export interface ReadingAhead {
 }
 
 /** In flight; while the other thread reads one, the next waits for it and the last is being packed. */
-const MAX_BATCHES = 4
+const MAX_BATCHES = 3
 
 /** Shared by the saves of this thread; ends with it. */
 let thread: ReadingThread | null | undefined
@@ -70,7 +70,7 @@ function startThread(): ReadingThread | null {
     execArgv: [],
     workerData: { port: port2 },
     transferList: [port2],
-    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    resourceLimits: { maxYoungGenerationSizeMb: 1, stackSizeMb: 1 },
   })
   worker.on('error', end)
   worker.on('exit', end)
