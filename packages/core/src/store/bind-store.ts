@@ -1,5 +1,6 @@
 import type { ObjectStore } from './object-store.ts'
 
+/** The store's methods as a plain object, to be spread and partly replaced: a class's are not its own properties. */
 export function bindStore(store: ObjectStore): ObjectStore {
   return {
     name: store.name,

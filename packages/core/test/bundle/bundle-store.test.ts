@@ -10,6 +10,7 @@ import type { BundleStore, UploadProgress } from '../../src/bundle/bundle-store.
 import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { WorkspaceError } from '../../src/errors.ts'
+import { bindStore } from '../../src/store/bind-store.ts'
 import type { ObjectStore, PutOptions } from '../../src/store/object-store.ts'
 import { file, tarGz } from './tar-blocks.ts'
 
@@ -48,16 +49,7 @@ async function* nothing(): AsyncGenerator<Uint8Array> {
 }
 
 /** The store with some of its methods replaced. */
-const changed = (methods: Partial<ObjectStore>): ObjectStore => ({
-  name: store.name,
-  capabilities: store.capabilities,
-  get: (key, options) => store.get(key, options),
-  head: (key, options) => store.head(key, options),
-  put: (key, body, options) => store.put(key, body, options),
-  delete: (key, options) => store.delete(key, options),
-  list: (prefix, options) => store.list(prefix, options),
-  ...methods,
-})
+const changed = (methods: Partial<ObjectStore>): ObjectStore => ({ ...bindStore(store), ...methods })
 const isRecord = (key: string): boolean => key.startsWith('workspaces/')
 
 describe('versions', () => {

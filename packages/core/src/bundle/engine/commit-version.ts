@@ -1,8 +1,8 @@
 import { WorkspaceError } from '../../errors.ts'
 import { encodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
-import { readVersion, rememberRecord } from './list-versions.ts'
+import { readNumber, rememberRecord } from './list-versions.ts'
 import type { Repository } from './repository.ts'
-import { claimVersion, withdrawClaim, type VersionClaim } from './version-claim.ts'
+import { claimVersion, withdrawClaim, type TakenNumber, type VersionClaim } from './version-claim.ts'
 
 const PUT_ATTEMPTS = 3
 const CLAIM_ROUNDS = 200
@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 1_000
 
 /**
  * Makes a version exist: creates its record if there is none under its number. `true` when the record is this one,
- * `false` when another writer has the number.
+ * `false` when another writer has the number, or retention keeps it taken.
  *
  * An answer that leaves open whether the record was put (`UNAVAILABLE`, `TIMEOUT`) is settled by reading it back and
  * comparing nonces, so a version is committed once and success is told once.
@@ -59,11 +59,12 @@ async function putRecord(
       const isUnclear = error.retryable
       if (!isUnclear && error.code !== 'CONFLICT') throw error
       // A client that repeats its requests may report its own first success as a conflict.
-      const stored = await readVersion(repository, record.workspaceId, record.version, signal).catch(
+      const stored = await readNumber(repository, record.workspaceId, record.version, signal).catch(
         (readError: unknown) => {
           throw isUnclear && isOutage(readError) ? unclearCommit(error, record) : readError
         },
       )
+      if (stored === 'removed') return false
       if (stored !== null) return stored.nonce === record.nonce
       if (!isUnclear) return false
       if (attempt === PUT_ATTEMPTS) throw unclearCommit(error, record)
@@ -86,7 +87,7 @@ async function claimAndPut(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const { workspaceId, version, nonce } = record
-  const look = (): Promise<VersionRecord | null> => readVersion(repository, workspaceId, version, signal)
+  const look = (): Promise<TakenNumber | null> => readNumber(repository, workspaceId, version, signal)
   let standing: VersionClaim[] = []
   /** The claim that a record may have been put under: whoever looks at the same moment must still find it. */
   let kept: VersionClaim | null = null
@@ -103,8 +104,9 @@ async function claimAndPut(
       standing.push(claim)
       const { existing, rivals, outdated } = await claim.view
       if (existing !== null) {
-        if (existing.nonce !== nonce) kept = null
-        return existing.nonce === nonce
+        const isOwn = existing !== 'removed' && existing.nonce === nonce
+        if (!isOwn) kept = null
+        return isOwn
       }
       if (rivals?.length === 0) {
         if (!claim.isFresh()) continue
@@ -156,9 +158,10 @@ async function putClaimed(
   }
   try {
     const [stored] = await Promise.all([
-      readVersion(repository, record.workspaceId, record.version),
+      readNumber(repository, record.workspaceId, record.version),
       ...outdated.map((claimKey) => store.delete(claimKey).catch(() => undefined)),
     ])
+    if (stored === 'removed') return 'taken'
     if (stored !== null) return stored.nonce === record.nonce ? 'own' : 'taken'
   } catch (error) {
     if (!WorkspaceError.is(error)) throw error

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { VersionRecord } from '../format/version-record.ts'
 import type { Repository } from './repository.ts'
-import { claimVersion, withdrawClaim, type VersionClaim } from './version-claim.ts'
+import { claimVersion, withdrawClaim, type TakenNumber, type VersionClaim } from './version-claim.ts'
 
 /** The claim of a save, made while its last pack goes up: so nothing waits for the claim. */
 export interface EarlyClaim {
@@ -17,7 +16,7 @@ export interface EarlyClaim {
 export function earlyClaim(
   repository: Repository,
   { workspaceId, version }: { readonly workspaceId: string; readonly version: number },
-  look: () => Promise<VersionRecord | null>,
+  look: () => Promise<TakenNumber | null>,
   signal: AbortSignal | undefined,
 ): EarlyClaim {
   let isMade = repository.store.capabilities.createIfAbsent !== 'checked'

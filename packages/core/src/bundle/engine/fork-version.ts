@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { commitVersion } from './commit-version.ts'
-import { findLatestVersion, findVersion } from './list-versions.ts'
+import { findLatestVersion, findVersion, readNumber } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, packsGone } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
 import { confirmLateCommit } from './save-version.ts'
@@ -43,7 +43,7 @@ export async function forkVersion(
     const source = await findVersion(repository, workspaceId, options.version, signal)
     if (source === null) throw notFound(workspaceId, options.version)
     if (now() - seenAt > COMMIT_WINDOW_MS / 2) continue
-    const record: VersionRecord = {
+    const fork: VersionRecord = {
       ...source,
       workspaceId: newId,
       version: 1,
@@ -56,11 +56,25 @@ export async function forkVersion(
       createdAt: options.createdAt?.() ?? new Date(now()).toISOString(),
       template: options.template ?? false,
     }
-    if (!(await commitVersion(repository, record, signal))) throw alreadyExists(newId)
+    const record = await commitFirst(repository, fork, signal)
     if (now() - seenAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
     return record
   }
   throw packsGone()
+}
+
+/** Under the first number that nothing has: retention may keep some taken of a workspace that was deleted meanwhile. */
+async function commitFirst(
+  repository: Repository,
+  fork: VersionRecord,
+  signal: AbortSignal | undefined,
+): Promise<VersionRecord> {
+  for (let { version } = fork; ; version += 1) {
+    const record = { ...fork, version }
+    if (await commitVersion(repository, record, signal)) return record
+    if ((await readNumber(repository, fork.workspaceId, version, signal)) !== 'removed')
+      throw alreadyExists(fork.workspaceId)
+  }
 }
 
 function notFound(workspaceId: string, version: number | undefined): WorkspaceError {

@@ -59,10 +59,22 @@ export async function readVersion(
   version: number,
   signal?: AbortSignal,
 ): Promise<VersionRecord | null> {
+  const found = await readNumber(repository, workspaceId, version, signal)
+  return found === 'removed' ? null : found
+}
+
+/** What has a version's number: a record, what retention leaves in the place of one, or nothing. */
+export async function readNumber(
+  repository: Repository,
+  workspaceId: string,
+  version: number,
+  signal?: AbortSignal,
+): Promise<VersionRecord | 'removed' | null> {
   assertVersionNumber(version)
   const key = repository.versionKey(workspaceId, version)
   const found = await readObject(repository.store, key, MAX_RECORD_BYTES, signal)
-  if (found === null || Buffer.compare(found.bytes, REMOVED_VERSION) === 0) return null
+  if (found === null) return null
+  if (Buffer.compare(found.bytes, REMOVED_VERSION) === 0) return 'removed'
   const record = decodeRecord(repository, workspaceId, version, found.bytes)
   rememberRecord(repository, record, found.info.etag)
   return record

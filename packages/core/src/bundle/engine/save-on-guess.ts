@@ -1,7 +1,7 @@
 import type { VersionRecord } from '../format/version-record.ts'
 import { isCommitUnclear } from './commit-version.ts'
 import { earlyClaim } from './early-claim.ts'
-import { readVersion } from './list-versions.ts'
+import { readNumber } from './list-versions.ts'
 import { leasePacks } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
 import {
@@ -46,7 +46,7 @@ export async function saveOnGuess(
   const version = (base?.version ?? 0) + 1
   const lookForRecord = looksLate
     ? async () => (await look(), null)
-    : () => readVersion(repository, workspaceId, version, signal)
+    : () => readNumber(repository, workspaceId, version, signal)
   const claim = earlyClaim(repository, { workspaceId, version }, lookForRecord, signal)
   const mayPut = looksLate ? undefined : look()
   const lease = leasePacks(repository, { mayPut, onLastPack: () => claim.make() })

@@ -3,7 +3,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { commitVersion, isCommitUnclear } from './commit-version.ts'
 import { earlyClaim, type EarlyClaim } from './early-claim.ts'
-import { findVersion, readVersion } from './list-versions.ts'
+import { findVersion, readNumber, readVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, leasePacks, packsGone, securePacks, type PackLease } from './pack-safety.ts'
 import type { Repository } from './repository.ts'
 import type { SavedTree } from './saved-tree.ts'
@@ -44,6 +44,8 @@ export interface Sighting {
   readonly version: number
   readonly record: VersionRecord | null
   readonly at: number
+  /** The number for a version after it: retention may keep some taken. */
+  readonly next: number
 }
 
 const ATTEMPTS = 5
@@ -68,8 +70,8 @@ export async function saveVersion(
 
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     refuseTemplate(parent.record)
-    const version = parent.version + 1
-    const look = (): Promise<VersionRecord | null> => readVersion(repository, workspaceId, version, signal)
+    const version = parent.next
+    const look = () => readNumber(repository, workspaceId, version, signal)
     const claim = earlyClaim(repository, { workspaceId, version }, look, signal)
     const lease = leasePacks(repository, { onLastPack: () => claim.make() })
     const base = parent.record
@@ -118,8 +120,9 @@ export async function commitTree(
     const isOther = latest.record?.nonce !== parent.record?.nonce
     if (isOther && onConflict === 'fail') throw conflict(workspaceId, parent.version, latest.version)
     refuseTemplate(latest.record)
-    parent = latest
+    parent = isOther ? latest : { ...latest, next: Math.max(parent.next, latest.next) }
   }
+  let racesWithoutWinner = 0
   for (;;) {
     if (isStale(parent.at)) goOnWith(await seen())
     if (parent.record?.nonce === base?.nonce) baseSeenAt = Math.max(baseSeenAt, parent.at)
@@ -130,9 +133,10 @@ export async function commitTree(
     if (!(await lease.renew(signal))) return { record: null, latest: parent }
     if (isStale(parent.at) || isStale(baseSeenAt)) continue
     const checkedAt = Math.min(parent.at, baseSeenAt)
-    const claimed = claim.take((parent.record?.version ?? 0) + 1)
+    const { next: version } = parent
+    const claimed = claim.take(version)
     const nonce = claimed?.nonce ?? randomBytes(16).toString('hex')
-    const record = recordOf(repository, options, { parent: parent.record, tree, nonce })
+    const record = recordOf(repository, options, { parent: parent.record, version, tree, nonce })
     const isCommitted = await commitVersion(repository, record, signal, claimed).catch((error: unknown) => {
       // The put of the record may have been under way.
       if (signal?.aborted === true) lease.keep()
@@ -142,9 +146,10 @@ export async function commitTree(
       if (now() - checkedAt > COMMIT_WINDOW_MS) await confirmLateCommit(repository, record)
       return { record, latest: parent }
     }
-    const winner = await sightWinner(repository, workspaceId, record.version, seen, signal)
-    if (onConflict === 'fail') throw conflict(workspaceId, parent.version, winner.version)
-    goOnWith(winner)
+    goOnWith(await sightWinner(repository, workspaceId, version, seen, signal))
+    if (parent.next !== version) continue
+    racesWithoutWinner += 1
+    if (racesWithoutWinner === ATTEMPTS) throw noWinner(workspaceId, version)
   }
 }
 
@@ -179,6 +184,7 @@ export async function confirmLateCommit(repository: Repository, record: VersionR
 
 interface Made {
   readonly parent: VersionRecord | null
+  readonly version: number
   readonly tree: SavedTree
   readonly nonce: string
 }
@@ -186,13 +192,13 @@ interface Made {
 function recordOf(
   { now }: Repository,
   options: SaveVersionOptions,
-  { parent, tree, nonce }: Made,
+  { parent, version, tree, nonce }: Made,
 ): VersionRecord {
   const { workspaceId, message, author, metadata, tags, template = false } = options
   return {
     format: 1,
     workspaceId,
-    version: (parent?.version ?? 0) + 1,
+    version,
     parent: parent === null ? null : { workspaceId, version: parent.version },
     nonce,
     message,
@@ -214,10 +220,14 @@ export async function sightLatest(
 ): Promise<Sighting> {
   const at = repository.now()
   const record = await findVersion(repository, workspaceId, undefined, signal)
-  return { version: record?.version ?? 0, record, at }
+  const version = record?.version ?? 0
+  return { version, record, at, next: version + 1 }
 }
 
-/** The newest version after a lost race. A listing may be behind, but the record that won is certain. */
+/**
+ * The newest version after a lost race. A listing may be behind, but the record that won is certain. There is none where
+ * retention keeps the number taken of a version that somebody else was removing, too.
+ */
 async function sightWinner(
   repository: Repository,
   workspaceId: string,
@@ -226,11 +236,12 @@ async function sightWinner(
   signal: AbortSignal | undefined,
 ): Promise<Sighting> {
   let latest = await seen()
-  for (let version = Math.max(latest.version + 1, lostVersion); ; version += 1) {
+  for (let version = Math.max(latest.next, lostVersion); ; version += 1) {
     const at = repository.now()
-    const record = await readVersion(repository, workspaceId, version, signal)
-    if (record === null) return latest
-    latest = { version, record, at }
+    const found = await readNumber(repository, workspaceId, version, signal)
+    if (found === null) return latest
+    const next = version + 1
+    latest = found === 'removed' ? { ...latest, next } : { version, record: found, at, next }
   }
 }
 
@@ -240,6 +251,14 @@ export function refuseTemplate(parent: VersionRecord | null): void {
     'ACCESS_DENIED',
     `The workspace ${parent.workspaceId} is a template: it can be forked and loaded, not saved to. Save to a fork of it.`,
     { details: { workspaceId: parent.workspaceId } },
+  )
+}
+
+function noWinner(workspaceId: string, version: number): WorkspaceError {
+  return new WorkspaceError(
+    'UNAVAILABLE',
+    `The store says again and again that version ${version} of ${workspaceId} exists, and does not show it. Nothing was saved; try again later, or check the store.`,
+    { details: { workspaceId, version } },
   )
 }
 

@@ -40,9 +40,12 @@ export interface VersionClaim {
   isFresh(): boolean
 }
 
+/** A record that has a number, or what retention leaves in the place of one. */
+export type TakenNumber = VersionRecord | 'removed'
+
 export interface ClaimView {
-  /** The record that has the number already. */
-  readonly existing: VersionRecord | null
+  /** What has the number already. */
+  readonly existing: TakenNumber | null
   /** Keys of the claims of others who may put the record, too; `null` when the listing does not show the claim itself. */
   readonly rivals: readonly string[] | null
   /** Keys of claims that are of no more use to anybody. */
@@ -51,12 +54,12 @@ export interface ClaimView {
 
 /**
  * Announces that the record of a version is about to be put, and looks once that is known.
- * @param look tells which record has the number; called when the claim is in the store
+ * @param look tells what has the number; called when the claim is in the store
  */
 export function claimVersion(
   repository: Repository,
   { workspaceId, version, nonce, attempt = 0 }: ClaimedVersion,
-  look: () => Promise<VersionRecord | null>,
+  look: () => Promise<TakenNumber | null>,
   signal: AbortSignal | undefined,
 ): VersionClaim {
   const { store, now } = repository

@@ -173,6 +173,17 @@ const scripts: readonly (readonly (readonly Operation[])[])[] = [
     ],
     [['save', 'a'], ['save', 'a'], ['save', 'a'], ['keep one'], ['keep one']],
   ],
+  // Retention removes a version that is being deleted: its number stays taken, above all that is there.
+  [
+    [['save', 'a'], ['save', 'a'], ['keep one'], ['keep one']],
+    [
+      ['delete', 'a'],
+      ['rebase', 'a'],
+      ['save', 'a'],
+      ['rebase', 'a'],
+    ],
+    [['keep one'], ['fork', 'b', 'a']],
+  ],
   // The packs of a long save are marked before it commits.
   [
     [['slow save', 'a']],

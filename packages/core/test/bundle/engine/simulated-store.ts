@@ -12,6 +12,9 @@ export function seededRandom(seed: number): () => number {
   }
 }
 
+/** Many times what any schedule takes: what goes on longer goes round in a circle. */
+const MAX_STEPS = 100_000
+
 export interface Simulation {
   readonly store: ObjectStore
   readonly now: () => number
@@ -151,7 +154,8 @@ export function simulate(options: SimulationOptions): Simulation {
     idle: () => turn(false),
     async run() {
       let isDraining = false
-      for (;;) {
+      for (let steps = 0; ; steps += 1) {
+        if (steps === MAX_STEPS) throw new Error('The schedule comes to no end.')
         // Everything that the last step set going has reached its next call by then.
         await new Promise((resolve) => setImmediate(resolve))
         if (waiting.length === 0) return

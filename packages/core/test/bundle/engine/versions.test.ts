@@ -2,11 +2,13 @@ import { Buffer } from 'node:buffer'
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ObjectStore, PutOptions } from '@ws/core'
+import { conditionFailed, type ObjectStore, type PutOptions } from '@ws/core'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { bindStore } from '../../../src/store/bind-store.ts'
 import type { BundleStore } from '../../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
+import { invertVersion, REMOVED_VERSION } from '../../../src/bundle/engine/version-number.ts'
 
 let base = ''
 let source = ''
@@ -39,16 +41,7 @@ const save = (id = 'w', options: Partial<Parameters<BundleStore['save']>[2]> = {
 /** The store with its calls counted, and some of its methods replaced. */
 function observed(inner: ObjectStore, methods: Partial<ObjectStore> = {}) {
   const calls = { get: 0, head: 0, put: 0, delete: 0, list: 0 }
-  const layer: ObjectStore = {
-    name: inner.name,
-    capabilities: inner.capabilities,
-    get: (key, options) => inner.get(key, options),
-    head: (key, options) => inner.head(key, options),
-    put: (key, body, options) => inner.put(key, body, options),
-    delete: (key, options) => inner.delete(key, options),
-    list: (prefix, options) => inner.list(prefix, options),
-    ...methods,
-  }
+  const layer: ObjectStore = { ...bindStore(inner), ...methods }
   const counted: ObjectStore = {
     name: layer.name,
     capabilities: layer.capabilities,
@@ -86,6 +79,42 @@ describe('a save', () => {
     await bundles.load('w', join(base, 'target'))
     expect(readFileSync(join(base, 'target/f'), 'utf8')).toBe('mine')
     expect(await bundles.readFile('w', 'deep', { version: 2 })).not.toBeNull()
+  })
+
+  it.each(['atomic', 'checked'] as const)(
+    'takes the next number where retention keeps one taken above everything, on a store that creates %s',
+    async (createIfAbsent) => {
+      await save()
+      await save('w', { message: 'second' })
+      const record = (await all(store.list('workspaces/w/versions/')))[0]?.key ?? ''
+      await store.put(record, REMOVED_VERSION)
+      const odd = createBundleStore(
+        observed({ ...bindStore(store), capabilities: { ...store.capabilities, createIfAbsent } }).store,
+      )
+      const made = await odd.save('w', source, { message: '' })
+      expect([made.version.version, made.version.parent]).toEqual([3, 1])
+      await store.put(record.replace(/[0-9]{10}$/, invertVersion(4)), REMOVED_VERSION)
+      const rebased = await odd.save('w', source, { message: '', onConflict: 'rebase' })
+      expect([rebased.version.version, rebased.version.parent]).toEqual([5, 3])
+      await store.put(record.replace(/w\/versions.*/, `v/versions/${invertVersion(1)}`), REMOVED_VERSION)
+      expect((await odd.fork('w', 'v')).version).toBe(2)
+      await expect(odd.fork('w', 'v')).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    },
+  )
+
+  it('gives up on a store that says a version exists and never shows it', async () => {
+    await save()
+    const { store: liar } = observed(store, {
+      async put(key, body, options?: PutOptions) {
+        if (key.includes('/versions/')) throw conditionFailed(key, 'ifAbsent')
+        return store.put(key, body, options)
+      },
+    })
+    for (const onConflict of ['fail', 'rebase'] as const)
+      await expect(
+        createBundleStore(liar).save('w', source, { message: '', onConflict }),
+      ).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await all(bundles.history('w'))).toHaveLength(1)
   })
 
   it('made from an older version than the latest is refused, and lands after it with onConflict: rebase', async () => {
