@@ -28,6 +28,7 @@ export {
   damagedContent,
   errnoOf,
   foreignAnswer,
+  refusalFailure,
   quoteKey,
   statusMeanings,
   type Meaning,

@@ -2,15 +2,13 @@ import {
   callFailure,
   errnoOf,
   foreignAnswer,
-  redactSecrets,
+  refusalFailure,
   statusMeanings,
   type Meaning,
   type StoreCall,
   type WorkspaceError,
 } from '@ws/core'
 import type { HttpResponse } from './send-request.ts'
-
-const MAX_SHOWN_CHARACTERS = 300
 
 const statuses: Readonly<Record<number, Meaning>> = {
   ...statusMeanings,
@@ -62,12 +60,7 @@ export async function responseFailure(
     )
   const known = (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined) ?? statuses[status]
   if (known === undefined) return callFailure(call, 'UNAVAILABLE', `the service answered ${status}`, details)
-  const [code, meaning] = known
-  const says =
-    code === 'INVALID_INPUT' && message !== ''
-      ? ` ("${redactSecrets(message.slice(0, MAX_SHOWN_CHARACTERS))}")`
-      : ''
-  return callFailure(call, code, meaning + says, details)
+  return refusalFailure(call, known, message, details)
 }
 
 /** The answer of something in between: a captive portal, a proxy, a wrong address. */

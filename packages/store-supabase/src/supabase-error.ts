@@ -3,7 +3,7 @@ import {
   connectionFailure,
   errnoOf,
   foreignAnswer,
-  redactSecrets,
+  refusalFailure,
   statusMeanings,
   type Meaning,
   type StoreCall,
@@ -19,8 +19,6 @@ export interface SupabaseProblem {
   readonly name: string
   readonly message: string
 }
-
-const MAX_SHOWN_CHARACTERS = 200
 
 const meanings: Readonly<Record<number, Meaning>> = {
   ...statusMeanings,
@@ -96,12 +94,7 @@ export function problemFailure(
   const known = meanings[code]
   if (known === undefined)
     return callFailure(call, 'UNAVAILABLE', `the service answered with ${code}; try again`, details)
-  const [errorCode, meaning] = known
-  const says =
-    errorCode === 'INVALID_INPUT' && message !== ''
-      ? ` ("${redactSecrets(message.slice(0, MAX_SHOWN_CHARACTERS))}")`
-      : ''
-  return callFailure(call, errorCode, meaning + says, details)
+  return refusalFailure(call, known, message, details)
 }
 
 /** The answer of something in between: a captive portal, a proxy, a wrong address. */

@@ -1,7 +1,8 @@
 import { WorkspaceError, type ErrorCode } from '../errors.ts'
-import { plainCause } from './plain-cause.ts'
+import { plainCause, redactSecrets } from './plain-cause.ts'
 
 const MAX_SHOWN_CHARACTERS = 100
+const MAX_QUOTED_CHARACTERS = 300
 
 /** What a call of a store was about, for its messages. */
 export interface StoreCall {
@@ -46,6 +47,18 @@ export function callFailure(
     ...(cause === undefined ? {} : { cause: plainCause(cause) }),
     details: { key, ...details },
   })
+}
+
+/** For adapters: the same for a refusal, with the service's own words where the request is what was wrong. */
+export function refusalFailure(
+  call: StoreCall,
+  [code, reason]: Meaning,
+  message: string,
+  details: Readonly<Record<string, string | number>>,
+): WorkspaceError {
+  const isQuoted = code === 'INVALID_INPUT' && message !== ''
+  const quoted = isQuoted ? ` ("${redactSecrets(message.slice(0, MAX_QUOTED_CHARACTERS))}")` : ''
+  return callFailure(call, code, reason + quoted, details)
 }
 
 /** For adapters: the connection failed. Whether a put was carried out stays open. */
