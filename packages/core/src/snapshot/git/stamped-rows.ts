@@ -1,8 +1,7 @@
-import { pathResolver } from '../byte-path.ts'
 import { fillRow } from './entry-table.ts'
 import { lstatIfAllowed, stampOf } from './file-stamp.ts'
-import { sharedPathsOf, type SharedColumns, type StampNumbers } from './shared-columns.ts'
-import { takePieces, type SharedRows } from './shared-rows.ts'
+import type { SharedColumns, StampNumbers } from './shared-columns.ts'
+import type { SharedRows } from './shared-rows.ts'
 
 /** Files whose stamps are to be had; they go into the columns. */
 export interface RowsToStamp extends SharedRows {
@@ -19,14 +18,4 @@ export function stampRow(file: string | Buffer, columns: StampNumbers, row: numb
   if (stats === null || stats === 'denied') return ABSENT
   fillRow(columns, row, { ...stampOf(stats), settled: false })
   return STAMPED
-}
-
-/** In a thread. What it cannot find out it leaves unknown. */
-export function stampInThread(rows: RowsToStamp): void {
-  const { root, verdicts, columns } = rows
-  const resolve = pathResolver(root)
-  for (const { from, to } of takePieces(rows)) {
-    for (const [at, path] of sharedPathsOf(columns, from, to).entries())
-      verdicts[from + at] = stampRow(resolve(path), columns, from + at)
-  }
 }

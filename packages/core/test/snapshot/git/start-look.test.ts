@@ -41,7 +41,7 @@ const findChangedRows = (
   options?: SpreadOptions,
 ): Promise<number[]> => startLook(root, table, options).changedRows(pause)
 
-const source = new URL('../../../src/snapshot/git/changed-rows.ts', import.meta.url).href
+const source = new URL('../../../src/snapshot/git/visit-rows.ts', import.meta.url).href
 
 /** A thread that does something with its rows, and a pause in which it is given the time to. */
 function startWorker(root: string, work: string) {
@@ -51,7 +51,7 @@ function startWorker(root: string, work: string) {
     file,
     `import { writeFileSync } from 'node:fs'
      import { parentPort } from 'node:worker_threads'
-     import { compareInThread } from ${JSON.stringify(source)}
+     import { visitRows } from ${JSON.stringify(source)}
      parentPort.once('message', ({ task, port }) => {
        ${work}
        writeFileSync(${JSON.stringify(marker)}, '')
@@ -74,7 +74,7 @@ describe('looking at every captured file', () => {
   })
 
   it.each([
-    ['finds the same in other threads', 'compareInThread(task)'],
+    ['finds the same in other threads', 'visitRows(task)'],
     [
       'looks again at what a thread leaves that dies in the middle',
       'Atomics.add(task.taken, 0, 3); task.verdicts[400] = 1; setImmediate(() => process.exit(3))',
