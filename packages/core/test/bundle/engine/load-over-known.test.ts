@@ -55,6 +55,8 @@ const changes: Record<string, () => void> = {
   'a time of a directory': () => utimesSync(join(target, 'top'), 1, 1),
   'a new name': () => writeFileSync(inner('d'), 'd'),
   'a name that is gone': () => rmSync(inner('c')),
+  'the last name that is gone': () => rmSync(inner('link')),
+  'a new last name': () => writeFileSync(inner('z'), 'z'),
   'a name for another': () => execFileSync('mv', [inner('b'), inner('bb')]),
   'two files that changed their names': () =>
     execFileSync('sh', ['-c', 'mv a x && mv b a && mv x b'], { cwd: inner('') }),
