@@ -45,7 +45,8 @@ const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
  * - `ifAbsent` and `ifMatch` are atomic: an etag is the object's generation, and the service compares it.
  * - Each upload carries its CRC32C, which the service checks before the object becomes visible; a whole read is checked
  *   against the CRC32C of the object (`CORRUPT`), a read that ends early is `UNAVAILABLE`.
- * - Bodies of up to 8 MiB go in one request; longer ones in a resumable upload of such parts, with one part in memory.
+ * - Arrays of up to 32 MiB and streams of up to 8 MiB go in one request; what is longer in a resumable upload of parts of
+ *   8 MiB, with one part in memory.
  *   A part whose answer is lost goes on where the service has got to. A put that fails or is aborted cancels its upload.
  * - 429 (the service lets one object change about once a second) is repeated with growing pauses, because such a
  *   request was not carried out; then it rejects with `UNAVAILABLE`. All else is left to `withRetry`.

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import {
   conditionFailed,
   readBody,
@@ -16,6 +17,9 @@ import { uploadInParts } from './upload-in-parts.ts'
 
 /** A whole number of 256 KiB, as the service wants it; more makes fewer round trips, less takes less memory. */
 const PART_BYTES = 8_388_608
+/** A body in memory can be sent again as a whole, so up to here one request is better than a round trip for each part. */
+const MAX_WHOLE_BYTES = 33_554_432
+const HASH_SLICE_BYTES = 1_048_576
 
 /** A body that fits goes in one request, all or nothing; a longer one in an upload of parts. */
 export async function putObject(
@@ -25,11 +29,9 @@ export async function putObject(
   options: PutOptions,
 ): Promise<ObjectInfo> {
   const target = toTarget(key, options)
-  const parts = readParts(
-    body instanceof Uint8Array ? body : undefined,
-    readBody(key, body, options),
-    PART_BYTES,
-  )
+  const whole = body instanceof Uint8Array ? body : undefined
+  const fits = whole !== undefined && whole.length <= MAX_WHOLE_BYTES
+  const parts = readParts(whole, readBody(key, body, options), fits ? MAX_WHOLE_BYTES : PART_BYTES)
   try {
     const first = await parts.next()
     if (first.done === true) throw new TypeError('A body has at least one part.')
@@ -61,7 +63,7 @@ function toTarget(key: string, options: PutOptions): PutTarget {
 }
 
 async function uploadWhole(client: GcsClient, target: PutTarget, bytes: Buffer): Promise<ObjectResource> {
-  const crc32c = checksumOf(bytes)
+  const crc32c = await checksumOf(bytes)
   const boundary = `ws-${randomUUID()}`
   const description = JSON.stringify({ ...target.resource, crc32c })
   const contentType = String(target.resource['contentType'])
@@ -80,8 +82,11 @@ async function uploadWhole(client: GcsClient, target: PutTarget, bytes: Buffer):
   return readStoredObject(client, response, target, bytes.length, crc32c)
 }
 
-function checksumOf(bytes: Uint8Array): string {
+async function checksumOf(bytes: Uint8Array): Promise<string> {
   const crc32c = new Crc32c()
-  crc32c.update(bytes)
+  for (let start = 0; start < bytes.length; start += HASH_SLICE_BYTES) {
+    if (start > 0) await yieldToEventLoop()
+    crc32c.update(bytes.subarray(start, start + HASH_SLICE_BYTES))
+  }
   return crc32c.toString()
 }

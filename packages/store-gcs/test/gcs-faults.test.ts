@@ -223,6 +223,22 @@ describe('an upload in parts', () => {
     expect(server.openUploads()).toBe(0)
   })
 
+  it.each([
+    ['one request', 'up to 32 MiB', 32 * MIB, 1],
+    ['parts', 'of more', 32 * MIB + 1, 6],
+  ])('takes %s for an array %s, and lets others have a turn', async (_how, _what, size, requests) => {
+    const body = Buffer.alloc(size, 'some bytes that repeat at an odd distance')
+    let turns = 0
+    const turn = setInterval(() => (turns += 1))
+    const info = await store.put('array', body, { ifAbsent: true }).finally(() => clearInterval(turn))
+    expect(info.size).toBe(size)
+    expect(proxy.requests.filter(({ method }) => method === 'POST' || method === 'PUT')).toHaveLength(
+      requests,
+    )
+    expect(turns).toBeGreaterThan(4)
+    expect((await read('array')).equals(body)).toBe(true)
+  })
+
   it('sends nothing twice that the service has', async () => {
     proxy.inject({ match: ({ method }) => method === 'PUT', skip: 1, fault: { kind: 'reset-after' } })
     await store.put('a', pieces(20))

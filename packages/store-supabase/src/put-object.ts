@@ -21,6 +21,8 @@ import { uploadInParts } from './upload-in-parts.ts'
 
 /** The service takes parts of exactly this size, but for the last one. */
 const PART_BYTES = 6_291_456
+/** A body in memory can be sent again as a whole, so up to here one request is better than a round trip for each part. */
+const MAX_WHOLE_BYTES = 33_554_432
 
 /** A body that fits goes in one request, all or nothing; a longer one in an upload of parts. */
 export async function putObject(
@@ -31,11 +33,9 @@ export async function putObject(
 ): Promise<ObjectInfo> {
   const target = toTarget(key, body, options)
   if (options.bare !== true) await assertMatch(connection, target)
-  const parts = readParts(
-    body instanceof Uint8Array ? body : undefined,
-    readBody(key, body, options),
-    PART_BYTES,
-  )
+  const whole = body instanceof Uint8Array ? body : undefined
+  const fits = whole !== undefined && whole.length <= MAX_WHOLE_BYTES
+  const parts = readParts(whole, readBody(key, body, options), fits ? MAX_WHOLE_BYTES : PART_BYTES)
   try {
     const first = await parts.next()
     if (first.done === true) throw new TypeError('A body has at least one part.')
@@ -49,7 +49,7 @@ export async function putObject(
       )
     }
     const digest = new SentBodyDigest()
-    digest.add(bytes)
+    await digest.add(bytes)
     const sent = digest.whole()
     const metadata = { ...target.metadata, [CRC32_FIELD]: sent.crc32 }
     await uploadWhole(connection, { ...target, metadata }, bytes)

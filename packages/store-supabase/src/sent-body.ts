@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import zlib from 'node:zlib'
+
+const SLICE_BYTES = 1_048_576
 
 /** What was sent, to compare with what the service then has. */
 export interface SentBody {
@@ -20,10 +23,17 @@ export class SentBodyDigest {
     return this.#size
   }
 
-  add(part: Uint8Array): void {
-    this.#md5.update(part)
-    this.#partMd5s.push(createHash('md5').update(part).digest())
-    this.#crc32 = zlib.crc32(part, this.#crc32)
+  /** Lets others have a turn. The part's memory must stay as it is until then. */
+  async add(part: Uint8Array): Promise<void> {
+    const ofPart = createHash('md5')
+    for (let start = 0; start < part.length; start += SLICE_BYTES) {
+      if (start > 0) await yieldToEventLoop()
+      const slice = part.subarray(start, start + SLICE_BYTES)
+      this.#md5.update(slice)
+      ofPart.update(slice)
+      this.#crc32 = zlib.crc32(slice, this.#crc32)
+    }
+    this.#partMd5s.push(ofPart.digest())
     this.#size += part.length
   }
 

@@ -40,8 +40,8 @@ const supabaseStoreOptionNames: OptionNames<SupabaseStoreOptions> = {
  *
  * - `ifAbsent` and `ifMatch` are `'checked'`: the service looks before it takes the bytes and not again, so racing
  *   writers may all succeed (the version commits of `createBundleStore` hold all the same).
- * - Bodies of up to 6 MiB go in one request; longer ones by TUS in parts of that size, with one part in memory. A put that
- *   fails or is aborted cancels its upload and leaves the old object.
+ * - Arrays of up to 32 MiB and streams of up to 6 MiB go in one request; what is longer by TUS in parts of 6 MiB, with one
+ *   part in memory. A put that fails or is aborted cancels its upload and leaves the old object.
  * - After a put the object is looked at: its size must be right, and the credentials must be able to see it.
  * - Row-level security hides rows instead of refusing: absence is believed only of a bucket that can be seen, and what
  *   was put and cannot be seen is `ACCESS_DENIED`.

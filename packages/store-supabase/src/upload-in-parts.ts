@@ -34,7 +34,7 @@ export async function uploadInParts(
     for (;;) {
       const { bytes, isLast } = part
       const start = sent.size
-      sent.add(bytes)
+      await sent.add(bytes)
       if (isLast) await beforeLast()
       await sendPart(connection, target, path, { bytes, start, isLast })
       if (isLast) return sent.inParts()
@@ -220,7 +220,7 @@ async function uploadStream(
       for (;;) {
         // The next part may take the memory of this one.
         yield Uint8Array.from(part.bytes)
-        sent.add(part.bytes)
+        await sent.add(part.bytes)
         if (part.isLast) return
         part = await nextPart(rest)
       }

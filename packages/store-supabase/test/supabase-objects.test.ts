@@ -246,7 +246,7 @@ describe('an upload in parts', () => {
     ['is locked', { kind: 'answer', status: 423, headers: { 'content-type': 'text/plain' }, body: 'Locked' }],
   ] as const)('goes on where the service has got to when a part %s', async (_, fault) => {
     const whole = Buffer.concat(await Array.fromAsync(pieces(13)))
-    for (const [skip, body] of [pieces(13), whole, pieces(13)].entries()) {
+    for (const [skip, body] of [pieces(13), pieces(13), pieces(13)].entries()) {
       proxy.reset()
       proxy.inject({ match: isPart, skip, fault })
       const info = await open().put(`resumed-${skip}`, body)
@@ -254,6 +254,17 @@ describe('an upload in parts', () => {
       expect((await read(`resumed-${skip}`)).equals(whole)).toBe(true)
     }
     expect(server.openUploads()).toBe(0)
+  })
+
+  it.each([
+    ['one request', 'up to 32 MiB', 32 * MIB, 0],
+    ['parts', 'of more', 32 * MIB + 1, 6],
+  ])('is %s for an array %s', async (_how, _what, size, parts) => {
+    const body = Buffer.alloc(size, 'some bytes that repeat at an odd distance')
+    const info = await open().put(`array-${parts}`, body, { ifAbsent: true })
+    expect(info.size).toBe(size)
+    expect(proxy.requests.filter(isPart)).toHaveLength(parts)
+    expect((await read(`array-${parts}`)).equals(body)).toBe(true)
   })
 
   it('gives up after so many attempts, and leaves the old object', async () => {
