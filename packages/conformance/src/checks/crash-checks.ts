@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError, createBundleStore, type BundleStore, type ObjectStore } from '@ws/core'
 import type { StoreCheck } from '../store-check.ts'
 import { Died, dyingStore } from '../dying-store.ts'
 import { faultyStore } from '../faulty-store.ts'
-import { writeFiles } from '../scratch-directory.ts'
+import { assertSameTree, writeFiles } from '../scratch-directory.ts'
 import { assertWhole, historyOf, inDirectories } from './engine-checks.ts'
 
 /** No operation below needs more calls; one that does not end is a defect of its own. */
@@ -18,9 +19,29 @@ export const crashChecks: readonly StoreCheck[] = [
     needs: 'createIfAbsent',
     run: dyingAtEveryCall({
       run: (bundles, source) => bundles.save('w', source, { message: 'next', parent: 1 }),
-      before: ['1 first'],
-      after: ['2 next', '1 first'],
+      before: ['w 1 first'],
+      after: ['w 2 next', 'w 1 first'],
       doneAlready: 'CONFLICT',
+    }),
+  },
+  {
+    name: 'a process that dies at any call of a fork leaves whole versions, and the next fork works',
+    needs: 'createIfAbsent',
+    run: dyingAtEveryCall({
+      run: (bundles) => bundles.fork('w', 'copy', { message: 'forked' }),
+      before: ['w 1 first'],
+      after: ['copy 1 forked', 'w 1 first'],
+      doneAlready: 'ALREADY_EXISTS',
+    }),
+  },
+  {
+    name: 'a process that dies at any call of a delete leaves whole versions, and the next delete works',
+    needs: 'createIfAbsent',
+    run: dyingAtEveryCall({
+      prepare: (bundles) => bundles.fork('w', 'copy', { message: 'forked' }),
+      run: (bundles) => bundles.delete('w'),
+      before: ['copy 1 forked', 'w 1 first'],
+      after: ['copy 1 forked'],
     }),
   },
   {
@@ -29,8 +50,32 @@ export const crashChecks: readonly StoreCheck[] = [
     run: dyingAtEveryCall({
       prepare: (bundles, source) => bundles.save('w', source, { message: 'second' }),
       run: (bundles) => bundles.prune({ keepLast: 1 }, { exclusive: true }),
-      before: ['2 second', '1 first'],
-      after: ['2 second'],
+      before: ['w 2 second', 'w 1 first'],
+      after: ['w 2 second'],
+    }),
+  },
+  {
+    name: 'a process that dies at any call of a load leaves the old directory or the new one, and the next load works',
+    needs: 'createIfAbsent',
+    run: inDirectories(async ({ directory, target, bundles, context }) => {
+      const prefix = context.prefix.slice(0, -1)
+      const old = writeFiles(join(directory, 'old'), { a: 'first', gone: 'with it', 'sub/same': 'same' })
+      const latest = writeFiles(join(directory, 'latest'), { a: 'second', 'sub/same': 'same', 'new/b': 'b' })
+      await bundles.save('w', old, { message: 'first' })
+      await bundles.save('w', latest, { message: 'second' })
+      for (let call = 1; ; call += 1) {
+        assert.ok(call <= MAX_CALLS, `a load makes more than ${MAX_CALLS} calls`)
+        rmSync(target, { recursive: true, force: true })
+        await bundles.load('w', target, { version: 1 })
+        const dying = dyingStore(context.store, { call, isApplied: false })
+        const outcome: unknown = await createBundleStore(dying, { prefix, reliability: false })
+          .load('w', target)
+          .catch((error: unknown) => error)
+        assertSameTree(target, outcome instanceof Died ? old : latest, `after call ${call}`)
+        await bundles.load('w', target)
+        assertSameTree(target, latest, 'the next load')
+        if (!(outcome instanceof Died)) break
+      }
     }),
   },
   {
@@ -109,11 +154,10 @@ function dyingAtEveryCall({ prepare, run, before, after, doneAlready }: Operatio
           reliability: false,
         })
         const outcome = await run(dying, source).catch((error: unknown) => error)
-        const left = await historyOf(bundles, 'w')
+        const left = await everyVersion(bundles)
         for (const version of left) assert.ok([...before, ...after].includes(version), `${version} came up`)
         for (const version of after)
           if (before.includes(version)) assert.ok(left.includes(version), `${version} was lost`)
-        await assertWhole(bundles, 'w')
         const later = await whenClaimsHaveExpired(context.store, prefix)
         const again = await run(createBundleStore(later, { prefix }), source).catch((error: unknown) => error)
         if (again instanceof Error)
@@ -121,9 +165,18 @@ function dyingAtEveryCall({ prepare, run, before, after, doneAlready }: Operatio
             WorkspaceError.is(again) && again.code === doneAlready && left.length === after.length,
             `doing it again: ${String(again)}`,
           )
-        assert.deepEqual(await historyOf(bundles, 'w'), after)
-        await assertWhole(bundles, 'w')
+        assert.deepEqual(await everyVersion(bundles), after)
         if (!(outcome instanceof Died)) break
       }
   })
+}
+
+/** All of them, newest first within a workspace; each reads back whole. */
+async function everyVersion(bundles: BundleStore): Promise<string[]> {
+  const found: string[] = []
+  for await (const { workspaceId } of bundles.list()) {
+    for (const version of await historyOf(bundles, workspaceId)) found.push(`${workspaceId} ${version}`)
+    await assertWhole(bundles, workspaceId)
+  }
+  return found
 }
