@@ -101,6 +101,8 @@ export interface RollbackResult {
   readonly merged: readonly string[]
   /** The same as `restored` and `deleted`, with what each path was and became, and why; sorted by path. */
   readonly steps: readonly RollbackStep[]
+  /** Of `paths`, as they were given: those of which neither the target nor the workspace has anything, or that was not captured. */
+  readonly unmatched: readonly string[]
   /** Paths found afterwards that no snapshot held before (made meanwhile, or in view again by the target's ignore rules); left alone. */
   readonly appeared: readonly string[]
   /** State just before the rollback; rolling back to it undoes the rollback. `null` in a dry run. */

@@ -106,7 +106,7 @@ export function eventsCard(events: readonly RunEvent[], files: readonly FileDiff
 
 export function rollbackCard(rollback: RollbackResult | null): Markup | null {
   if (rollback === null) return null
-  const { dryRun, restored, deleted, kept, merged, appeared, verified, guard, git } = rollback
+  const { dryRun, restored, deleted, kept, merged, unmatched, appeared, verified, guard, git } = rollback
   const verdict = dryRun
     ? 'A preview: nothing was touched.'
     : verified
@@ -124,6 +124,7 @@ export function rollbackCard(rollback: RollbackResult | null): Markup | null {
     ${pathList(dryRun ? 'Would be deleted' : 'Deleted', deleted)}
     ${pathList('Kept: edits of somebody else', kept)}
     ${pathList('Merged with edits of somebody else', merged)}
+    ${pathList('Named, but in neither state', unmatched)}
     ${pathList('New since then, left alone', appeared)}
     ${git !== null && gitLines(git)}
     ${guard !== null && markup`<p class="quiet">To undo the rollback, roll back to the guard snapshot <code>${guard.id}</code>.</p>`}

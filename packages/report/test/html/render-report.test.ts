@@ -336,6 +336,7 @@ describe('a rollback preview', () => {
       kept: ['c'],
       merged: ['d'],
       steps: [],
+      unmatched: ['typo'],
       appeared: ['e'],
       guard: null,
       verified: false,
@@ -354,6 +355,7 @@ describe('a rollback preview', () => {
     )
     for (const text of [
       'Merged with edits of somebody else 1d',
+      'Named, but in neither state 1typo',
       'New since then, left alone 1e',
       'Repository: HEAD, index.',
       'Not put back: stash, because its commits are gone <b>.',

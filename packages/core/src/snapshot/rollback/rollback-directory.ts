@@ -9,6 +9,7 @@ import { checkPlaces } from './check-places.ts'
 import { emptinessIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
 import { describeSteps } from './describe-steps.ts'
 import { findFaults } from './find-faults.ts'
+import { findUnmatched } from './find-unmatched.ts'
 import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
 import { planRollback } from './plan-rollback.ts'
 import { closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
@@ -67,6 +68,7 @@ export async function rollbackDirectory(
     deleted: plan.deleted.map(fromBytePath),
     kept: list(kept),
     merged: list(merged.keys()),
+    unmatched: findUnmatched(source.path, options.paths, [goal, guard], deltas),
     steps,
     recovery,
     git: prepared?.report ?? null,

@@ -18,7 +18,8 @@ export function scopeOf(paths: readonly string[] | undefined): (path: ByteString
   }
 }
 
-function toScope(path: string): ByteString {
+/** A named path as states have it. @throws `UNSAFE_PATH` */
+export function toScope(path: string): ByteString {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.')
   if (!path.startsWith('/') && !parts.includes('..') && !path.includes('\0'))
     return toBytePath(parts.join('/'))

@@ -194,14 +194,20 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect(['app/i/p', 'xy', 'a.txt'].map(read)).toEqual(['changed', 'changed', 'changed'])
   })
 
-  it('restores the other named paths when one of them is nowhere (case 48)', async () => {
-    const { open, read, write } = createRollbackFixture(name)
+  it('restores the other named paths when one of them is nowhere, and says which (case 48)', async () => {
+    const { open, path, read, write } = createRollbackFixture(name)
     const backend = await open()
     const before = await backend.capture({ label: 'before' })
     write('a.txt', 'changed')
-    const result = await backend.rollback(before, { paths: ['never/was', 'a.txt'] })
-    expect(result).toMatchObject({ restored: ['a.txt'], deleted: [], verified: true })
+    const paths = ['never/was', 'a.txt', './src', 'a.txt/below', 'pipe', 'x'.repeat(300), '']
+    execFileSync('mkfifo', [join(path, 'pipe')])
+    const unmatched = ['never/was', 'a.txt/below', 'pipe', 'x'.repeat(300)]
+    const preview = await backend.rollback(before, { paths, dryRun: true })
+    expect(preview).toMatchObject({ restored: ['a.txt'], unmatched })
+    const result = await backend.rollback(before, { paths })
+    expect(result).toMatchObject({ restored: ['a.txt'], deleted: [], unmatched, verified: true })
     expect(read('a.txt')).toBe('one\ntwo\n')
+    expect(await backend.rollback(before)).toMatchObject({ restored: [], unmatched: [] })
   })
 
   it('deletes nothing that could not be captured, in a directory that the agent made either (case 41)', async () => {
