@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { runGit } from './git-command.ts'
 import { listNames, openOwnObjects, type OwnObjects } from './own-objects.ts'
+import { objectSizes } from './object-sizes.ts'
 import {
   alternateEnvironment,
   DISTRUSTED,
-  objectSizes,
   privateCall,
   type PrivateRepository,
 } from './private-repository.ts'

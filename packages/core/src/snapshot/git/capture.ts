@@ -10,7 +10,8 @@ import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlis
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { pauser, type Pause } from './pause.ts'
-import { objectSizes, sweepTemporaries } from './private-repository.ts'
+import { objectSizes } from './object-sizes.ts'
+import { sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
   findChanged,

@@ -5,10 +5,10 @@ import { fromBytePath, pathResolver, splitRecords, type BytePath } from '../byte
 import { runGit } from './git-command.ts'
 import { findDamagedPacks } from './explain-loss.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
+import { objectSizes } from './object-sizes.ts'
 import {
   DISTRUSTED,
   objectId,
-  objectSizes,
   privateCall,
   writeObject,
   type PrivateRepository,

@@ -6,6 +6,8 @@ export interface PackIndex {
   readonly count: number
   has(id: string): boolean
   ids(): Iterable<string>
+  /** Where an object begins in the pack; `null` when it is not in it. */
+  offsetOf(id: string): number | null
   /** Bytes that an object takes in the pack. */
   bytesOf(id: string): number
 }
@@ -54,6 +56,10 @@ export function readPackIndex(path: string, packBytes: number, idBytes: number):
     has: (id) => find(id) !== null,
     *ids() {
       for (let row = 0; row < count; row += 1) yield idAt(row)
+    },
+    offsetOf(id) {
+      const row = find(id)
+      return row === null ? null : offsetAt(row)
     },
     bytesOf(id) {
       const row = find(id)

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { createDeflate, deflate, deflateSync } from 'node:zlib'
 import { WorkspaceError } from '../../errors.ts'
-import { runGit, streamGit, type GitCall } from './git-command.ts'
+import { streamGit, type GitCall } from './git-command.ts'
 
 /** A bare repository of our own that holds all that snapshots need; nothing in the user's is needed to read them. */
 export interface PrivateRepository {
@@ -166,31 +166,6 @@ export async function writeLargeBlob(
     await output.close()
     await rm(temporary, { force: true })
   }
-}
-
-/** Sizes of the objects that the private repository holds itself. */
-export async function objectSizes(
-  repository: PrivateRepository,
-  ids: Iterable<string>,
-  options: { readonly alternate?: string; readonly signal?: AbortSignal | undefined } = {},
-): Promise<Map<string, number>> {
-  const asked = [...ids]
-  const sizes = new Map<string, number>()
-  if (asked.length === 0) return sizes
-  const output = await runGit(
-    privateCall(repository, ['cat-file', '--batch-check=%(objectsize)', '--buffer'], {
-      input: Buffer.from(`${asked.join('\n')}\n`, 'latin1'),
-      signal: options.signal,
-      environment: alternateEnvironment(options.alternate),
-    }),
-  )
-  // One line for each, in order; `<id> missing` is no number.
-  const lines = output.toString('latin1').split('\n')
-  for (const [row, id] of asked.entries()) {
-    const size = Number(lines[row] === '' ? undefined : lines[row])
-    if (size >= 0) sizes.set(id, size)
-  }
-  return sizes
 }
 
 /** Passes the content of blobs on, one after the other, in the given order. */

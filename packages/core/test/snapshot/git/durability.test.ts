@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
-import { objectSizes, openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
+import { objectSizes } from '../../../src/snapshot/git/object-sizes.ts'
+import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
 import { adoptObjects } from '../../../src/snapshot/git/adopt-objects.ts'
 import { createFixture, createScratch, describeTree, runUserGit } from './git-fixture.ts'
 

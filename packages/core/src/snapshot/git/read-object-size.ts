@@ -1,0 +1,100 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { constants, inflateSync } from 'node:zlib'
+import { listNames } from './own-objects.ts'
+import { readPackIndex, type PackIndex } from './pack-index.ts'
+import type { PrivateRepository } from './private-repository.ts'
+
+/** The least that a pack entry, or a loose object, says what it is in, a chain of deltas aside. */
+const START_BYTES = 512
+const OFFSET_DELTA = 6
+const ID_DELTA = 7
+
+/**
+ * The sizes of a few objects of the private repository by what their first bytes say, without a process of git, whose
+ * start takes longer than the rest of a small diff.
+ * @returns a function that says `null` for what is not there and for all that is not plain: then git is to be asked
+ */
+export function objectSizeReader(repository: PrivateRepository): (id: string) => number | null {
+  const { directory, format } = repository
+  const idBytes = format === 'sha1' ? 20 : 32
+  const packs = join(directory, 'objects', 'pack')
+  let indexes: { readonly pack: string; readonly index: PackIndex }[] | null = null
+  const open = (): NonNullable<typeof indexes> =>
+    listNames(packs)
+      .filter((name) => /^pack-[0-9a-f]+\.idx$/.test(name))
+      .map((name) => ({
+        pack: join(packs, name.replace(/idx$/, 'pack')),
+        index: readPackIndex(join(packs, name), 0, idBytes),
+      }))
+  return (id) => {
+    try {
+      const loose = join(directory, 'objects', id.slice(0, 2), id.slice(2))
+      const start = readStart(loose, 0)
+      if (start !== null) return sizeOfLoose(start)
+      for (const { pack, index } of (indexes ??= open())) {
+        const offset = index.offsetOf(id)
+        const entry = offset === null ? null : readStart(pack, offset)
+        if (entry !== null) return sizeInPack(entry, idBytes)
+      }
+      return null
+    } catch {
+      // Damage is found, and told, by whoever reads the content.
+      return null
+    }
+  }
+}
+
+/** @returns `null` when there is no such file */
+function readStart(path: string, offset: number): Buffer | null {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch {
+    return null
+  }
+  try {
+    if (!fstatSync(file).isFile()) return null
+    const start = Buffer.alloc(START_BYTES)
+    const length = readSync(file, start, 0, START_BYTES, offset)
+    return length === 0 ? null : start.subarray(0, length)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** `blob 12`, a zero byte, and the content; all of it compressed. */
+function sizeOfLoose(start: Buffer): number | null {
+  const [, size] = /^(?:blob|tree) (\d+)\0/.exec(inflateStart(start).toString('latin1')) ?? []
+  return size === undefined ? null : Number(size)
+}
+
+/** gitformat-pack: the kind in three bits, and the size; of a delta that is the delta's own, and the object's is in it. */
+function sizeInPack(entry: Buffer, idBytes: number): number | null {
+  const first = entry[0] ?? 0
+  const kind = (first >> 4) & 7
+  const { value: size, next } = readSize(entry, 0, 4)
+  if (kind !== OFFSET_DELTA && kind !== ID_DELTA) return kind >= 1 && kind <= 4 ? size : null
+  let at = next
+  if (kind === ID_DELTA) at += idBytes
+  else while (((entry[at++] ?? 0) & 128) !== 0);
+  const delta = inflateStart(entry.subarray(at))
+  const base = readSize(delta, 0, 7)
+  return base.next < delta.length ? readSize(delta, base.next, 7).value : null
+}
+
+/** Seven bits a byte, the least ones first; fewer in the first byte where that holds something else too. */
+function readSize(bytes: Buffer, start: number, firstBits: number): { value: number; next: number } {
+  let at = start
+  let byte = bytes[at++] ?? 0
+  let value = byte & (2 ** firstBits - 1)
+  for (let unit = 2 ** firstBits; (byte & 128) !== 0; unit *= 128) {
+    byte = bytes[at++] ?? 0
+    value += (byte & 127) * unit
+  }
+  return { value, next: at }
+}
+
+function inflateStart(compressed: Buffer): Buffer {
+  return inflateSync(compressed, { finishFlush: constants.Z_SYNC_FLUSH })
+}
