@@ -8,10 +8,20 @@ import {
   StorageSharedKeyCredential,
   generateBlobSASQueryParameters,
 } from '@azure/storage-blob'
+import { Storage } from '@google-cloud/storage'
+import { createClient } from '@supabase/supabase-js'
 import { createBundleStore, type ObjectStore } from '@ws/core'
 import { azureStore } from '@ws/store-azure'
+import { gcsStore } from '@ws/store-gcs'
 import { s3Store } from '@ws/store-s3'
-import { startAzurite, startFaultProxy, startR2Server } from '@ws/test-servers'
+import { supabaseStore } from '@ws/store-supabase'
+import {
+  startAzurite,
+  startFaultProxy,
+  startGcsServer,
+  startR2Server,
+  startSupabaseServer,
+} from '@ws/test-servers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
 const guide = readFileSync(
@@ -64,6 +74,14 @@ it('S3: nothing is sent that needs another right than the guide grants, or touch
   }
   await expect(store.put('large', failing())).rejects.toThrow('enough')
 
+  // What the guide's second policy refuses: only retention's placeholders come without a condition.
+  const bare = proxy.requests.filter(
+    ({ method, url, headers }) =>
+      method === 'PUT' && /\/versions\//.test(url) && headers['if-none-match'] === undefined,
+  )
+  expect(bare).toHaveLength(1)
+  expect(bare[0]?.headers['content-length']).toBe('21')
+
   const needed = new Set<string>()
   const root = `${pathname}/${server.bucket}/`
   for (const { method, url } of proxy.requests) {
@@ -76,6 +94,80 @@ it('S3: nothing is sent that needs another right than the guide grants, or touch
   const [, policy = ''] = /## AWS S3\n+```json\n(.*?)```/s.exec(guide) ?? []
   const { Statement } = JSON.parse(policy) as { Statement: { Action: string | string[] }[] }
   expect([...needed].sort()).toEqual(Statement.flatMap(({ Action }) => Action).sort())
+})
+
+it('Google: nothing is sent that needs more than the role of the guide, or touches another prefix, and the viewer can load', async () => {
+  const server = await startGcsServer({ tokens: { user: 'write', viewer: 'read' } })
+  cleanUps.push(() => server.stop())
+  const proxy = await startFaultProxy({ target: server.url })
+  cleanUps.push(() => proxy.stop())
+  const open = (token: string): ObjectStore => {
+    const storage = new Storage({ apiEndpoint: proxy.origin, projectId: 'project' })
+    storage.authClient.getRequestHeaders = async () => new Headers({ authorization: `Bearer ${token}` })
+    Object.assign(storage, { customEndpoint: false })
+    return gcsStore({ bucket: storage.bucket('bucket'), prefix: PREFIX })
+  }
+  await useVersions(open('user'), 'w')
+  await open('user').put('large', Buffer.alloc(33 * 1024 * 1024))
+
+  const needed = new Set<string>()
+  for (const { method, url } of proxy.requests) {
+    const { pathname: path, searchParams } = new URL(url, server.url)
+    const [, name] = /\/b\/bucket\/o(?:\/(.+))?$/.exec(path) ?? []
+    const touched = name ?? searchParams.get('name') ?? searchParams.get('prefix') ?? ''
+    if (!searchParams.has('upload_id'))
+      expect(decodeURIComponent(touched).startsWith(`${PREFIX}/`), `${method} ${url}`).toBe(true)
+    needed.add(permissionOf(method, name))
+  }
+  expect(guide).toContain('roles/storage.objectUser')
+  const ofObjectUser = ['storage.objects.create', 'storage.objects.delete', 'storage.objects.get', 'storage.objects.list'] // prettier-ignore
+  expect([...needed].sort()).toEqual(ofObjectUser)
+  const viewer = createBundleStore(open('viewer'))
+  await viewer.load('w', join(directory, 'viewed'))
+  await expect(viewer.save('w', join(directory, 'viewed'), { message: '' })).rejects.toMatchObject({
+    code: 'ACCESS_DENIED',
+  })
+})
+
+function permissionOf(method: string, name: string | undefined): string {
+  if (method === 'POST' || method === 'PUT') return 'storage.objects.create'
+  if (method === 'DELETE') return 'storage.objects.delete'
+  return name === undefined ? 'storage.objects.list' : 'storage.objects.get'
+}
+
+it('Supabase: the policies of the guide are enough for everything, the first two for loading, all but the last for saving', async () => {
+  const [, sql = ''] = /```sql\n(.*?)```/s.exec(guide) ?? []
+  const policies = [...sql.matchAll(/on storage\.(\w+) for (\w+)/g)].map(
+    ([, table, right]) => `${table} ${right}`,
+  )
+  expect(policies).toEqual(['buckets select', 'objects select', 'objects insert', 'objects update', 'objects delete']) // prettier-ignore
+  const roleWith = (granted: readonly string[]) => ({
+    seesBucket: granted.includes('buckets select'),
+    select: granted.includes('objects select'),
+    insert: granted.includes('objects insert'),
+    update: granted.includes('objects update'),
+    delete: granted.includes('objects delete'),
+  })
+  const tokens = {
+    user: roleWith(policies),
+    loader: roleWith(policies.slice(0, 2)),
+    saver: roleWith(policies.slice(0, -1)),
+  }
+  const server = await startSupabaseServer({ tokens })
+  cleanUps.push(() => server.stop())
+  const open = (token: string): ObjectStore =>
+    supabaseStore({ client: createClient(server.url, token), bucket: 'bucket', prefix: PREFIX })
+  await useVersions(open('user'), 'w')
+  const loader = createBundleStore(open('loader'))
+  const target = join(directory, 'loaded')
+  await loader.load('w', target)
+  await expect(loader.save('w', target, { message: '' })).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+  const saver = createBundleStore(open('saver'))
+  writeFileSync(join(target, 'f'), 'three')
+  expect((await saver.save('w', target, { message: 'three' })).version.version).toBe(3)
+  await expect(saver.prune({ keepLast: 1 }, { exclusive: true })).rejects.toMatchObject({
+    code: 'ACCESS_DENIED',
+  })
 })
 
 function actionOf(method: string, query: URLSearchParams): string {

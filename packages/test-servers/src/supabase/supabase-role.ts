@@ -33,7 +33,7 @@ export const supabaseRoles = {
 export type SupabaseRoleName = keyof typeof supabaseRoles | 'expired'
 
 /** What each bearer token is; any other is a token with a wrong signature. */
-export type SupabaseTokens = Readonly<Record<string, SupabaseRoleName>>
+export type SupabaseTokens = Readonly<Record<string, SupabaseRoleName | SupabaseRole>>
 
 /** @param access routes for `'anybody'` take a token that is not valid for none, and show nobody a bucket that is not public */
 export function roleOf(
@@ -46,8 +46,8 @@ export function roleOf(
   if (access === 'anybody' && !isValid) throw noSuchBucket()
   if (token === undefined)
     throw new SupabaseProblem(400, 'Error', "headers must have required property 'authorization'")
-  const name = Object.hasOwn(tokens, token) ? tokens[token] : undefined
-  if (name === undefined) throw invalidToken('signature verification failed')
-  if (name === 'expired') throw invalidToken('"exp" claim timestamp check failed')
-  return supabaseRoles[name]
+  const role = Object.hasOwn(tokens, token) ? tokens[token] : undefined
+  if (role === undefined) throw invalidToken('signature verification failed')
+  if (role === 'expired') throw invalidToken('"exp" claim timestamp check failed')
+  return typeof role === 'string' ? supabaseRoles[role] : role
 }
