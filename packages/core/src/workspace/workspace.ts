@@ -1,6 +1,5 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
 import type {
@@ -20,7 +19,6 @@ import type { VersionFile } from '../bundle/engine/read-file.ts'
 import type { RetentionPolicy } from '../bundle/engine/retention-policy.ts'
 import type { WorkspaceUsage } from '../bundle/engine/usage.ts'
 import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
-import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
@@ -28,7 +26,7 @@ import { assertKnownOptions } from '../known-options.ts'
 import { collectionsDone, readLastCollection } from '../snapshot/collect-later.ts'
 import { collectState, measureState, type WorkspaceState } from '../snapshot/collect-state.ts'
 import type { SnapshotCollection } from '../snapshot/state-usage.ts'
-import { fillCapturePolicy, type CaptureLimits } from '../snapshot/capture-policy.ts'
+import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import {
   openSnapshotBackend,
@@ -41,12 +39,14 @@ import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { refuseStoreOverlap } from '../store/store-directory.ts'
+import { assertSnapshot } from './assert-snapshot.ts'
+import { assertWorkspaceOptions } from './assert-workspace-options.ts'
+import { makeWorkspaceId } from './make-workspace-id.ts'
 import {
   collectOptionNames,
   diffOptionNames,
   forkOptionNames,
   snapshotOptionNames,
-  workspaceOptionNames,
   type CollectOptions,
   type ForkOptions,
   type SnapshotUsage,
@@ -74,35 +74,10 @@ export class Workspace {
 
   /** @throws `INVALID_INPUT` for an illegal id or an empty path */
   constructor(options: WorkspaceOptions) {
-    if (typeof options !== 'object' || options === null) {
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        'A workspace needs options: new Workspace({ id, path }). For a path alone there is Workspace.at(path).',
-      )
-    }
-    assertKnownOptions('Workspace', options, workspaceOptionNames)
-    assertWorkspaceId(options.id)
-    if (options.store !== undefined && (typeof options.store !== 'object' || options.store === null)) {
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        `The store of the workspace ${options.id} is no store. Make one first, for example with await openStore('memory:').`,
-      )
-    }
-    if (typeof options.path !== 'string' || options.path === '') {
-      throw new WorkspaceError('INVALID_INPUT', `The workspace ${options.id} needs the path of a directory.`)
-    }
-    const { maxSnapshotBytes } = options
-    if (maxSnapshotBytes !== undefined && !(maxSnapshotBytes >= 0)) {
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        `maxSnapshotBytes must be a number of 0 or more, not ${maxSnapshotBytes}.`,
-        { details: { option: 'maxSnapshotBytes' } },
-      )
-    }
-    fillCapturePolicy(options)
+    assertWorkspaceOptions(options)
     this.limits = options.limits
     this.precious = options.precious
-    this.maxSnapshotBytes = maxSnapshotBytes
+    this.maxSnapshotBytes = options.maxSnapshotBytes
     this.id = options.id
     this.path = resolve(options.path)
     this.stateDir = options.stateDir
@@ -125,18 +100,7 @@ export class Workspace {
 
   /** A workspace for a directory that has no id yet: the id is made from its name and path. */
   static at(path: string): Workspace {
-    if (typeof path !== 'string' || path === '') {
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        'A workspace needs the path of a directory; this one is empty.',
-      )
-    }
-    const absolute = resolve(path)
-    const name = (absolute.split(/[/\\]/).at(-1) ?? '')
-      .replace(/[^A-Za-z0-9._-]/g, '-')
-      .replace(/^[^A-Za-z0-9]+/, '')
-    const hash = createHash('sha256').update(absolute).digest('hex').slice(0, 12)
-    return new Workspace({ id: `${name.slice(0, 80) || 'workspace'}-${hash}`, path: absolute })
+    return new Workspace({ id: makeWorkspaceId(path), path })
   }
 
   /**
@@ -339,14 +303,6 @@ export class Workspace {
       `The workspace ${this.id} has no store, so it cannot ${verb}. Pass one: new Workspace({ id, path, store: localStore({ root }) }).`,
     )
   }
-}
-
-function assertSnapshot(value: unknown): asserts value is Snapshot {
-  if (typeof value === 'object' && value !== null && 'ref' in value && 'backend' in value) return
-  throw new WorkspaceError(
-    'INVALID_INPUT',
-    'That is no snapshot. Pass what workspace.snapshot() gave, or a snapshot of a run.',
-  )
 }
 
 function isBundleStore(store: ObjectStore | BundleStore): store is BundleStore {

@@ -1,0 +1,18 @@
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import { WorkspaceError } from '../errors.ts'
+
+const MAX_NAME_LENGTH = 80
+
+/** An id for a directory that has none: its name, and a part of its path's hash. @throws `INVALID_INPUT` */
+export function makeWorkspaceId(path: string): string {
+  if (typeof path !== 'string' || path === '') {
+    throw new WorkspaceError('INVALID_INPUT', 'A workspace needs the path of a directory; this one is empty.')
+  }
+  const absolute = resolve(path)
+  const name = (absolute.split(/[/\\]/).at(-1) ?? '')
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+  const hash = createHash('sha256').update(absolute).digest('hex').slice(0, 12)
+  return `${name.slice(0, MAX_NAME_LENGTH) || 'workspace'}-${hash}`
+}
