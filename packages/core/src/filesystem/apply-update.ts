@@ -1,41 +1,19 @@
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  futimesSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  utimesSync,
-  type BigIntStats,
-} from 'node:fs'
+import { fstatSync, linkSync, lstatSync, renameSync, type BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import {
   childPath,
   closeDirectory,
-  openChild,
   openRoot,
   toByteString,
-  toFilePath,
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
-import { fileTime } from './file-time.ts'
-import { errnoOf } from './filesystem-error.ts'
+import { makeAccessible, openAccessible } from './open-accessible.ts'
 import { renameEntry } from './rename-entry.ts'
+import { isAbsence, setDirectoryFields, setFields } from './set-fields.ts'
 import type { TimeSlice } from './time-slice.ts'
-import type {
-  DirectoryUpdate,
-  EntryFields,
-  EntryUpdate,
-  FieldsUpdate,
-  FoundEntry,
-  UpdateJournal,
-} from './update-journal.ts'
+import type { DirectoryUpdate, EntryUpdate, FoundEntry, UpdateJournal } from './update-journal.ts'
 
 /** What to do about an entry that somebody changed since the journal was written. */
 export type OnForeignChange =
@@ -237,66 +215,6 @@ function linkOrRename(path: string | Buffer, to: string | Buffer): void {
   }
 }
 
-/** Opens without reading, so that no permission is needed: Linux's `O_PATH`, which Node does not name. */
-const OPEN_ENTRY =
-  process.platform === 'linux'
-    ? 0x20_0000 | constants.O_NOFOLLOW
-    : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
-function setFields(directory: DirectoryHandle, { name, found }: FieldsUpdate, fields: EntryFields): boolean {
-  let fd: number
-  try {
-    fd = openSync(childPath(directory, name), OPEN_ENTRY)
-  } catch (error) {
-    if (isAbsence(error)) return false
-    throw error
-  }
-  try {
-    const stats = fstatSync(fd, { bigint: true })
-    if (stats.ino.toString() !== found.inode || !stats.isFile()) return false
-    const time = fileTime(fields.seconds, fields.nanoseconds)
-    if (process.platform === 'linux') {
-      const path = `/proc/self/fd/${fd}`
-      chmodSync(path, fields.mode)
-      utimesSync(path, time, time)
-    } else {
-      fchmodSync(fd, fields.mode)
-      futimesSync(fd, time, time)
-    }
-    return true
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function setDirectoryFields(directory: DirectoryHandle, fields: EntryFields): void {
-  const time = fileTime(fields.seconds, fields.nanoseconds)
-  if ((fstatSync(directory.fd).mode & 0o7777) !== fields.mode) fchmodSync(directory.fd, fields.mode)
-  futimesSync(directory.fd, time, time)
-}
-
-/** Somebody without privileges needs all three bits to change what a directory holds. */
-function makeAccessible(directory: DirectoryHandle): void {
-  const mode = fstatSync(directory.fd).mode & 0o7777
-  if ((mode & 0o700) !== 0o700) fchmodSync(directory.fd, mode | 0o700)
-}
-
-/** As `openChild`, also for an owner who closed the directory to everybody. */
-export function openAccessible(parent: DirectoryHandle, name: ByteString): DirectoryHandle {
-  try {
-    return openChild(parent, name)
-  } catch (error) {
-    if (errnoOf(error) !== 'EACCES' || process.platform !== 'linux') throw error
-  }
-  const fd = openSync(childPath(parent, name), OPEN_ENTRY | constants.O_DIRECTORY)
-  try {
-    chmodSync(toFilePath(`/proc/self/fd/${fd}`), (fstatSync(fd).mode & 0o7777) | 0o700)
-  } finally {
-    closeSync(fd)
-  }
-  return openChild(parent, name)
-}
-
 /** The change time of a file with several names also changes when another one of them is moved. */
 export function foundEntry(stats: BigIntStats): FoundEntry {
   const isDirectory = stats.isDirectory()
@@ -319,11 +237,6 @@ function isUnwritten(stats: BigIntStats, found: FoundEntry): boolean {
 
 function lstatOrNull(path: string | Buffer): BigIntStats | null {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
-}
-
-function isAbsence(error: unknown): boolean {
-  const errno = errnoOf(error)
-  return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP'
 }
 
 function changedMeanwhile(path: ByteString): WorkspaceError {

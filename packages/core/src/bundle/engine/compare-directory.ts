@@ -1,5 +1,5 @@
 import { fstatSync, readlinkSync, type BigIntStats } from 'node:fs'
-import { openAccessible } from '../../filesystem/apply-update.ts'
+import { openAccessible } from '../../filesystem/open-accessible.ts'
 import {
   childPath,
   closeDirectory,

@@ -1,6 +1,6 @@
 import { lstatSync, type BigIntStats } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
-import { openAccessible } from '../../filesystem/apply-update.ts'
+import { openAccessible } from '../../filesystem/open-accessible.ts'
 import {
   childPath,
   closeDirectory,
