@@ -3,9 +3,10 @@ import { isPlainPath, toFilePath, type ByteString } from '../../filesystem/direc
 import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
 import type { DirectoryEntry } from '../format/tree-node.ts'
 import type { CompareContext } from './compare-state.ts'
+import { isUntouched } from './known-stats.ts'
 import type { KnownDirectory } from './known-tree.ts'
 import { childOf, type TreeDirectory } from './tree-reader.ts'
-import { isUntouched, MAX_PATH_BYTES } from './walk-directory.ts'
+import { MAX_PATH_BYTES } from './walk-directory.ts'
 
 /**
  * Whether a directory holds the names that are known and no others, its files and links untouched. By path, which takes

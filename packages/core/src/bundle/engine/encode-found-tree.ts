@@ -38,7 +38,7 @@ export function* encodeFoundTree(
     if (directory === undefined || directory.isGone) continue
     const { known } = directory
     if (known !== null && directory.isSame && isUnchangedBelow(directory, known, done, options)) {
-      done.set(directory.path, known)
+      done.set(directory.path, withListed(directory, known, done, options))
       continue
     }
     done.set(directory.path, yield* encodeOne(directory, done, options))
@@ -65,6 +65,32 @@ function isUnchangedBelow(
       done.get(found.directory.path)?.node === entry.node
     )
   })
+}
+
+/** What is known of a directory, and since when those in it have the names that they have. */
+function withListed(
+  directory: FoundDirectory,
+  known: KnownDirectory,
+  done: ReadonlyMap<ByteString, KnownDirectory>,
+  { startedNs }: EncodeOptions,
+): KnownDirectory {
+  let stats: BigInt64Array | null = null
+  directory.entries.forEach((found, index) => {
+    if (found.kind !== 'directory' || found.directory.isAsListed) return
+    const listed = listedStats(found.directory, done)
+    if (listed === null || !isSettled(listed, startedNs)) return
+    stats ??= known.stats.slice()
+    setStats(stats, index, listed, startedNs)
+  })
+  return stats === null ? known : { ...known, stats }
+}
+
+/** What a directory was before it was listed, if all that was listed is in the tree. */
+function listedStats(
+  { path, stats, nameCount }: FoundDirectory,
+  done: ReadonlyMap<ByteString, KnownDirectory>,
+): FileStats | null {
+  return done.get(path)?.entries.length === nameCount ? stats : null
 }
 
 function* encodeOne(
@@ -105,7 +131,8 @@ function toEntry(
     const { name, mode, mtimeSeconds, mtimeNanoseconds } = found.directory.facts
     const { node, entriesBelow, contentBytesBelow } = inner
     const facts = { name, mode, mtimeSeconds, mtimeNanoseconds }
-    return { entry: { type: 'directory', ...facts, node, entriesBelow, contentBytesBelow }, stats: null }
+    const entry = { type: 'directory', ...facts, node, entriesBelow, contentBytesBelow } as const
+    return { entry, stats: listedStats(found.directory, done) }
   }
   // It could not be read, which is noted.
   if (found.kind === 'unread') return null
@@ -126,10 +153,14 @@ function copyStats(rows: BigInt64Array, index: number, known: KnownDirectory | n
 }
 
 function setStats(rows: BigInt64Array, index: number, stats: FileStats, startedNs: bigint): void {
-  if (stats.ctimeNs >= startedNs - TIME_STEP_NS) return
+  if (!isSettled(stats, startedNs)) return
   const row = index * STATS_PER_ENTRY
   rows[row] = stats.dev
   rows[row + 1] = stats.ino
   rows[row + 2] = stats.ctimeNs
   rows[row + 3] = stats.mtimeNs
+}
+
+function isSettled({ ctimeNs }: FileStats, startedNs: bigint): boolean {
+  return ctimeNs < startedNs - TIME_STEP_NS
 }

@@ -2,11 +2,12 @@ import { toByteString } from '../../filesystem/directory-handle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
 import { createChunker, type Chunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
+import { knownStats } from './known-stats.ts'
 import { createNewFileFilter } from './new-file-limits.ts'
 import { READ_BUFFER_BYTES } from './read-content.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
-import { knownStats, walkDirectory, type FoundDirectory } from './walk-directory.ts'
+import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 /**
  * Files are read, and what was read is compressed, while the walk goes on: all cores have work from the beginning. Where

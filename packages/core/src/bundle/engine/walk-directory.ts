@@ -1,12 +1,4 @@
-import {
-  constants,
-  fstatSync,
-  lstatSync,
-  readdirSync,
-  readlinkSync,
-  type BigIntStats,
-  type Dirent,
-} from 'node:fs'
+import { fstatSync, lstatSync, readdirSync, readlinkSync, type BigIntStats, type Dirent } from 'node:fs'
 import {
   childPath,
   isPlainPath,
@@ -16,11 +8,13 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { isSameFileTime } from '../../filesystem/file-time.ts'
+import { showsNamesInChangeTime } from '../../filesystem/names-in-change-time.ts'
 import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import { fileStats, type FileStats } from './file-stats.ts'
-import { joinPath, STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
+import { hasKnownStats, isUntouched } from './known-stats.ts'
+import { joinPath, type KnownDirectory } from './known-tree.ts'
 import type { LimitReason } from './new-file-limits.ts'
 import { skipReason } from './skip-reason.ts'
 import type { SaveNotes } from './save-notes.ts'
@@ -35,6 +29,12 @@ export interface FoundDirectory {
   isSame: boolean
   /** It went away after its parent was listed. */
   isGone: boolean
+  /** It was not listed: it has not changed since it held the names that are known. */
+  readonly isAsListed: boolean
+  /** What it was before it was listed; `null` where that says nothing about its names. */
+  readonly stats: FileStats | null
+  /** How many names it held; -1 when it could not be listed. */
+  nameCount: number
   readonly entries: FoundEntry[]
 }
 
@@ -65,8 +65,17 @@ export interface WalkOptions {
 /** The system refuses paths of 4,096 bytes and more. */
 export const MAX_PATH_BYTES = 3500
 
+/** What the walk finds out about the tree before it begins. */
+interface Walk extends WalkOptions {
+  /** Of the file system whose directories show in their change time whether names came or went; `null` when none does. */
+  readonly trustedDevice: bigint | null
+}
+
 /**
  * Lists the tree, each directory before what it holds; yields each, whose entries may then be exchanged.
+ *
+ * A directory is not listed when its change time shows that it holds the names that are known. What has these names is
+ * looked at all the same.
  *
  * A directory that an earlier save knew is first compared by path, which is fast but could be led astray by somebody
  * who swaps a directory on the way for a link: all that it can do is to confirm what is known already. Whatever differs
@@ -74,12 +83,14 @@ export const MAX_PATH_BYTES = 3500
  */
 export function* walkDirectory(options: WalkOptions): Generator<FoundDirectory, FoundDirectory[], void> {
   const rootStats = fstatSync(options.cursor.root.fd, { bigint: true })
-  const root = found('', factsOf('', rootStats), options)
+  const isTrusted = showsNamesInChangeTime(toFilePath(options.directory))
+  const walk: Walk = { ...options, trustedDevice: isTrusted ? rootStats.dev : null }
+  const root = found('', factsOf('', rootStats), options.known(''), false, null)
   const all: FoundDirectory[] = []
   const pending = [root]
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     all.push(directory)
-    if (!confirmKnown(directory, options)) takeEntries(directory, options)
+    if (!confirmKnown(directory, walk)) takeEntries(directory, walk)
     const { entries } = directory
     for (let index = entries.length - 1; index >= 0; index -= 1) {
       const entry = entries[index]
@@ -105,34 +116,55 @@ export function factsOf(
   }
 }
 
-function found(path: ByteString, facts: EntryFacts, options: WalkOptions): FoundDirectory {
-  return { path, facts, known: options.known(path), isSame: false, isGone: false, entries: [] }
+function found(
+  path: ByteString,
+  facts: EntryFacts,
+  known: KnownDirectory | null,
+  isAsListed: boolean,
+  stats: FileStats | null,
+): FoundDirectory {
+  return { path, facts, known, isSame: false, isGone: false, isAsListed, stats, nameCount: -1, entries: [] }
+}
+
+/** @param index where `parent` knows it; -1 where it does not */
+function foundBelow(
+  parent: FoundDirectory,
+  facts: EntryFacts,
+  index: number,
+  stats: BigIntStats,
+  { known, trustedDevice }: Walk,
+): FoundDirectory {
+  const path = joinPath(parent.path, facts.name)
+  const before = known(path)
+  if (stats.dev !== trustedDevice) return found(path, facts, before, false, null)
+  const entry = parent.known?.entries[index]
+  const isAsListed =
+    before !== null &&
+    parent.known !== null &&
+    entry?.type === 'directory' &&
+    entry.node === before.node &&
+    hasKnownStats(parent.known, index, stats)
+  return found(path, facts, before, isAsListed, fileStats(stats))
 }
 
 /** Fills in the entries and says true when all of them are as they were. */
-function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean {
+function confirmKnown(directory: FoundDirectory, walk: Walk): boolean {
   const { known, path, entries } = directory
-  if (known === null || options.directory.length + path.length > MAX_PATH_BYTES) return false
-  const base = path === '' ? options.directory : `${options.directory}/${path}`
-  let names: string[]
-  try {
-    names = readdirSync(toFilePath(base), { encoding: 'latin1' })
-  } catch {
-    return false
-  }
-  if (names.length !== known.entries.length) return false
-  names.sort()
+  if (known === null || walk.directory.length + path.length > MAX_PATH_BYTES) return false
+  const base = path === '' ? walk.directory : `${walk.directory}/${path}`
+  const names = directory.isAsListed ? null : namesIn(base)
+  if (!directory.isAsListed && names?.length !== known.entries.length) return false
   const isPlain = isPlainPath(base)
   try {
-    for (let index = 0; index < names.length; index += 1) {
-      const entry = known.entries[index]
-      const name = names[index] ?? ''
-      if (entry?.name !== name || options.isExcluded(joinPath(path, name))) return reset(directory)
+    for (const [index, entry] of known.entries.entries()) {
+      const { name } = entry
+      if (names !== null && names[index] !== name) return reset(directory)
+      if (walk.isExcluded(joinPath(path, name))) return reset(directory)
       const file = `${base}/${name}`
       const stats = lstatSync(isPlain && isPlainPath(name) ? file : toFilePath(file), { bigint: true })
       if (entry.type === 'directory') {
         if (!stats.isDirectory() || !hasFacts(entry, stats)) return reset(directory)
-        entries.push({ kind: 'directory', directory: found(joinPath(path, name), entry, options) })
+        entries.push({ kind: 'directory', directory: foundBelow(directory, entry, index, stats, walk) })
       } else {
         if (!isUntouched(known, index, stats)) return reset(directory)
         entries.push(
@@ -144,7 +176,17 @@ function confirmKnown(directory: FoundDirectory, options: WalkOptions): boolean 
     return reset(directory)
   }
   directory.isSame = true
+  directory.nameCount = entries.length
   return true
+}
+
+/** Sorted; `null` where they cannot be had. */
+function namesIn(path: ByteString): ByteString[] | null {
+  try {
+    return readdirSync(toFilePath(path), { encoding: 'latin1' }).sort()
+  } catch {
+    return null
+  }
 }
 
 function reset(directory: FoundDirectory): false {
@@ -152,35 +194,36 @@ function reset(directory: FoundDirectory): false {
   return false
 }
 
-function takeEntries(directory: FoundDirectory, options: WalkOptions): void {
+function takeEntries(directory: FoundDirectory, walk: Walk): void {
   const { path } = directory
   let handle: DirectoryHandle
   let list: Dirent[]
   try {
-    handle = options.cursor.open(path)
+    handle = walk.cursor.open(path)
     list = listDirectory(handle)
   } catch (error) {
     if (path === '') throw error
     const reason = skipReason(error)
     directory.isGone = reason === 'vanished'
-    options.notes.skip(path, reason)
+    walk.notes.skip(path, reason)
     return
   }
+  directory.nameCount = list.length
   let position = 0
   for (const { name } of list) {
     if (path === '' && isWorkDirectoryName(name)) continue
     const full = joinPath(path, name)
-    if (options.isExcluded(full)) {
-      options.notes.exclude(full)
+    if (walk.isExcluded(full)) {
+      walk.notes.exclude(full)
       continue
     }
     const known = directory.known?.entries ?? []
     while ((known[position]?.name ?? '\uffff') < name) position += 1
     try {
-      const entry = takeEntry(directory, handle, name, position, options)
+      const entry = takeEntry(directory, handle, name, position, walk)
       if (entry !== null) directory.entries.push(entry)
     } catch (error) {
-      options.notes.skip(full, skipReason(error))
+      walk.notes.skip(full, skipReason(error))
     }
   }
 }
@@ -190,7 +233,7 @@ function takeEntry(
   handle: DirectoryHandle,
   name: ByteString,
   position: number,
-  options: WalkOptions,
+  walk: Walk,
 ): FoundEntry | null {
   const { path, known } = directory
   const file = childPath(handle, name)
@@ -200,16 +243,19 @@ function takeEntry(
   if (stats.isDirectory()) {
     const facts =
       isKnown && before.type === 'directory' && hasFacts(before, stats) ? before : factsOf(name, stats)
-    return { kind: 'directory', directory: found(joinPath(path, name), facts, options) }
+    return {
+      kind: 'directory',
+      directory: foundBelow(directory, facts, isKnown ? position : -1, stats, walk),
+    }
   }
   if (stats.isFile()) {
     if (isKnown && before.type === 'file' && known !== null && isUntouched(known, position, stats)) {
       return { kind: 'leaf', entry: before, stats: fileStats(stats) }
     }
     const limit =
-      isKnown && before.type === 'file' ? null : options.limitOf(joinPath(path, name), Number(stats.size))
+      isKnown && before.type === 'file' ? null : walk.limitOf(joinPath(path, name), Number(stats.size))
     if (limit === null) return { kind: 'unread', name, stats: fileStats(stats) }
-    options.notes.skip(joinPath(path, name), limit)
+    walk.notes.skip(joinPath(path, name), limit)
     return null
   }
   if (stats.isSymbolicLink()) {
@@ -220,37 +266,8 @@ function takeEntry(
       stats: fileStats(stats),
     }
   }
-  options.notes.skip(joinPath(path, name), 'special-file')
+  walk.notes.skip(joinPath(path, name), 'special-file')
   return null
-}
-
-/** To compare numbers of 64 bits without an allocation for each. */
-const found64 = new BigInt64Array(STATS_PER_ENTRY)
-const found32 = new Int32Array(found64.buffer)
-
-/** The very inode, unchanged since its content was read. A change of anything gives another change time. */
-export function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
-  const entry = known.entries[index]
-  if (entry === undefined || entry.type === 'directory') return false
-  if (entry.mode !== (Number(stats.mode) & 0o7777)) return false
-  const isSame =
-    entry.type === 'symlink' ? stats.isSymbolicLink() : stats.isFile() && entry.size === Number(stats.size)
-  if (!isSame) return false
-  found64[0] = stats.dev
-  found64[1] = stats.ino
-  found64[2] = stats.ctimeNs
-  found64[3] = stats.mtimeNs
-  const { buffer, byteOffset, length } = known.stats
-  const known32 = new Int32Array(buffer, byteOffset + index * STATS_PER_ENTRY * 8, 2 * STATS_PER_ENTRY)
-  for (let half = 0; half < found32.length; half += 1) if (known32[half] !== found32[half]) return false
-  return index < length
-}
-
-/** What `known` says about a file that is as it was and has no other name. */
-export function knownStats(known: KnownDirectory, index: number, { mode, size }: FileEntry): FileStats {
-  const row = index * STATS_PER_ENTRY
-  const [dev = 0n, ino = 0n, ctimeNs = 0n, mtimeNs = 0n] = known.stats.subarray(row, row + STATS_PER_ENTRY)
-  return { dev, ino, ctimeNs, mtimeNs, mode: constants.S_IFREG | mode, size, nlink: 1 }
 }
 
 /** Times as far as a load can set them: to the microsecond. */
