@@ -5,7 +5,7 @@ import { WorkspaceError } from '../errors.ts'
 import { errnoOf } from '../filesystem/filesystem-error.ts'
 import { corrupt } from './archive-error.ts'
 import type { BundleFormat } from './bundle.ts'
-import { releaseBuffer } from './release-buffer.ts'
+import { releaseBuffer } from '../store/release-buffer.ts'
 import { createZstdFrameScanner } from './zstd-frames.ts'
 
 const STREAM_CHUNK_BYTES = 512 * 1024

@@ -4,7 +4,7 @@ import type { WorkspaceError } from '../errors.ts'
 import type { ByteString } from '../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import { pathText } from './exclude-filter.ts'
-import { releaseBuffer } from './release-buffer.ts'
+import { releaseBuffer } from '../store/release-buffer.ts'
 import type { TarEntry } from './tar-entry.ts'
 
 /** Reads the bytes that our own reader gets a second time, with another program, and compares what the two find. */

@@ -11,7 +11,7 @@ import {
 } from '../format/pack-writer.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { PackReference } from '../format/version-record.ts'
-import { releaseBuffer } from '../release-buffer.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 
 /** Where finished packs go. */
 export interface PackSink {

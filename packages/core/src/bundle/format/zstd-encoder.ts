@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import zlib from 'node:zlib'
-import { releaseBuffer } from '../release-buffer.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 
 /**
  * Makes a zstd frame of each block that it is given, one after the other, on the thread pool. Its tables and its output
