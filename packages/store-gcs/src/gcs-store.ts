@@ -82,11 +82,12 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       remote: true,
     },
 
-    async get(key, { range, signal } = {}) {
+    async get(key, getOptions = {}) {
+      const { range, signal } = getOptions
       assertObjectKey(key)
       if (range !== undefined) assertByteRange(key, range)
       signal?.throwIfAborted()
-      return getObject(client, key, range, signal, known)
+      return getObject(client, key, getOptions, known)
     },
 
     async head(key, { signal } = {}) {

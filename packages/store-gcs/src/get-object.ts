@@ -1,9 +1,11 @@
 import {
   callFailure,
   type ByteRange,
+  type GetOptions,
   type ObjectInfo,
   type StoredObject,
   receiveBody,
+  receiveChunks,
   type ReceivedBody,
 } from '@ws/core'
 import { Crc32c } from './crc32c.ts'
@@ -26,10 +28,10 @@ const MAX_ATTEMPTS = 5
 export async function getObject(
   client: GcsClient,
   key: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  options: GetOptions,
   known: KnownMetadata,
 ): Promise<StoredObject | null> {
+  const { range, signal } = options
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const stop = new AbortController()
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
@@ -50,7 +52,7 @@ export async function getObject(
       const matching = isThere ? await matchDescription(client, key, media, described, either) : null
       if (matching !== null) {
         remember(known, key, matching)
-        return openBody(media, matching.info, range, signal, stop)
+        return openBody(media, matching.info, options, stop)
       }
     } catch (error) {
       stop.abort()
@@ -126,8 +128,7 @@ async function matchDescription(
 function openBody(
   media: HttpResponse,
   info: ObjectInfo,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  { range, signal, reusesChunks }: GetOptions,
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
@@ -136,10 +137,15 @@ function openBody(
   let isWhole = false
   async function* chunks(): AsyncGenerator<Uint8Array> {
     let received = 0
-    for await (const chunk of media.body as AsyncIterable<Uint8Array>) {
-      received += chunk.length
-      isWhole = received >= expected
-      yield chunk
+    try {
+      for await (const chunk of receiveChunks(media.body, reusesChunks)) {
+        received += chunk.length
+        isWhole = received >= expected
+        yield chunk
+      }
+    } finally {
+      // The connection of one that has come whole and was not asked for its end is free then.
+      media.discard()
     }
   }
   return {

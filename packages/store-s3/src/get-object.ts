@@ -4,6 +4,7 @@ import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s
 import {
   WorkspaceError,
   assertByteRange,
+  receiveChunks,
   resolveByteRange,
   type ByteRange,
   type GetOptions,
@@ -24,8 +25,9 @@ const DRAINED_BYTES = 65_536
 export async function getObject(
   calls: S3Calls,
   key: string,
-  { range, signal }: GetOptions,
+  options: GetOptions,
 ): Promise<StoredObject | null> {
+  const { range, signal } = options
   if (range !== undefined) assertByteRange(key, range)
   const about = { action: 'read', key }
   const command = new GetObjectCommand({
@@ -43,7 +45,7 @@ export async function getObject(
   }
   const stream = output.Body as Readable | undefined
   try {
-    return opened(calls, key, range, signal, output, stream)
+    return opened(calls, key, options, output, stream)
   } catch (error) {
     stream?.on('error', () => undefined).destroy()
     throw error
@@ -53,8 +55,7 @@ export async function getObject(
 function opened(
   calls: S3Calls,
   key: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  { range, signal, reusesChunks }: GetOptions,
   output: GetObjectCommandOutput,
   stream: Readable | undefined,
 ): StoredObject {
@@ -80,13 +81,17 @@ function opened(
     else stream.destroy()
   }
   const md5 = range === undefined && needsHash(calls, output) ? bareEtag(output.ETag ?? '') : null
-  return { info, body: chunks(calls, key, stream, progress, md5, signal, discard), discard }
+  return {
+    info,
+    body: chunks(calls, key, receiveChunks(stream, reusesChunks), progress, md5, signal, discard),
+    discard,
+  }
 }
 
 async function* chunks(
   calls: S3Calls,
   key: string,
-  stream: Readable,
+  source: AsyncGenerator<Uint8Array, void, undefined>,
   progress: { bytes: number; readonly length: number },
   md5: string | null,
   signal: AbortSignal | undefined,
@@ -94,7 +99,6 @@ async function* chunks(
 ): AsyncGenerator<Uint8Array> {
   const about = { action: 'read', key }
   const hash = md5 === null ? null : createHash('md5')
-  const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   const { length } = progress
   try {
     for (;;) {
@@ -113,6 +117,7 @@ async function* chunks(
     if (progress.bytes !== length) throw wrongLength(calls, key, length, progress.bytes)
     if (hash !== null && hash.digest('hex') !== md5) throw damaged(calls, key)
   } finally {
+    await source.return()
     await discard()
   }
 }

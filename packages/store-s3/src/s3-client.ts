@@ -1,8 +1,12 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import { steadyAgents } from '@ws/core'
 
 const CONNECTION_TIMEOUT_MS = 10_000
 /** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
 const IDLE_TIMEOUT_MS = 60_000
+
+/** As the SDK has it. */
+const MAX_CONNECTIONS = 50
 
 const silence = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -15,7 +19,11 @@ export function openClient(given: S3Client | S3ClientConfig | undefined): S3Clie
   const config: S3ClientConfig = { ...given }
   // Else the SDK prints warnings about failures that the caller is told of anyway.
   config.logger ??= silence
-  config.requestHandler ??= { connectionTimeout: CONNECTION_TIMEOUT_MS, socketTimeout: IDLE_TIMEOUT_MS }
+  config.requestHandler ??= {
+    ...steadyAgents({ keepAlive: true, maxSockets: MAX_CONNECTIONS }),
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    socketTimeout: IDLE_TIMEOUT_MS,
+  }
   if (config.endpoint !== undefined || hasEndpointVariable()) {
     // Bucket names as host names need DNS of their own; and some servers never answer `Expect: 100-continue`.
     config.forcePathStyle ??= true

@@ -3,8 +3,10 @@ import {
   damagedContent,
   callFailure,
   type ByteRange,
+  type GetOptions,
   type StoredObject,
   receiveBody,
+  receiveChunks,
   type ReceivedBody,
 } from '@ws/core'
 import { escapeKey } from './escape-key.ts'
@@ -21,9 +23,9 @@ const MAX_ATTEMPTS = 5
 export async function getObject(
   connection: SupabaseConnection,
   key: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  options: GetOptions,
 ): Promise<StoredObject | null> {
+  const { range, signal } = options
   let isLost = false
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const stop = new AbortController()
@@ -47,7 +49,7 @@ export async function getObject(
       if (media.kind === 'failed') throw media.error
       isLost = media.kind === 'absent'
       if (media.kind === 'open' && media.etag === described.info.etag)
-        return openBody(media.response, described, range, signal, stop)
+        return openBody(media.response, described, options, stop)
     } catch (error) {
       stop.abort()
       signal?.throwIfAborted()
@@ -106,8 +108,7 @@ async function openMedia(
 function openBody(
   media: Response,
   { info, crc32: claimed }: DescribedObject,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  { range, signal, reusesChunks }: GetOptions,
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
@@ -116,7 +117,7 @@ function openBody(
     body: receiveBody({
       key: info.key,
       // An answer without bytes has no stream.
-      chunks: media.body ?? ReadableStream.from([]),
+      chunks: receiveChunks(media.body ?? ReadableStream.from([]), reusesChunks),
       expected: Math.min(range?.end ?? info.size, info.size) - start,
       checksum: range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined,
       stop: () => stop.abort(),

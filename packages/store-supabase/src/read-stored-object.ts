@@ -46,7 +46,7 @@ async function isReadBack(
   info: ObjectInfo,
   sent: SentBody,
 ): Promise<boolean> {
-  const found = await getObject(connection, key, undefined, signal)
+  const found = await getObject(connection, key, { signal })
   if (found === null || found.info.etag !== info.etag) {
     await found?.discard()
     return true

@@ -72,11 +72,12 @@ export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
       maxKeyBytes: MAX_KEY_BYTES,
     },
 
-    async get(key, { range, signal } = {}) {
+    async get(key, getOptions = {}) {
+      const { range, signal } = getOptions
       assertSupabaseKey(key)
       if (range !== undefined) assertByteRange(key, range)
       signal?.throwIfAborted()
-      return getObject(connection, key, range, signal)
+      return getObject(connection, key, getOptions)
     },
 
     async head(key, { signal } = {}) {

@@ -1,0 +1,85 @@
+import { IncomingMessage } from 'node:http'
+import { finished, type Readable } from 'node:stream'
+import { releaseBuffer } from './release-buffer.ts'
+
+/** So much may have come that nobody has asked for yet. */
+const MAX_WAITING_BYTES = 64 * 1024
+
+/**
+ * For adapters: the chunks of an answer, each as it came; a stream's own iterator joins those that have gathered, which
+ * copies them. With `reusesChunks` the memory of each is given back when the next one is asked for, where it belongs to
+ * nobody else: to V8 a chunk is a small object, so it would let some 75 MB of dead ones gather. When it is left early, a
+ * stream of the web is cancelled, another one is the caller's to end.
+ * @param stream read by nobody else
+ * @throws what the stream ends with
+ */
+export async function* receiveChunks(
+  stream: Readable | ReadableStream<Uint8Array>,
+  reusesChunks = false,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks = 'getReader' in stream ? readWebStream(stream) : readStream(stream)
+  const releases = reusesChunks && ownsChunks(stream)
+  for await (const chunk of chunks) {
+    yield chunk
+    if (releases && chunk.byteLength === chunk.buffer.byteLength) releaseBuffer(chunk)
+  }
+}
+
+/** Node's parser makes each chunk of an answer a copy of its own; a stream of bytes hands the memory over to its reader. */
+function ownsChunks(stream: Readable | ReadableStream<Uint8Array>): boolean {
+  if (!('getReader' in stream)) return stream instanceof IncomingMessage
+  try {
+    stream.getReader({ mode: 'byob' }).releaseLock()
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function* readWebStream(
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = stream.getReader()
+  try {
+    for (let next = await reader.read(); next.value !== undefined; next = await reader.read())
+      yield next.value
+  } finally {
+    // Does nothing to one that is at its end.
+    await reader.cancel().catch(() => undefined)
+  }
+}
+
+async function* readStream(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
+  const waiting: Uint8Array[] = []
+  let waitingBytes = 0
+  let outcome: { readonly isOver: boolean; readonly error?: Error | null | undefined } = { isOver: false }
+  let wake = (): void => undefined
+  const take = (chunk: Uint8Array): void => {
+    waiting.push(chunk)
+    waitingBytes += chunk.length
+    if (waitingBytes >= MAX_WAITING_BYTES) stream.pause()
+    wake()
+  }
+  // Stays: whatever becomes of a stream that was left is no event.
+  finished(stream, { writable: false }, (error) => {
+    outcome = { isOver: true, error }
+    wake()
+  })
+  stream.on('data', take)
+  try {
+    for (;;) {
+      const chunk = waiting.shift()
+      if (chunk !== undefined) {
+        waitingBytes -= chunk.length
+        yield chunk
+      } else if (!outcome.isOver) {
+        const woken = new Promise<void>((resolve) => void (wake = resolve))
+        stream.resume()
+        await woken
+      } else if (outcome.error) throw outcome.error
+      else return
+    }
+  } finally {
+    stream.off('data', take)
+  }
+}
