@@ -1,8 +1,10 @@
 import { fromBytePath, type BytePath } from '../byte-path.ts'
-import { adoptObjects } from './adopt-objects.ts'
+import { adoptObjects, wantedSet, type WantedObjects } from './adopt-objects.ts'
+import { NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
 import type { CapturedEntry } from './file-stamp.ts'
-import { openOwnObjects } from './own-objects.ts'
+import { openOwnObjects, type OwnObjects } from './own-objects.ts'
 import { objectSizes } from './object-sizes.ts'
+import { FIELDS } from './shared-columns.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { Pause } from './pause.ts'
@@ -17,9 +19,17 @@ interface Borrower {
   readonly tracked: TrackedFiles | null
   /** `null` but for the first capture. */
   readonly last: unknown
-  readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
+  readonly blobSizes: Promise<Float64Array> | null
   readonly pause: Pause
   readonly signal?: AbortSignal | undefined
+}
+
+/** What a capture borrows: entries of the user's index, row by row, and others. */
+interface Borrowed {
+  readonly believed: BelievedEntries | null
+  readonly borrowed: ReadonlyMap<BytePath, CapturedEntry>
+  /** Files that were read, which proves that the blob is the file. */
+  readonly read: ReadonlyMap<BytePath, CapturedEntry>
 }
 
 /**
@@ -27,46 +37,63 @@ interface Borrower {
  * @returns paths whose blobs cannot be had, or have another size than the file: line endings may have been converted, or a
  * filter been named for the file when git last looked at it. They are to be read from disk
  */
-export async function adoptBorrowed(
-  capture: Borrower,
-  borrowed: ReadonlyMap<BytePath, CapturedEntry>,
-): Promise<BytePath[]> {
-  if (borrowed.size === 0) return []
-  const absent = await adoptAll(capture, borrowed)
-  const sizes = capture.blobSizes === null ? null : await allSizes(capture, borrowed)
+export async function adoptBorrowed(capture: Borrower, entries: Borrowed): Promise<BytePath[]> {
+  const { own, blobSizes, pause, signal } = capture
+  const { believed, borrowed, read } = entries
+  const absent = await adoptAll(capture, entries)
   const unlike: BytePath[] = []
-  if (absent.size === 0 && sizes === null) return unlike
-  for (const [path, { id, size }] of borrowed) {
-    const pausing = capture.pause()
-    if (pausing !== undefined) await pausing
-    if (absent.has(id) || (sizes !== null && sizes.get(id) !== size)) unlike.push(path)
+  if (believed !== null) {
+    const sizes = await blobSizes
+    const { ids, numbers, paths } = { ...believed.table.columns(), paths: believed.table.paths() }
+    const idBytes = ids.length / Math.max(paths.length, 1)
+    for (const [at, row] of believed.rows.entries()) {
+      if (row === NOT_BELIEVED) continue
+      const pausing = pause()
+      if (pausing !== undefined) await pausing
+      const isProven = sizes?.[row] === numbers[at * FIELDS + 1]
+      if (!isProven || (absent.size > 0 && absent.has(idAt(ids, at, idBytes)))) unlike.push(paths[at] ?? '')
+    }
   }
+  const ids = new Set([...borrowed.values()].map(({ id }) => id))
+  const sizes = await objectSizes(own, ids, { signal })
+  for (const [path, { id, size }] of borrowed) if (absent.has(id) || sizes.get(id) !== size) unlike.push(path)
+  for (const [path, { id }] of read) if (absent.has(id)) unlike.push(path)
   return unlike
 }
 
 /** @returns ids of blobs that cannot be had */
 async function adoptAll(
   { own, user, nested, last, tracked, signal }: Borrower,
-  borrowed: ReadonlyMap<BytePath, CapturedEntry>,
+  borrowed: Borrowed,
 ): Promise<ReadonlySet<string>> {
   const held = openOwnObjects(own)
+  const missingIn = (store: OwnObjects): Set<string> => new Set(missingOf(store, borrowed))
+  if (missingOf(held, borrowed).next().done === true) return new Set()
   const useful = last === null ? (tracked?.trees ?? []) : []
-  let wanted = new Set<string>()
-  for (const { id } of borrowed.values()) if (!held.has(id)) wanted.add(id)
+  let wanted: WantedObjects = { ids: () => missingIn(held), missingIn }
+  let missing: ReadonlySet<string> = new Set()
   const others = nested.map(({ objectsDirectory }) => fromBytePath(objectsDirectory))
   for (const objects of [user.objectsDirectory, ...others]) {
-    if (wanted.size === 0) break
-    wanted = await adoptObjects(own, objects, { wanted, useful, signal })
+    missing = await adoptObjects(own, objects, { wanted, useful, signal })
+    if (missing.size === 0) break
+    wanted = wantedSet(missing)
   }
-  return wanted
+  return missing
 }
 
-async function allSizes(
-  { blobSizes, own, signal }: Borrower,
-  borrowed: ReadonlyMap<BytePath, CapturedEntry>,
-): Promise<ReadonlyMap<string, number>> {
-  const known = (await blobSizes) ?? new Map<string, number>()
-  const others = new Set<string>()
-  for (const { id } of borrowed.values()) if (!known.has(id)) others.add(id)
-  return others.size === 0 ? known : new Map([...known, ...(await objectSizes(own, others, { signal }))])
+function* missingOf(store: OwnObjects, { believed, borrowed, read }: Borrowed): Generator<string> {
+  const ids = believed?.table.columns().ids ?? new Uint8Array()
+  const rows = believed?.rows ?? new Int32Array()
+  const idBytes = ids.length / Math.max(rows.length, 1)
+  for (let at = 0; at < rows.length; at += 1)
+    if (rows[at] !== NOT_BELIEVED && !store.hasAt(ids, at * idBytes)) yield idAt(ids, at, idBytes)
+  for (const { id } of [...borrowed.values(), ...read.values()]) if (!store.has(id)) yield id
+}
+
+function idAt(ids: Uint8Array, row: number, idBytes: number): string {
+  return Buffer.from(ids.buffer, ids.byteOffset, ids.length).toString(
+    'hex',
+    row * idBytes,
+    (row + 1) * idBytes,
+  )
 }

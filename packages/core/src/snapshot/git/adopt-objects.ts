@@ -11,8 +11,14 @@ import {
   type PrivateRepository,
 } from './private-repository.ts'
 
+/** Objects that somebody needs. Their ids are told where they have to be: mostly a pack has all of them. */
+export interface WantedObjects {
+  readonly ids: () => ReadonlySet<string>
+  readonly missingIn: (own: OwnObjects) => Set<string>
+}
+
 interface Adoption {
-  readonly wanted: ReadonlySet<string>
+  readonly wanted: WantedObjects
   /** Trees that need not be written if they are there. */
   readonly useful: readonly string[]
   readonly signal?: AbortSignal | undefined
@@ -33,8 +39,8 @@ export async function adoptObjects(
   const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
   const sharing = { clones: true }
   if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted, sharing))
-    linkLoose(userObjects, repository, new Set([...wanted, ...useful]), sharing)
-  const missing = absentFrom(openOwnObjects(repository), wanted)
+    linkLoose(userObjects, repository, () => new Set([...wanted.ids(), ...useful]), sharing)
+  const missing = wanted.missingIn(openOwnObjects(repository))
   if (missing.size === 0) return missing
   const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
   if (available.size === 0) return missing
@@ -52,6 +58,10 @@ export async function adoptObjects(
     throw error
   }
   return absentFrom(openOwnObjects(repository), missing)
+}
+
+export function wantedSet(ids: ReadonlySet<string>): WantedObjects {
+  return { ids: () => ids, missingIn: (own) => absentFrom(own, ids) }
 }
 
 function absentFrom(own: OwnObjects, ids: Iterable<string>): Set<string> {
@@ -81,14 +91,16 @@ function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>, sh
 function linkLoose(
   userObjects: string,
   repository: PrivateRepository,
-  wanted: ReadonlySet<string>,
+  wantedIds: () => ReadonlySet<string>,
   sharing: Sharing,
 ): void {
+  let wanted: ReadonlySet<string> | null = null
   for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
     const to = join(repository.directory, 'objects', fan)
     const present = new Set(listNames(to))
+    const ids = (wanted ??= wantedIds())
     const names = listNames(join(userObjects, fan)).filter(
-      (name) => wanted.has(fan + name) && !present.has(name),
+      (name) => ids.has(fan + name) && !present.has(name),
     )
     if (names.length > 0) mkdirSync(to, { recursive: true, mode: 0o700 })
     for (const name of names) if (!share(join(userObjects, fan, name), join(to, name), sharing)) return

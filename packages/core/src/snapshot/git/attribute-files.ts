@@ -1,7 +1,10 @@
-import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { joinPath, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { splitNames } from './captured-directory.ts'
 import { lstatIfAllowed, lstatOrNull } from './file-stamp.ts'
 import { pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import type { TrackedFiles } from './tracked-files.ts'
+
+const NAME = '.gitattributes'
 
 interface AttributeFiles {
   /** Those that are there. */
@@ -22,7 +25,9 @@ export function findAttributeFiles({
 }): AttributeFiles {
   const resolve = pathResolver(root)
   const files = new Set<BytePath>()
-  for (const path of listing.listed().keys()) if (isAttributeFile(path)) files.add(path)
+  for (const [path, directory] of listing.directories)
+    if (directory.files.includes(NAME) && splitNames(directory.files).includes(NAME))
+      files.add(joinPath(path, NAME))
   for (const path of tracked?.entries.keys() ?? []) if (isAttributeFile(path)) files.add(path)
   const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
   for (const path of ignoredPlaces(listing, tracked))
@@ -35,7 +40,11 @@ function ignoredPlaces({ directories }: WorkspaceListing, tracked: TrackedFiles 
   const places = new Set<BytePath>()
   for (const path of pathsOf(directories, 'ignored')) if (isAttributeFile(path)) places.add(path)
   const seen = new Set<BytePath>()
+  let lead = ''
   for (const path of tracked?.entries.keys() ?? []) {
+    // Most lie where the one before does.
+    if (path.startsWith(lead) && !path.includes('/', lead.length)) continue
+    lead = path.slice(0, path.lastIndexOf('/') + 1)
     for (let directory = parentOf(path); directory !== '' && !seen.has(directory);) {
       seen.add(directory)
       if (!directories.has(directory)) places.add(`${directory}/.gitattributes`)
@@ -46,5 +55,5 @@ function ignoredPlaces({ directories }: WorkspaceListing, tracked: TrackedFiles 
 }
 
 function isAttributeFile(path: BytePath): boolean {
-  return path === '.gitattributes' || path.endsWith('/.gitattributes')
+  return path === NAME || path.endsWith(`/${NAME}`)
 }

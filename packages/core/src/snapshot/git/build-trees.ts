@@ -1,20 +1,8 @@
 import { compareBytes, parentOf, type BytePath } from '../byte-path.ts'
 import type { CapturedEntries } from './entry-table.ts'
-import type { CapturedEntry } from './file-stamp.ts'
+import { isLink, type CapturedEntry } from './file-stamp.ts'
 import { pathsIn } from './sorted-paths.ts'
 import { objectId, type PrivateRepository } from './private-repository.ts'
-
-const TYPE_MASK = 0o170000
-const LINK_TYPE = 0o120000
-const FILE_TYPE = 0o100000
-
-export function isLink(mode: number): boolean {
-  return (mode & TYPE_MASK) === LINK_TYPE
-}
-
-export function isRegular(mode: number): boolean {
-  return (mode & TYPE_MASK) === FILE_TYPE
-}
 
 /** The three kinds that a git tree knows. */
 export function treeMode(mode: number): '100644' | '100755' | '120000' {
@@ -45,16 +33,13 @@ export interface KnownTrees {
   readonly paths: readonly BytePath[] | null
 }
 
-/**
- * The git trees of all entries.
- * @param known only the directories above what differs from it are built
- */
+/** The git trees of all entries. Only the directories above what differs from the known ones are built. */
 export function buildTrees(
   repository: PrivateRepository,
   entries: CapturedEntries,
-  known: KnownTrees | null,
+  known: KnownTrees,
 ): BuiltTrees {
-  const affected = known === null ? null : ancestorsOf(known.changed)
+  const affected = ancestorsOf(known.changed)
   const directories = new Map<BytePath, Child[]>([['', []]])
   const childrenOf = (directory: BytePath): Child[] => {
     let children = directories.get(directory)
@@ -76,10 +61,10 @@ export function buildTrees(
     const name = directory.slice(parent === '' ? 0 : parent.length + 1)
     childrenOf(parent).push({ sortKey: `${name}/`, head: `40000 ${name}\0`, id })
   }
-  for (const [directory, id] of known?.ids ?? []) {
-    if (affected?.has(directory) === true) continue
+  for (const [directory, id] of known.ids) {
+    if (affected.has(directory)) continue
     ids.set(directory, id)
-    if (affected?.has(parentOf(directory)) === true) addToParent(directory, id)
+    if (affected.has(parentOf(directory))) addToParent(directory, id)
   }
   const built = new Map<string, Buffer>()
   const idBytes = repository.format === 'sha1' ? 20 : 32
@@ -97,18 +82,17 @@ export function buildTrees(
 /** What lies in the affected directories themselves. */
 function* entriesToBuild(
   entries: CapturedEntries,
-  known: KnownTrees | null,
-  affected: ReadonlySet<BytePath> | null,
+  { paths }: KnownTrees,
+  affected: ReadonlySet<BytePath>,
 ): Iterable<readonly [BytePath, CapturedEntry]> {
-  if (affected === null) yield* entries
-  else if (known === null || known.paths === null) {
+  if (paths === null) {
     for (const each of entries) if (affected.has(parentOf(each[0]))) yield each
-  } else {
-    for (const directory of affected) {
-      for (const path of pathsIn(known.paths, directory)) {
-        const entry = entries.get(path)
-        if (entry !== undefined) yield [path, entry]
-      }
+    return
+  }
+  for (const directory of affected) {
+    for (const path of pathsIn(paths, directory)) {
+      const entry = entries.get(path)
+      if (entry !== undefined) yield [path, entry]
     }
   }
 }

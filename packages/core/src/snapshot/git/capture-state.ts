@@ -70,7 +70,7 @@ export interface CaptureState {
   readonly dirty: Dirtiness | null
 }
 
-const FORMAT = 5
+const FORMAT = 6
 const HEADER_BYTES = 8
 
 /** What a capture has found to be other than the last one did. */

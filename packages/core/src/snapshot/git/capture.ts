@@ -2,7 +2,6 @@ import { onward, type SnapshotProgressListener } from '../snapshot-progress.ts'
 import { nativePath, type BytePath } from '../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
-import { tableOf } from './entry-table.ts'
 import type { StoredState } from './compare-states.ts'
 import { allOmitted, findAbsent, listOmitted } from './find-unheld.ts'
 import { finishCapture, type Captured } from './finish-capture.ts'
@@ -10,7 +9,8 @@ import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlis
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { pauser, type Pause } from './pause.ts'
-import { objectSizes } from './object-sizes.ts'
+import { idsOfRows } from './index-rows.ts'
+import { sizesOfIds } from './object-sizes.ts'
 import { sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
@@ -67,7 +67,7 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
   } finally {
     early.look?.stop()
     early.stamping?.then(
-      ({ stop }) => stop(),
+      (stamping) => stamping?.stop(),
       () => {},
     )
   }
@@ -131,10 +131,7 @@ async function captureFrom(
     ...stored,
     ...seen,
     head,
-    entries: tableOf(
-      entries,
-      last === null || contents.touched === null ? null : { table: last.entries, touched: contents.touched },
-    ),
+    entries,
     isAsListed: isAsListed(capture, contents),
     unread,
     leftOut,
@@ -172,11 +169,11 @@ async function look(
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
-  const { blobSizes, stamping, look: files } = early
+  const { isFirst, blobSizes, stamping, look: files } = early
   const capture = {
     ...workspace,
     last,
-    isFirst: last === null && readSnapshotLog(own).length === 0,
+    isFirst,
     look: files,
     listing,
     nested,
@@ -216,18 +213,22 @@ function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: 
   const { user, own } = workspace
   const head = readHead(user, last?.head ?? null, signal)
   const tracked = last === null ? readTrackedFiles(user, signal) : null
+  const isFirst = last === null && readSnapshotLog(own).length === 0
+  const ofIndex = isFirst ? (tracked?.then((files) => files.ofIndex) ?? null) : null
   const blobSizes =
-    tracked?.then(({ entries }) => {
-      const ids = new Set<string>()
-      for (const { id } of entries.values()) ids.add(id)
-      return objectSizes(own, ids, { alternate: user.objectsDirectory, signal })
-    }) ?? null
-  const stamping = tracked?.then(({ entries }) => startStamping(workspace.path, [...entries.keys()])) ?? null
+    ofIndex?.then((index) =>
+      index === null
+        ? new Float64Array()
+        : sizesOfIds(own, idsOfRows(index.rows), { alternate: user.objectsDirectory, signal }),
+    ) ?? null
+  const stamping =
+    ofIndex?.then((index) => (index === null ? null : startStamping(workspace.path, index))) ?? null
   // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
   for (const promise of [head, tracked, blobSizes, stamping]) promise?.catch(() => {})
   return {
     head,
     tracked,
+    isFirst,
     blobSizes,
     stamping,
     look: last === null ? null : startLook(workspace.path, last.entries),

@@ -7,8 +7,13 @@ export interface GrowingEntries extends CapturedEntries {
   delete(path: BytePath): unknown
 }
 
+export interface ChangedEntries extends GrowingEntries {
+  /** Everything that was set or deleted. */
+  changed(): BytePath[]
+}
+
 /** Entries that are those of an earlier capture but for a few: a copy of all would take as long as a look at many files. */
-export function entriesOver(earlier: CapturedEntries): GrowingEntries {
+export function entriesOver(earlier: CapturedEntries): ChangedEntries {
   /** `undefined` for what is gone. */
   const changes = new Map<BytePath, CapturedEntry | undefined>()
   let size = earlier.size
@@ -25,6 +30,7 @@ export function entriesOver(earlier: CapturedEntries): GrowingEntries {
     get,
     has,
     keys,
+    changed: () => [...changes.keys()],
     set(path, entry) {
       if (!has(path)) size += 1
       changes.set(path, entry)

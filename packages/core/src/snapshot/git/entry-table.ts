@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs'
-import { compareBytes, type BytePath } from '../byte-path.ts'
-import { FIELDS, sharedNumbers, sharePaths } from './shared-columns.ts'
+import type { BytePath } from '../byte-path.ts'
+import { FIELDS, shareNumbers, sharePaths } from './shared-columns.ts'
 import type { SharedColumns, SharedPaths, StampNumbers } from './shared-columns.ts'
 import { rowFinder, rowOf } from './sorted-paths.ts'
 import type { CapturedEntry, FileStamp } from './file-stamp.ts'
@@ -19,6 +19,7 @@ export interface EntryTable extends CapturedEntries {
   readonly columns: () => EntryColumns
   /** For other threads, which get it without a copy. Made when it is first asked for. */
   readonly shared: () => SharedColumns
+  readonly sharedPaths: () => SharedPaths
 }
 
 /** One typed array for each field: handling objects one by one would take longer than the rest of a capture. */
@@ -27,7 +28,8 @@ export interface StampColumns extends StampNumbers {
 }
 
 export interface EntryColumns extends StampColumns {
-  readonly ids: string
+  /** In bytes, one after the other. */
+  readonly ids: Uint8Array
 }
 
 type Stamped = FileStamp & { readonly settled: boolean }
@@ -39,8 +41,12 @@ export interface EarlierTable {
 }
 
 export function tableOf(entries: CapturedEntries, earlier: EarlierTable | null): EntryTable {
-  if (earlier !== null && hasSamePaths(earlier, entries))
-    return tableOver(copyWith(earlier, entries), earlier.table.paths(), earlier.table.shared)
+  if (earlier !== null && hasSamePaths(earlier, entries)) {
+    const { table, touched } = earlier
+    return touched.length === 0
+      ? table
+      : tableOver(copyWith(earlier, entries), table.paths(), table.sharedPaths)
+  }
   const paths = [...entries.keys()]
   return tableOver({ ...toColumns(entries), ids: idsOf(entries) }, paths)
 }
@@ -54,32 +60,24 @@ export function tableOfColumns(columns: EntryColumns): EntryTable {
 }
 
 /** @param sharedPaths of a table of the same paths */
-function tableOver(
+export function tableOver(
   columns: EntryColumns,
   paths: readonly BytePath[],
-  sharedPaths: () => SharedPaths = () => sharePaths(paths, columns.paths),
+  sharedPaths: () => SharedPaths = lazily(() => sharePaths(paths, columns.paths)),
 ): EntryTable {
-  const { ids } = columns
-  let shared: SharedColumns | null = null
-  const idLength = ids.length / Math.max(paths.length, 1)
+  const ids = Buffer.from(columns.ids.buffer, columns.ids.byteOffset, columns.ids.length)
+  const idBytes = ids.length / Math.max(paths.length, 1)
   const find = rowFinder(paths)
   const at = (row: number): CapturedEntry => ({
     ...stampedRow(columns, row),
-    id: ids.slice(row * idLength, (row + 1) * idLength),
+    id: ids.toString('hex', row * idBytes, (row + 1) * idBytes),
   })
   return {
     size: paths.length,
     paths: () => paths,
     columns: () => columns,
-    shared() {
-      if (shared === null) {
-        const { text, ends } = sharedPaths()
-        shared = { text, ends, ...sharedNumbers(paths.length) }
-        shared.numbers.set(columns.numbers)
-        shared.times.set(columns.times)
-      }
-      return shared
-    },
+    shared: lazily(() => ({ ...sharedPaths(), ...shareNumbers(columns, paths.length) })),
+    sharedPaths,
     get(path) {
       const row = find(path)
       return row === null ? undefined : at(row)
@@ -105,10 +103,19 @@ export function isUnchangedRow({ numbers, times }: StampNumbers, row: number, st
   )
 }
 
-function idsOf(entries: CapturedEntries): string {
-  let ids = ''
-  for (const [, { id }] of entries) ids += id
-  return ids
+function idsOf(entries: CapturedEntries): Uint8Array {
+  let ids: Buffer | null = null
+  let at = 0
+  for (const [, { id }] of entries) {
+    ids ??= Buffer.alloc((entries.size * id.length) / 2)
+    at += ids.write(id, at, 'hex')
+  }
+  return new Uint8Array(ids?.buffer ?? new ArrayBuffer(0), ids?.byteOffset, at)
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => (made ??= { value: make() }).value
 }
 
 /** Making all columns anew would take as long as looking at a part of the files. */
@@ -116,19 +123,17 @@ function copyWith({ table, touched }: EarlierTable, entries: CapturedEntries): E
   const old = table.columns()
   const paths = table.paths()
   const [numbers, times] = [old.numbers.slice(), old.times.slice()]
-  const idLength = old.ids.length / Math.max(paths.length, 1)
-  const ids: string[] = []
-  let copied = 0
-  for (const path of touched.toSorted(compareBytes)) {
+  const copied = new Uint8Array(old.ids)
+  const ids = Buffer.from(copied.buffer)
+  const idBytes = ids.length / Math.max(paths.length, 1)
+  for (const path of touched) {
     const entry = entries.get(path)
     const row = rowOf(paths, path)
     if (entry === undefined || row === null) continue
     fillRow({ numbers, times }, row, entry)
-    ids.push(old.ids.slice(copied, row * idLength), entry.id)
-    copied = (row + 1) * idLength
+    ids.write(entry.id, row * idBytes, 'hex')
   }
-  ids.push(old.ids.slice(copied))
-  return { paths: old.paths, numbers, times, ids: ids.join('') }
+  return { paths: old.paths, numbers, times, ids: copied }
 }
 
 export function fillRow({ numbers, times }: StampNumbers, row: number, entry: Stamped): void {

@@ -16,6 +16,18 @@ export interface CapturedEntry extends FileStamp {
   readonly settled: boolean
 }
 
+const TYPE_MASK = 0o170000
+const LINK_TYPE = 0o120000
+const FILE_TYPE = 0o100000
+
+export function isLink(mode: number): boolean {
+  return (mode & TYPE_MASK) === LINK_TYPE
+}
+
+export function isRegular(mode: number): boolean {
+  return (mode & TYPE_MASK) === FILE_TYPE
+}
+
 const LONGEST_STEP_NS = 2_100_000_000n
 
 /**

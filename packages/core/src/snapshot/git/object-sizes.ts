@@ -1,4 +1,4 @@
-import { runGit } from './git-command.ts'
+import { runGit, streamGit } from './git-command.ts'
 import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
 import { objectSizeReader } from './read-object-size.ts'
 
@@ -10,6 +10,10 @@ export interface SizeOptions {
 
 /** Reading so many one by one takes no longer than to start a git. */
 const FEW = 100
+const NEWLINE = 10
+const SPACE = 32
+const ZERO = 48
+const HEX_DIGITS = '0123456789abcdef'
 
 /** Sizes of the objects that the private repository holds itself. */
 export async function objectSizes(
@@ -42,4 +46,52 @@ export async function objectSizes(
     if (size >= 0) sizes.set(id, size)
   }
   return sizes
+}
+
+/**
+ * Sizes of objects by their ids, one after the other in bytes; also of those that an alternate has.
+ * @returns -1 for what is in neither
+ */
+export async function sizesOfIds(
+  repository: PrivateRepository,
+  ids: Uint8Array,
+  { alternate, signal }: SizeOptions,
+): Promise<Float64Array> {
+  const idBytes = repository.format === 'sha1' ? 20 : 32
+  const sizes = new Float64Array(ids.length / idBytes).fill(-1)
+  if (sizes.length === 0) return sizes
+  const call = privateCall(repository, ['cat-file', '--batch-check=%(objectsize)', '--buffer'], {
+    input: toLines(ids, idBytes),
+    signal,
+    environment: alternateEnvironment(alternate),
+  })
+  let [row, digits, value] = [0, 0, 0]
+  for await (const chunk of streamGit(call)) {
+    for (const byte of chunk) {
+      if (byte === NEWLINE) {
+        if (digits > 0 && value >= 0) sizes[row] = value
+        row += 1
+        digits = value = 0
+      } else if (byte === SPACE) {
+        // `<id> missing`
+        value = -Infinity
+      } else {
+        value = value * 10 + byte - ZERO
+        digits += 1
+      }
+    }
+  }
+  return sizes
+}
+
+function toLines(ids: Uint8Array, idBytes: number): Buffer {
+  const lines = Buffer.allocUnsafe((ids.length / idBytes) * (2 * idBytes + 1))
+  let to = 0
+  for (let from = 0; from < ids.length; from += 1) {
+    const byte = ids[from] ?? 0
+    lines[to++] = HEX_DIGITS.charCodeAt(byte >> 4)
+    lines[to++] = HEX_DIGITS.charCodeAt(byte & 15)
+    if ((from + 1) % idBytes === 0) lines[to++] = NEWLINE
+  }
+  return lines
 }

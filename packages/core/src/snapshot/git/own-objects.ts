@@ -5,6 +5,8 @@ import type { PrivateRepository } from './private-repository.ts'
 /** Which objects the private repository holds itself, by its pack indexes and loose files; no process of git is asked. */
 export interface OwnObjects {
   has(id: string): boolean
+  /** The same of an id in bytes, where it is among others. */
+  hasAt(ids: Uint8Array, at: number): boolean
 }
 
 const MAGIC = 0xff744f63
@@ -21,7 +23,7 @@ export function openOwnObjects({ directory, format }: PrivateRepository): OwnObj
     .filter((name) => /^pack-[0-9a-f]+\.idx$/.test(name))
     .map((name) => readLookup(join(packs, name.slice(0, -4)), idBytes))
     .filter((lookup) => lookup !== null)
-  const fans = new Set(listNames(join(directory, 'objects')))
+  const fans = new Set(listNames(join(directory, 'objects')).filter((name) => /^[0-9a-f]{2}$/.test(name)))
   const loose = new Map<string, ReadonlySet<string>>()
   const isLoose = (id: string): boolean => {
     const fan = id.slice(0, 2)
@@ -30,11 +32,21 @@ export function openOwnObjects({ directory, format }: PrivateRepository): OwnObj
     if (names === undefined) loose.set(fan, (names = new Set(listNames(join(directory, 'objects', fan)))))
     return names.has(id.slice(2))
   }
-  return { has: (id) => lookups.some((lookup) => lookup(id)) || isLoose(id) }
+  const isPacked = (ids: Uint8Array, at: number) => {
+    for (const lookup of lookups) if (lookup(ids, at)) return true
+    return false
+  }
+  return {
+    has: (id) => isPacked(Buffer.from(id, 'hex'), 0) || isLoose(id),
+    hasAt: (ids, at) =>
+      isPacked(ids, at) || (fans.size > 0 && isLoose(toHex(ids.subarray(at, at + idBytes)))),
+  }
 }
 
+type Lookup = (ids: Uint8Array, at: number) => boolean
+
 /** The ids are sorted; their first four bytes, as numbers, find one in a few steps. */
-function readLookup(path: string, idBytes: number): ((id: string) => boolean) | null {
+function readLookup(path: string, idBytes: number): Lookup | null {
   const index = readIndex(`${path}.idx`)
   if (index === null || index.length < IDS_AT || index.readUInt32BE(0) !== MAGIC) return null
   const count = index.readUInt32BE(IDS_AT - 4)
@@ -43,9 +55,10 @@ function readLookup(path: string, idBytes: number): ((id: string) => boolean) | 
     return null
   const starts = new Uint32Array(count)
   for (let row = 0; row < count; row += 1) starts[row] = index.readUInt32BE(IDS_AT + row * idBytes)
-  return (id) => {
-    const start = Number.parseInt(id.slice(0, 8), 16)
-    const first = start >>> 24
+  return (ids, at) => {
+    const first = ids[at] ?? 0
+    const start =
+      ((first << 24) | ((ids[at + 1] ?? 0) << 16) | ((ids[at + 2] ?? 0) << 8) | (ids[at + 3] ?? 0)) >>> 0
     let low = first === 0 ? 0 : index.readUInt32BE(FAN_OUT_AT + (first - 1) * 4)
     const end = index.readUInt32BE(FAN_OUT_AT + first * 4)
     for (let high = end; low < high;) {
@@ -54,11 +67,17 @@ function readLookup(path: string, idBytes: number): ((id: string) => boolean) | 
       else high = middle
     }
     for (; low < end && starts[low] === start; low += 1) {
-      const at = IDS_AT + low * idBytes
-      if (index.toString('hex', at, at + idBytes) === id) return true
+      let same = 0
+      for (const from = IDS_AT + low * idBytes; same < idBytes && index[from + same] === ids[at + same];)
+        same += 1
+      if (same === idBytes) return true
     }
     return false
   }
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }
 
 function readIndex(path: string): Buffer | null {

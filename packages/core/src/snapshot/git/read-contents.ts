@@ -1,9 +1,15 @@
-import { isLink, isRegular } from './build-trees.ts'
-import { entriesOver, type GrowingEntries } from './changed-entries.ts'
-import type { CapturedEntries } from './entry-table.ts'
+import type { GrowingEntries } from './changed-entries.ts'
+import type { EntryTable } from './entry-table.ts'
 import type { FilledLimits } from '../capture-policy.ts'
 import { compareBytes, parentOf, pathResolver, type BytePath } from '../byte-path.ts'
-import { isSameStamp, lstatIfAllowed, stampOf, type CapturedEntry, type FileStamp } from './file-stamp.ts'
+import {
+  isLink,
+  isSameStamp,
+  lstatIfAllowed,
+  stampOf,
+  type CapturedEntry,
+  type FileStamp,
+} from './file-stamp.ts'
 import { type CaptureState, type CaptureStateFile, type LeftOutFile } from './capture-state.ts'
 import type { Look } from './start-look.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
@@ -11,7 +17,7 @@ import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptBorrowed } from './adopt-borrowed.ts'
-import { conversionRulesOf } from './conversion-rules.ts'
+import { findKnown } from './find-known.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
 import type { PreciousRules } from '../precious-rules.ts'
@@ -20,8 +26,7 @@ import type { PathSet } from './sorted-paths.ts'
 import type { Stamping } from './start-stamping.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { realDirectoriesOf } from './real-directories.ts'
-import { isUntouched, type TrackedFiles } from './tracked-files.ts'
-import type { IndexEntry } from './user-index.ts'
+import type { TrackedFiles } from './tracked-files.ts'
 import type { UserRepository } from './repository-layout.ts'
 
 export interface GitWorkspace {
@@ -49,10 +54,10 @@ export interface Capture extends GitWorkspace {
   readonly keptDirectories: ReadonlyMap<BytePath, number>
   /** What might have been such a directory. */
   readonly absentDirectories: readonly BytePath[]
-  /** Of the blobs that the index names, as far as the user's repository has them; at the first capture only. */
-  readonly blobSizes: Promise<ReadonlyMap<string, number>> | null
+  /** Of the blobs that the index names, by its rows, as far as the user's repository has them; at the first capture only. */
+  readonly blobSizes: Promise<Float64Array> | null
   /** Of the files that the index names; at the first capture only. */
-  readonly stamping: Promise<Stamping> | null
+  readonly stamping: Promise<Stamping | null> | null
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
@@ -63,7 +68,7 @@ export interface Capture extends GitWorkspace {
 export type RecalledEntry = Pick<CapturedEntry, 'id' | 'mode'> & Partial<CapturedEntry>
 
 export interface Contents {
-  readonly entries: CapturedEntries
+  readonly entries: EntryTable
   /** Paths whose entry may differ from the last capture's; `null` when any may. */
   readonly touched: readonly BytePath[] | null
   readonly omitted: readonly OmittedPath[]
@@ -83,8 +88,8 @@ interface Reading {
   readonly unread: Set<BytePath>
   readonly unstable: Set<BytePath>
   readonly leftOut: Map<BytePath, LeftOutFile>
-  /** Entries whose blobs are, so far, only in the user's repository. */
-  readonly borrowed: Map<BytePath, CapturedEntry>
+  /** Read entries whose blobs are, so far, only in the user's repository. */
+  readonly readBorrowed: Map<BytePath, CapturedEntry>
 }
 
 /**
@@ -145,65 +150,20 @@ export async function readContents(
   candidates: readonly BytePath[] | null,
   changed: readonly BytePath[],
 ): Promise<Contents> {
-  const { last, tracked, isFirst } = capture
-  const before = last?.entries
-  const entries: GrowingEntries =
-    candidates === null && before !== undefined ? entriesOver(before) : new Map<BytePath, CapturedEntry>()
+  const known = await findKnown(capture, candidates, changed)
   const reading: Reading = {
-    entries,
+    entries: known.entries,
     omitted: [],
     unread: new Set(),
     unstable: new Set(),
-    leftOut: new Map(candidates === null ? last?.leftOut : []),
-    borrowed: new Map(),
+    leftOut: new Map(candidates === null ? capture.last?.leftOut : []),
+    readBorrowed: new Map(),
   }
-  const resolve = pathResolver(capture.path)
-  const conversions = conversionRulesOf(capture)
-  const mayDiffer = new Set(changed)
-  const seen = await (await capture.stamping)?.stamps(capture.pause)
-  const stampNow = (path: BytePath): FileStamp | null => {
-    const stamp = seen?.(path)
-    if (stamp !== undefined) return stamp
-    const stats = lstatIfAllowed(resolve(path))
-    return stats === null || stats === 'denied' ? null : stampOf(stats)
-  }
-  /** @returns its size when it has to be read */
-  const findEntry = (path: BytePath): { entry: CapturedEntry; isBorrowed: boolean } | number => {
-    const known = before?.get(path)
-    if (known !== undefined && !mayDiffer.has(path)) return { entry: known, isBorrowed: false }
-    const stamp = stampNow(path)
-    if (stamp === null) return 0
-    // Later on, an index may have been written to hide what was done to a file.
-    const entry = isFirst ? untouchedEntry(tracked?.entries.get(path), stamp) : null
-    return entry !== null && !conversions().mayDiffer(path)
-      ? { entry, isBorrowed: true }
-      : isRegular(stamp.mode)
-        ? stamp.size
-        : 0
-  }
-  const toRead: FileToRead[] = []
-  for (const path of candidates ?? changed) {
-    const pause = capture.pause()
-    if (pause !== undefined) await pause
-    const found = findEntry(path)
-    if (typeof found === 'number') {
-      toRead.push({ path, size: found, isKnown: before?.has(path) === true })
-      continue
-    }
-    entries.set(path, found.entry)
-    if (found.isBorrowed) reading.borrowed.set(path, found.entry)
-  }
-  await readMovedAgain(capture, reading, await readWithinLimits(capture, reading, toRead))
+  await readMovedAgain(capture, reading, await readWithinLimits(capture, reading, known.toRead))
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
-  for (const path of await adoptBorrowed(capture, reading.borrowed))
+  for (const path of await adoptBorrowed(capture, { ...known, read: reading.readBorrowed }))
     await readInto(withoutIndex, reading, path)
-  // What was read stands at the end.
-  const isSorted = candidates === null || toRead.length === 0
-  return {
-    ...reading,
-    entries: isSorted ? entries : inOrder(candidates, entries),
-    touched: candidates === null ? changed : null,
-  }
+  return { ...reading, entries: known.toTable(), touched: candidates === null ? changed : null }
 }
 
 /** @returns the paths that were read */
@@ -243,23 +203,6 @@ async function readWithinLimits(
 
 export function limitsKey(limits: FilledLimits): string {
   return JSON.stringify(limits)
-}
-
-/** @returns what the index says of a file that cannot have changed since, `null` otherwise */
-export function untouchedEntry(inIndex: IndexEntry | undefined, stamp: FileStamp): CapturedEntry | null {
-  if (inIndex === undefined || !isUntouched(inIndex, stamp)) return null
-  const { mode, size, inode, mtimeNs, ctimeNs } = stamp
-  return { mode, size, inode, mtimeNs, ctimeNs, id: inIndex.id, settled: true }
-}
-
-/** @param paths sorted, all that the entries have and perhaps more */
-function inOrder(paths: readonly BytePath[], entries: CapturedEntries): Map<BytePath, CapturedEntry> {
-  const ordered = new Map<BytePath, CapturedEntry>()
-  for (const path of paths) {
-    const entry = entries.get(path)
-    if (entry !== undefined) ordered.set(path, entry)
-  }
-  return ordered
 }
 
 /** What is there but cannot be read, or is over a limit, has not been deleted: it stays as it was, and is reported. */
@@ -306,7 +249,7 @@ async function readInto(capture: Capture, contents: Reading, path: BytePath): Pr
   if (reading.kind === 'read') {
     contents.entries.set(path, reading.entry)
     if (!reading.isStable) contents.unstable.add(path)
-    if (reading.entry.id === tracked && tracked !== known) contents.borrowed.set(path, reading.entry)
+    if (reading.entry.id === tracked && tracked !== known) contents.readBorrowed.set(path, reading.entry)
     return
   }
   if (reading.kind === 'unreadable') {

@@ -1,8 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, readlinkSync, type BigIntStats } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { isLink } from './build-trees.ts'
 import { pathResolver, type BytePath } from '../byte-path.ts'
-import { isSameStamp, isSettled, type CapturedEntry, type FileStamp } from './file-stamp.ts'
+import { isLink, isSameStamp, isSettled, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { lstatIfAllowed, stampOf } from './file-stamp.ts'
 import {
   objectId,

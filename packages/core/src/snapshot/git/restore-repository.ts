@@ -15,7 +15,7 @@ import {
   type RepositoryState,
 } from './repository-state.ts'
 import { commitsIn, operationsIn } from './repository-operation.ts'
-import { parseIndex } from './user-index.ts'
+import { entriesOf, parseIndex } from './user-index.ts'
 import { locked, removeIndex, sweepIndex, writeIndex } from './write-index.ts'
 import { writeOperation } from './write-operation.ts'
 
@@ -131,8 +131,6 @@ const identity = {
   GIT_COMMITTER_EMAIL: 'ws@localhost',
 }
 
-const GITLINK = 0o160000
-
 type Git = (args: readonly string[], rest?: Partial<GitCall>) => Promise<Buffer>
 
 async function updateRefs(git: Git, commands: readonly string[]): Promise<void> {
@@ -166,8 +164,8 @@ function neededObjects(
   for (const [ref, id] of goal.refs) if (now.refs.get(ref) !== id) commits.add(id)
   for (const id of goal.operation === null ? [] : commitsIn(goal.operation).values()) commits.add(id)
   const bytes = parts.has('index') && goal.index !== null ? readStored(own, goal.index.content) : null
-  const entries = bytes === null ? [] : (parseIndex(bytes, user.format, 0n)?.entries ?? [])
-  const index = [...new Set(entries.filter(({ mode }) => mode !== GITLINK).map(({ id }) => id))]
+  const staged = bytes === null ? null : parseIndex(bytes, user.format, 0n)
+  const index = staged === null ? [] : [...new Set(entriesOf(staged).map(({ id }) => id))]
   return { all: [...commits, ...index], index }
 }
 

@@ -43,3 +43,13 @@ export function sharedNumbers(rows: number): StampNumbers {
     times: new BigInt64Array(new SharedArrayBuffer(rows * FIELDS * BigInt64Array.BYTES_PER_ELEMENT)),
   }
 }
+
+/** Those that are shared already are not copied. */
+export function shareNumbers({ numbers, times }: StampNumbers, rows: number): StampNumbers {
+  if (numbers.buffer instanceof SharedArrayBuffer && times.buffer instanceof SharedArrayBuffer)
+    return { numbers, times }
+  const shared = sharedNumbers(rows)
+  shared.numbers.set(numbers)
+  shared.times.set(times)
+  return shared
+}

@@ -1,48 +1,63 @@
-import { pathResolver, type BytePath } from '../byte-path.ts'
+import { pathResolver } from '../byte-path.ts'
 import { stampedRow } from './entry-table.ts'
 import type { FileStamp } from './file-stamp.ts'
 import type { Pause } from './pause.ts'
-import { sharedNumbers, sharePaths } from './shared-columns.ts'
+import { sharedNumbers, type StampNumbers } from './shared-columns.ts'
 import { shareRows } from './shared-rows.ts'
-import { rowFinder } from './sorted-paths.ts'
 import { spreadRows, type SpreadOptions } from './spread-rows.ts'
-import { STAMPED, stampRow } from './stamped-rows.ts'
+import { ABSENT, stampRow, UNTOUCHED } from './stamped-rows.ts'
+import type { UserIndex } from './user-index.ts'
 
-/** Stamps of files that are being taken. */
+/** The files that an index names, as they are being looked at. */
 export interface Stamping {
-  /** @returns the stamp of a file; `null` when it is not there or not to be looked at, `undefined` when nobody looked */
-  readonly stamps: (pause: Pause) => Promise<(path: BytePath) => FileStamp | null | undefined>
+  readonly finish: (pause: Pause) => Promise<IndexStamps>
   /** Lets nobody look at more of them. */
   readonly stop: () => void
 }
 
-/** @param paths sorted, of files that are likely to be there */
+/** What was seen of each. */
+export interface IndexStamps {
+  /** Of an untouched file all that a captured entry needs but its id. */
+  readonly columns: StampNumbers
+  /** Whether it is the file that the index was written for, and cannot have changed since. */
+  readonly isUntouched: (row: number) => boolean
+  /** `null` when it is not there or not to be looked at. */
+  readonly stampAt: (row: number) => FileStamp | null
+}
+
 export function startStamping(
   root: string,
-  paths: readonly BytePath[],
+  { rows: inIndex, paths }: Pick<UserIndex, 'rows' | 'paths'>,
   options: SpreadOptions = {},
 ): Stamping {
   const rows = shareRows(root, paths.length)
   const resolve = pathResolver(root)
-  const columns = sharedNumbers(paths.length)
+  const columns = { ...inIndex, ...sharedNumbers(paths.length) }
   const { finish, stop } = spreadRows(
     rows,
-    () => ({ ...rows, kind: 'stamp', columns: { ...sharePaths(paths), ...columns } }),
+    () => ({ ...rows, kind: 'stamp', columns: { ...columns, bytes: share(inIndex.bytes) } }),
     (row) => stampRow(resolve(paths[row] ?? ''), columns, row),
     options,
   )
   return {
-    async stamps(pause) {
+    async finish(pause) {
       await finish(pause)
-      const find = rowFinder(paths)
-      return (path) => {
-        const row = find(path)
-        if (row === null) return undefined
-        if (rows.verdicts[row] !== STAMPED) return null
-        const { settled: _, ...stamp } = stampedRow(columns, row)
-        return stamp
+      return {
+        columns: { numbers: columns.numbers, times: columns.times },
+        isUntouched: (row) => rows.verdicts[row] === UNTOUCHED,
+        stampAt(row) {
+          if (rows.verdicts[row] === ABSENT) return null
+          const { settled: _, ...stamp } = stampedRow(columns, row)
+          return stamp
+        },
       }
     },
     stop,
   }
+}
+
+function share(bytes: Uint8Array): Uint8Array {
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length))
+  shared.set(bytes)
+  return shared
 }

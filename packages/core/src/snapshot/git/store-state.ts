@@ -1,3 +1,4 @@
+import { buildAllTrees } from './build-all-trees.ts'
 import { buildTrees } from './build-trees.ts'
 import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
@@ -7,6 +8,7 @@ import { hasSameKeptDirectories } from './keep-in-view.ts'
 import { hasSamePaths } from './entry-table.ts'
 import { openOwnObjects } from './own-objects.ts'
 import { writeObject } from './private-repository.ts'
+import { FIELDS } from './shared-columns.ts'
 import type { Capture, Contents } from './read-contents.ts'
 import { unusualMode, USUAL_DIRECTORY_MODE, writeSidecar } from './sidecar.ts'
 
@@ -31,7 +33,8 @@ export async function storeState(
     changed: differingPaths(last, contents),
     paths: hasSamePathsAsLast ? last.entries.paths() : null,
   }
-  const { root, ids, built } = buildTrees(own, contents.entries, knownTrees)
+  const { root, ids, built } =
+    knownTrees === null ? buildAllTrees(own, contents.entries) : buildTrees(own, contents.entries, knownTrees)
   const known = new Set(last?.treeIds.values())
   let fresh = [...built.keys()].filter((id) => !known.has(id))
   if (fresh.length > MANY_TREES) {
@@ -44,7 +47,7 @@ export async function storeState(
   }
   const hasSameNames =
     hasSamePathsAsLast && capture.listing.listed === last.listed && hasSameKeptDirectories(capture)
-  const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture, contents)
+  const leafDirectories = hasSameNames ? last.leafDirectories : findLeafDirectories(capture, ids)
   const fileModes = findFileModes(hasSameNames ? last.fileModes : null, contents)
   const directoryModes = new Map<BytePath, number>()
   const resolve = pathResolver(capture.path)
@@ -98,26 +101,35 @@ function findFileModes(
     if (unusual === null) modes.delete(path)
     else modes.set(path, unusual)
   }
-  if (paths === null) for (const [path, { mode }] of contents.entries) look(path, mode)
-  else for (const path of paths) look(path, contents.entries.get(path)?.mode ?? 0)
+  const { entries } = contents
+  if (paths !== null) for (const path of paths) look(path, entries.get(path)?.mode ?? 0)
+  else {
+    const { numbers } = entries.columns()
+    const names = entries.paths()
+    for (let row = 0; row < names.length; row += 1) {
+      const mode = numbers[row * FIELDS] ?? 0
+      if (unusualMode(mode) !== null) look(names[row] ?? '', mode)
+    }
+  }
   return modes
 }
 
-/** Directories that hold nothing captured, whatever else is in them: git has no place for them. */
+/**
+ * Directories that hold nothing captured, whatever else is in them: git has no place for them.
+ * @param trees by their directories, which are all that hold something captured
+ */
 function findLeafDirectories(
   { listing, keptDirectories }: Capture,
-  { entries }: Contents,
+  trees: ReadonlyMap<BytePath, string>,
 ): Map<BytePath, number> {
   const leaves = new Map<BytePath, number>()
   for (const [path, directory] of listing.directories)
-    if (isInView(directory)) leaves.set(path, directory.mode & 0o7777)
-  for (const [path, mode] of keptDirectories) leaves.set(path, mode)
+    if (isInView(directory) && !trees.has(path)) leaves.set(path, directory.mode & 0o7777)
+  for (const [path, mode] of keptDirectories) if (!trees.has(path)) leaves.set(path, mode)
   const occupied = new Set<BytePath>([''])
-  const occupy = (path: BytePath): void => {
-    for (let above = parentOf(path); !occupied.has(above); above = parentOf(above)) occupied.add(above)
-  }
-  for (const path of entries.keys()) occupy(path)
-  for (const path of leaves.keys()) if (path !== '') occupy(path)
+  for (const path of leaves.keys())
+    for (let above = parentOf(path); path !== '' && !occupied.has(above); above = parentOf(above))
+      occupied.add(above)
   for (const path of occupied) leaves.delete(path)
   return leaves
 }

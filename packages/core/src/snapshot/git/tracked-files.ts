@@ -1,18 +1,28 @@
-import { isLink } from './build-trees.ts'
 import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
-import { isSettled, lstatIfAllowed, type FileStamp } from './file-stamp.ts'
+import { isSettled, lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { NestedRepository } from './nested-repository.ts'
-import { isWholeIndex, readUserIndex, type IndexEntry } from './user-index.ts'
+import { indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
+import { rowFinder } from './sorted-paths.ts'
+import { entriesOf, isWholeIndex, readUserIndex, type UserIndex } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
 
 /** What the user's index, and those of other repositories in the workspace, know about its files. */
 export interface TrackedFiles {
-  readonly entries: ReadonlyMap<BytePath, IndexEntry>
+  readonly entries: TrackedEntries
+  /** The same as the user's index has it; `null` where only git could read it, or where another one says otherwise. */
+  readonly ofIndex: Pick<UserIndex, 'rows' | 'paths'> | null
   /** Trees that git may have made of them. */
   readonly trees: readonly string[]
   /** Where an index says that there is another repository. */
   readonly gitlinks: readonly BytePath[]
+}
+
+/** By path; a map is one too. */
+export interface TrackedEntries {
+  get(path: BytePath): IndexEntry | undefined
+  has(path: BytePath): boolean
+  keys(): Iterable<BytePath>
 }
 
 /** Changes whenever the index does; empty when it changed a moment ago. */
@@ -28,20 +38,46 @@ export async function readTrackedFiles(
   repository: UserRepository,
   signal?: AbortSignal,
 ): Promise<TrackedFiles> {
-  const index = readUserIndex(repository.indexFile, repository.format) ?? {
-    entries: await listTrackedFiles(repository, signal),
-    trees: [],
+  const { prefix } = repository
+  const index = readUserIndex(repository.indexFile, repository.format)
+  if (index !== null) {
+    const ofIndex = within(index, prefix)
+    return { ...ofIndex, entries: entriesIn(ofIndex), ofIndex, trees: index.trees }
   }
   const entries = new Map<BytePath, IndexEntry>()
   const gitlinks: BytePath[] = []
-  const { prefix } = repository
-  for (const entry of index.entries) {
-    if (prefix !== '' && !entry.path.startsWith(prefix)) continue
-    const path = prefix === '' ? entry.path : entry.path.slice(prefix.length)
+  for (const entry of await listTrackedFiles(repository, signal)) {
+    if (!entry.path.startsWith(prefix)) continue
+    const path = entry.path.slice(prefix.length)
     if (entry.mode === GITLINK) gitlinks.push(path)
     else entries.set(path, entry)
   }
-  return { entries, trees: index.trees, gitlinks }
+  return { entries, ofIndex: null, trees: [], gitlinks }
+}
+
+/** What lies below a directory, by paths that begin there. */
+function within(index: UserIndex, prefix: BytePath): Pick<UserIndex, 'rows' | 'paths' | 'gitlinks'> {
+  if (prefix === '') return index
+  const inside = [...index.paths.keys()].filter((row) => index.paths[row]?.startsWith(prefix))
+  const paths = inside.map((row) => index.paths[row]?.slice(prefix.length) ?? '')
+  const gitlinks = index.gitlinks.filter((path) => path.startsWith(prefix))
+  return {
+    rows: selectRows(index.rows, inside, paths),
+    paths,
+    gitlinks: gitlinks.map((path) => path.slice(prefix.length)),
+  }
+}
+
+function entriesIn({ rows, paths }: Pick<UserIndex, 'rows' | 'paths'>): TrackedEntries {
+  const find = rowFinder(paths)
+  return {
+    get(path) {
+      const row = find(path)
+      return row === null ? undefined : indexEntryAt(rows, row, path)
+    },
+    has: (path) => find(path) !== null,
+    keys: () => paths,
+  }
 }
 
 /**
@@ -50,42 +86,34 @@ export async function readTrackedFiles(
  */
 export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRepository[]): TrackedFiles {
   if (nested.length === 0) return tracked
-  const entries = new Map(tracked.entries)
+  const entries = new Map<BytePath, IndexEntry>()
   const trees = [...tracked.trees]
   const gitlinks = [...tracked.gitlinks]
   for (const { path, indexFile, format } of nested) {
     const index = readUserIndex(nativePath(indexFile), format)
-    for (const entry of index?.entries ?? []) {
-      const whole = joinPath(path, entry.path)
-      if (entry.mode === GITLINK) gitlinks.push(whole)
-      else entries.set(whole, entry)
-    }
-    trees.push(...(index?.trees ?? []))
+    if (index === null) continue
+    for (const entry of entriesOf(index)) entries.set(joinPath(path, entry.path), entry)
+    for (const link of index.gitlinks) gitlinks.push(joinPath(path, link))
+    trees.push(...index.trees)
   }
-  return { entries, trees, gitlinks }
-}
-
-/**
- * Whether the file is the one that the index was written for, by all that the index knows of it. git itself compares
- * whole seconds and misses what changes within one (an edit that restores the old time, say).
- */
-export function hasSameStamp(entry: IndexEntry, stamp: FileStamp): boolean {
-  return (
-    entry.mtimeNs === stamp.mtimeNs &&
-    entry.ctimeNs === stamp.ctimeNs &&
-    entry.size === stamp.size % 2 ** 32 &&
-    entry.inode === Number(stamp.inode) >>> 0 &&
-    (entry.mode === LINK) === isLink(stamp.mode)
-  )
-}
-
-/** The same, and it cannot have changed since without a new stamp. */
-export function isUntouched(entry: IndexEntry, stamp: FileStamp): boolean {
-  return hasSameStamp(entry, stamp) && isSettled(stamp, entry.indexWrittenAtNs)
+  const { entries: outer } = tracked
+  const others = [...entries.keys()].filter((path) => !outer.has(path))
+  return {
+    entries: {
+      get: (path) => entries.get(path) ?? outer.get(path),
+      has: (path) => entries.has(path) || outer.has(path),
+      *keys() {
+        yield* outer.keys()
+        yield* others
+      },
+    },
+    ofIndex: others.length === entries.size ? tracked.ofIndex : null,
+    trees,
+    gitlinks,
+  }
 }
 
 const GITLINK = 0o160000
-const LINK = 0o120000
 
 /**
  * For the kinds of index that only git can read. It lists; it neither refreshes nor writes. Of an index that is not whole

@@ -1,35 +1,20 @@
 import { createHash } from 'node:crypto'
-import type { BytePath } from '../byte-path.ts'
+import { compareBytes, type BytePath } from '../byte-path.ts'
 import { lstatOrNull } from './file-stamp.ts'
+import { findIndexRows } from './find-index-rows.ts'
+import { indexEntryAt, selectRows, type IndexEntry, type IndexRows } from './index-rows.ts'
 import { readRegularFile } from './read-regular-file.ts'
 
-/** What the user's index says about one path. */
-export interface IndexEntry {
-  readonly path: BytePath
-  readonly id: string
-  /** git's own type bits: 0o100644, 0o100755, 0o120000, 0o160000 (another repository). */
-  readonly mode: number
-  readonly size: number
-  readonly inode: number
-  /** Zero when the index has no times for it. */
-  readonly mtimeNs: bigint
-  readonly ctimeNs: bigint
-  /** When the index itself was written. */
-  readonly indexWrittenAtNs: bigint
-  /** Left out of a sparse checkout. */
-  readonly skipWorktree: boolean
-}
-
 export interface UserIndex {
-  readonly entries: readonly IndexEntry[]
+  /** Without the places of other repositories. */
+  readonly rows: IndexRows
+  readonly paths: readonly BytePath[]
+  /** Where other repositories are. */
+  readonly gitlinks: readonly BytePath[]
   /** Ids of trees that git has made from it; some may be in no repository any more. */
   readonly trees: readonly string[]
 }
 
-const EXTENDED = 0x4000
-const SKIP_WORKTREE = 0x4000
-const STAGE_MASK = 0x3000
-const STAT_BYTES = 40
 const MAX_INDEX_BYTES = 1 << 30
 
 /**
@@ -40,7 +25,7 @@ export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'):
   const writtenAt = lstatOrNull(file)?.mtimeNs ?? 0n
   const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
   // What is no file is no index; git would wait for a pipe's other end.
-  if (bytes === null) return lstatOrNull(file)?.isFile() === true ? null : { entries: [], trees: [] }
+  if (bytes === null) return lstatOrNull(file)?.isFile() === true ? null : noIndex(format)
   try {
     return parseIndex(bytes, format, writtenAt)
   } catch (error) {
@@ -66,39 +51,55 @@ export function parseIndex(
   const end = bytes.length - idBytes
   const version = end < 12 || bytes.toString('latin1', 0, 4) !== 'DIRC' ? 0 : bytes.readUInt32BE(4)
   if (version < 2 || version > 4 || !isWhole(bytes, end, format)) return null
-  const entries: IndexEntry[] = []
-  let position = 12
-  let path = ''
-  for (let count = bytes.readUInt32BE(8); count > 0; count -= 1) {
-    if (position + STAT_BYTES + idBytes + 2 > end) return null
-    const start = position
-    const flags = bytes.readUInt16BE(start + STAT_BYTES + idBytes)
-    position += STAT_BYTES + idBytes + 2
-    let extended = 0
-    if ((flags & EXTENDED) !== 0) {
-      extended = bytes.readUInt16BE(position)
-      position += 2
-    }
-    let kept = ''
-    if (version === 4) {
-      const stripped = readOffset(bytes, position)
-      position = stripped.next
-      kept = path.slice(0, path.length - stripped.value)
-    }
-    const nameEnd = bytes.indexOf(0, position)
-    if (nameEnd === -1 || nameEnd >= end) return null
-    path = kept + bytes.toString('latin1', position, nameEnd)
-    position = version === 4 ? nameEnd + 1 : start + ((nameEnd - start + 8) & ~7)
-    const mode = bytes.readUInt32BE(start + 24)
-    if (mode === 0o040000) return null
-    if ((flags & STAGE_MASK) !== 0 && entries.at(-1)?.path === path) continue
-    entries.push(readEntry(bytes, start, idBytes, { path, mode, flags, extended, indexWrittenAtNs }))
-  }
-  const extensions = readExtensions(bytes, position, end)
+  const found = findIndexRows(bytes, { end, idBytes, version })
+  if (found === null) return null
+  const extensions = readExtensions(bytes, found.next, end)
   if (extensions.some(({ name }) => name === 'link' || name === 'sdir')) return null
   const trees = extensions.find(({ name }) => name === 'TREE')
-  const inside = entries.filter((entry) => !leadsOut(entry.path))
-  return { entries: inside, trees: trees === undefined ? [] : readTreeIds(trees.content, idBytes) }
+  const rows = { bytes, idBytes, writtenAtNs: indexWrittenAtNs, ...found }
+  return {
+    ...inOrder(rows, found.paths, new Set(found.gitlinks)),
+    trees: trees === undefined ? [] : readTreeIds(trees.content, idBytes),
+  }
+}
+
+function noIndex(format: 'sha1' | 'sha256'): UserIndex {
+  const none = {
+    bytes: new Uint8Array(),
+    starts: new Uint32Array(),
+    text: new Uint8Array(),
+    ends: new Uint32Array(),
+  }
+  const rows = { ...none, idBytes: format === 'sha1' ? 20 : 32, writtenAtNs: 0n }
+  return { rows, paths: [], gitlinks: [], trees: [] }
+}
+
+/** git writes them in order, each path once; whoever does not must not get us to miss some, or to look at other places. */
+function inOrder(
+  rows: IndexRows,
+  paths: readonly BytePath[],
+  gitlinks: ReadonlySet<number>,
+): Pick<UserIndex, 'rows' | 'paths' | 'gitlinks'> {
+  const isPlain = paths.every((path, row) => (row === 0 || (paths[row - 1] ?? '') < path) && !leadsOut(path))
+  if (isPlain && gitlinks.size === 0) return { rows, paths, gitlinks: [] }
+  const chosen = new Map<BytePath, number>()
+  const links: BytePath[] = []
+  for (const [row, path] of paths.entries()) {
+    if (leadsOut(path)) continue
+    if (gitlinks.has(row)) links.push(path)
+    else chosen.set(path, row)
+  }
+  const sorted = [...chosen].toSorted(([left], [right]) => compareBytes(left, right))
+  const inside = sorted.map(([path]) => path)
+  return {
+    rows: selectRows(
+      rows,
+      sorted.map(([, row]) => row),
+      inside,
+    ),
+    paths: inside,
+    gitlinks: links,
+  }
 }
 
 /** No git writes such a path; whoever did wants us to look at other places. */
@@ -106,41 +107,9 @@ function leadsOut(path: BytePath): boolean {
   return path.startsWith('/') || (path.includes('..') && path.split('/').includes('..'))
 }
 
-function readEntry(
-  bytes: Buffer,
-  start: number,
-  idBytes: number,
-  known: { path: string; mode: number; flags: number; extended: number; indexWrittenAtNs: bigint },
-): IndexEntry {
-  // Unmerged entries name versions of a merge, not what is in the directory.
-  const isUnmerged = (known.flags & STAGE_MASK) !== 0
-  return {
-    path: known.path,
-    id: bytes.toString('hex', start + STAT_BYTES, start + STAT_BYTES + idBytes),
-    mode: known.mode,
-    size: bytes.readUInt32BE(start + 36),
-    inode: bytes.readUInt32BE(start + 20),
-    mtimeNs: isUnmerged ? 0n : readTime(bytes, start + 8),
-    ctimeNs: isUnmerged ? 0n : readTime(bytes, start),
-    indexWrittenAtNs: known.indexWrittenAtNs,
-    skipWorktree: (known.extended & SKIP_WORKTREE) !== 0,
-  }
-}
-
-function readTime(bytes: Buffer, position: number): bigint {
-  return BigInt(bytes.readUInt32BE(position)) * 1_000_000_000n + BigInt(bytes.readUInt32BE(position + 4))
-}
-
-/** The offset encoding of pack files: 7 bits a byte, each continuation adds one. */
-function readOffset(bytes: Buffer, start: number): { value: number; next: number } {
-  let position = start
-  let byte = bytes[position++] ?? 0
-  let value = byte & 127
-  while ((byte & 128) !== 0) {
-    byte = bytes[position++] ?? 0
-    value = (value + 1) * 128 + (byte & 127)
-  }
-  return { value, next: position }
+/** All that it names, in order; without other repositories. */
+export function entriesOf({ rows, paths }: UserIndex): IndexEntry[] {
+  return paths.map((path, row) => indexEntryAt(rows, row, path))
 }
 
 /** The trailer proves that the file was read whole; all zeros when git was told to leave it out. */

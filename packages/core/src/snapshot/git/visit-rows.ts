@@ -5,12 +5,15 @@ import { takePieces } from './shared-rows.ts'
 import { stampRow, type RowsToStamp } from './stamped-rows.ts'
 
 /** In a thread: looks at one piece of the files after the other. What it cannot find out it leaves unknown. */
-export function visitRows(rows: RowsToCompare | RowsToStamp): void {
-  const { kind, root, verdicts, columns } = rows
-  const visit = kind === 'compare' ? compareRow : stampRow
+export function visitRows(task: RowsToCompare | RowsToStamp): void {
+  const { root, verdicts, columns } = task
   const resolve = pathResolver(root)
-  for (const { from, to } of takePieces(rows)) {
+  const visit = (path: string, row: number): number =>
+    task.kind === 'compare'
+      ? compareRow(resolve(path), task.columns, row)
+      : stampRow(resolve(path), task.columns, row)
+  for (const { from, to } of takePieces(task)) {
     for (const [at, path] of sharedPathsOf(columns, from, to).entries())
-      verdicts[from + at] = visit(resolve(path), columns, from + at)
+      verdicts[from + at] = visit(path, from + at)
   }
 }

@@ -278,7 +278,7 @@ describe('what git is not asked', () => {
     for (let number = 0; number < 20; number += 1) write(`file${number}`, 'x')
     git('add', '-A')
     const whole = readFileSync(join(path, '.git/index'))
-    expect(parseIndex(whole, 'sha1', 0n)?.entries).toHaveLength(22)
+    expect(parseIndex(whole, 'sha1', 0n)?.paths).toHaveLength(22)
     const copy = join(outside, 'index')
     for (let length = 0; length < whole.length; length += 7) {
       writeFileSync(copy, whole.subarray(0, length))
@@ -286,7 +286,7 @@ describe('what git is not asked', () => {
       // An index may be without its checksum: then only what it says tells that it is not whole.
       const unsigned = Buffer.concat([whole.subarray(0, length), Buffer.alloc(20)])
       writeFileSync(copy, unsigned)
-      expect(readUserIndex(copy, 'sha1')?.entries.length ?? 0).toBeLessThanOrEqual(22)
+      expect(readUserIndex(copy, 'sha1')?.paths.length ?? 0).toBeLessThanOrEqual(22)
     }
     writeFileSync(join(path, '.git/index'), whole.subarray(0, whole.length / 2))
     expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(22)
@@ -305,9 +305,27 @@ describe('what git is not asked', () => {
       .replace('az/z', '/etc')
     const content = Buffer.from(forged.slice(0, -20), 'latin1')
     writeFileSync(index, Buffer.concat([content, createHash('sha1').update(content).digest()]))
-    const names = readUserIndex(index, 'sha1')?.entries.map((entry) => entry.path)
+    const names = readUserIndex(index, 'sha1')?.paths
     expect(names).toEqual(['a..b/c..', 'a.txt', 'src/b.txt'])
     expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(6)
+  })
+
+  it('misses no file that an index names out of order, or twice (case 2)', async () => {
+    const { git, path, write, open } = createFixture()
+    write('.gitignore', 'zz\n')
+    for (const name of ['aa/x', 'ab/x', 'zz/x']) write(name, 'x')
+    git('add', '-A')
+    const index = join(path, '.git/index')
+    for (const [from, to] of [
+      ['aa/x', 'zz/x'],
+      ['ab/x', 'zz/x'],
+    ] as const) {
+      const forged = readFileSync(index, 'latin1').replace(from, to)
+      const content = Buffer.from(forged.slice(0, -20), 'latin1')
+      writeFileSync(index, Buffer.concat([content, createHash('sha1').update(content).digest()]))
+      expect(readUserIndex(index, 'sha1')?.paths).toContain('zz/x')
+      expect((await (await open()).capture({ label: 'x' })).metadata.entries).toBe(6)
+    }
   })
 
   it('is an index that is a pipe: it counts as none, and nobody waits for it (cases 22, 40)', async () => {

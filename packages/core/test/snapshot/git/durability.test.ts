@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import { objectSizes } from '../../../src/snapshot/git/object-sizes.ts'
 import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
-import { adoptObjects } from '../../../src/snapshot/git/adopt-objects.ts'
+import { adoptObjects, wantedSet } from '../../../src/snapshot/git/adopt-objects.ts'
 import { createFixture, createScratch, describeTree, runUserGit } from './git-fixture.ts'
 
 /** A clean checkout, so that a snapshot can borrow everything from the user's repository; some of it packed. */
@@ -78,7 +78,7 @@ describe('objects of the user', () => {
       [join(stateDirectory, 'one'), shared],
     ] as const) {
       const own = await openPrivateRepository(state, 'sha1')
-      await adoptObjects(own, join(source, '.git/objects'), { wanted: ids, useful: [] })
+      await adoptObjects(own, join(source, '.git/objects'), { wanted: wantedSet(ids), useful: [] })
       renameSync(join(path, '.git'), join(path, 'hidden'))
       expect((await objectSizes(own, ids)).size).toBe(ids.size)
       renameSync(join(path, 'hidden'), join(path, '.git'))

@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -8,7 +17,8 @@ import { stampOf as stampOfStats, type CapturedEntry } from '../../../src/snapsh
 import type { SpreadOptions } from '../../../src/snapshot/git/spread-rows.ts'
 import { startLook } from '../../../src/snapshot/git/start-look.ts'
 import { startStamping } from '../../../src/snapshot/git/start-stamping.ts'
-import { createScratch } from './git-fixture.ts'
+import { parseIndex } from '../../../src/snapshot/git/user-index.ts'
+import { createScratch, runUserGit } from './git-fixture.ts'
 
 const FILES = 800
 const noPause = (): undefined => undefined
@@ -94,9 +104,20 @@ describe('looking at every captured file', () => {
   })
 })
 
-describe('taking the stamps of files', () => {
+describe('looking at the files that an index names', () => {
   it('says of each what the file system says, in other threads or without them', async () => {
-    const { root, map } = prepare()
+    const { root } = prepare()
+    runUserGit(root, 'init', '-q')
+    runUserGit(root, 'add', '-A')
+    const inLaterIndex = BigInt(Date.now() + 60_000) * 1_000_000n
+    const index = parseIndex(readFileSync(join(root, '.git/index')), 'sha1', inLaterIndex)!
+    expect(index.paths).toHaveLength(FILES - 1)
+    writeFileSync(join(root, '10001'), 'longer')
+    writeFileSync(join(root, '10002'), 'other')
+    rmSync(join(root, '10003'))
+    rmSync(join(root, '10004'))
+    symlinkSync('10005', join(root, '10004'))
+    const touched = new Set(['10001', '10002', '10003', '10004'])
     const real = new URL('../../../src/snapshot/git/stat-worker.ts', import.meta.url)
     const missing = pathToFileURL('/nonexistent/worker.js')
     for (const options of [
@@ -104,13 +125,16 @@ describe('taking the stamps of files', () => {
       { filesForThreads: 1, worker: real },
       { filesForThreads: 1, worker: missing },
     ]) {
-      const stampOf = await startStamping(root, [...map.keys()], options).stamps(noPause)
-      for (const path of map.keys()) {
+      const stamps = await startStamping(root, index, options).finish(noPause)
+      for (const [row, path] of index.paths.entries()) {
         const stats = lstatSync(join(root, path), { bigint: true, throwIfNoEntry: false })
-        expect(stampOf(path)).toEqual(stats === undefined ? null : stampOfStats(stats))
+        expect(stamps.stampAt(row)).toEqual(stats === undefined ? null : stampOfStats(stats))
+        expect([path, stamps.isUntouched(row)]).toEqual([path, !touched.has(path)])
       }
-      expect(stampOf('new')).toBe(undefined)
     }
+    const young = parseIndex(readFileSync(join(root, '.git/index')), 'sha1', 0n)!
+    const stamps = await startStamping(root, young).finish(noPause)
+    expect([...young.paths.keys()].filter((row) => stamps.isUntouched(row))).toEqual([])
   })
 })
 
