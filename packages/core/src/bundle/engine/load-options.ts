@@ -57,7 +57,7 @@ export interface LoadedDirectory {
   readonly kept: ChangeTotal
   /** Of `kept`: those that were read to know that; the others have not been touched since the last load or save. */
   readonly verified: ChangeTotal
-  /** Files and directories of which only the mode or the time was set. */
+  /** Files of which only the mode or the time was set. */
   readonly fieldsChanged: number
   /** Content bytes of `written` that were taken from the directory itself instead of the store. */
   readonly reusedBytes: number
