@@ -66,10 +66,10 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       maxKeySegments: MAX_KEY_SEGMENTS,
     },
 
-    async get(key, { range, signal } = {}) {
+    async get(key, options = {}) {
       assertKey(key)
-      if (range !== undefined) assertByteRange(key, range)
-      return orNull(() => openBlob(container, key, range, signal), 'get', key, signal)
+      if (options.range !== undefined) assertByteRange(key, options.range)
+      return orNull(() => openBlob(container, key, options), 'get', key, options.signal)
     },
 
     async head(key, { signal } = {}) {

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
 import {
   WorkspaceError,
+  receiveChunks,
   resolveByteRange,
-  type ByteRange,
+  type GetOptions,
   type ObjectInfo,
   type StoredObject,
 } from '@ws/core'
@@ -26,8 +28,7 @@ export async function readBlobInfo(
 export async function openBlob(
   container: ContainerClient,
   key: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal | undefined,
+  { range, signal, reusesChunks }: GetOptions,
 ): Promise<StoredObject> {
   const { start, end } = range ?? { start: 0 }
   const aborted = new AbortController()
@@ -38,15 +39,15 @@ export async function openBlob(
       // Going on after a broken connection is the work of one place: `withRetry`.
       maxRetryRequests: 0,
     })
-  const stream = answer.readableStreamBody
+  const stream = answer.readableStreamBody as Readable | undefined
   if (stream === undefined) throw notFromService('get', key)
   // A body that is discarded or breaks while nobody reads it tells so to nobody.
   stream.on('error', () => undefined)
   const close = (): void => {
     // The connection of a body that has come whole may be another request's already.
-    if ('readableEnded' in stream && stream.readableEnded === true) return
+    if (stream.readableEnded) return
     aborted.abort()
-    if ('destroy' in stream && typeof stream.destroy === 'function') stream.destroy()
+    stream.destroy()
   }
   try {
     const total = sizeFromRange(answer.contentRange) ?? answer.contentLength
@@ -58,7 +59,9 @@ export async function openBlob(
     }
     if (answer.contentLength !== expected.bytes)
       throw truncated(key, expected.bytes, answer.contentLength ?? 0)
-    const body = readBody(stream as AsyncIterable<Uint8Array>, key, expected, signal, close)
+    // The SDK's stream of a service passes on the chunks of the answer, its own `source`.
+    const source = 'source' in stream ? stream.source : stream
+    const body = readBody(receiveChunks(stream, reusesChunks, source), key, expected, signal, close)
     return {
       info,
       body,

@@ -11,14 +11,16 @@ const MAX_WAITING_BYTES = 64 * 1024
  * nobody else: to V8 a chunk is a small object, so it would let some 75 MB of dead ones gather. When it is left early, a
  * stream of the web is cancelled, another one is the caller's to end.
  * @param stream read by nobody else
+ * @param source where the chunks come from, for a stream that passes them on as they are
  * @throws what the stream ends with
  */
 export async function* receiveChunks(
   stream: Readable | ReadableStream<Uint8Array>,
   reusesChunks = false,
+  source: unknown = stream,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks = 'getReader' in stream ? readWebStream(stream) : readStream(stream)
-  const releases = reusesChunks && ownsChunks(stream)
+  const releases = reusesChunks && ownsChunks(source)
   for await (const chunk of chunks) {
     yield chunk
     if (releases && chunk.byteLength === chunk.buffer.byteLength) releaseBuffer(chunk)
@@ -26,10 +28,10 @@ export async function* receiveChunks(
 }
 
 /** Node's parser makes each chunk of an answer a copy of its own; a stream of bytes hands the memory over to its reader. */
-function ownsChunks(stream: Readable | ReadableStream<Uint8Array>): boolean {
-  if (!('getReader' in stream)) return stream instanceof IncomingMessage
+function ownsChunks(source: unknown): boolean {
+  if (!(source instanceof ReadableStream)) return source instanceof IncomingMessage
   try {
-    stream.getReader({ mode: 'byob' }).releaseLock()
+    source.getReader({ mode: 'byob' }).releaseLock()
     return true
   } catch {
     return false
