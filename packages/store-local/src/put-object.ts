@@ -42,7 +42,8 @@ export async function putObject(
     removeEmptyFolders(folders.root, parents)
     throw error
   }
-  if (sync) for (const folder of changed) await syncFolder(folder)
+  // At once: the file system writes its journal for all of them together.
+  if (sync) await Promise.all(changed.map(syncFolder))
   return written.info
 }
 
@@ -69,7 +70,7 @@ export function assertPutArguments(key: string, body: ObjectBody, options: PutOp
   options.signal?.throwIfAborted()
 }
 
-/** @returns the folders in which names changed, outermost first */
+/** @returns the folders in which names changed */
 async function place(
   folders: StoreFolders,
   key: string,

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { closeSync, constants, lstatSync, openSync, readdirSync, statSync } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import type { Dirent } from 'node:fs'
 
 /**
@@ -9,7 +9,7 @@ import type { Dirent } from 'node:fs'
 export type ByteString = string
 
 /**
- * An open directory that names are looked up in. On Linux a lookup goes through `/proc/self/fd`, which stays with the
+ * An open directory that names are looked up in. On Linux a lookup goes through `/proc/<pid>/fd`, which stays with the
  * directory that was opened, whatever is renamed or swapped for a link meanwhile, and keeps paths short at any depth.
  * Elsewhere it goes by path: a concurrent swap of a parent is then found only by the identity check of `openChild`.
  */
@@ -20,7 +20,8 @@ export interface DirectoryHandle {
 
 // eslint-disable-next-line no-control-regex -- tells bytes that need no conversion
 const ascii = /^[\u0000-\u007f]*$/
-const hasDescriptorPaths = process.platform === 'linux' && probe()
+/** Where this process finds its open files; `null` where it cannot. */
+const descriptors = process.platform === 'linux' ? findDescriptors() : null
 
 /** Whether Node's own strings name it; anything else has to become bytes. */
 export function isPlainPath(path: ByteString): boolean {
@@ -64,21 +65,22 @@ export function listDirectory(directory: DirectoryHandle): Dirent[] {
 
 function open(path: ByteString, flags: number): DirectoryHandle {
   const fd = openSync(toFilePath(path), flags)
-  if (hasDescriptorPaths) return { base: `/proc/self/fd/${fd}`, fd }
-  return { base: path, fd }
+  return { base: descriptors === null ? path : `${descriptors}/${fd}`, fd }
 }
 
-function probe(): boolean {
+/** By the number that `/proc` itself gives this process: to look up `self` with each call costs a tenth of it. */
+function findDescriptors(): ByteString | null {
   try {
+    const found = `/proc/${readlinkSync('/proc/self')}/fd`
     const fd = openSync('/', constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      const through = statSync(`/proc/self/fd/${fd}/.`)
+      const through = statSync(`${found}/${fd}/.`)
       const direct = lstatSync('/')
-      return through.ino === direct.ino && through.dev === direct.dev
+      return through.ino === direct.ino && through.dev === direct.dev ? found : null
     } finally {
       closeSync(fd)
     }
   } catch {
-    return false
+    return null
   }
 }

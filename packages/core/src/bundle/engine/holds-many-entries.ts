@@ -1,6 +1,9 @@
-import { opendirSync, type Dir } from 'node:fs'
+import { readdirSync, statSync, type Dirent } from 'node:fs'
 import { toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { joinPath } from './known-tree.ts'
+
+/** A directory of so many bytes is taken for one of many names, and not listed: that alone would take long. */
+const LARGE_DIRECTORY_BYTES = 512 * 1024
 
 /**
  * Whether a tree has more than so many entries, by names only, so that nothing is looked at or opened but directories. A guess, for where to work:
@@ -15,30 +18,26 @@ export function holdsManyEntries(
   const pending: ByteString[] = ['']
   let entries = 0
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    const listing = open(joinPath(directory, path))
-    if (listing === null) continue
-    try {
-      for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
-        const below = joinPath(path, entry.name)
-        if (isExcluded(below)) continue
-        entries += 1
-        if (entries > most) return true
-        if (entry.isDirectory()) pending.push(below)
-      }
-    } catch {
-      // Taken away meanwhile, or not to be read: the walk will say so.
-    } finally {
-      listing.closeSync()
+    const listing = list(joinPath(directory, path))
+    if (listing === 'large') return true
+    for (const entry of listing) {
+      const below = joinPath(path, entry.name)
+      if (isExcluded(below)) continue
+      entries += 1
+      if (entries > most) return true
+      if (entry.isDirectory()) pending.push(below)
     }
   }
   return false
 }
 
-function open(path: ByteString): Dir | null {
+function list(path: ByteString): readonly Dirent[] | 'large' {
+  const native = toFilePath(path)
   try {
-    // Latin-1 gives a character for each byte.
-    return opendirSync(toFilePath(path), { encoding: 'latin1' as BufferEncoding, bufferSize: 256 })
+    if (statSync(native).size > LARGE_DIRECTORY_BYTES) return 'large'
+    return readdirSync(native, { withFileTypes: true, encoding: 'latin1' })
   } catch {
-    return null
+    // Taken away meanwhile, or not to be read: the walk will say so.
+    return []
   }
 }

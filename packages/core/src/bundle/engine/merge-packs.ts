@@ -70,6 +70,8 @@ export async function mergePacks(
     return chosen.has(pack)
   }
   for (const [path, directory] of options.directories) {
+    // Nothing moves and every pack is needed: what is left of the tree changes nothing.
+    if (chosen.size === 0 && needed.size >= own.size) return options.packs
     for (const entry of directory.entries) {
       if (entry.type !== 'file' || !entry.runs.some((run) => run.kind === 'chunk' && isChosen(run.id)))
         continue

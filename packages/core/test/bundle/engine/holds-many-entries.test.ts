@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -38,4 +38,12 @@ describe('a tree of five entries', () => {
 
 it('a directory that is not there holds nothing', () => {
   expect(holdsManyEntries(toByteString(join(base, 'absent')), 0, () => false)).toBe(false)
+})
+
+it('does not list a directory that is long to list, but says that it holds many', () => {
+  const long = join(base, 'tree/long')
+  mkdirSync(long)
+  for (let file = 0; file < 2500; file += 1) writeFileSync(join(long, `${file}`.padEnd(250, '-')), '')
+  // How long a directory says to be is up to the file system.
+  expect(holdsMany(1_000_000)).toBe(statSync(long).size > 512 * 1024)
 })

@@ -23,7 +23,7 @@ function isOurs(file: unknown): boolean {
   const text = String(file)
   if (/\/rollback(-merged.*)?(\.[^/]*)?$/.test(text)) isArmed = true
   return (
-    isArmed && (text.startsWith(path) || text.startsWith('/proc/self/fd/') || /\/rollback[^/]*/.test(text))
+    isArmed && (text.startsWith(path) || /^\/proc\/[^/]+\/fd\//.test(text) || /\/rollback[^/]*/.test(text))
   )
 }
 
