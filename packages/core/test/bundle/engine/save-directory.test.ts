@@ -316,6 +316,21 @@ describe('what a save costs', () => {
     expect(again.unchanged.files).toBe(302)
   })
 
+  it('is without the packs of which nothing is left', async () => {
+    const directory = temporaryDirectory()
+    const session = await startSaving(directory, temporaryDirectory())
+    const write = (name: string): void => writeFiles(directory, { [`${name}/file`]: randomBytes(1_500_000) })
+    write('first')
+    await session.save()
+    write('second')
+    const { packs } = await session.save()
+    expect(packs.length).toBe(2)
+    write('first')
+    const saved = await session.save()
+    expect(saved.packs.map(({ id }) => id)).toEqual([packs[1]?.id, ...saved.newPacks])
+    expect(await listSaved(session.repository, saved)).toEqual(listDirectory(directory))
+  })
+
   it('does not grow with the number of versions', async () => {
     const directory = temporaryDirectory()
     writeFiles(directory, { 'base.bin': randomBytes(500_000), 'src/a.ts': 'a\n' })
