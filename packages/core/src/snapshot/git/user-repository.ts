@@ -120,12 +120,18 @@ async function isIgnored(path: string, topLevel: string): Promise<boolean> {
 
 async function readSettings(cwd: string, trusted: readonly string[]): Promise<Map<string, string>> {
   const pattern = '^(core\\.(excludesfile|attributesfile|ignorecase)|attr\\.tree|include(if)?\\..*)$'
-  const answer = await askGit({
+  // Not by way of simple-git, which waits for 50 ms where git prints nothing. What cannot be read is told by the layout.
+  const output = await runGit({
     cwd,
+    configuration: 'user',
     args: [...trusted, 'config', '-z', '--type=path', '--get-regexp', pattern],
+    exitCodes: [0, 1],
+  }).catch((error: unknown) => {
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) return Buffer.alloc(0)
+    throw error
   })
   const settings = new Map<string, string>()
-  for (const record of (answer.text ?? '').split('\0')) {
+  for (const record of output.toString('utf8').split('\0')) {
     const end = record.indexOf('\n')
     if (end !== -1) settings.set(record.slice(0, end), record.slice(end + 1))
     // A name alone is true.
