@@ -96,6 +96,25 @@ describe('objects of the user', () => {
     await backend.rollback(before)
     expect(readFileSync(join(path, 'a.txt'), 'utf8')).toBe('one\ntwo\n')
   })
+
+  it('are replaced by what is on disk where they can be neither linked nor read whole', async () => {
+    const { path, git, ageFiles } = createFixture()
+    ageFiles()
+    const stateDirectory = mkdtempSync('/dev/shm/ws-git-')
+    onTestFinished(() => rmSync(stateDirectory, { recursive: true, force: true }))
+    const id = git('rev-parse', 'HEAD:a.txt').trim()
+    const file = join(path, '.git/objects', id.slice(0, 2), id.slice(2))
+    const object = readFileSync(file)
+    rmSync(file)
+    // Its size can be read, and its checksum is gone.
+    writeFileSync(file, object.subarray(0, -4))
+    expect(git('cat-file', '-s', id).trim()).toBe('8')
+    const backend = await openGitBackend({ path, stateDirectory })
+    const before = await backend!.capture({ label: 'before' })
+    writeFileSync(join(path, 'a.txt'), 'lost')
+    await backend!.rollback(before)
+    expect(readFileSync(join(path, 'a.txt'), 'utf8')).toBe('one\ntwo\n')
+  })
 })
 
 describe('the state directory', () => {
