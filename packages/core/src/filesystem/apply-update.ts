@@ -9,9 +9,10 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
+import { isAbsence } from './filesystem-error.ts'
 import { makeAccessible, openAccessible } from './open-accessible.ts'
 import { renameEntry } from './rename-entry.ts'
-import { isAbsence, setDirectoryFields, setFields } from './set-fields.ts'
+import { setDirectoryFields, setFields } from './set-fields.ts'
 import type { TimeSlice } from './time-slice.ts'
 import type { DirectoryUpdate, EntryUpdate, FoundEntry, UpdateJournal } from './update-journal.ts'
 

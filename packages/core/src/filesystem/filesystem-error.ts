@@ -22,6 +22,12 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
+/** Whether nothing was found where something was looked for, no link followed. */
+export function isAbsence(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP'
+}
+
 /** Puts what `node:fs` throws into the error table; anything that is not an error of the system comes back as it is. */
 export function toWorkspaceError(error: unknown, action: string, path: string): unknown {
   if (WorkspaceError.is(error)) return error

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, fchmodSync, fstatSync, futimesSync, openSync, utimesSync } from 'node:fs'
 import { childPath, type DirectoryHandle } from './directory-handle.ts'
 import { fileTime } from './file-time.ts'
-import { errnoOf } from './filesystem-error.ts'
+import { isAbsence } from './filesystem-error.ts'
 import { OPEN_ENTRY } from './open-accessible.ts'
 import type { EntryFields, FieldsUpdate } from './update-journal.ts'
 
@@ -40,10 +40,4 @@ export function setDirectoryFields(directory: DirectoryHandle, fields: EntryFiel
   const time = fileTime(fields.seconds, fields.nanoseconds)
   if ((fstatSync(directory.fd).mode & 0o7777) !== fields.mode) fchmodSync(directory.fd, fields.mode)
   futimesSync(directory.fd, time, time)
-}
-
-/** Whether nothing was found where something was looked for. */
-export function isAbsence(error: unknown): boolean {
-  const errno = errnoOf(error)
-  return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP'
 }

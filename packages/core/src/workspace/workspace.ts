@@ -1,5 +1,4 @@
-import { mkdir, realpath } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
 import type {
@@ -42,6 +41,7 @@ import { refuseStoreOverlap } from '../store/store-directory.ts'
 import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
+import { prepareCacheDirectory } from './prepare-cache-directory.ts'
 import {
   collectOptionNames,
   diffOptionNames,
@@ -110,7 +110,7 @@ export class Workspace {
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
     const store = this.#requireStore('load')
-    const cacheDirectory = await this.#cacheDirectory()
+    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
     const loaded = await store.load(this.id, this.path, { exclude: this.exclude, cacheDirectory, ...options })
     if (loaded !== null || options.version === undefined) return loaded
     throw new WorkspaceError(
@@ -127,7 +127,7 @@ export class Workspace {
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
     const store = this.#requireStore('save')
     const root = await resolveWorkspaceRoot(this.path)
-    const cacheDirectory = await this.#cacheDirectory()
+    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
     return store.save(this.id, root, { exclude: this.exclude, cacheDirectory, ...options, message })
   }
 
@@ -163,7 +163,7 @@ export class Workspace {
   async verify(options: VerifyOptions = {}): Promise<VerifiedVersion | null> {
     const store = this.#requireStore('verify')
     if (options.repair === undefined) return store.verify(this.id, options)
-    const cacheDirectory = await this.#cacheDirectory()
+    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
     const repair = { directory: this.path, cacheDirectory, ...options.repair }
     return store.verify(this.id, { ...options, repair })
   }
@@ -277,23 +277,6 @@ export class Workspace {
     if (this.#store !== undefined) refuseStoreOverlap(path, this.#store)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
     return { path, stateDirectory, maxSnapshotBytes: this.maxSnapshotBytes }
-  }
-
-  /** Where saves and loads note what they have seen of the directory; without it they read every file. */
-  async #cacheDirectory(): Promise<string | undefined> {
-    const root = await resolveWorkspaceRoot(this.path).catch(() => null)
-    // A directory that a load is about to make.
-    const parent = root === null ? await realpath(dirname(this.path)).catch(() => null) : null
-    const path = root ?? (parent === null ? null : join(parent, basename(this.path)))
-    if (path === null) return undefined
-    try {
-      const directory = join(await prepareStateDirectory(path, this.stateDir), 'versions')
-      await mkdir(directory, { recursive: true, mode: 0o700 })
-      return directory
-    } catch (error) {
-      if (WorkspaceError.is(error, 'INVALID_INPUT')) throw error
-      return undefined
-    }
   }
 
   #requireStore(verb: string): BundleStore {

@@ -9,7 +9,7 @@ export interface RowsToCompare extends SharedRows {
   readonly columns: SharedColumns
 }
 
-export const UNCHANGED = 1
+const UNCHANGED = 1
 export const CHANGED = 2
 
 export function compareRow(file: string | Buffer, columns: StampNumbers, row: number): number {

@@ -1,5 +1,5 @@
 import type { BytePath } from '../byte-path.ts'
-import { EXTENDED, sharedNumbersOf, STAGE_MASK, STAT_BYTES, type IndexRows } from './index-rows.ts'
+import { EXTENDED, GITLINK, sharedNumbersOf, STAGE_MASK, STAT_BYTES, type IndexRows } from './index-rows.ts'
 
 interface FoundRows extends Pick<IndexRows, 'starts' | 'text' | 'ends'> {
   /** In the order in which they are in the file. */
@@ -11,7 +11,6 @@ interface FoundRows extends Pick<IndexRows, 'starts' | 'text' | 'ends'> {
 }
 
 const DIRECTORY = 0o040000
-const GITLINK = 0o160000
 const HEADER_BYTES = 12
 /** Names that begin as the one before take less in the file than here. */
 const MAX_TEXT_BYTES = 1 << 30

@@ -43,6 +43,8 @@ export const EXTENDED = 0x4000
 export const STAGE_MASK = 0x3000
 const SKIP_WORKTREE = 0x40
 const LINK = 0o120000
+/** The type of another repository's place. */
+export const GITLINK = 0o160000
 
 /** Some of the rows, in another order, by other paths or both. */
 export function selectRows(

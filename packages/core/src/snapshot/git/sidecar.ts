@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { isLink } from './file-stamp.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { compareBytes, fromBytePath, toBytePath, type BytePath } from '../byte-path.ts'
+import { isLink } from './file-stamp.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { replaceOwnFile } from './replace-own-file.ts'
 

@@ -10,7 +10,7 @@ export interface RowsToStamp extends SharedRows {
   readonly columns: IndexRows & StampNumbers & SharedPaths
 }
 
-export const STAMPED = 1
+const STAMPED = 1
 /** Or not to be looked at. */
 export const ABSENT = 2
 /** It is the file that the index was written for, and cannot have changed since. */

@@ -2,7 +2,7 @@ import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.
 import { isSettled, lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { NestedRepository } from './nested-repository.ts'
-import { indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
+import { GITLINK, indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
 import { rowFinder } from './sorted-paths.ts'
 import { entriesOf, isWholeIndex, readUserIndex, type UserIndex } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -112,8 +112,6 @@ export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRep
     gitlinks,
   }
 }
-
-const GITLINK = 0o160000
 
 /**
  * For the kinds of index that only git can read. It lists; it neither refreshes nor writes. Of an index that is not whole

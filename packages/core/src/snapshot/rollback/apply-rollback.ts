@@ -9,7 +9,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
-import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { errnoOf, isAbsence } from '../../filesystem/filesystem-error.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, nameOf, parentOf } from '../byte-path.ts'
 import type { DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
@@ -74,7 +74,7 @@ function letIn(cursor: DirectoryCursor, plan: RollbackPlan): void {
         setMode(file, DIRECTORY_FLAGS, (stats.mode & 0o7777) | 0o700)
     } catch (error) {
       // What is not there yet is made later; what is something else is removed first.
-      if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error
+      if (!isAbsence(error)) throw error
     }
   }
 }
@@ -171,7 +171,7 @@ function setDirectoryModes(cursor: DirectoryCursor, modes: ReadonlyMap<ByteStrin
         if (lstatSync(file).isDirectory()) setMode(file, DIRECTORY_FLAGS, mode)
       }
     } catch (error) {
-      if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw explainChange(path, error)
+      if (!isAbsence(error)) throw explainChange(path, error)
     }
   }
 }
