@@ -2,12 +2,17 @@ import { WorkspaceError } from '../../errors.ts'
 import { encodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readNumber, rememberRecord } from './list-versions.ts'
 import type { Repository } from './repository.ts'
-import { claimVersion, withdrawClaim, type TakenNumber, type VersionClaim } from './version-claim.ts'
+import {
+  claimVersion,
+  pauseBetweenLooks,
+  waitForRivals,
+  withdrawClaim,
+  type TakenNumber,
+  type VersionClaim,
+} from './version-claim.ts'
 
 const PUT_ATTEMPTS = 3
 const CLAIM_ROUNDS = 200
-const FIRST_PAUSE_MS = 20
-const LONGEST_PAUSE_MS = 1_000
 
 /**
  * Makes a version exist: creates its record if there is none under its number. `true` when the record is this one,
@@ -96,6 +101,11 @@ async function claimAndPut(
     standing = standing.filter((claim) => claim === kept)
     await Promise.all(leaving.map((claim) => withdrawClaim(repository, claim)))
   }
+  const isOwn = (taken: TakenNumber): boolean => {
+    const isSame = taken !== 'removed' && taken.nonce === nonce
+    if (!isSame) kept = null
+    return isSame
+  }
   let unclearPuts = 0
   try {
     for (let round = 0; round < CLAIM_ROUNDS; round += 1) {
@@ -103,11 +113,7 @@ async function claimAndPut(
       const claim = isFirst ? early : claimVersion(repository, { ...record, attempt: round }, look, signal)
       standing.push(claim)
       const { existing, rivals, outdated } = await claim.view
-      if (existing !== null) {
-        const isOwn = existing !== 'removed' && existing.nonce === nonce
-        if (!isOwn) kept = null
-        return isOwn
-      }
+      if (existing !== null) return isOwn(existing)
       if (rivals?.length === 0) {
         if (!claim.isFresh()) continue
         signal?.throwIfAborted()
@@ -124,8 +130,12 @@ async function claimAndPut(
         continue
       }
       // All of them: one that was left would be waited for by those who are to go first.
-      if (rivals?.some((key) => key < claim.key)) await withdraw()
-      await repository.pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** round), signal)
+      const ahead = rivals?.filter((key) => key < claim.key) ?? []
+      if (ahead.length > 0) {
+        await withdraw()
+        const taken = await waitForRivals(repository, record, ahead, look, signal)
+        if (taken !== null) return isOwn(taken)
+      } else await pauseBetweenLooks(repository, round, signal)
     }
   } finally {
     await withdraw()

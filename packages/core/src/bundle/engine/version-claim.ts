@@ -13,6 +13,8 @@ const FRESH_MS = 20_000
 const EXPIRY_MS = 60_000
 /** No look that began before the claim's record was put is still under way then. */
 const OUTDATED_MS = 2 * COMMIT_WINDOW_MS
+const FIRST_PAUSE_MS = 20
+const LONGEST_PAUSE_MS = 1_000
 const MAX_LOOKED_AT = 200
 const MAX_REMOVED = 8
 const BODY = new Uint8Array([123, 125])
@@ -84,6 +86,49 @@ export async function withdrawClaim({ store }: Repository, { key, view }: Versio
   // A put that is still under way would bring it back.
   await view.catch(() => undefined)
   await store.delete(key).catch(() => undefined)
+}
+
+/**
+ * For a writer that lets others go first and has withdrawn: looks now and then, and claims nothing, so that whoever stays
+ * soon finds itself alone. Ends when the number is taken, none of them claims it any more, or they may have died.
+ * @param rivals keys of their claims
+ * @returns what has the number
+ */
+export async function waitForRivals(
+  repository: Repository,
+  { workspaceId, version }: Pick<ClaimedVersion, 'workspaceId' | 'version'>,
+  rivals: readonly string[],
+  look: () => Promise<TakenNumber | null>,
+  signal: AbortSignal | undefined,
+): Promise<TakenNumber | null> {
+  const { store, now } = repository
+  const writers = new Set(rivals.map(writerOf))
+  const isClaimed = async (): Promise<boolean> => {
+    for await (const { key } of store.list(repository.claimKey(workspaceId, version, ''), { signal }))
+      if (writers.has(writerOf(key))) return true
+    return false
+  }
+  const startedAt = now()
+  for (let round = 0; now() - startedAt < EXPIRY_MS; round += 1) {
+    await pauseBetweenLooks(repository, round, signal)
+    const [existing, isWaitedFor] = await Promise.all([look(), isClaimed()])
+    if (existing !== null || !isWaitedFor) return existing
+  }
+  return null
+}
+
+/** A claim's key without the number of the attempt. */
+function writerOf(key: string): string {
+  return key.slice(0, key.lastIndexOf('-'))
+}
+
+/** Longer each time. */
+export function pauseBetweenLooks(
+  { pause }: Repository,
+  round: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** round), signal)
 }
 
 /** Keys of the claims under which the records of these versions were put: when the records go, nobody needs them. */
