@@ -37,7 +37,6 @@ export {
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
 export { receiveChunks } from './store/received-chunks.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'
-export { steadyAgents } from './store/steady-agents.ts'
 export { readBody } from './store/read-body.ts'
 export { readParts, type BodyPart } from './store/read-parts.ts'
 export { requestRetries, type RequestRetries, type RequestRetryOptions } from './store/request-retries.ts'

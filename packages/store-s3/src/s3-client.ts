@@ -1,12 +1,8 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { steadyAgents } from '@ws/core'
 
 const CONNECTION_TIMEOUT_MS = 10_000
 /** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
 const IDLE_TIMEOUT_MS = 60_000
-
-/** As the SDK has it. */
-const MAX_CONNECTIONS = 50
 
 const silence = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -20,7 +16,6 @@ export function openClient(given: S3Client | S3ClientConfig | undefined): S3Clie
   // Else the SDK prints warnings about failures that the caller is told of anyway.
   config.logger ??= silence
   config.requestHandler ??= {
-    ...steadyAgents({ keepAlive: true, maxSockets: MAX_CONNECTIONS }),
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     socketTimeout: IDLE_TIMEOUT_MS,
   }

@@ -1,4 +1,5 @@
 import { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { finished, type Readable } from 'node:stream'
 import { releaseBuffer } from './release-buffer.ts'
 
@@ -21,10 +22,37 @@ export async function* receiveChunks(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks = 'getReader' in stream ? readWebStream(stream) : readStream(stream)
   const releases = reusesChunks && ownsChunks(source)
-  for await (const chunk of chunks) {
-    yield chunk
-    if (releases && chunk.byteLength === chunk.buffer.byteLength) releaseBuffer(chunk)
+  const stop = releases && source instanceof IncomingMessage ? releaseReads(source) : undefined
+  try {
+    for await (const chunk of chunks) {
+      yield chunk
+      if (releases) releaseWhole(chunk)
+    }
+  } finally {
+    stop?.()
   }
+}
+
+/**
+ * Node allocates 64 KB for each read of a connection, and copies from there what it passes on: as much dead memory again as
+ * the chunks. It is nobody's after the parser, the first listener; whoever else listens may keep it.
+ */
+function releaseReads(answer: IncomingMessage): (() => void) | undefined {
+  // Gone, or another request's, where the whole answer has come.
+  const socket = answer.socket as Socket | null
+  if (answer.complete || socket === null) return undefined
+  const release = (bytes: Uint8Array): void => {
+    // Then the parser listens no more.
+    if (answer.complete) stop()
+    else if (socket.listenerCount('data') === 2) releaseWhole(bytes)
+  }
+  const stop = (): void => void socket.off('data', release)
+  socket.on('data', release)
+  return stop
+}
+
+function releaseWhole(chunk: Uint8Array): void {
+  if (chunk.byteLength === chunk.buffer.byteLength) releaseBuffer(chunk)
 }
 
 /** Node's parser makes each chunk of an answer a copy of its own; a stream of bytes hands the memory over to its reader. */

@@ -8,10 +8,9 @@ import { buffer } from 'node:stream/consumers'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { receiveChunks } from '../../src/store/received-chunks.ts'
-import { steadyAgents } from '../../src/store/steady-agents.ts'
 
 const content = randomBytes(3_000_000)
-const { httpAgent } = steadyAgents({ keepAlive: true, maxSockets: 1 })
+const httpAgent = new http.Agent({ keepAlive: true, maxSockets: 1 })
 const servers: Server[] = []
 
 afterEach(async () => {
@@ -42,6 +41,45 @@ describe('chunks of an answer', () => {
       last = chunk
     }
     expect(Buffer.concat(copies).equals(content)).toBe(true)
+  })
+
+  it('take with them what the connection has read', async () => {
+    const reads: Uint8Array[] = []
+    const answer = await request(await serve(sendInPieces), recordReads(reads))
+    const before = reads.length
+    for await (const _chunk of receiveChunks(answer, true));
+    const lengths = reads.slice(before, -1).map(({ length }) => length)
+    expect(lengths.length).toBeGreaterThan(10)
+    expect(new Set(lengths)).toEqual(new Set([0]))
+  })
+
+  it('leave what the connection has read to somebody else who listens', async () => {
+    const answer = await request(await serve(sendInPieces))
+    const seen: Uint8Array[] = []
+    const chunks = receiveChunks(answer, true)
+    await chunks.next()
+    answer.socket.on('data', (bytes: Uint8Array) => seen.push(bytes))
+    for await (const _chunk of chunks);
+    expect(seen.length).toBeGreaterThan(10)
+    expect(seen.filter(({ length }) => length === 0)).toEqual([])
+  })
+
+  it('leave the connection as soon as all of the answer has come', async () => {
+    let end = (): unknown => undefined
+    const answer = await request(
+      await serve((response) => {
+        response.write(content.subarray(0, 1000))
+        end = () => response.end(content.subarray(0, 1000))
+      }),
+    )
+    const { socket } = answer
+    const chunks = receiveChunks(answer, true)
+    await chunks.next()
+    const listeners = socket.listenerCount('data')
+    end()
+    await once(answer, 'end')
+    expect([listeners, socket.listenerCount('data')]).toEqual([2, 0])
+    await chunks.return()
   })
 
   it('of a fetch do so too', async () => {
@@ -105,7 +143,23 @@ async function serve(answer: (response: ServerResponse) => void): Promise<string
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-async function request(url: string): Promise<IncomingMessage> {
-  const [answer] = (await once(http.get(url, { agent: httpAgent }), 'response')) as [IncomingMessage]
+async function request(url: string, agent = httpAgent): Promise<IncomingMessage> {
+  const [answer] = (await once(http.get(url, { agent }), 'response')) as [IncomingMessage]
   return answer
+}
+
+/** Keeps what its connections have read, and is no listener. */
+function recordReads(reads: Uint8Array[]): http.Agent {
+  return new (class extends http.Agent {
+    override createConnection(...given: Parameters<http.Agent['createConnection']>) {
+      const socket = super.createConnection(...given)
+      const emit = socket?.emit.bind(socket)
+      if (socket && emit)
+        socket.emit = (event: string, ...values: unknown[]) => {
+          if (event === 'data') reads.push(values[0] as Uint8Array)
+          return emit(event, ...values)
+        }
+      return socket
+    }
+  })()
 }
