@@ -41,15 +41,10 @@ async function open(given: CloudConnection): Promise<Cloud> {
     const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
     const { Upload } = await import('@aws-sdk/lib-storage')
     const { s3Store } = await import('@ws/store-s3')
-    const { bucket, clientConfig, conditions, maxRequestBytes } = given
+    const { bucket, clientConfig, conditions } = given
     const client = new S3Client(clientConfig)
     return {
-      store: s3Store({
-        bucket,
-        client: { ...clientConfig, maxAttempts: 1 },
-        conditions,
-        singlePutBytes: maxRequestBytes,
-      }),
+      store: s3Store({ bucket, client: { ...clientConfig, maxAttempts: 1 }, conditions }),
       upload: (path) =>
         new Upload({ client, params: { Bucket: bucket, Key: OBJECT, Body: createReadStream(path) } }).done(),
       async download(path) {

@@ -31,13 +31,14 @@ export async function startS3(): Promise<CloudService> {
  * them from a decoder. It keeps no conditions, so that commits take the longer way.
  */
 export async function startS3WithRestic(): Promise<CloudService> {
-  const server = await startFauxqs()
+  // restic puts a pack by one request, of up to 16 MiB.
+  const server = await startFauxqs({ maxRequestBytes: 64 * 1024 * 1024 })
   const { bucket, clientConfig } = server
   const decoder = await startChunkDecoder(clientConfig.endpoint ?? '')
   return {
     name: 'S3 (fauxqs)',
     origin: decoder.origin,
-    connect: (through) => ({ kind: 's3', conditions: 'unknown', maxRequestBytes: 10 * 1024 * 1024, bucket, clientConfig: { ...clientConfig, endpoint: through } }), // prettier-ignore
+    connect: (through) => ({ kind: 's3', conditions: 'unknown', bucket, clientConfig: { ...clientConfig, endpoint: through } }), // prettier-ignore
     resticRepository: (through) => `s3:${through}/${bucket}/restic-${new URL(through).port}`,
     async stop() {
       await decoder.stop()

@@ -12,8 +12,6 @@ export type CloudConnection =
       readonly bucket: string
       readonly clientConfig: S3TestClientConfig
       readonly conditions: 'enforced' | 'unknown'
-      /** What the server takes in one request. */
-      readonly maxRequestBytes?: number
     }
   | { readonly kind: 'azure'; readonly url: string; readonly account: string; readonly accountKey: string }
   | { readonly kind: 'gcs'; readonly url: string }

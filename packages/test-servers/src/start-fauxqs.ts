@@ -10,11 +10,15 @@ const BUCKET = 'ws-test'
  * An S3 emulator that speaks the SDK's default checksums and trailers, in a process of its own.
  *
  * It is unfriendly where old gateways are: it takes any signature, ignores `If-Match` and `If-None-Match`, lists in the
- * order of a dictionary while it pages in another, takes at most 11 MiB a request, and keeps everything in memory.
+ * order of a dictionary while it pages in another, takes at most 11 MiB a request unless told otherwise, and keeps everything in memory.
  */
-export async function startFauxqs(): Promise<S3TestServer> {
+export async function startFauxqs(
+  options: { readonly maxRequestBytes?: number } = {},
+): Promise<S3TestServer> {
   const program = fileURLToPath(new URL('fauxqs-process.ts', import.meta.url))
-  const child = fork(program, [LOOPBACK, BUCKET], {
+  const { maxRequestBytes } = options
+  const limit = maxRequestBytes === undefined ? [] : [`${maxRequestBytes}`]
+  const child = fork(program, [LOOPBACK, BUCKET, ...limit], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -18,6 +18,13 @@ import { copyProjectTree } from '../trees/project-tree.ts'
 import { planEdits } from '../trees/tree-edits.ts'
 import { writeLargeTree, writeSmallTree } from '../trees/workspace-trees.ts'
 
+const SERVICES: readonly (() => Promise<CloudService>)[] = [
+  startS3,
+  startS3WithRestic,
+  startGcs,
+  startAzure,
+  startSupabase,
+]
 const LATENCIES_MS = [0, 20, 100] as const
 const MEMORY_TARGET_MB = 250
 const TRANSFER_RATIO = 1.2
@@ -38,20 +45,14 @@ interface Step {
  * Versions on services on loopback, behind a proxy that adds latency, beside what one would do without: tar, zstd and the
  * SDK's own upload and download of the archive.
  */
-export const storesSuite: Suite = storesSuiteOf(
-  'stores',
-  'M, 13,000 files',
-  [startS3, startS3WithRestic, startGcs, startAzure, startSupabase],
-  copyProjectTree,
-)
+export const storesSuite: Suite = storesSuiteOf('stores', 'M, 13,000 files', copyProjectTree)
 
-/** The same for 1 GB, on one of them. */
-export const largeStoresSuite: Suite = storesSuiteOf('stores-large', 'L, 1 GB', [startS3], writeLargeTree)
+/** The same for 1 GB. */
+export const largeStoresSuite: Suite = storesSuiteOf('stores-large', 'L, 1 GB', writeLargeTree)
 
 function storesSuiteOf(
   name: string,
   tree: string,
-  services: readonly (() => Promise<CloudService>)[],
   writeTree: (destination: string, log: (line: string) => void) => Promise<void>,
 ): Suite {
   return {
@@ -63,7 +64,7 @@ function storesSuiteOf(
       await (isQuick ? writeSmallTree : writeTree)(place, log)
       const measurements: Measurement[] = []
       const rows: string[][] = []
-      for (const start of services) {
+      for (const start of SERVICES) {
         const service = await start()
         try {
           const byLatency = new Map<number, Steps>()
