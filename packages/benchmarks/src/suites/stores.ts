@@ -10,7 +10,17 @@ import {
   startSupabase,
   type CloudService,
 } from '../cloud-services.ts'
-import type { ComparisonTable, Measurement, Suite } from '../measurement.ts'
+import {
+  OWN_STEPS,
+  tabulateRatios,
+  tabulateRequests,
+  transferMs,
+  type MeasuredSteps,
+  type OwnStep,
+  type Step,
+  type Steps,
+} from '../cloud-steps.ts'
+import type { Measurement, Suite } from '../measurement.ts'
 import { runCloudChild, type CloudFigures, type CloudTask } from '../run-cloud-child.ts'
 import { buildPackages } from '../run-workspace-child.ts'
 import { isInstalled, quote, shell } from '../shell.ts'
@@ -30,16 +40,6 @@ const MEMORY_TARGET_MB = 250
 const TRANSFER_RATIO = 1.2
 const EDIT_RATIO = 0.15
 const ROUND_TRIPS = 4
-const OWN_STEPS = ['first save', 'edit save', 'full load'] as const
-
-interface Step {
-  readonly figures: CloudFigures
-  readonly requests: string
-  /** The longest chain of requests, each of which began when the one before had been answered. */
-  readonly roundTrips: number
-  readonly megabytesUp: number
-  readonly megabytesDown: number
-}
 
 /**
  * Versions on services on loopback, behind a proxy that adds latency, beside what one would do without: tar, zstd and the
@@ -63,7 +63,7 @@ function storesSuiteOf(
       const place = join(directory, 'tree')
       await (isQuick ? writeSmallTree : writeTree)(place, log)
       const measurements: Measurement[] = []
-      const rows: string[][] = []
+      const all: MeasuredSteps[] = []
       for (const start of SERVICES) {
         const service = await start()
         try {
@@ -73,21 +73,18 @@ function storesSuiteOf(
             const steps = await measureService(service, latencyMs, place, directory)
             byLatency.set(latencyMs, steps)
             measurements.push(...compare(name, service.name, latencyMs, steps))
-            rows.push(...describe(service.name, latencyMs, steps))
+            all.push({ service: service.name, latencyMs, steps })
           }
           measurements.push(roundTrips(name, service.name, byLatency))
         } finally {
           await service.stop()
         }
       }
-      return { measurements, tables: [tabulate(isQuick ? 'S, 500 files' : tree, rows)] }
+      const shown = isQuick ? 'S, 500 files' : tree
+      return { measurements, tables: [...tabulateRatios(shown, all), tabulateRequests(shown, all)] }
     },
   }
 }
-
-type OwnStep = 'first save' | 'edit save' | 'full load'
-type StepName = 'archive' | 'upload' | 'download' | 'unpack' | OwnStep
-type Steps = Record<StepName, Step> & Partial<Record<`restic: ${OwnStep}`, Step>>
 
 async function measureService(
   service: CloudService,
@@ -171,21 +168,19 @@ async function seen(proxy: FaultProxy, run: () => Promise<CloudFigures>): Promis
 }
 
 function compare(suite: string, service: string, latencyMs: number, steps: Steps): Measurement[] {
-  const ms = (...names: readonly StepName[]): number =>
-    names.reduce((sum, name) => sum + steps[name].figures.ms, 0)
-  const line = (name: StepName, peer: string, value: number, target: number | null): Measurement => ({
+  const line = (name: OwnStep, peer: string, value: number, target: number | null): Measurement => ({
     suite,
     name: `${service}, ${latencyMs} ms: ${name}`,
     unit: 'ms',
-    ours: ms(name),
+    ours: steps[name].figures.ms,
     peer: { name: peer, value },
     samples: 1,
     target,
   })
   return [
-    line('first save', 'tar + zstd + upload', ms('archive', 'upload'), TRANSFER_RATIO),
-    line('edit save', 'tar + zstd + upload', ms('archive', 'upload'), EDIT_RATIO),
-    line('full load', 'download + zstd + tar', ms('download', 'unpack'), TRANSFER_RATIO),
+    line('first save', 'tar + zstd + upload', transferMs(steps).up, TRANSFER_RATIO),
+    line('edit save', 'tar + zstd + upload', transferMs(steps).up, EDIT_RATIO),
+    line('full load', 'download + zstd + tar', transferMs(steps).down, TRANSFER_RATIO),
     ...OWN_STEPS.flatMap((name) => {
       const peer = steps[`restic: ${name}`]
       return peer === undefined ? [] : [line(name, 'restic', peer.figures.ms, null)]
@@ -212,46 +207,5 @@ function roundTrips(suite: string, service: string, byLatency: ReadonlyMap<numbe
     peer: null,
     samples: 1,
     target: ROUND_TRIPS,
-  }
-}
-
-function describe(service: string, latencyMs: number, steps: Steps): string[][] {
-  const names = ['upload', 'download', ...OWN_STEPS, ...OWN_STEPS.map((name) => `restic: ${name}` as const)] as const // prettier-ignore
-  return names.flatMap((name) => {
-    const step = steps[name]
-    if (step === undefined) return []
-    const { figures, requests, roundTrips: rounds, megabytesUp, megabytesDown } = step
-    const shown = name === 'upload' || name === 'download' ? `the SDK's ${name} of the archive` : name
-    return [
-      [
-        service,
-        `${latencyMs} ms`,
-        shown,
-        `${Math.round(figures.ms)} ms`,
-        requests,
-        `${rounds}`,
-        megabytesUp.toFixed(1),
-        megabytesDown.toFixed(1),
-        figures.megabytes === 0 ? '' : `${Math.round(figures.megabytes)}`,
-      ],
-    ]
-  })
-}
-
-function tabulate(tree: string, rows: readonly (readonly string[])[]): ComparisonTable {
-  return {
-    title: `Requests and bytes on services on loopback: ${tree}`,
-    head: [
-      'service',
-      'latency',
-      'step',
-      'time',
-      'requests',
-      'one behind the other',
-      'MB up',
-      'MB down',
-      'peak MB',
-    ],
-    rows,
   }
 }
