@@ -1,23 +1,12 @@
 import type { Delta, StateEntry } from '../rollback/rollback-source.ts'
 import { compareBytes, parentOf, splitRecords, type BytePath } from '../byte-path.ts'
 import { compareModes, withData, type EntrySide, type StoredState } from './compare-states.ts'
+import { compareTrees, DIRECTORY, namesThatDiffer, type TreeChange, type TreeSide } from './compare-trees.ts'
 import { rememberComparedNames } from './keep-in-view.ts'
 import { runGit } from './git-command.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
+import { ownObjectReader } from './read-object.ts'
 import { readSidecar, USUAL_DIRECTORY_MODE, type Sidecar } from './sidecar.ts'
-
-/** One side of a record of `git diff-tree`: type bits of git's own, and an id. */
-interface TreeSide {
-  readonly mode: string
-  readonly id: string
-}
-
-interface TreeChange {
-  readonly before: TreeSide | null
-  readonly after: TreeSide | null
-}
-
-const DIRECTORY = '040000'
 
 /** Every path that differs, sorted; unlike in the public list, directories that hold something are among them. */
 export async function compareEntries(
@@ -27,7 +16,7 @@ export async function compareEntries(
   signal?: AbortSignal,
 ): Promise<Delta[]> {
   const [before, after] = [readSidecar(own, from.sidecar), readSidecar(own, to.sidecar)]
-  const changes = await compareTrees(own, from, to, signal)
+  const changes = await findChanges(own, from, to, signal)
   const deltas = new Map<BytePath, Delta>()
   const add = (path: BytePath, left: StateEntry | null, right: StateEntry | null): void => {
     if (left === null && right === null) return
@@ -64,14 +53,26 @@ export async function compareEntries(
   return [...deltas.values()].toSorted((left, right) => compareBytes(left.path, right.path))
 }
 
-async function compareTrees(
+async function findChanges(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<BytePath, TreeChange>> {
+  if (from.tree === to.tree) return new Map()
+  const changes =
+    compareTrees(ownObjectReader(own), from.tree, to.tree) ?? (await askForChanges(own, from, to, signal))
+  rememberComparedNames(from.tree, to.tree, namesThatDiffer(changes))
+  return changes
+}
+
+async function askForChanges(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,
   signal?: AbortSignal,
 ): Promise<Map<BytePath, TreeChange>> {
   const changes = new Map<BytePath, TreeChange>()
-  if (from.tree === to.tree) return changes
   const shape = ['-r', '-t', '-z', '--raw', '--no-renames']
   const call = privateCall(own, ['diff-tree', ...shape, from.tree, to.tree], { signal })
   const records = splitRecords(await withData(own, [from, to], () => runGit(call)))
@@ -85,18 +86,7 @@ async function compareTrees(
       after: toSide(newMode, newId) ?? known?.after ?? null,
     })
   }
-  rememberNames(from, to, changes)
   return changes
-}
-
-function rememberNames(from: StoredState, to: StoredState, changes: ReadonlyMap<BytePath, TreeChange>): void {
-  const isFile = (side: TreeSide | null): boolean => side !== null && side.mode !== DIRECTORY
-  const [added, removed]: [BytePath[], Set<BytePath>] = [[], new Set()]
-  for (const [path, { before, after }] of changes) {
-    if (isFile(after) && !isFile(before)) added.push(path)
-    if (isFile(before) && !isFile(after)) removed.add(path)
-  }
-  rememberComparedNames(from.tree, to.tree, { added, removed })
 }
 
 function toSide(mode: string, id: string): TreeSide | null {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Snapshot } from '../snapshot.ts'
 import { compareBytes, fromBytePath, type BytePath } from '../byte-path.ts'
 import type { CaptureState, Drift } from './capture-state.ts'
+import { rememberPaths } from './keep-in-view.ts'
 import { headOfNested, type NestedRepository } from './nested-repository.ts'
 import { recordUnheld, type OmittedPath } from './omitted-paths.ts'
 import type { GitWorkspace } from './read-contents.ts'
@@ -67,6 +68,7 @@ export function finishCapture(
   logSnapshot(workspace.own, snapshot)
   const toSave = last !== null && isSameState(last, state) ? last : state
   const drift = last === null || touched === null ? null : driftOf(last, state, touched)
+  rememberPaths(state)
   if (isPassing === true) workspace.stateFile.hold(toSave, drift)
   else workspace.stateFile.save(toSave, drift)
   return { snapshot, state }

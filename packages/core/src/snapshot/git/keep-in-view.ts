@@ -3,11 +3,13 @@ import { pathResolver, splitRecords, type BytePath } from '../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isInView } from './captured-directory.ts'
 import type { StoredState } from './compare-states.ts'
+import { compareTrees, namesThatDiffer, type ComparedNames } from './compare-trees.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
 import type { WorkspaceListing } from './list-workspace.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
 import type { Capture, RecalledEntry } from './read-contents.ts'
+import { ownObjectReader } from './read-object.ts'
 import { realDirectoriesOf } from './real-directories.ts'
 import { readSidecar } from './sidecar.ts'
 
@@ -27,7 +29,7 @@ export async function pathsInView(
   const ofLast =
     last === null || isUnchanged || trees.length === 0 ? [] : unlisted(last.entries.paths(), listing)
   for (const tree of new Set(trees)) {
-    const { all, added, removed } = await namesOf(own, last?.tree ?? null, tree, signal)
+    const { all, added, removed } = await namesOf(own, last, tree, signal)
     for (const path of unlisted(all ?? added, listing)) paths.add(path)
     if (all === null) for (const path of ofLast) if (!removed.has(path)) paths.add(path)
   }
@@ -80,19 +82,29 @@ function isListed({ directories }: WorkspaceListing, path: BytePath): boolean {
   return directory !== undefined && isInView(directory)
 }
 
-interface TreeNames {
+interface TreeNames extends ComparedNames {
   /** `null` when they are those of the last capture, without the removed and with the added ones. */
   readonly all: readonly BytePath[] | null
-  readonly added: readonly BytePath[]
-  readonly removed: ReadonlySet<BytePath>
 }
-
-type ComparedNames = Pick<TreeNames, 'added' | 'removed'>
 
 /** Of pairs of trees that a rollback has compared in full; trees never change. */
 const comparedNames = new Map<string, ComparedNames>()
 const MAX_COMPARED = 8
 const MAX_NAMES = 10_000
+
+/** Whose paths are whose: captures between which no name has come or gone share one list, however much else has changed. */
+const pathsOfTrees = new Map<string, WeakRef<readonly BytePath[]>>()
+const MAX_TREES = 64
+
+/** Spares later captures from comparing the tree with theirs where no name has come or gone since. */
+export function rememberPaths({ tree, entries }: Pick<CaptureState, 'tree' | 'entries'>): void {
+  pathsOfTrees.delete(tree)
+  pathsOfTrees.set(tree, new WeakRef(entries.paths()))
+  for (const oldest of pathsOfTrees.keys()) {
+    if (pathsOfTrees.size <= MAX_TREES) break
+    pathsOfTrees.delete(oldest)
+  }
+}
 
 /** Spares the next capture from comparing the two trees once more. Many names are not worth their memory. */
 export function rememberComparedNames(from: string, to: string, names: ComparedNames): void {
@@ -106,19 +118,22 @@ export function rememberComparedNames(from: string, to: string, names: ComparedN
 
 async function namesOf(
   own: PrivateRepository,
-  last: string | null,
+  last: CaptureState | null,
   tree: string,
   signal: AbortSignal | undefined,
 ): Promise<TreeNames> {
   const added: BytePath[] = []
   const removed = new Set<BytePath>()
-  if (last === tree) return { all: null, added, removed }
-  const known = last === null ? undefined : comparedNames.get(`${last} ${tree}`)
-  if (known !== undefined) return { all: null, ...known }
   if (last !== null) {
+    const hasSameNames = last.tree === tree || pathsOfTrees.get(tree)?.deref() === last.entries.paths()
+    if (hasSameNames) return { all: null, added, removed }
+    const known = comparedNames.get(`${last.tree} ${tree}`)
+    if (known !== undefined) return { all: null, ...known }
+    const changes = compareTrees(ownObjectReader(own), last.tree, tree)
+    if (changes !== null) return { all: null, ...namesThatDiffer(changes) }
     try {
       const shape = ['-r', '-z', '--name-status', '--no-renames']
-      const output = await runGit(privateCall(own, ['diff-tree', ...shape, last, tree], { signal }))
+      const output = await runGit(privateCall(own, ['diff-tree', ...shape, last.tree, tree], { signal }))
       const records = splitRecords(output)
       for (let at = 0; at + 1 < records.length; at += 2) {
         const path = records[at + 1] ?? ''

@@ -22,7 +22,11 @@ const HEADER_BYTES = 8
  * @throws `CORRUPT`
  */
 export function readPackIndex(path: string, packBytes: number, idBytes: number): PackIndex {
-  const file = readFileSync(path)
+  return parsePackIndex(readFileSync(path), path, packBytes, idBytes)
+}
+
+/** @param path for the error's message */
+export function parsePackIndex(file: Buffer, path: string, packBytes: number, idBytes: number): PackIndex {
   const idsAt = HEADER_BYTES + FAN_OUT_BYTES
   const count = file.length < idsAt ? 0 : file.readUInt32BE(idsAt - 4)
   const offsetsAt = idsAt + count * (idBytes + 4)

@@ -5,8 +5,7 @@ import { basename, delimiter, dirname, join } from 'node:path'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { createDeflate, deflate, deflateSync } from 'node:zlib'
-import { WorkspaceError } from '../../errors.ts'
-import { streamGit, type GitCall } from './git-command.ts'
+import type { GitCall } from './git-command.ts'
 
 /** A bare repository of our own that holds all that snapshots need; nothing in the user's is needed to read them. */
 export interface PrivateRepository {
@@ -166,54 +165,6 @@ export async function writeLargeBlob(
     await output.close()
     await rm(temporary, { force: true })
   }
-}
-
-/** Passes the content of blobs on, one after the other, in the given order. */
-export async function readBlobs(
-  repository: PrivateRepository,
-  ids: readonly string[],
-  receive: (index: number, size: number, content: AsyncIterable<Uint8Array>) => Promise<void>,
-  signal?: AbortSignal,
-): Promise<void> {
-  if (ids.length === 0) return
-  const input = Buffer.from(`${ids.join('\n')}\n`)
-  const source = streamGit(privateCall(repository, ['cat-file', '--batch'], { input, signal }))
-  let rest: Uint8Array = new Uint8Array()
-  const more = async () => {
-    const next = await source.next()
-    if (next.done === true) throw unreadable('git cat-file ended before its last object.')
-    rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
-  }
-  async function* content(size: number): AsyncGenerator<Uint8Array> {
-    let left = size
-    while (left > 0) {
-      if (rest.length === 0) await more()
-      const chunk = rest.subarray(0, left)
-      rest = rest.subarray(chunk.length)
-      left -= chunk.length
-      yield chunk
-    }
-  }
-  try {
-    for (const [index, id] of ids.entries()) {
-      while (!rest.includes(10)) await more()
-      const end = rest.indexOf(10)
-      const header = Buffer.from(rest.subarray(0, end)).toString('latin1')
-      rest = rest.subarray(end + 1)
-      const [, type, size] = header.split(' ')
-      if (type !== 'blob' || size === undefined)
-        throw unreadable(`git cat-file says "${header}" about ${id}.`)
-      await receive(index, Number(size), content(Number(size)))
-      while (rest.length === 0) await more()
-      rest = rest.subarray(1)
-    }
-  } finally {
-    await source.return()
-  }
-}
-
-function unreadable(message: string): WorkspaceError {
-  return new WorkspaceError('UNAVAILABLE', message)
 }
 
 export function alternateEnvironment(

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { runGit } from './git-command.ts'
+import { objectReader } from './read-object.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -25,6 +26,8 @@ export async function readHead(
     toBytePath(dirname(repository.objectsDirectory)),
   )
   if (seen !== null && known !== null && known.commit === seen.commit) return { ...known, ref: seen.ref }
+  const plainTree = seen === null || repository.prefix !== '' ? null : readTreeId(repository, seen.commit)
+  if (seen !== null && plainTree !== null) return { ...seen, tree: plainTree }
   const ask = async (...args: string[]) => {
     const output = await runGit({
       args: ['rev-parse', ...args],
@@ -46,6 +49,14 @@ export async function readHead(
   if (!isId(commit)) return { commit: null, ref: await unbornBranch(repository, signal), tree: null }
   const tree = trees[0]
   return { commit, ref: ref === undefined || ref === 'HEAD' ? null : ref, tree: isId(tree) ? tree : null }
+}
+
+/** Of a commit, without a process. @returns `null` when only git can tell, or the tree is not there */
+function readTreeId({ objectsDirectory, format }: UserRepository, commit: string): string | null {
+  const read = objectReader(objectsDirectory, format)
+  const object = read(commit)
+  const [, tree] = /^tree ([0-9a-f]+)\n/.exec(object?.content.toString('latin1') ?? '') ?? []
+  return object?.type === 'commit' && isId(tree) && read(tree)?.type === 'tree' ? tree : null
 }
 
 const MAX_PACKED_REFS_BYTES = 1 << 20

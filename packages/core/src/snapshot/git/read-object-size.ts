@@ -2,13 +2,12 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { constants, inflateSync } from 'node:zlib'
 import { listNames } from './own-objects.ts'
+import { readPackEntryHead, readPackNumber } from './pack-entry.ts'
 import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { PrivateRepository } from './private-repository.ts'
 
 /** The least that a pack entry, or a loose object, says what it is in, a chain of deltas aside. */
 const START_BYTES = 512
-const OFFSET_DELTA = 6
-const ID_DELTA = 7
 
 /**
  * The sizes of a few objects of the private repository by what their first bytes say, without a process of git, whose
@@ -69,30 +68,13 @@ function sizeOfLoose(start: Buffer): number | null {
   return size === undefined ? null : Number(size)
 }
 
-/** gitformat-pack: the kind in three bits, and the size; of a delta that is the delta's own, and the object's is in it. */
+/** Of a delta the object's size is in it, behind that of its base. */
 function sizeInPack(entry: Buffer, idBytes: number): number | null {
-  const first = entry[0] ?? 0
-  const kind = (first >> 4) & 7
-  const { value: size, next } = readSize(entry, 0, 4)
-  if (kind !== OFFSET_DELTA && kind !== ID_DELTA) return kind >= 1 && kind <= 4 ? size : null
-  let at = next
-  if (kind === ID_DELTA) at += idBytes
-  else while (((entry[at++] ?? 0) & 128) !== 0);
-  const delta = inflateStart(entry.subarray(at))
-  const base = readSize(delta, 0, 7)
-  return base.next < delta.length ? readSize(delta, base.next, 7).value : null
-}
-
-/** Seven bits a byte, the least ones first; fewer in the first byte where that holds something else too. */
-function readSize(bytes: Buffer, start: number, firstBits: number): { value: number; next: number } {
-  let at = start
-  let byte = bytes[at++] ?? 0
-  let value = byte & (2 ** firstBits - 1)
-  for (let unit = 2 ** firstBits; (byte & 128) !== 0; unit *= 128) {
-    byte = bytes[at++] ?? 0
-    value += (byte & 127) * unit
-  }
-  return { value, next: at }
+  const { kind, size, base, next } = readPackEntryHead(entry, idBytes)
+  if (base === null) return kind >= 1 && kind <= 4 ? size : null
+  const delta = inflateStart(entry.subarray(next))
+  const before = readPackNumber(delta, 0, 7)
+  return before.next < delta.length ? readPackNumber(delta, before.next, 7).value : null
 }
 
 function inflateStart(compressed: Buffer): Buffer {

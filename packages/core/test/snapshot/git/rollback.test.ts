@@ -236,6 +236,28 @@ describe('a snapshot that somebody forged', () => {
   )
 })
 
+describe('contents that a rollback reads', () => {
+  it('are each in their place, where some of them are read with git and others without', async () => {
+    const { open, path, write } = createFixture()
+    const large = randomBytes(3 << 20)
+    for (const [name, content] of [
+      ['1-small', 'small'],
+      ['2-empty', ''],
+      ['3-large', large],
+      ['4-small', 'other'],
+      ['5-empty', ''],
+      ['6-last', 'last'],
+    ] as const)
+      write(name, content)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    const state = describeTree(path)
+    for (const name of readdirSync(path)) if (/^[1-6]/.test(name)) write(name, 'agent')
+    await backend.rollback(before)
+    expect(describeTree(path)).toEqual(state)
+  })
+})
+
 describe('a rollback that fails on the way', () => {
   it('brings the state before it back, and says why (case 56)', async () => {
     const { open, path, write, stateDirectory } = createFixture()
