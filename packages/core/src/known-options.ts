@@ -1,12 +1,16 @@
 import { WorkspaceError } from './errors.ts'
-
-/** The names of an option interface; a name that is missing here does not compile. */
-export type OptionNames<Options> = Readonly<Record<keyof Options, true>>
+import type { OptionCheck } from './option-checks.ts'
 
 /**
- * Refuses options that a call does not have. Without types a misspelt `rollbackOnFailure` would be passed over, and
- * that nothing is undone would show when it is too late.
- * @throws `INVALID_INPUT` naming the option and those that exist
+ * The names of an option interface; a name that is missing here does not compile. With a check for values that would
+ * otherwise be taken for something else; `true` leaves the value to the call itself.
+ */
+export type OptionNames<Options> = Readonly<Record<keyof Options, true | OptionCheck>>
+
+/**
+ * Refuses options that a call does not have, and values that they cannot have. Without types a misspelt
+ * `rollbackOnFailure` would be passed over, and that nothing is undone would show when it is too late.
+ * @throws `INVALID_INPUT` naming the option, and those that exist or what the value has to be
  */
 export function assertKnownOptions<Options extends object>(
   call: string,
@@ -16,11 +20,33 @@ export function assertKnownOptions<Options extends object>(
   if (typeof options !== 'object' || options === null) {
     throw new WorkspaceError('INVALID_INPUT', `${call} takes its options as an object.`)
   }
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(names, name))
-  if (unknown === undefined) return
-  throw new WorkspaceError(
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(names, name)) throw unknownOption(call, name, Object.keys(names))
+    const check = names[name as keyof Options]
+    const wanted = check === true || value === undefined ? null : check(value)
+    if (wanted !== null) throw wrongValue(call, name, { wanted, value })
+  }
+}
+
+function unknownOption(call: string, name: string, known: readonly string[]): WorkspaceError {
+  return new WorkspaceError(
     'INVALID_INPUT',
-    `${call} has no option ${JSON.stringify(unknown.slice(0, 100))}. It has: ${Object.keys(names).join(', ')}.`,
-    { details: { option: unknown.slice(0, 100) } },
+    `${call} has no option ${JSON.stringify(name.slice(0, 100))}. It has: ${known.join(', ')}.`,
+    { details: { option: name.slice(0, 100) } },
+  )
+}
+
+/** Shows a value only where it is short and cannot be a secret in the wrong place. */
+function wrongValue(
+  call: string,
+  option: string,
+  { wanted, value }: { readonly wanted: string; readonly value: unknown },
+): WorkspaceError {
+  const isShown = value === null || typeof value === 'number' || typeof value === 'boolean'
+  const given = isShown ? String(value) : Array.isArray(value) ? 'a list' : `of type ${typeof value}`
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `The option ${option} of ${call} must be ${wanted}, not ${given}.`,
+    { details: { option } },
   )
 }

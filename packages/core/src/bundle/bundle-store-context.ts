@@ -1,3 +1,5 @@
+import { WorkspaceError } from '../errors.ts'
+import { isDate } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import type { VersionDetails, WorkspaceVersion } from './bundle-store.ts'
@@ -24,6 +26,7 @@ import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engin
 import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
 import type { FormatMarker } from './format/format-marker.ts'
 import type { VersionRecord } from './format/version-record.ts'
+import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
 export interface BundleStoreOptions {
@@ -68,7 +71,7 @@ export interface BundleStoreContext {
 export function createContext(given: ObjectStore, options: BundleStoreOptions): BundleStoreContext {
   const store = reliableIfRemote(given, options.reliability)
   const { prefix, encryption, clock = () => new Date() } = options
-  const stamp = (): string => clock().toISOString()
+  const stamp = (): string => timeText(clock())
   let opened: Repository | null = null
   const open = async (
     signal: AbortSignal | undefined,
@@ -87,7 +90,8 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     return opened
   }
   const commit: BundleStoreContext['commit'] = async (id, details, writeTree) => {
-    const { message = '', author = null, metadata = {}, tags = [], cacheDirectory = null } = details
+    const { tags = [], cacheDirectory = null } = details
+    const { message, author, metadata } = versionTexts(details)
     for (const tag of tags) assertTag(tag)
     const { parent, onConflict, template, signal } = details
     const save = { workspaceId: id, message, author, metadata, tags, parent, onConflict, template, createdAt: stamp, writeTree, signal } // prettier-ignore
@@ -134,6 +138,17 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     return describeVersion(record, changes.get(version))
   }
   return { find, findRecord, commit, describeWithTags, stamp }
+}
+
+/** @throws `INVALID_INPUT` for a time that a record cannot hold */
+function timeText(time: Date): string {
+  const text = isDate(time) === null ? time.toISOString() : ''
+  if (/^\d{4}-/.test(text)) return text
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'The clock of createBundleStore must give a Date from the year 0 to 9999. Nothing was saved.',
+    { details: { option: 'clock' } },
+  )
 }
 
 /** `null` when what is known turns out to be wrong. */

@@ -39,6 +39,7 @@ import {
   versionOptionNames,
   waitOptionNames,
 } from './option-names.ts'
+import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
 /**
@@ -114,6 +115,7 @@ function contentMethods(
     async verify(id, given = {}) {
       assertKnownOptions('verify', given, verifyOptionNames)
       assertKnownOptions('repair', given.repair ?? {}, repairOptionNames)
+      assertKnownOptions('limits', given.limits ?? {}, loadLimitNames)
       const found = await findRecord(id, given.version, given.signal)
       return found === null ? null : verifyVersion(found.repository, found.record, given)
     },
@@ -163,14 +165,15 @@ function versionMethods(
     async fork(id, newId, given = {}) {
       assertWorkspaceId(newId)
       assertKnownOptions('fork', given, forkOptionNames)
-      const { version, message, author = null, metadata = {}, template, signal } = given
+      const { version, message, template, signal } = given
+      const { author, metadata } = versionTexts(given)
       const found = await findRecord(id, version, signal)
       if (found === null) throw noVersion(id, version)
       const record = await forkVersion(found.repository, {
         workspaceId: id,
         version,
         newId,
-        message: message ?? `Fork of ${id} version ${found.record.version}`,
+        message: message?.toWellFormed() ?? `Fork of ${id} version ${found.record.version}`,
         author,
         metadata,
         template,
@@ -180,14 +183,18 @@ function versionMethods(
       return describeVersion(record)
     },
 
-    async tag(id, version, tag, { signal } = {}) {
+    async tag(id, version, tag, given = {}) {
+      assertKnownOptions('tag', given, waitOptionNames)
+      const { signal } = given
       const found = await findRecord(id, version, signal)
       if (found === null) throw noVersion(id, version)
       await setTag(found.repository, id, version, tag, signal)
     },
 
-    async untag(id, version, tag, { signal } = {}) {
+    async untag(id, version, tag, given = {}) {
       assertTag(tag)
+      assertKnownOptions('untag', given, waitOptionNames)
+      const { signal } = given
       const found = await findRecord(id, version, signal)
       if (found !== null) await removeTag(found.repository, id, version, tag, signal)
     },
@@ -226,7 +233,9 @@ function repositoryMethods(
       return repository === null ? nothingPruned(given) : prune(repository, policy, given)
     },
 
-    async usage({ signal } = {}) {
+    async usage(given = {}) {
+      assertKnownOptions('usage', given, waitOptionNames)
+      const { signal } = given
       const repository = await find(signal)
       if (repository === null) return { totalBytes: 0, unreferencedBytes: 0, workspaces: [] }
       return measureUsage(repository, signal)
@@ -236,7 +245,8 @@ function repositoryMethods(
 
 /** @throws `INVALID_INPUT` */
 function assertStore(store: unknown): void {
-  if (typeof store === 'object' && store !== null && 'put' in store) return
+  const isStore = (value: object): boolean => 'put' in value && 'list' in value && 'capabilities' in value
+  if (typeof store === 'object' && store !== null && isStore(store)) return
   throw new WorkspaceError(
     'INVALID_INPUT',
     'A bundle store needs a store to keep its versions in, for example memoryStore() or await openStore(url).',

@@ -68,8 +68,7 @@ export async function extractBundle(
   if (profile !== 'trusted' && profile !== 'untrusted') {
     throw invalid(`The profile ${JSON.stringify(profile)} is unknown.`)
   }
-  if (typeof bundle === 'string')
-    throw invalid('A bundle is bytes, not a file name. Pass createReadStream(path).')
+  assertBundle(bundle)
   if (typeof directory !== 'string' || directory === '')
     throw invalid('The directory to extract into is missing.')
   const limits = resolveLimits(profile, options.limits)
@@ -108,12 +107,23 @@ export async function checkBundle(
   assertKnownOptions('checkBundle', options, extractBundleOptionNames)
   const { profile = 'trusted', secondReader: isReadTwice = true, signal } = options
   const limits = resolveLimits(profile, options.limits)
+  assertBundle(bundle)
   const input = abortable(toChunks(bundle), signal)
   try {
     return (await unpack(input, { root: null, profile, limits, umask: 0, isReadTwice }, options)).report
   } finally {
     void Promise.resolve(input.return?.()).catch(() => undefined)
   }
+}
+
+/** @throws `INVALID_INPUT` */
+function assertBundle(bundle: unknown): void {
+  if (typeof bundle === 'string')
+    throw invalid('A bundle is bytes, not a file name. Pass createReadStream(path).')
+  if (bundle instanceof Uint8Array) return
+  if (typeof bundle === 'object' && bundle !== null)
+    if (Symbol.asyncIterator in bundle || Symbol.iterator in bundle) return
+  throw invalid('A bundle is a stream of bytes or a Uint8Array, such as createReadStream(path).')
 }
 
 async function withWorkDirectory<T>(

@@ -1,4 +1,19 @@
 import type { OptionNames } from '../known-options.ts'
+import {
+  isAmount,
+  isCount,
+  isDate,
+  isFlag,
+  isFunction,
+  isObject,
+  isObjectList,
+  isOneOf,
+  isSignal,
+  isText,
+  isTextList,
+  isTextOrNull,
+  isTextPairs,
+} from '../option-checks.ts'
 import type { BundleStoreOptions } from './bundle-store-context.ts'
 import type {
   DownloadOptions,
@@ -19,121 +34,124 @@ import type { RepairOptions } from './engine/repair-version.ts'
 
 // What each call takes, for callers without types; see `assertKnownOptions`.
 
-export const waitOptionNames: OptionNames<WaitOptions> = { signal: true }
+export const waitOptionNames: OptionNames<WaitOptions> = { signal: isSignal }
 
 export const listOptionNames: OptionNames<WaitOptions & { readonly prefix?: unknown }> = {
-  prefix: true,
+  prefix: isText,
   ...waitOptionNames,
 }
 
 export const versionOptionNames: OptionNames<VersionOptions> = { version: true, ...waitOptionNames }
 
-export const downloadOptionNames: OptionNames<DownloadOptions> = { ...versionOptionNames, format: true }
+export const downloadOptionNames: OptionNames<DownloadOptions> = {
+  ...versionOptionNames,
+  format: isOneOf('tar.zst', 'tar.gz'),
+}
 
-export const readFileOptionNames: OptionNames<ReadFileOptions> = { ...versionOptionNames, range: true }
+export const readFileOptionNames: OptionNames<ReadFileOptions> = { ...versionOptionNames, range: isObject }
 
 export const verifyOptionNames: OptionNames<VerifyOptions> = {
   ...versionOptionNames,
-  repair: true,
-  limits: true,
-  onProgress: true,
+  repair: isObject,
+  limits: isObject,
+  onProgress: isFunction,
 }
 
 export const repairOptionNames: OptionNames<RepairOptions> = {
-  dryRun: true,
-  directory: true,
-  cacheDirectory: true,
-  stores: true,
+  dryRun: isFlag,
+  directory: isText,
+  cacheDirectory: isText,
+  stores: isObjectList,
 }
 
 export const forkOptionNames: OptionNames<ForkVersionOptions> = {
   ...versionOptionNames,
-  message: true,
-  author: true,
-  metadata: true,
-  template: true,
+  message: isText,
+  author: isTextOrNull,
+  metadata: isTextPairs,
+  template: isFlag,
 }
 
 const versionDetailNames: OptionNames<VersionDetails> = {
-  message: true,
-  author: true,
-  metadata: true,
-  tags: true,
-  parent: true,
-  onConflict: true,
-  template: true,
+  message: isText,
+  author: isTextOrNull,
+  metadata: isTextPairs,
+  tags: isTextList,
+  parent: isCount,
+  onConflict: isOneOf('fail', 'rebase'),
+  template: isFlag,
   ...waitOptionNames,
 }
 
 export const uploadOptionNames: OptionNames<UploadOptions> = {
   ...versionDetailNames,
-  limits: true,
-  onProgress: true,
+  limits: isObject,
+  onProgress: isFunction,
 }
 
 export const saveOptionNames: OptionNames<SaveOptions> = {
   ...versionDetailNames,
-  exclude: true,
-  cacheDirectory: true,
-  onProgress: true,
+  exclude: isTextList,
+  cacheDirectory: isText,
+  onProgress: isFunction,
 }
 
 export const loadOptionNames: OptionNames<LoadOptions> = {
   ...versionOptionNames,
-  mode: true,
-  paths: true,
-  exclude: true,
-  onDamage: true,
-  cacheDirectory: true,
-  limits: true,
-  onProgress: true,
+  mode: isOneOf('exact', 'merge'),
+  paths: isTextList,
+  exclude: isTextList,
+  onDamage: isOneOf('fail', 'skip'),
+  cacheDirectory: isText,
+  limits: isObject,
+  onProgress: isFunction,
 }
 
 export const loadLimitNames: OptionNames<LoadLimits> = {
-  maxContentBytes: true,
-  maxFileBytes: true,
-  maxEntries: true,
-  maxDepth: true,
+  maxContentBytes: isAmount,
+  maxFileBytes: isAmount,
+  maxEntries: isAmount,
+  maxDepth: isAmount,
 }
 
 export const pruneOptionNames: OptionNames<PruneOptions> = {
-  dryRun: true,
+  dryRun: isFlag,
   workspaceId: true,
   graceMs: true,
-  listDelayMs: true,
-  exclusive: true,
-  now: true,
-  onProgress: true,
+  listDelayMs: isAmount,
+  exclusive: isFlag,
+  now: isDate,
+  onProgress: isFunction,
   ...waitOptionNames,
 }
 
 export const bundleStoreOptionNames: OptionNames<BundleStoreOptions> = {
-  prefix: true,
-  encryption: true,
+  prefix: isText,
+  encryption: isObject,
   reliability: true,
-  clock: true,
+  clock: isFunction,
 }
 
 export const createBundleOptionNames: OptionNames<CreateBundleOptions> = {
   format: true,
   level: true,
-  exclude: true,
-  onProgress: true,
+  exclude: isTextList,
+  onProgress: isFunction,
   ...waitOptionNames,
 }
 
 export const extractBundleOptionNames: OptionNames<ExtractBundleOptions> = {
-  mode: true,
-  profile: true,
-  keepDirectory: true,
-  secondReader: true,
-  limits: true,
-  onProgress: true,
+  mode: isOneOf('exact', 'merge'),
+  profile: isOneOf('trusted', 'untrusted'),
+  keepDirectory: isFlag,
+  secondReader: isFlag,
+  limits: isObject,
+  onProgress: isFunction,
   ...waitOptionNames,
 }
 
 export const extractLimitNames: OptionNames<ExtractLimits> = {
   ...loadLimitNames,
-  maxArchiveBytes: true,
-  maxRatio: true,
+  maxArchiveBytes: isAmount,
+  maxRatio: isAmount,
 }

@@ -1,3 +1,4 @@
+import { loadOptionNames } from '../bundle/option-names.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions } from '../known-options.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
@@ -10,9 +11,8 @@ import { runOptionNames, runRollbackOptionNames, runSaveOptionNames, type RunOpt
  */
 export function assertRunOptions(options: RunOptions): void {
   assertKnownOptions('executeRun', options, runOptionNames)
-  const { timeoutMs, abortGraceMs, waitTimeoutMs, maxPatchBytes } = options
-  for (const [name, value] of Object.entries({ timeoutMs, abortGraceMs, waitTimeoutMs, maxPatchBytes }))
-    requirePositive(name, value)
+  const { load } = options
+  if (typeof load === 'object') assertKnownOptions('load', load, loadOptionNames)
   assertSave(options.save)
 }
 
@@ -37,11 +37,4 @@ function assertSave(save: RunOptions['save']): void {
     "The option save of a run is a message, or { message: 'what the run did' }.",
     { details: { option: 'save' } },
   )
-}
-
-function requirePositive(name: string, value: number | undefined): void {
-  if (value === undefined || value >= 0) return
-  throw new WorkspaceError('INVALID_INPUT', `${name} must be a number of 0 or more, not ${value}.`, {
-    details: { option: name },
-  })
 }

@@ -139,10 +139,12 @@ async function lockWorkspace(run: Run): Promise<ProcessLock> {
 async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null> {
   const { load, signal } = run.options
   if (load === undefined || load === false) return null
+  const given = load === true ? {} : load
+  const signals = [signal, given.signal].filter((each) => each !== undefined)
   const loaded = await run.workspace.load({
-    signal,
-    onProgress: run.log.progressOf('load'),
-    ...(load === true ? {} : load),
+    ...given,
+    signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
+    onProgress: given.onProgress ?? run.log.progressOf('load'),
   })
   run.log.emit({ type: 'workspace_loaded', version: loaded?.version.version ?? null })
   return loaded

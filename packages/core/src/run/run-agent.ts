@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
+import { setLongTimer } from '../set-long-timer.ts'
 import type { RunOutcome } from './run-result.ts'
 
 export interface RunAgentOptions {
@@ -25,8 +25,8 @@ export async function runAgent<T>(
   const { signal, timeoutMs, abortGraceMs } = options
   const controller = new AbortController()
   const forward = () => controller.abort(signal?.reason)
-  const timer =
-    timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(timedOut(timeoutMs)), timeoutMs)
+  const cancelTimer =
+    timeoutMs === undefined ? undefined : setLongTimer(() => controller.abort(timedOut(timeoutMs)), timeoutMs)
   if (signal?.aborted === true) forward()
   signal?.addEventListener('abort', forward, { once: true })
 
@@ -46,7 +46,7 @@ export async function runAgent<T>(
     }
   } finally {
     graceTimer.abort()
-    clearTimeout(timer)
+    cancelTimer?.()
     signal?.removeEventListener('abort', forward)
   }
 }
@@ -56,7 +56,10 @@ async function aborted(signal: AbortSignal, graceMs: number, unneeded: AbortSign
   if (!signal.aborted) {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
-  return sleep(graceMs, null, { signal: unneeded }).catch(() => null)
+  return new Promise((resolve) => {
+    const cancel = setLongTimer(() => resolve(null), graceMs)
+    unneeded.addEventListener('abort', cancel, { once: true })
+  })
 }
 
 function abortedOutcome(signal: AbortSignal): { readonly status: 'aborted'; readonly error: unknown } {

@@ -1,4 +1,15 @@
 import type { OptionNames } from '../known-options.ts'
+import {
+  isAmount,
+  isFlag,
+  isFlagOrObject,
+  isFunction,
+  isObject,
+  isOneOf,
+  isSignal,
+  isText,
+  isTextList,
+} from '../option-checks.ts'
 import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { LoadOptions, LoadProgress, SaveProgress } from '../bundle/bundle-store.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
@@ -85,26 +96,26 @@ export const runRollbackOptionNames: OptionNames<RunRollbackOptions> = {
 }
 
 export const runOptionNames: OptionNames<RunOptions> = {
-  enabled: true,
+  enabled: isFlag,
   strategy: true,
-  capturePatch: true,
-  maxPatchBytes: true,
-  rollbackOnFailure: true,
-  artifactStore: true,
-  ignore: true,
-  limits: true,
-  precious: true,
-  load: true,
+  capturePatch: isFlag,
+  maxPatchBytes: isAmount,
+  rollbackOnFailure: isFlagOrObject,
+  artifactStore: isObject,
+  ignore: isObject,
+  limits: isObject,
+  precious: isTextList,
+  load: isFlagOrObject,
   save: true,
-  onBusy: true,
-  waitTimeoutMs: true,
-  signal: true,
-  timeoutMs: true,
-  abortGraceMs: true,
-  onEvent: true,
-  onProgress: true,
-  metadata: true,
-  runId: true,
+  onBusy: isOneOf('wait', 'refuse'),
+  waitTimeoutMs: isAmount,
+  signal: isSignal,
+  timeoutMs: isAmount,
+  abortGraceMs: isAmount,
+  onEvent: isFunction,
+  onProgress: isFunction,
+  metadata: isObject,
+  runId: isText,
 }
 
 export interface RunSaveOptions {
@@ -119,7 +130,7 @@ export interface RunSaveOptions {
 }
 
 export const runSaveOptionNames: OptionNames<RunSaveOptions> = {
-  message: true,
-  onFailure: true,
-  onConflict: true,
+  message: isText,
+  onFailure: isFlag,
+  onConflict: isOneOf('fail', 'rebase'),
 }

@@ -1,6 +1,7 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
+import { isAmount, isFunction, isPositive } from '../option-checks.ts'
 
 export interface RequestRetryOptions {
   /** How often one request is tried in all. @default 4 */
@@ -16,11 +17,11 @@ export interface RequestRetryOptions {
 }
 
 const requestRetryOptionNames: OptionNames<RequestRetryOptions> = {
-  attempts: true,
-  firstDelayMs: true,
-  maxDelayMs: true,
-  random: true,
-  sleep: true,
+  attempts: isPositive,
+  firstDelayMs: isAmount,
+  maxDelayMs: isAmount,
+  random: isFunction,
+  sleep: isFunction,
 }
 
 /**

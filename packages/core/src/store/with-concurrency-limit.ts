@@ -1,4 +1,5 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { isPositive } from '../option-checks.ts'
 import type { ObjectBody, ObjectStore } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -8,7 +9,7 @@ export interface ConcurrencyLimitOptions {
   readonly maxCalls?: number | undefined
 }
 
-const concurrencyLimitOptionNames: OptionNames<ConcurrencyLimitOptions> = { maxCalls: true }
+const concurrencyLimitOptionNames: OptionNames<ConcurrencyLimitOptions> = { maxCalls: isPositive }
 
 /**
  * No more than `maxCalls` calls wait for the store at the same time; others queue in their order. A body or a list counts

@@ -1,6 +1,7 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
+import { isAmount, isFunction, isPositive } from '../option-checks.ts'
 import type { GetOptions, ObjectBody, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { retryBudgetOf, type RetryBudget } from './retry-budget.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -30,15 +31,15 @@ export interface RetryOptions {
 }
 
 const retryOptionNames: OptionNames<RetryOptions> = {
-  attempts: true,
-  firstDelayMs: true,
-  maxDelayMs: true,
-  totalTimeoutMs: true,
-  budgetTokens: true,
-  onRetry: true,
-  random: true,
-  now: true,
-  sleep: true,
+  attempts: isPositive,
+  firstDelayMs: isAmount,
+  maxDelayMs: isAmount,
+  totalTimeoutMs: isAmount,
+  budgetTokens: isAmount,
+  onRetry: isFunction,
+  random: isFunction,
+  now: isFunction,
+  sleep: isFunction,
 }
 
 export interface RetryNotice {

@@ -1,5 +1,7 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
+import { isAmount, isFunction } from '../option-checks.ts'
+import { setLongTimer } from '../set-long-timer.ts'
 import type { ObjectBody, ObjectStore, PutOptions } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -19,10 +21,10 @@ export interface TimeoutOptions {
 }
 
 const timeoutOptionNames: OptionNames<TimeoutOptions> = {
-  callTimeoutMs: true,
-  idleTimeoutMs: true,
-  minBytesPerSecond: true,
-  schedule: true,
+  callTimeoutMs: isAmount,
+  idleTimeoutMs: isAmount,
+  minBytesPerSecond: isAmount,
+  schedule: isFunction,
 }
 
 /**
@@ -32,7 +34,7 @@ const timeoutOptionNames: OptionNames<TimeoutOptions> = {
 export function withTimeout(store: ObjectStore, options: TimeoutOptions = {}): ObjectStore {
   assertKnownOptions('withTimeout', options, timeoutOptionNames)
   const { callTimeoutMs = 30_000, idleTimeoutMs = 30_000, minBytesPerSecond = 65_536 } = options
-  const { schedule = scheduleTimer } = options
+  const { schedule = (milliseconds, callback) => setLongTimer(callback, milliseconds) } = options
 
   const open = (key: string, signal: AbortSignal | undefined): Session =>
     openSession(signal, schedule, (what, waitedMs) => timeout(store, what, key, waitedMs))
@@ -128,11 +130,6 @@ function openSession(
     },
   }
   return session
-}
-
-function scheduleTimer(milliseconds: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, milliseconds)
-  return () => clearTimeout(timer)
 }
 
 interface Sending {

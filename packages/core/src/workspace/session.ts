@@ -2,6 +2,7 @@ import { mkdir, readdir, rmdir } from 'node:fs/promises'
 import type { BundleStore, WorkspaceSaveResult, WorkspaceVersion } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { isFlag, isObject, isOneOf, isSignal, isText } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { isSameDirectory, readSessionRecord, writeSessionRecord } from './session-record.ts'
 import { Workspace } from './workspace.ts'
@@ -18,10 +19,10 @@ export interface BackupSessionOptions {
 }
 
 const backupSessionOptionNames: OptionNames<BackupSessionOptions> = {
-  message: true,
-  local: true,
-  onConflict: true,
-  signal: true,
+  message: isText,
+  local: isObject,
+  onConflict: isOneOf('fail', 'rebase'),
+  signal: isSignal,
 }
 
 /** JSON-safe. */
@@ -47,10 +48,10 @@ export interface RestoreSessionOptions {
 
 const restoreSessionOptionNames: OptionNames<RestoreSessionOptions> = {
   workspace: true,
-  live: true,
-  local: true,
-  allowStale: true,
-  signal: true,
+  live: isFlag,
+  local: isObject,
+  allowStale: isFlag,
+  signal: isSignal,
 }
 
 /** JSON-safe. */

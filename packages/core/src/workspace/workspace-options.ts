@@ -1,5 +1,6 @@
 import type { BundleStore } from '../bundle/bundle-store.ts'
 import type { OptionNames } from '../known-options.ts'
+import { isAmount, isFlag, isFunction, isObject, isSignal, isText, isTextList } from '../option-checks.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { LastCollection } from '../snapshot/collect-later.ts'
 import type { PatchOptions } from '../snapshot/compute-diff.ts'
@@ -38,11 +39,11 @@ export const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
   id: true,
   path: true,
   store: true,
-  stateDir: true,
+  stateDir: isText,
   maxSnapshotBytes: true,
-  limits: true,
-  precious: true,
-  exclude: true,
+  limits: isObject,
+  precious: isTextList,
+  exclude: isTextList,
 }
 
 export interface WorkspaceSnapshotOptions {
@@ -63,10 +64,10 @@ export interface WorkspaceSnapshotOptions {
 export const snapshotOptionNames: OptionNames<WorkspaceSnapshotOptions> = {
   label: true,
   strategy: true,
-  ignore: true,
+  ignore: isObject,
   previous: true,
-  onProgress: true,
-  signal: true,
+  onProgress: isFunction,
+  signal: isSignal,
 }
 
 export interface WorkspaceDiffOptions extends PatchOptions {
@@ -75,11 +76,11 @@ export interface WorkspaceDiffOptions extends PatchOptions {
 }
 
 export const diffOptionNames: OptionNames<WorkspaceDiffOptions> = {
-  capturePatch: true,
-  maxPatchBytes: true,
-  artifactStore: true,
-  ignore: true,
-  signal: true,
+  capturePatch: isFlag,
+  maxPatchBytes: isAmount,
+  artifactStore: isObject,
+  ignore: isObject,
+  signal: isSignal,
 }
 
 export interface CollectOptions {
@@ -89,7 +90,7 @@ export interface CollectOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export const collectOptionNames: OptionNames<CollectOptions> = { dryRun: true, signal: true }
+export const collectOptionNames: OptionNames<CollectOptions> = { dryRun: isFlag, signal: isSignal }
 
 /** JSON-safe. */
 export interface SnapshotUsage {
@@ -108,4 +109,4 @@ export interface ForkOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export const forkOptionNames: OptionNames<ForkOptions> = { path: true, version: true, signal: true }
+export const forkOptionNames: OptionNames<ForkOptions> = { path: isText, version: true, signal: isSignal }

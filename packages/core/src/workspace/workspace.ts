@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
+import { loadOptionNames, saveOptionNames, verifyOptionNames } from '../bundle/option-names.ts'
 import type {
   BundleStore,
   LoadOptions,
@@ -110,8 +111,9 @@ export class Workspace {
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
     const store = this.#requireStore('load')
-    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
-    const loaded = await store.load(this.id, this.path, { exclude: this.exclude, cacheDirectory, ...options })
+    assertKnownOptions('load', options, loadOptionNames)
+    const settings = await this.#settings(options)
+    const loaded = await store.load(this.id, this.path, { ...options, ...settings })
     if (loaded !== null || options.version === undefined) return loaded
     throw new WorkspaceError(
       'NOT_FOUND',
@@ -126,9 +128,9 @@ export class Workspace {
    */
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
     const store = this.#requireStore('save')
+    assertKnownOptions('save', { ...options, message }, saveOptionNames)
     const root = await resolveWorkspaceRoot(this.path)
-    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
-    return store.save(this.id, root, { exclude: this.exclude, cacheDirectory, ...options, message })
+    return store.save(this.id, root, { ...options, ...(await this.#settings(options)), message })
   }
 
   /** Saved versions, newest first. */
@@ -162,9 +164,11 @@ export class Workspace {
    */
   async verify(options: VerifyOptions = {}): Promise<VerifiedVersion | null> {
     const store = this.#requireStore('verify')
+    assertKnownOptions('verify', options, verifyOptionNames)
     if (options.repair === undefined) return store.verify(this.id, options)
-    const cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir)
-    const repair = { directory: this.path, cacheDirectory, ...options.repair }
+    const { directory = this.path } = options.repair
+    const { cacheDirectory } = await this.#settings(options.repair)
+    const repair = { ...options.repair, directory, cacheDirectory }
     return store.verify(this.id, { ...options, repair })
   }
 
@@ -270,6 +274,13 @@ export class Workspace {
     await recoverDirectory(path)
     const { limits = this.limits, precious = this.precious } = options
     return openSnapshotBackend({ ...(await this.#state()), ...options, limits, precious })
+  }
+
+  /** What a save or load gets of this workspace where the caller gives nothing else; `undefined` is nothing. */
+  async #settings(given: Pick<SaveOptions, 'exclude' | 'cacheDirectory'>): Promise<typeof given> {
+    const { exclude = this.exclude } = given
+    const { cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir) } = given
+    return { exclude, cacheDirectory }
   }
 
   async #state(): Promise<WorkspaceState> {

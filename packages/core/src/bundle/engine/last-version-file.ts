@@ -51,6 +51,10 @@ export function writeLastVersion(cacheDirectory: string, { marker, record, etag 
     writeFileSync(temporary, JSON.stringify(note), { mode: 0o600 })
     renameSync(temporary, join(cacheDirectory, NAME))
   } catch {
-    rmSync(temporary, { force: true })
+    try {
+      rmSync(temporary, { force: true })
+    } catch {
+      // What stands in the way of writing it may stand in the way of this, too. The version is saved all the same.
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../../known-options.ts'
+import { isFlag, isTextList } from '../../option-checks.ts'
 
 /**
  * Which versions of a workspace stay.
@@ -36,7 +37,8 @@ const policyNames: OptionNames<RetentionPolicy> = {
   keepWeekly: true,
   keepMonthly: true,
   keepYearly: true,
-  keepTagged: true,
+  keepTagged: (value) =>
+    isFlag(value) === null || isTextList(value) === null ? null : 'true, false or a list of tags',
   maxAgeMs: true,
   maxBytes: true,
 }
@@ -118,7 +120,7 @@ export function planRetention(
 
 /** @throws `INVALID_INPUT` */
 export function assertPolicy(policy: RetentionPolicy): void {
-  assertKnownOptions('A retention policy', policy, policyNames)
+  assertKnownOptions('RetentionPolicy', policy, policyNames)
   for (const [name, value] of Object.entries(policy)) {
     if (value === undefined || name === 'keepTagged') continue
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) continue

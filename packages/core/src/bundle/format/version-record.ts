@@ -61,13 +61,16 @@ export interface VersionStats {
 const SEALED_MAGIC = Buffer.from('WSVER1\n\0', 'latin1')
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
+const SEAL_BYTES = SEALED_MAGIC.length + NONCE_BYTES + TAG_BYTES
 /** Room for 400,000 packs. A larger object is not parsed. */
 export const MAX_RECORD_BYTES = 32 * 1024 * 1024
 
+/** @throws `QUOTA_EXCEEDED` for a record that no reader would take */
 export function encodeVersionRecord(record: VersionRecord, keys: RepositoryKeys | null): Buffer {
   const fields = orderFields(record)
   const checksum = contentIdOf(Buffer.from(JSON.stringify(fields)), keys)
   const json = Buffer.from(JSON.stringify({ ...fields, checksum }))
+  if (json.length > MAX_RECORD_BYTES - SEAL_BYTES) throw tooLarge(record, json.length)
   if (keys === null) return json
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv('aes-256-gcm', keys.records, nonce)
@@ -103,6 +106,14 @@ export function decodeVersionRecord(
     reader.fail(`it is that of version ${record.version} of ${JSON.stringify(record.workspaceId)}`)
   }
   return record
+}
+
+function tooLarge({ workspaceId, packs }: VersionRecord, bytes: number): WorkspaceError {
+  return new WorkspaceError(
+    'QUOTA_EXCEEDED',
+    `The version of ${workspaceId} needs ${packs.length} packs and a record of ${bytes} bytes; at most ${MAX_RECORD_BYTES} are read. Save less in one workspace.`,
+    { details: { workspaceId, bytes } },
+  )
 }
 
 function unseal(stored: Buffer, expected: VersionReference, keys: RepositoryKeys, name: string): Buffer {

@@ -1,0 +1,59 @@
+/** Says what the value of an option has to be, in words; `null` for one that is. */
+export type OptionCheck = (value: unknown) => string | null
+
+// Checks for options of callers without types. One that is undefined is not looked at: it has its default.
+
+export const isFlag: OptionCheck = (value) => (typeof value === 'boolean' ? null : 'true or false')
+
+export const isText: OptionCheck = (value) => (typeof value === 'string' ? null : 'a text')
+
+/** A text would otherwise be taken for a list of its letters. */
+export const isTextList: OptionCheck = (value) =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string') ? null : 'a list of texts'
+
+export const isTextOrNull: OptionCheck = (value) => (value === null ? null : isText(value))
+
+/** An object of texts, and no list; also one without a prototype. */
+export const isTextPairs: OptionCheck = (value) =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every((text) => typeof text === 'string')
+    ? null
+    : 'an object of texts'
+
+export const isObject: OptionCheck = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? null : 'an object'
+
+export const isFlagOrObject: OptionCheck = (value) =>
+  isFlag(value) === null || isObject(value) === null ? null : 'true, false or an object'
+
+export const isObjectList: OptionCheck = (value) =>
+  Array.isArray(value) && value.every((item) => isObject(item) === null) ? null : 'a list of objects'
+
+export const isFunction: OptionCheck = (value) => (typeof value === 'function' ? null : 'a function')
+
+export const isSignal: OptionCheck = (value) =>
+  typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value
+    ? null
+    : 'an AbortSignal'
+
+/** Also infinity, for no limit. */
+export const isAmount: OptionCheck = (value) =>
+  typeof value === 'number' && value >= 0 ? null : 'a number of 0 or more'
+
+export const isPositive: OptionCheck = (value) =>
+  typeof value === 'number' && value >= 1 ? null : 'a number of 1 or more'
+
+export const isCount: OptionCheck = (value) =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+    ? null
+    : 'a whole number of 0 or more'
+
+export const isDate: OptionCheck = (value) =>
+  value instanceof Date && !Number.isNaN(value.getTime()) ? null : 'a Date'
+
+export function isOneOf(...words: readonly string[]): OptionCheck {
+  return (value) =>
+    words.some((word) => word === value) ? null : words.map((word) => JSON.stringify(word)).join(' or ')
+}

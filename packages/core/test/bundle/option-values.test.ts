@@ -1,0 +1,165 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { memoryStore } from '@ws/store-memory'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import {
+  checkBundle,
+  createBundle,
+  createBundleStore,
+  executeRun,
+  extractBundle,
+  withConcurrencyLimit,
+  withRetry,
+  withTimeout,
+  Workspace,
+  type BundleStore,
+} from '../../src/index.ts'
+import { setLongTimer } from '../../src/set-long-timer.ts'
+import { temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
+
+let path = ''
+let bundles: BundleStore
+let workspace: Workspace
+
+beforeEach(async () => {
+  path = join(temporaryDirectory(), 'work')
+  mkdirSync(path)
+  writeFiles(path, { n: 'x', 'docs/d': 'x', 'node_modules/m': 'x' })
+  bundles = createBundleStore(memoryStore())
+  workspace = new Workspace({ id: 'w', path, store: bundles, stateDir: temporaryDirectory() })
+  await workspace.save('one')
+})
+
+/** Values that were once taken for something else than what the caller meant. */
+const refused: readonly (readonly [string, object, (given: object) => unknown])[] = [
+  ...[
+    { exclude: 'node_modules' },
+    { paths: 'docs' },
+    { exclude: null },
+    { onDamage: 'Skip' },
+    { mode: 'Exact' },
+    { signal: {} },
+    { onProgress: 'no' },
+    { limits: { maxEntries: Number.NaN } },
+    { limits: { maxFileBytes: '5' } },
+  ].map((given) => ['load', given, (options: object) => bundles.load('w', path, options)] as const),
+  ...[{ exclude: 'node_modules' }, { signal: null }].map(
+    (given) =>
+      ['save', given, (options: object) => bundles.save('w', path, { message: '', ...options })] as const,
+  ),
+  ...[{ exclusive: 'no' }, { dryRun: 'no' }, { listDelayMs: '5' }, { now: '2020-01-01' }].map(
+    (given) => ['prune', given, (options: object) => bundles.prune({ keepLast: 1 }, options)] as const,
+  ),
+  ...[{ keepTagged: 'release' }, { keepTagged: [7] }, { keepTagged: null }].map(
+    (given) => ['prune', given, (policy: object) => bundles.prune(policy)] as const,
+  ),
+  ['download', { format: 'zip' }, (options) => bundles.download('w', options)],
+  ['verify', { repair: null }, (options) => bundles.verify('w', options)],
+  ['tag', { force: true }, (options) => bundles.tag('w', 1, 't', options)],
+  ['usage', { id: 'w' }, (options) => bundles.usage(options)],
+  ['createBundleStore', { encryption: null }, (options) => createBundleStore(memoryStore(), options)],
+  ['Workspace', { exclude: 'node_modules' }, (options) => new Workspace({ id: 'w', path, ...options })],
+  ['createBundle', { exclude: 'node_modules' }, (options) => createBundle(path, options)],
+  [
+    'extractBundle',
+    { keepDirectory: 'no' },
+    (options) => extractBundle(createBundle(path), `${path}-2`, options),
+  ],
+  ['executeRun', { load: 'yes' }, (options) => executeRun(workspace, () => 1, options)],
+  ['executeRun', { load: { paths: 'docs' } }, (options) => executeRun(workspace, () => 1, options)],
+  ['executeRun', { timeoutMs: '5' }, (options) => executeRun(workspace, () => 1, options)],
+  ['executeRun', { onBusy: 'Refuse' }, (options) => executeRun(workspace, () => 1, options)],
+  ['withConcurrencyLimit', { maxCalls: 0 }, (options) => withConcurrencyLimit(memoryStore(), options)],
+  ['withRetry', { attempts: Number.NaN }, (options) => withRetry(memoryStore(), options)],
+  ['withTimeout', { callTimeoutMs: -1 }, (options) => withTimeout(memoryStore(), options)],
+]
+
+describe('a value that an option cannot have', () => {
+  it.each(refused)('is refused by %s: %j', async (_call, given, call) => {
+    const before = readdirSync(path)
+    const error: unknown = await (async () => call(given))().catch((reason: unknown) => reason)
+    expect(error).toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringMatching(/must be|has no option/),
+    })
+    expect(readdirSync(path)).toEqual(before)
+  })
+
+  it.each([null, undefined, 7, {}])('is refused where an archive should be: %j', async (given) => {
+    const archive = given as unknown as Uint8Array
+    for (const call of [
+      () => bundles.upload('u', archive),
+      () => extractBundle(archive, join(path, 'new')),
+      () => checkBundle(archive),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+})
+
+describe('an option that is undefined', () => {
+  it('has its default: what the workspace leaves out is left alone by a load', async () => {
+    const careful = new Workspace({
+      id: 'careful',
+      path,
+      store: bundles,
+      exclude: ['**/node_modules'],
+      stateDir: temporaryDirectory(),
+    })
+    const { report } = await careful.save('without modules', { exclude: undefined })
+    expect(report.excluded).toEqual(['node_modules'])
+    writeFiles(path, { 'node_modules/later': 'x' })
+    await careful.load({ exclude: undefined, cacheDirectory: undefined })
+    expect(readdirSync(join(path, 'node_modules')).sort()).toEqual(['later', 'm'])
+  })
+
+  it('lets the signal of the run abort its load', async () => {
+    const controller = new AbortController()
+    const running = executeRun(workspace, () => 1, {
+      signal: controller.signal,
+      load: { signal: undefined, onProgress: () => controller.abort(new Error('enough')) },
+    })
+    writeFiles(path, { n: 'changed' })
+    await expect(running).rejects.toThrow('enough')
+  })
+})
+
+describe('a time that is longer than a timer can wait', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
+  const HOUR_MS = 3_600_000
+
+  it.each([Infinity, 2 ** 31])('does not end an agent at once: %d ms', async (timeoutMs) => {
+    const agent = () => vi.advanceTimersByTimeAsync(HOUR_MS)
+    const { status } = await executeRun(workspace, agent, { timeoutMs })
+    expect(status).toBe('completed')
+  })
+
+  it('does not end a call at once', async () => {
+    const head = () => vi.advanceTimersByTimeAsync(HOUR_MS).then(() => null)
+    const slow = { ...memoryStore(), head }
+    expect(await withTimeout(slow, { callTimeoutMs: Infinity }).head('a')).toBeNull()
+  })
+
+  it('ends when it is over', async () => {
+    let calls = 0
+    setLongTimer(() => (calls += 1), 2 ** 32)
+    const cancel = setLongTimer(() => (calls += 1), 2 ** 32)
+    await vi.advanceTimersByTimeAsync(2 ** 32 - 1)
+    expect(calls).toBe(0)
+    cancel()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(calls).toBe(1)
+  })
+})
+
+it('a cache directory that cannot be one costs time and nothing else', async () => {
+  const file = join(temporaryDirectory(), 'file')
+  writeFileSync(file, '')
+  const cacheDirectory = join(file, 'cache')
+  const { version } = await bundles.save('w', path, { message: 'two', cacheDirectory })
+  expect(version.version).toBe(2)
+  expect(await bundles.load('w', path, { cacheDirectory })).toMatchObject({ version: { version: 2 } })
+  const inTheWay = temporaryDirectory()
+  mkdirSync(join(inTheWay, 'last-version.new', 'full'), { recursive: true })
+  expect(await bundles.save('w', path, { message: 'three', cacheDirectory: inTheWay })).toBeDefined()
+})
