@@ -116,7 +116,8 @@ async function keepKnown(state: CompareState, compared: ComparedDirectory): Prom
   const { directory, chosen, wanted, stats } = compared
   const { memory, tree, tally } = state.context
   const known = chosen === 'all' ? memory.knownDirectory(directory) : null
-  if (known === null) return false
+  // What else a hard-linked file is called is known when all of its names have been compared.
+  if (known === null || known.entries.some(isHardLinked)) return false
   const before = fieldsOf(stats)
   if (!isSameFields(before, wantedFields(wanted, before))) return false
   const children = await confirmDirectory(state.context, directory, known)
@@ -128,6 +129,10 @@ async function keepKnown(state: CompareState, compared: ComparedDirectory): Prom
   state.context.onProgress()
   for (const child of children) await descend(state, compared, child.entry, child.stats, 'all')
   return true
+}
+
+function isHardLinked(entry: TreeEntry): boolean {
+  return entry.type === 'file' && entry.hardLinkGroup !== 0n
 }
 
 async function descend(

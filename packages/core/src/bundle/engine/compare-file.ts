@@ -106,10 +106,12 @@ function keep({ context }: CompareState, entry: FileEntry): void {
   context.onProgress()
 }
 
-/** Decides about hard-linked files when all their names were seen. */
+/** Decides about hard-linked files when all their names were seen: here, and by the stage in directories that are new. */
 export async function settleGroups(state: CompareState): Promise<void> {
   for (const [group, members] of state.groups) {
-    const isKept = members.every((member) => isIntact(state, group, member, members[0]))
+    const isKept =
+      !state.context.stage.hasLinked(group) &&
+      members.every((member) => isIntact(state, group, member, members[0]))
     for (const { place, entry, stats } of members) {
       if (isKept) keep(state, entry)
       else await state.context.stage.addFile(stagedPlace(place, comes(state, place, stats)), entry, null)
@@ -125,5 +127,6 @@ function isIntact(
 ): boolean {
   if (!isSame || stats === null || stats.ino !== first?.stats?.ino) return false
   const before = fieldsOf(stats)
-  return (inodes.get(stats.ino) ?? group) === group && isSameFields(before, wantedFields(entry, before))
+  const owner = inodes.get(stats.ino)
+  return (owner === undefined || owner === group) && isSameFields(before, wantedFields(entry, before))
 }

@@ -36,6 +36,8 @@ export interface TreeStage {
   addFile(place: StagedEntry, file: FileEntry, present: number | null): Promise<void> | undefined
   addSymlink(place: StagedEntry, link: SymlinkEntry): void
   /** Takes an entry whose content cannot be had; throws when that ends the load. */
+  /** Whether a name of that hard-linked file is made here. */
+  hasLinked(group: bigint): boolean
   reportDamage(place: Pick<StagedPlace, 'path'>, error: unknown): void
   /** Writes what is not written yet. */
   finish(): Promise<void>
@@ -80,6 +82,7 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
   return {
     outcome: state.outcome,
     addFile: (place, file, present) => addFile(state, place, file, present),
+    hasLinked: (group) => state.groups.has(group),
     reportDamage: (place, error) => reportDamage(state, place, error),
     makeDirectory: ({ directory, name, path }, fields) =>
       state.directories.make(directory, name, keptFields(state, path, fields)),
