@@ -4,7 +4,7 @@ import type { ObjectInfo } from '../../store/object-store.ts'
 import { MAX_RECORD_BYTES, decodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
 import type { Repository, RepositoryLayout } from './repository.ts'
-import { isRemovedVersion, parseInvertedVersion, REMOVED_VERSION } from './version-number.ts'
+import { isRemovedVersion, parseVersionPath, REMOVED_VERSION } from './version-number.ts'
 
 /** A version that a listing shows, without what its record says. */
 export interface ListedVersion {
@@ -37,7 +37,7 @@ export async function* listVersions(
   const prefix = repository.versionsPrefix(workspaceId)
   const startAfter = below === undefined ? undefined : repository.versionKey(workspaceId, below)
   for await (const info of repository.store.list(prefix, { startAfter, signal })) {
-    const version = parseInvertedVersion(info.key.slice(prefix.length))
+    const version = parseVersionPath(info.key.slice(prefix.length))
     if (version !== null && !isRemovedVersion(info.size)) yield { version, info }
   }
 }

@@ -13,7 +13,7 @@ import type { RepositoryKeys } from '../format/repository-keys.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import { damageIn } from './damage.ts'
 import { readObject } from './read-object.ts'
-import { invertVersion } from './version-number.ts'
+import { invertVersion, versionPath } from './version-number.ts'
 
 /** Everything under one prefix of a store: the scope of one format marker and one set of keys. */
 export interface Repository extends RepositoryLayout {
@@ -167,7 +167,7 @@ function layOut(store: ObjectStore, prefix: string): RepositoryLayout {
     repairsPrefix: `${prefix}repairs/`,
     repairKey: (packId, replacementId) => `${prefix}repairs/${packId}/${replacementId}`,
     versionsPrefix: (id) => `${workspace(id)}versions/`,
-    versionKey: (id, version) => `${workspace(id)}versions/${invertVersion(version)}`,
+    versionKey: (id, version) => `${workspace(id)}versions/${versionPath(version)}`,
     tagsPrefix: (id) => `${workspace(id)}tags/`,
     tagKey: (id, version, tag) => `${workspace(id)}tags/${invertVersion(version)}/${tag}`,
     claimsPrefix: (id) => `${workspace(id)}claims/`,

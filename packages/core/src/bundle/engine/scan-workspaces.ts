@@ -2,7 +2,7 @@ import type { ObjectInfo } from '../../store/object-store.ts'
 import type { ListedVersion } from './list-versions.ts'
 import type { Repository } from './repository.ts'
 import { isTagSet, parseTagKey, type TagChanges } from './tags.ts'
-import { isRemovedVersion, parseInvertedVersion } from './version-number.ts'
+import { isRemovedVersion, parseVersionPath } from './version-number.ts'
 
 /** What a listing of the whole repository shows of one workspace. */
 export interface WorkspaceObjects {
@@ -45,7 +45,7 @@ function sortIn(workspace: Scanned, info: ObjectInfo, kind: string, rest: readon
   const { versions, tagChanges, leftovers } = workspace
   if (kind === 'claims') leftovers.push(info)
   if (kind === 'versions') {
-    const version = parseInvertedVersion(rest.join('/'))
+    const version = parseVersionPath(rest.join('/'))
     if (version === null) return
     if (isRemovedVersion(info.size)) leftovers.push(info)
     else versions.push({ version, info })

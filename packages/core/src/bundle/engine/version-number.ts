@@ -14,9 +14,23 @@ export function invertVersion(version: number): string {
   return String(HIGHEST - version).padStart(10, '0')
 }
 
-/** The number of a key's last segment, or `null` for a text that is no inverted version number. */
+/** The number of a key's segment, or `null` for a text that is no inverted version number. */
 export function parseInvertedVersion(text: string): number | null {
   if (!/^[0-9]{10}$/.test(text)) return null
   const version = HIGHEST - Number(text)
   return version >= 1 ? version : null
+}
+
+/** A local store keeps what has a part of its key in common in a folder, and reads all names of the folder to find the first one. */
+const DIGITS_IN_COMMON = 8
+
+/** The same with a slash before the last two digits: in the same order, a hundred to a folder. */
+export function versionPath(version: number): string {
+  const inverted = invertVersion(version)
+  return `${inverted.slice(0, DIGITS_IN_COMMON)}/${inverted.slice(DIGITS_IN_COMMON)}`
+}
+
+/** `null` for a text that is no `versionPath`. */
+export function parseVersionPath(text: string): number | null {
+  return text.indexOf('/') === DIGITS_IN_COMMON ? parseInvertedVersion(text.replace('/', '')) : null
 }

@@ -40,7 +40,7 @@ async function playSchedule(random: () => number): Promise<void> {
     if (simulation === undefined || repository === undefined) return []
     return simulation
       .keys('workspaces/')
-      .filter((key) => /^workspaces\/[^/]+\/versions\/[0-9]+$/.test(key))
+      .filter((key) => /^workspaces\/[^/]+\/versions\/[0-9]+\/[0-9]+$/.test(key))
       .flatMap((key) => {
         const bytes = simulation.content(key) ?? new Uint8Array()
         return isRemovedVersion(bytes.length) ? [] : [parseRecord(key, bytes)]
@@ -263,6 +263,6 @@ async function writeRandomTree(
 }
 
 function parseRecord(key: string, bytes: Uint8Array): VersionRecord {
-  const [, workspaceId = '', , inverted = ''] = key.split('/')
-  return decodeVersionRecord(bytes, { workspaceId, version: 9_999_999_999 - Number(inverted) }, null)
+  const [, workspaceId = '', , ...inverted] = key.split('/')
+  return decodeVersionRecord(bytes, { workspaceId, version: 9_999_999_999 - Number(inverted.join('')) }, null)
 }

@@ -88,7 +88,7 @@ it('a small save by a new process waits for three answers, one behind the other'
     'get format',
     'list workspaces/w/versions/',
     'put packs/<id>',
-    'put workspaces/w/versions/9999999997',
+    'put workspaces/w/versions/99999999/97',
   ])
   expect(rounds()).toBe(3)
 })
@@ -110,8 +110,8 @@ describe('on a store that only tests its conditions', () => {
       '2 get format',
       '2 list workspaces/w/versions/',
       '2 list workspaces/w/claims/',
-      '3 put workspaces/w/versions/9999999997',
-      '4 get workspaces/w/versions/9999999997',
+      '3 put workspaces/w/versions/99999999/97',
+      '4 get workspaces/w/versions/99999999/97',
     ])
     expect(rounds()).toBe(4)
   })

@@ -1,14 +1,23 @@
 import { Buffer } from 'node:buffer'
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { conditionFailed, type ObjectStore, type PutOptions } from '@ws/core'
+import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bindStore } from '../../../src/store/bind-store.ts'
 import type { BundleStore } from '../../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
-import { invertVersion, REMOVED_VERSION } from '../../../src/bundle/engine/version-number.ts'
+import { parseVersionPath, REMOVED_VERSION, versionPath } from '../../../src/bundle/engine/version-number.ts'
 
 let base = ''
 let source = ''
@@ -93,10 +102,10 @@ describe('a save', () => {
       )
       const made = await odd.save('w', source, { message: '' })
       expect([made.version.version, made.version.parent]).toEqual([3, 1])
-      await store.put(record.replace(/[0-9]{10}$/, invertVersion(4)), REMOVED_VERSION)
+      await store.put(record.replace(/[0-9]{8}\/[0-9]{2}$/, versionPath(4)), REMOVED_VERSION)
       const rebased = await odd.save('w', source, { message: '', onConflict: 'rebase' })
       expect([rebased.version.version, rebased.version.parent]).toEqual([5, 3])
-      await store.put(record.replace(/w\/versions.*/, `v/versions/${invertVersion(1)}`), REMOVED_VERSION)
+      await store.put(record.replace(/w\/versions.*/, `v/versions/${versionPath(1)}`), REMOVED_VERSION)
       expect((await odd.fork('w', 'v')).version).toBe(2)
       await expect(odd.fork('w', 'v')).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
     },
@@ -467,5 +476,24 @@ describe('a store used for the first time', () => {
     expect((await keysOf('')).every((key) => key.startsWith('team/a/'))).toBe(true)
     expect(await createBundleStore(store, { prefix: 'team/a/' }).exists('w')).toBe(true)
     expect(await createBundleStore(store, { prefix: 'team/b' }).exists('w')).toBe(false)
+  })
+})
+
+describe('the key of a version', () => {
+  const numbers = [1, 2, 98, 99, 100, 101, 199, 200, 9_999, 10_000, 123_456, 9_999_999_998]
+
+  it('says its number, in one form only', () => {
+    expect(numbers.map((number) => parseVersionPath(versionPath(number)))).toEqual(numbers)
+    const others = ['9999999998', '9999999/998', '99999999/9/8', '/9999999998', '99999999/98/', '99999999/99']
+    expect(others.map(parseVersionPath)).toEqual(others.map(() => null))
+  })
+
+  it('lists the newest first, a hundred to a folder', async () => {
+    const root = join(base, 'store')
+    const local = localStore({ root, durability: 'none' })
+    for (const number of numbers) await local.put(versionPath(number), new Uint8Array([1]))
+    const listed = (await all(local.list(''))).map(({ key }) => parseVersionPath(key))
+    expect(listed).toEqual(numbers.toReversed())
+    expect(readdirSync(root).filter((name) => /^[0-9]+$/.test(name))).toHaveLength(7)
   })
 })
