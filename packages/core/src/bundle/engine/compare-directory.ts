@@ -120,10 +120,12 @@ async function keepKnown(state: CompareState, compared: ComparedDirectory): Prom
   if (known === null || known.entries.some(isHardLinked)) return false
   const before = fieldsOf(stats)
   if (!isSameFields(before, wantedFields(wanted, before))) return false
-  const children = await confirmDirectory(state.context, directory, known)
+  const isAsListed = memory.listed.isAsListed(directory, stats)
+  const children = await confirmDirectory(state.context, directory, known, isAsListed)
   if (children === null) return false
   tree.count(directory, known.entries)
   memory.keepDirectory(directory.path, known)
+  memory.listed.add(directory, stats, isAsListed)
   for (const entry of known.entries)
     if (entry.type !== 'directory') countFile(tally.kept, entry.type === 'file' ? entry.size : 0)
   state.context.onProgress()

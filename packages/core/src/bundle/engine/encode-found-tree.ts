@@ -6,6 +6,7 @@ import type { NewChunk } from '../format/tree-runs.ts'
 import { encodeNodes } from './encode-nodes.ts'
 import type { FileStats } from './file-stats.ts'
 import type { HardLinks } from './find-hard-links.ts'
+import { isSettled } from './known-stats.ts'
 import { STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
 import type { FoundDirectory, FoundEntry } from './walk-directory.ts'
 
@@ -18,12 +19,6 @@ export interface EncodeOptions {
   /** When the walk began. */
   readonly startedNs: bigint
 }
-
-/**
- * A file changed this shortly before it was read may change again without its times showing it on some file systems
- * (FAT, network file systems), so it is read again by the next save (Git's rule for racy entries).
- */
-const TIME_STEP_NS = 2_000_000_000n
 
 /**
  * Describes the tree from its leaves up; yields the chunks of every directory that differs from what is known.
@@ -159,8 +154,4 @@ function setStats(rows: BigInt64Array, index: number, stats: FileStats, startedN
   rows[row + 1] = stats.ino
   rows[row + 2] = stats.ctimeNs
   rows[row + 3] = stats.mtimeNs
-}
-
-function isSettled({ ctimeNs }: FileStats, startedNs: bigint): boolean {
-  return ctimeNs < startedNs - TIME_STEP_NS
 }

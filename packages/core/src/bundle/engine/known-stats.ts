@@ -29,6 +29,17 @@ export function hasKnownStats(known: KnownDirectory, index: number, stats: BigIn
   return true
 }
 
+/**
+ * A file changed this shortly before it was read may change again without its times showing it on some file systems
+ * (FAT, network file systems), so it is read again by the next save (Git's rule for racy entries).
+ */
+const TIME_STEP_NS = 2_000_000_000n
+
+/** @param startedNs when the walk began that saw these times */
+export function isSettled({ ctimeNs }: Pick<FileStats, 'ctimeNs'>, startedNs: bigint): boolean {
+  return ctimeNs < startedNs - TIME_STEP_NS
+}
+
 /** What `known` says about a file that is as it was and has no other name. */
 export function knownStats(known: KnownDirectory, index: number, { mode, size }: FileEntry): FileStats {
   const row = index * STATS_PER_ENTRY

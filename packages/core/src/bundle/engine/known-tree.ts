@@ -48,8 +48,13 @@ export function joinPath(directory: ByteString, name: ByteString): ByteString {
   return directory === '' ? name : `${directory}/${name}`
 }
 
-/** Where a name is, or would be, among sorted entries. */
+/** One of sorted entries. */
 export function findEntry(entries: readonly TreeEntry[], name: ByteString): TreeEntry | null {
+  return entries[findIndex(entries, name)] ?? null
+}
+
+/** Where a name is among sorted entries; -1 when it is not. */
+export function findIndex(entries: readonly TreeEntry[], name: ByteString): number {
   let low = 0
   let high = entries.length
   while (low < high) {
@@ -57,6 +62,5 @@ export function findEntry(entries: readonly TreeEntry[], name: ByteString): Tree
     if ((entries[middle]?.name ?? '') < name) low = middle + 1
     else high = middle
   }
-  const entry = entries[low]
-  return entry?.name === name ? entry : null
+  return entries[low]?.name === name ? low : -1
 }

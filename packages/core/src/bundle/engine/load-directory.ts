@@ -8,6 +8,7 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { showsNamesInChangeTime } from '../../filesystem/names-in-change-time.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
 import type { UpdateJournal } from '../../filesystem/update-journal.ts'
 import {
@@ -146,7 +147,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
 }
 
 function prepare(
-  { repository, record, selection, known, options }: LoadTask,
+  { repository, record, target, selection, known, options }: LoadTask,
   fresh: DirectoryHandle,
   isFull: boolean,
 ) {
@@ -157,7 +158,7 @@ function prepare(
   const tally = { deleted: count(), kept: count(), verified: count() }
   const locator = createChunkLocator(repository, record.packs, signal, readsAll)
   const chunks = createChunkReader(repository, locator, readsAll, signal)
-  const memory = createLoadMemory(known, fresh, isFull)
+  const memory = createLoadMemory(known, fresh, isFull, isFull && showsNamesInChangeTime(target))
   const tree = createTreeReader(chunks.read, options.limits, memory)
   const plan = createLoadPlan()
   const left = createLeftNotes(options.exclude)

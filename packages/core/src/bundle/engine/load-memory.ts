@@ -11,7 +11,8 @@ import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { createDirectoryCursor } from './directory-cursor.ts'
-import { forgetPacks, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { findIndex, forgetPacks, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { createListedDirectories, type ListedDirectories } from './listed-directories.ts'
 import type { WrittenFile } from './restore-frame.ts'
 import type { TreeDirectory } from './tree-reader.ts'
 
@@ -21,6 +22,7 @@ export interface LoadMemory {
   entriesOf(directory: TreeDirectory): readonly TreeEntry[] | null
   /** What is known of a directory that is as it was when it was last loaded or saved. */
   knownDirectory(directory: TreeDirectory): KnownDirectory | null
+  readonly listed: ListedDirectories
   /** Takes a directory in which nothing differs from what is known of it. */
   keepDirectory(path: ByteString, known: KnownDirectory): void
   /** Takes the entries of a directory of the version, in the parts that `rowsOf` knows; their runs are chunks and zeros. */
@@ -58,10 +60,17 @@ const CLOCK_TICK_MS = 12
 const CLOCK_POLL_MS = 1
 const SETTLED_AFTER_NS = 100_000_000n
 
-export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPlace: boolean): LoadMemory {
+/** @param showsNames whether directories show in their change time that names came or went */
+export function createLoadMemory(
+  known: KnownTree,
+  work: DirectoryHandle,
+  isInPlace: boolean,
+  showsNames: boolean,
+): LoadMemory {
   const startedNs = BigInt(Date.now()) * 1_000_000n
   const device = fstatSync(work.fd, { bigint: true }).dev
   const directories = new Map<ByteString, ReadDirectory>()
+  const listed = createListedDirectories(known, showsNames ? device : null)
   const untouched = new Map<ByteString, KnownDirectory>()
   const rows = new Map<readonly TreeEntry[], BigInt64Array>()
   const unsettled: EntryRow[] = []
@@ -98,6 +107,7 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
 
   return {
     knownDirectory,
+    listed,
     keepDirectory: (path, directory) => void untouched.set(path, directory),
     entriesOf: (directory) => knownDirectory(directory)?.entries ?? null,
     rowsOf,
@@ -129,6 +139,7 @@ export function createLoadMemory(known: KnownTree, work: DirectoryHandle, isInPl
         const pause = slice.pauseWhenDue()
         if (pause !== undefined) await pause
       }
+      listed.noteIn(built)
       known.directories.clear()
       for (const [path, directory] of built) known.directories.set(path, directory)
       known.root = record.root.node
@@ -210,16 +221,9 @@ function findKnown(
   const slash = path.lastIndexOf('/')
   const directory = known.directories.get(slash < 0 ? '' : path.slice(0, slash))
   if (directory === undefined) return null
-  const name = path.slice(slash + 1)
-  let low = 0
-  let high = directory.entries.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((directory.entries[middle]?.name ?? '') < name) low = middle + 1
-    else high = middle
-  }
-  const entry = directory.entries[low]
-  return entry?.name === name ? { directory, index: low, entry } : null
+  const index = findIndex(directory.entries, path.slice(slash + 1))
+  const entry = directory.entries[index]
+  return entry === undefined ? null : { directory, index, entry }
 }
 
 function rowOf(stats: BigIntStats): Row {

@@ -1,13 +1,25 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { memoryStore } from '@ws/store-memory'
+import { useKnownTree } from '../../../src/bundle/engine/known-trees.ts'
+import { createListedDirectories } from '../../../src/bundle/engine/listed-directories.ts'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory } from '../../../src/bundle/engine/load-options.ts'
 import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
+import { showsNamesInChangeTime } from '../../../src/filesystem/names-in-change-time.ts'
 import { listTree } from '../tree-listing.ts'
 import { storeTree } from './store-tree.ts'
 
@@ -78,18 +90,21 @@ const changes: Record<string, () => void> = {
   },
 }
 
+async function expectUndone(change: () => void): Promise<void> {
+  const before = listTree(target)
+  const isInside = change.toString().includes('inner(')
+  if (isInside) keepTimes(inner(''), change)
+  else change()
+  expect(listTree(target)).not.toEqual(before)
+  const { verified } = await load()
+  expect(verified.files).toBeLessThan(3)
+  expect(listTree(target)).toEqual(before)
+}
+
 describe('over a directory that was loaded before', () => {
-  it.each(Object.entries(changes))('%s is found and undone, and nothing else is read', async (_, change) => {
-    const before = listTree(target)
-    const directory = join(target, 'top/inner')
-    const isInside = change.toString().includes('inner(')
-    if (isInside) keepTimes(directory, change)
-    else change()
-    expect(listTree(target)).not.toEqual(before)
-    const { verified } = await load()
-    expect(verified.files).toBeLessThan(3)
-    expect(listTree(target)).toEqual(before)
-  })
+  it.each(Object.entries(changes))('%s is found and undone, and nothing else is read', (_, change) =>
+    expectUndone(change),
+  )
 
   it('nothing is read, written or removed when nothing differs', async () => {
     expect(await load()).toMatchObject({
@@ -111,5 +126,56 @@ describe('over a directory that was loaded before', () => {
     await expect(load({ limits: { maxEntries: 5 } })).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
     await expect(load({ limits: { maxFileBytes: 11 } })).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
     await expect(load({ limits: { maxDepth: 1 } })).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
+  })
+})
+
+describe('over a directory whose directories were listed long after they changed', () => {
+  /** Directories that the next load would list, unless something shows that they have changed. */
+  const listed = (): Promise<string[]> =>
+    useKnownTree(join(base, 'cache'), repository.marker.repository, async (tree) => {
+      const memory = createListedDirectories(tree, statSync(target, { bigint: true }).dev)
+      return [...tree.directories]
+        .filter(([path, { node }]) => {
+          const stats = lstatSync(join(target, path), { bigint: true })
+          return !memory.isAsListed({ path, node, entriesBelow: null, depth: 0 }, stats)
+        })
+        .map(([path]) => path)
+        .sort()
+    })
+
+  /** For loads, what is in the directory was made long ago. */
+  const letTimePass = (): void => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10_000 })
+    onTestFinished(() => void vi.useRealTimers())
+  }
+  const ifShown = (paths: readonly string[]): readonly string[] =>
+    showsNamesInChangeTime(target) ? paths : ['', 'top', 'top/inner']
+
+  beforeEach(async () => {
+    letTimePass()
+    expect(await listed()).toEqual(['', 'top', 'top/inner'])
+    await load()
+    expect(await listed()).toEqual(ifShown(['']))
+  })
+
+  it.each(Object.entries(changes))('%s is found and undone, and nothing else is read', async (_, change) => {
+    await expectUndone(change)
+  })
+
+  it('only what was changed and undone is listed again', async () => {
+    writeFileSync(inner('b'), 'another')
+    await load()
+    expect(await listed()).toEqual(ifShown(['', 'top/inner']))
+    vi.useRealTimers()
+    await load()
+    expect(await listed()).toEqual(ifShown(['', 'top/inner']))
+    letTimePass()
+    await load()
+    expect(await listed()).toEqual(ifShown(['']))
+  })
+
+  it('what is excluded is listed all the same', async () => {
+    const { left } = await load({ exclude: ['top/inner/a'] })
+    expect(left).toEqual([{ path: 'top/inner/a', reason: 'excluded', isInVersion: true }])
   })
 })
