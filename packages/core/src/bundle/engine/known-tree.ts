@@ -48,6 +48,15 @@ export function joinPath(directory: ByteString, name: ByteString): ByteString {
   return directory === '' ? name : `${directory}/${name}`
 }
 
+/** Of a path that `joinPath` gives. */
+export function parentOf(path: ByteString): ByteString {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
+export function nameOf(path: ByteString): ByteString {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
 /** One of sorted entries. */
 export function findEntry(entries: readonly TreeEntry[], name: ByteString): TreeEntry | null {
   return entries[findIndex(entries, name)] ?? null

@@ -1,7 +1,14 @@
 import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { hasKnownStats, isSettled } from './known-stats.ts'
-import { findIndex, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import {
+  findIndex,
+  nameOf,
+  parentOf,
+  STATS_PER_ENTRY,
+  type KnownDirectory,
+  type KnownTree,
+} from './known-tree.ts'
 import type { TreeDirectory } from './tree-reader.ts'
 
 /** What a load learns about directories, so that the next load or save need not list them: see `walkDirectory`. */
@@ -45,12 +52,4 @@ export function createListedDirectories(known: KnownTree, device: bigint | null)
       }
     },
   }
-}
-
-function parentOf(path: ByteString): ByteString {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
-}
-
-function nameOf(path: ByteString): ByteString {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

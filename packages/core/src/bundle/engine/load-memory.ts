@@ -11,7 +11,15 @@ import type { FileEntry, Run, TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { createDirectoryCursor } from './directory-cursor.ts'
-import { findIndex, forgetPacks, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import {
+  findIndex,
+  forgetPacks,
+  nameOf,
+  parentOf,
+  STATS_PER_ENTRY,
+  type KnownDirectory,
+  type KnownTree,
+} from './known-tree.ts'
 import { createListedDirectories, type ListedDirectories } from './listed-directories.ts'
 import type { WrittenFile } from './restore-frame.ts'
 import type { TreeDirectory } from './tree-reader.ts'
@@ -86,10 +94,8 @@ export function createLoadMemory(
     const cursor = createDirectoryCursor(toByteString(target))
     try {
       for (const place of unsettled) {
-        const { path } = place
-        const slash = path.lastIndexOf('/')
-        const directory = cursor.open(slash < 0 ? '' : path.slice(0, slash))
-        const stats = lstatSync(childPath(directory, path.slice(slash + 1)), { bigint: true })
+        const directory = cursor.open(parentOf(place.path))
+        const stats = lstatSync(childPath(directory, nameOf(place.path)), { bigint: true })
         setRow(place, rowOf(stats))
         if (stats.ctimeNs > lastChangeNs) lastChangeNs = stats.ctimeNs
       }
@@ -218,10 +224,9 @@ function findKnown(
   known: KnownTree,
   path: ByteString,
 ): { directory: KnownDirectory; index: number; entry: TreeEntry } | null {
-  const slash = path.lastIndexOf('/')
-  const directory = known.directories.get(slash < 0 ? '' : path.slice(0, slash))
+  const directory = known.directories.get(parentOf(path))
   if (directory === undefined) return null
-  const index = findIndex(directory.entries, path.slice(slash + 1))
+  const index = findIndex(directory.entries, nameOf(path))
   const entry = directory.entries[index]
   return entry === undefined ? null : { directory, index, entry }
 }
