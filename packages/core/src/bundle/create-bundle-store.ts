@@ -100,7 +100,8 @@ function contentMethods(
       const { repository, record } = found
       const describing = describeWithTags(repository, record, signal)
       describing.catch(() => undefined)
-      const report = await loadDirectory(repository, record, directory, { ...given, cacheDirectory })
+      const options = { ...given, cacheDirectory }
+      const report = await loadDirectory(repository, record, directory, options, describing)
       if (cacheDirectory !== null && version === undefined) noteVersion(cacheDirectory, repository, record)
       const files = report.written.files + report.kept.files
       return { version: await describing, report: { ...report, files } }

@@ -332,6 +332,26 @@ describe('a failure', () => {
   })
 })
 
+describe('a load that cannot be reported', () => {
+  it('changes nothing: tags that cannot be read are found out before the directory is touched', async () => {
+    await bundles.save('w', source, { message: '' })
+    writeFileSync(join(source, 'f'), 'two')
+    const failure = new WorkspaceError('UNAVAILABLE', 'down')
+    let isWritten = (): void => undefined
+    const written = new Promise<void>((resolve) => (isWritten = resolve))
+    async function* failLate(): AsyncGenerator<never> {
+      await written
+      throw failure
+    }
+    const list: ObjectStore['list'] = (prefix, given) =>
+      prefix.includes('/tags/') ? failLate() : store.list(prefix, given)
+    const onProgress = ({ bytesDone }: { readonly bytesDone: number }) => bytesDone > 0 && isWritten()
+    const loading = createBundleStore(changed({ list })).load('w', source, { version: 1, onProgress })
+    await expect(loading).rejects.toBe(failure)
+    expect(readFileSync(join(source, 'f'), 'utf8')).toBe('two')
+  })
+})
+
 describe('stored bytes that are not what was written', () => {
   it('of a pack are found before the directory changes, wherever they are', async () => {
     await bundles.save('w', source, { message: '' })

@@ -57,6 +57,7 @@ import { createTreeReader } from './tree-reader.ts'
  * - Comes back: content, permission bits, times to the microsecond, links as text, hard links, holes, empty directories.
  *   Does not: owners; set-uid, set-gid and sticky bits of what is written (reported as `changed`).
  *
+ * @param settled what else the call depends on: when it rejects, nothing is changed
  * @throws `INVALID_INPUT` for the home directory, one above it or the root of a file system
  * @throws `CORRUPT` for damage (details: `key` of the object, `files`), unless `onDamage` is `skip`
  * @throws `NOT_FOUND` when the version has nothing at one of `paths`
@@ -69,6 +70,7 @@ export async function loadDirectory(
   record: VersionRecord,
   directory: string,
   options: LoadDirectoryOptions,
+  settled: Promise<unknown> = Promise.resolve(),
 ): Promise<LoadedDirectory> {
   const { mode = 'exact', signal } = options
   if (mode !== 'exact' && mode !== 'merge') {
@@ -92,6 +94,7 @@ export async function loadDirectory(
           selection,
           known,
           options,
+          settled,
         }),
       timeSlice(),
     )
@@ -109,6 +112,7 @@ interface LoadTask {
   readonly selection: Selection
   readonly known: KnownTree
   readonly options: LoadDirectoryOptions
+  readonly settled: Promise<unknown>
 }
 
 async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovered'>> {
@@ -126,6 +130,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
       else await stageSubtree(parts, rootOf(task.record), 0, task.selection)
       parts.enter('fetch')
       await parts.stage.finish()
+      await task.settled
       task.options.signal?.throwIfAborted()
     } finally {
       await parts.stage.close()
