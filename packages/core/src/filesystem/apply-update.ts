@@ -4,6 +4,7 @@ import { WorkspaceError } from '../errors.ts'
 import {
   childPath,
   closeDirectory,
+  openRealRoot,
   openRoot,
   toByteString,
   type ByteString,
@@ -109,7 +110,7 @@ async function visitDirectories(
   try {
     stack.push({
       name: '',
-      place: { directory: openRoot(toByteString(target)), fresh, parked },
+      place: { directory: openRealRoot(toByteString(target)), fresh, parked },
       update: null,
     })
     for (const update of journal.directories) {

@@ -1,6 +1,16 @@
 import { Buffer } from 'node:buffer'
-import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+} from 'node:fs'
 import type { Dirent } from 'node:fs'
+import { WorkspaceError } from '../errors.ts'
 
 /**
  * Names and paths inside the archive code are byte strings: one character per byte (Latin-1). They compare in byte
@@ -43,6 +53,34 @@ export function childPath(directory: DirectoryHandle, name: ByteString): string 
 /** Opens a directory by path; links in the path count as part of the caller's own naming. */
 export function openRoot(path: ByteString): DirectoryHandle {
   return open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+}
+
+/**
+ * Opens a directory by its real path, and no other one: not what a link leads to that was put in its place, or in that of a
+ * directory above it.
+ * @throws `UNSAFE_PATH`
+ */
+export function openRealRoot(path: ByteString): DirectoryHandle {
+  const handle = openRoot(path)
+  try {
+    // What was opened says where it is; to look along the path again would leave a moment in between.
+    const place =
+      descriptors === null ? realpathSync(toFilePath(path), 'latin1') : readlinkSync(handle.base, 'latin1')
+    if (place === path) return handle
+    throw anotherPlace(Buffer.from(path, 'latin1').toString())
+  } catch (error) {
+    closeDirectory(handle)
+    throw error
+  }
+}
+
+/** That a directory is a link by now, or lies behind one, to a place that nobody has named. */
+export function anotherPlace(path: string): WorkspaceError {
+  return new WorkspaceError(
+    'UNSAFE_PATH',
+    `${path} is no longer the directory that it was: it, or one above it, is a link now. Nothing was read or changed where that leads. Put the directory back in its place.`,
+    { details: { path } },
+  )
 }
 
 /** Opens a directory by its name in another one; a link of that name is refused (`ENOTDIR` or `ELOOP`). */

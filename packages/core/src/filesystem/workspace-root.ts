@@ -3,6 +3,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, parse, relative, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
+import { anotherPlace } from './directory-handle.ts'
 
 /**
  * The real, absolute path of a directory that may be a workspace.
@@ -30,6 +31,15 @@ export async function resolveWorkspaceRoot(path: string): Promise<string> {
   }
   refuseHome(root)
   return root
+}
+
+/**
+ * Refuses a directory that is elsewhere by now.
+ * @param root as `resolveWorkspaceRoot` gave it
+ * @throws `UNSAFE_PATH`, and as that does
+ */
+export async function assertRealRoot(root: string): Promise<void> {
+  if ((await resolveWorkspaceRoot(root)) !== root) throw anotherPlace(root)
 }
 
 /**

@@ -1,5 +1,6 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
+import { assertRealRoot } from '../filesystem/workspace-root.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
 import { collectLater } from './collect-later.ts'
 import { openBundleBackend } from './bundle/open-bundle-backend.ts'
@@ -59,9 +60,15 @@ export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): 
   return {
     ...backend,
     async capture(request) {
+      // The agent may have put a link in the place of the directory: where that leads is nobody's workspace.
+      await assertRealRoot(path)
       const snapshot = await backend.capture(request)
       collectLater({ path, stateDirectory, maxSnapshotBytes })
       return snapshot
+    },
+    async rollback(target, request) {
+      await assertRealRoot(path)
+      return backend.rollback(target, request)
     },
   }
 }

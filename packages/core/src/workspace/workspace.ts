@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
@@ -19,6 +20,7 @@ import type { VersionFile } from '../bundle/engine/read-file.ts'
 import type { RetentionPolicy } from '../bundle/engine/retention-policy.ts'
 import type { WorkspaceUsage } from '../bundle/engine/usage.ts'
 import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
+import { anotherPlace } from '../filesystem/directory-handle.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
@@ -60,7 +62,8 @@ import {
  * A directory with an id: it can be seen (`snapshot`, `diff`), undone (`rollback`) and kept (`save`, `load`).
  *
  * A Workspace holds no lock and no open file. Everything that concerns the directory is found by its real path, so two
- * Workspace objects for one directory, also in two processes, work on the same state.
+ * Workspace objects for one directory, also in two processes, work on the same state. A Workspace stays with the directory
+ * that its path led to at first: a link that is put in its place later is refused (`UNSAFE_PATH`).
  */
 export class Workspace {
   readonly id: string
@@ -72,6 +75,8 @@ export class Workspace {
   readonly precious: readonly string[] | undefined
   readonly exclude: readonly string[]
   readonly #store: BundleStore | undefined
+  /** The real path, from the first call that needed it. */
+  #root: string | null = null
 
   /** @throws `INVALID_INPUT` for an illegal id or an empty path */
   constructor(options: WorkspaceOptions) {
@@ -112,6 +117,7 @@ export class Workspace {
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
     const store = this.#requireStore('load')
     assertKnownOptions('load', options, loadOptionNames)
+    if (existsSync(this.path)) await this.#resolveRoot()
     const settings = await this.#settings(options)
     const loaded = await store.load(this.id, this.path, { ...options, ...settings })
     if (loaded !== null || options.version === undefined) return loaded
@@ -129,7 +135,7 @@ export class Workspace {
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
     const store = this.#requireStore('save')
     assertKnownOptions('save', { ...options, message }, saveOptionNames)
-    const root = await resolveWorkspaceRoot(this.path)
+    const root = await this.#resolveRoot()
     return store.save(this.id, root, { ...options, ...(await this.#settings(options)), message })
   }
 
@@ -269,11 +275,19 @@ export class Workspace {
     readonly limits?: CaptureLimits | undefined
     readonly precious?: readonly string[] | undefined
   }): Promise<SnapshotBackend> {
-    const path = await resolveWorkspaceRoot(this.path)
+    const path = await this.#resolveRoot()
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
     const { limits = this.limits, precious = this.precious } = options
     return openSnapshotBackend({ ...(await this.#state()), ...options, limits, precious })
+  }
+
+  /** Once it was found it stays the same: a link that an agent has put in its place leads nowhere. */
+  async #resolveRoot(): Promise<string> {
+    const root = await resolveWorkspaceRoot(this.path)
+    this.#root ??= root
+    if (root !== this.#root) throw anotherPlace(this.path)
+    return root
   }
 
   /** What a save or load gets of this workspace where the caller gives nothing else; `undefined` is nothing. */
@@ -284,7 +298,7 @@ export class Workspace {
   }
 
   async #state(): Promise<WorkspaceState> {
-    const path = await resolveWorkspaceRoot(this.path)
+    const path = await this.#resolveRoot()
     if (this.#store !== undefined) refuseStoreOverlap(path, this.#store)
     const stateDirectory = await prepareStateDirectory(path, this.stateDir)
     return { path, stateDirectory, maxSnapshotBytes: this.maxSnapshotBytes }

@@ -24,9 +24,12 @@ export interface DirectoryCursor {
 /** How many directories on the way down stay open; those above are opened again when they are needed. */
 const MAX_OPEN = 128
 
-/** @param path absolute */
-export function createDirectoryCursor(path: ByteString): DirectoryCursor {
-  const root = openRoot(path)
+/**
+ * @param path absolute
+ * @param open `openRealRoot` where something is changed
+ */
+export function createDirectoryCursor(path: ByteString, open = openRoot): DirectoryCursor {
+  const root = open(path)
   let current: ByteString[] = []
   /** By depth; the place of a closed one is empty. */
   let handles: (DirectoryHandle | undefined)[] = []

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import {
   closeDirectory,
+  openRealRoot,
   openRoot,
   toByteString,
   type DirectoryHandle,
@@ -205,7 +206,7 @@ async function compare(
   { repository, record, target, selection, options }: LoadTask,
   parts: LoadParts,
 ): Promise<void> {
-  const handle = openRoot(toByteString(target))
+  const handle = openRealRoot(toByteString(target))
   try {
     const content = createContentCheck(repository.keys, parts.slice)
     const context = { ...parts, target: toByteString(target), mode: options.mode ?? 'exact', content }

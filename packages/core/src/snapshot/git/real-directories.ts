@@ -13,7 +13,7 @@ export function realDirectoriesOf({
   const resolve = pathResolver(root)
   const real = new Map<BytePath, boolean>()
   return function isRealDirectory(path: BytePath): boolean {
-    if (listing.directories.has(path)) return true
+    if (path === '' || listing.directories.has(path)) return true
     let answer = real.get(path)
     if (answer === undefined) {
       const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, type BigIntStats } from 'node:fs'
 import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
 import { WorkspaceError } from '../../errors.ts'
-import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
@@ -19,7 +19,7 @@ export async function checkPlaces(
   guard: PresentState,
   signal?: AbortSignal,
 ): Promise<void> {
-  const cursor = createDirectoryCursor(toBytePath(root))
+  const cursor = createDirectoryCursor(toBytePath(root), openRealRoot)
   try {
     const obstructions = await findObstructions(cursor, plan, guard, timeSlice(signal))
     if (obstructions.size > 0) throw inTheWay([...obstructions])

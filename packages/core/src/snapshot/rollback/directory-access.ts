@@ -1,7 +1,12 @@
 import { fchmodSync, fstatSync, lchownSync, mkdirSync } from 'node:fs'
 import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
 import { WorkspaceError } from '../../errors.ts'
-import { childPath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
+import {
+  childPath,
+  openRealRoot,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { fromBytePath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
 
@@ -20,7 +25,7 @@ export async function inDirectories(
   modes: Map<ByteString, number>,
   work: (access: DirectoryAccess) => Promise<void> | void,
 ): Promise<void> {
-  const cursor = createDirectoryCursor(toBytePath(root))
+  const cursor = createDirectoryCursor(toBytePath(root), openRealRoot)
   const openForWriting = (path: ByteString): DirectoryHandle => {
     const handle = cursor.open(path)
     const { mode, uid } = fstatSync(handle.fd)

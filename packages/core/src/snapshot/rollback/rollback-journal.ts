@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createDirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
-import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { parentOf, toBytePath } from '../byte-path.ts'
 import { replaceFile } from '../hash/replace-file.ts'
@@ -92,7 +92,7 @@ export function closeJournal(place: Place): void {
 
 /** Removes the files that were being written. */
 export function sweepHalfWritten(place: Place, { prefix, parents }: RollbackJournal): void {
-  const cursor = createDirectoryCursor(toBytePath(place.path))
+  const cursor = createDirectoryCursor(toBytePath(place.path), openRealRoot)
   try {
     for (const parent of parents) {
       try {

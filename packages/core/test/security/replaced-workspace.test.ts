@@ -1,0 +1,123 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { memoryStore } from '@ws/store-memory'
+import { beforeEach, describe, expect, it } from 'vitest'
+import {
+  createBundleStore,
+  executeRun,
+  Workspace,
+  type BundleStore,
+  type RunResult,
+} from '../../src/index.ts'
+import {
+  createRepository,
+  describeTree,
+  temporaryDirectory,
+  writeFiles,
+} from '../support/temporary-directory.ts'
+
+let base = ''
+let path = ''
+/** Somebody's directory, which is none of the workspace's business. */
+let elsewhere = ''
+let before: unknown
+let bundles: BundleStore
+let workspace: Workspace
+
+beforeEach(async () => {
+  base = temporaryDirectory()
+  path = join(base, 'work')
+  elsewhere = join(base, 'elsewhere')
+  for (const directory of [path, join(elsewhere, 'inner')]) mkdirSync(directory, { recursive: true })
+  writeFiles(path, { a: 'one\n', 'sub/b': 'two\n' })
+  writeFiles(elsewhere, { a: 'secret\n', 'inner/key': 'secret\n' })
+  before = describeTree(elsewhere, { skip: [] })
+  bundles = createBundleStore(memoryStore())
+  workspace = new Workspace({ id: 'w', path, store: bundles, stateDir: join(base, 'state') })
+  await workspace.save('before')
+})
+
+const replaceByLink = (): void => {
+  renameSync(path, `${path}-moved`)
+  symlinkSync(elsewhere, path)
+}
+
+async function expectUntouched(): Promise<void> {
+  expect(describeTree(elsewhere, { skip: [] })).toEqual(before)
+  expect((await Array.fromAsync(bundles.history('w'))).map(({ version }) => version)).toEqual([1])
+}
+
+describe.each(['git', 'bundle', 'hash'] as const)(
+  'a workspace that the agent replaces by a link, with the strategy %s',
+  (strategy) => {
+    it.each([replaceByLink, () => (rmSync(path, { recursive: true }), symlinkSync(elsewhere, path))])(
+      'has nothing read, rolled back, saved or loaded where the link leads',
+      async (replace) => {
+        if (strategy === 'git') createRepository(path, { c: 'three\n' })
+        const result: RunResult<unknown> = await executeRun(
+          workspace,
+          () => {
+            replace()
+            throw new Error('the model gave up')
+          },
+          { strategy, rollbackOnFailure: strategy !== 'hash', save: { message: 'after', onFailure: true } },
+        )
+        expect(result).toMatchObject({
+          status: 'failed',
+          workspace: { afterSnapshot: null, diff: null, error: { code: 'UNSAFE_PATH' } },
+        })
+        expect(result.workspace).not.toHaveProperty('rollback')
+        await expectUntouched()
+        for (const call of [
+          () => workspace.load(),
+          () => workspace.save('next'),
+          () => workspace.snapshot(),
+          () => executeRun(workspace, () => 1, { load: true }),
+        ])
+          await expect(call()).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+        await expectUntouched()
+      },
+    )
+
+    it('and one that is gone is told as such', async () => {
+      if (strategy === 'git') createRepository(path, { c: 'three\n' })
+      const { workspace: seen } = await executeRun(workspace, () => rmSync(path, { recursive: true }), {
+        strategy,
+      })
+      expect(seen).toMatchObject({ afterSnapshot: null, error: { code: 'NOT_FOUND' } })
+    })
+  },
+)
+
+describe('a workspace that is replaced by a link while it is written to', () => {
+  it('by a rollback: nothing is written where the link leads', async () => {
+    const snapshot = await workspace.snapshot({ strategy: 'bundle' })
+    writeFiles(path, { a: 'changed\n', new: 'x' })
+    let isReplaced = false
+    const rolling = workspace.rollback(snapshot, {
+      onProgress({ phase }) {
+        if (phase !== 'write' || isReplaced) return
+        isReplaced = true
+        replaceByLink()
+      },
+    })
+    await expect(rolling).rejects.toThrow()
+    expect(isReplaced).toBe(true)
+    await expectUntouched()
+  })
+
+  it.each(['compare', 'apply'])('by a load, when it begins to %s: the same', async (when) => {
+    writeFiles(path, { a: 'changed\n', new: 'x' })
+    let isReplaced = false
+    const loading = workspace.load({
+      onProgress({ phase }) {
+        if (phase !== when || isReplaced) return
+        isReplaced = true
+        replaceByLink()
+      },
+    })
+    await loading.catch(() => undefined)
+    expect(isReplaced).toBe(true)
+    await expectUntouched()
+  })
+})
