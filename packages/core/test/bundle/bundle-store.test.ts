@@ -339,12 +339,9 @@ describe('a load that cannot be reported', () => {
     const failure = new WorkspaceError('UNAVAILABLE', 'down')
     let isWritten = (): void => undefined
     const written = new Promise<void>((resolve) => (isWritten = resolve))
-    async function* failLate(): AsyncGenerator<never> {
-      await written
-      throw failure
-    }
+    const failLate = { next: () => written.then(() => Promise.reject(failure)) }
     const list: ObjectStore['list'] = (prefix, given) =>
-      prefix.includes('/tags/') ? failLate() : store.list(prefix, given)
+      prefix.includes('/tags/') ? { [Symbol.asyncIterator]: () => failLate } : store.list(prefix, given)
     const onProgress = ({ bytesDone }: { readonly bytesDone: number }) => bytesDone > 0 && isWritten()
     const loading = createBundleStore(changed({ list })).load('w', source, { version: 1, onProgress })
     await expect(loading).rejects.toBe(failure)
