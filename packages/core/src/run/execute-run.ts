@@ -11,7 +11,7 @@ import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import { Workspace } from '../workspace/workspace.ts'
-import { assertCanRollBack, assertRunOptions } from './assert-run-options.ts'
+import { assertCanRollBack, assertCanSave, assertRunOptions } from './assert-run-options.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
 import { createRunLog, type RunLog } from './run-log.ts'
 import type { Agent, RunOptions, RunSaveOptions } from './run-options.ts'
@@ -97,6 +97,7 @@ function startRun(workspace: Workspace | string, agent: unknown, options: RunOpt
     )
   }
   const resolved = Workspace.of(workspace)
+  assertCanSave(resolved, options)
   const id = options.runId ?? randomUUID()
   return {
     id,

@@ -35,6 +35,8 @@ const openStoreOptionNames: OptionNames<OpenStoreOptions> = { load: true, reliab
  */
 export async function openStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
   assertKnownOptions('openStore', options, openStoreOptionNames)
+  if (typeof url !== 'string')
+    throw invalid(`A store URL is a text, not of type ${typeof url}. ${whatExists()}`)
   const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   if (name === undefined) throw invalid(`This is not a store URL. ${whatExists()}`)
   const scheme = Object.hasOwn(storeSchemes, name) ? storeSchemes[name] : undefined

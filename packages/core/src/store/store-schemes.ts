@@ -90,6 +90,8 @@ function fileOptions(rest: string): object {
   } catch (error) {
     throw invalid(`The file: URL is not valid. Write ${example}.`, 'file', error)
   }
+  if (/^~(\/|$)/.test(root))
+    throw invalid('A file: URL has no "~": write the path of the home directory.', 'file')
   if (root === '' || root.includes('\0') || resolve(root) === resolve(root, '..'))
     throw invalid(`The file: URL names no directory. Write ${example}.`, 'file')
   return { root: resolve(root) }

@@ -104,6 +104,11 @@ export class Workspace {
     )
   }
 
+  /** Whether it has a store to save to and to load from. */
+  get hasStore(): boolean {
+    return this.#store !== undefined
+  }
+
   /** A workspace for a directory that has no id yet: the id is made from its name and path. */
   static at(path: string): Workspace {
     return new Workspace({ id: makeWorkspaceId(path), path })
@@ -141,7 +146,7 @@ export class Workspace {
 
   /** Saved versions, newest first. */
   history(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterable<WorkspaceVersion> {
-    return this.#requireStore('history').history(this.id, options)
+    return this.#requireStore('list its versions').history(this.id, options)
   }
 
   /**

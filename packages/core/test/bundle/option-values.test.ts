@@ -123,6 +123,13 @@ describe('an option that is undefined', () => {
   })
 })
 
+it('a run that is to be saved needs a workspace with a store, before its agent works for nothing', async () => {
+  let hasRun = false
+  const running = executeRun(path, () => void (hasRun = true), { save: 'after' })
+  await expect(running).rejects.toMatchObject({ code: 'INVALID_INPUT', details: { option: 'save' } })
+  expect(hasRun).toBe(false)
+})
+
 describe('a time that is longer than a timer can wait', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => void vi.useRealTimers())

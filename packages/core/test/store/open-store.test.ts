@@ -22,6 +22,10 @@ it('opens memory:, each time a new store', async () => {
   expect(await right.head('a')).toBe(null)
 })
 
+it.each([undefined, new URL('memory:')])('refuses what is no text: %s', async (url) => {
+  await expect(openStore(url as unknown as string)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+})
+
 it('opens file: with an absolute and with a relative path', async () => {
   const absolute = await openStore(pathToFileURL(join(directory, 'a b')).href)
   await absolute.put('key', Buffer.from('x'))
@@ -38,6 +42,7 @@ it.each([
   ['constructor:x', 'INVALID_INPUT'],
   ['memory:name', 'INVALID_INPUT'],
   ['file:', 'INVALID_INPUT'],
+  ['file:~/store', 'INVALID_INPUT'],
   ['file:///', 'INVALID_INPUT'],
   ['file://host/x', 'INVALID_INPUT'],
   ['file:%zz', 'INVALID_INPUT'],

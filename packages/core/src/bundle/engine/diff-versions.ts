@@ -15,7 +15,10 @@ export interface VersionChange {
   readonly status: 'added' | 'changed' | 'removed'
   readonly before: VersionEntry | null
   readonly after: VersionEntry | null
-  /** Whether the content of a file or the text of a link differs, or one of the two is absent or of another kind. */
+  /**
+   * Whether the content of a file or the text of a link differs, or one of the two is absent or of another kind. Also where
+   * the same content is stored otherwise: with holes for its zeros, or cut elsewhere.
+   */
   readonly contentChanged: boolean
 }
 
