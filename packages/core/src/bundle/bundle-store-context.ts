@@ -14,6 +14,7 @@ import {
 import {
   assumeRepository,
   findRepository,
+  keepMarker,
   layOutRepository,
   openRepository,
   proposeRepository,
@@ -89,7 +90,13 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     opened ??= await findRepository(store, { prefix, encryption, signal })
     return opened
   }
-  const commit: BundleStoreContext['commit'] = async (id, details, writeTree) => {
+  const commit: BundleStoreContext['commit'] = async (id, details, write) => {
+    const known = opened
+    const writeTree: typeof write = async (parent, repository, signal) => {
+      const keeping = parent === null && known !== null ? keepMarker(repository, signal) : undefined
+      const [tree] = await Promise.all([write(parent, repository, signal), keeping])
+      return tree
+    }
     const { tags = [], cacheDirectory = null } = details
     const { message, author, metadata } = versionTexts(details)
     for (const tag of tags) assertTag(tag)

@@ -80,6 +80,7 @@ export async function backupSession(
   workspace: Workspace,
   options: BackupSessionOptions = {},
 ): Promise<SessionBackup> {
+  assertWorkspace('backupSession', workspace)
   assertKnownOptions('backupSession', options, backupSessionOptionNames)
   const { message = 'session', local, onConflict, signal } = options
   const record = await readSessionRecord(workspace)
@@ -111,6 +112,7 @@ export async function backupSession(
 export async function restoreSession(options: RestoreSessionOptions): Promise<RestoredSession> {
   assertKnownOptions('restoreSession', options, restoreSessionOptionNames)
   const { workspace, live = true, signal } = options
+  assertWorkspace('restoreSession', workspace)
   signal?.throwIfAborted()
   const kept = live ? await findLive(workspace) : null
   if (kept !== null) return { source: 'live', version: kept.version, isStale: false, localProblem: null }
@@ -130,6 +132,16 @@ export async function restoreSession(options: RestoreSessionOptions): Promise<Re
       await writeSessionRecord(workspace, before.version, before)
     throw error
   }
+}
+
+/** Callers without types. @throws `INVALID_INPUT` */
+function assertWorkspace(call: string, workspace: unknown): void {
+  if (typeof workspace === 'object' && workspace !== null && 'hasStore' in workspace) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `${call} needs a workspace with a store: new Workspace({ id, path, store }).`,
+    { details: { option: 'workspace' } },
+  )
 }
 
 async function findLive(workspace: Workspace): Promise<{ readonly version: number | null } | null> {

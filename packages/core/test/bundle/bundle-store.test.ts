@@ -332,6 +332,34 @@ describe('a failure', () => {
   })
 })
 
+describe('what others do with the store', () => {
+  it('is left alone: a prune deletes no object that is no pack by its name', async () => {
+    await bundles.save('w', source, { message: '' })
+    const others = ['packs/README.txt', 'packs/old/0123', 'condemned/note', 'repairs/x', 'mine']
+    for (const key of others) await store.put(key, Buffer.from('not ours'))
+    const { totalBytes, unreferencedBytes } = await bundles.usage()
+    expect(unreferencedBytes).toBe(0)
+    expect(totalBytes).toBe((await bundles.version('w'))?.storedBytes)
+    await bundles.delete('w')
+    const { deleted } = await bundles.prune(null, { exclusive: true })
+    expect(deleted.packs).toBe(1)
+    expect(await keys()).toEqual([...others, 'clock', 'format'].toSorted())
+  })
+
+  it.each([{}, { cacheDirectory: 'cache' }])(
+    'may be to empty it: what is saved afterwards can be read by everybody (%j)',
+    async ({ cacheDirectory: name }: { readonly cacheDirectory?: string }) => {
+      const cache = name === undefined ? {} : { cacheDirectory: join(base, name) }
+      await bundles.save('w', source, { message: 'before', ...cache })
+      for (const key of await keys()) await store.delete(key)
+      await bundles.save('w', source, { message: 'after', ...cache })
+      const reader = createBundleStore(store)
+      expect(await reader.verify('w')).toMatchObject({ problems: [], files: 1 })
+      expect(await reader.version('w')).toMatchObject({ version: 1, message: 'after' })
+    },
+  )
+})
+
 describe('a load that cannot be reported', () => {
   it('changes nothing: tags that cannot be read are found out before the directory is touched', async () => {
     await bundles.save('w', source, { message: '' })

@@ -3,16 +3,19 @@ import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
+  backupSession,
   checkBundle,
   createBundle,
   createBundleStore,
   executeRun,
   extractBundle,
+  restoreSession,
   withConcurrencyLimit,
   withRetry,
   withTimeout,
   Workspace,
   type BundleStore,
+  type RestoreSessionOptions,
 } from '../../src/index.ts'
 import { setLongTimer } from '../../src/set-long-timer.ts'
 import { temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
@@ -69,6 +72,8 @@ const refused: readonly (readonly [string, object, (given: object) => unknown])[
   ['executeRun', { load: { paths: 'docs' } }, (options) => executeRun(workspace, () => 1, options)],
   ['executeRun', { timeoutMs: '5' }, (options) => executeRun(workspace, () => 1, options)],
   ['executeRun', { onBusy: 'Refuse' }, (options) => executeRun(workspace, () => 1, options)],
+  ['restoreSession', { workspace: './repo' }, (options) => restoreSession(options as RestoreSessionOptions)],
+  ['backupSession', {}, () => backupSession(undefined as unknown as Workspace)],
   ['withConcurrencyLimit', { maxCalls: 0 }, (options) => withConcurrencyLimit(memoryStore(), options)],
   ['withRetry', { attempts: Number.NaN }, (options) => withRetry(memoryStore(), options)],
   ['withTimeout', { callTimeoutMs: -1 }, (options) => withTimeout(memoryStore(), options)],
@@ -80,7 +85,7 @@ describe('a value that an option cannot have', () => {
     const error: unknown = await (async () => call(given))().catch((reason: unknown) => reason)
     expect(error).toMatchObject({
       code: 'INVALID_INPUT',
-      message: expect.stringMatching(/must be|has no option/),
+      message: expect.stringMatching(/must be|has no option|needs a workspace/),
     })
     expect(readdirSync(path)).toEqual(before)
   })

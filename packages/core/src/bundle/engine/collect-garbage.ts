@@ -1,6 +1,6 @@
 import type { ObjectInfo } from '../../store/object-store.ts'
 import { listCondemned, putMark, readMark } from './pack-safety.ts'
-import type { Repository } from './repository.ts'
+import { isPackId, type Repository } from './repository.ts'
 
 export interface PackTotal {
   readonly packs: number
@@ -46,6 +46,7 @@ export async function collectGarbage(
 
   for await (const pack of store.list(prefix, { signal })) {
     const id = pack.key.slice(prefix.length)
+    if (!isPackId(id)) continue
     const mark = marks.get(id)
     marks.delete(id)
     onLooked()
@@ -63,7 +64,13 @@ export async function collectGarbage(
   }
   // What is left marks no pack: a sweep that was cut off after the pack was deleted.
   for (const [id, mark] of marks) {
-    if (dryRun || !isOld(mark) || (await store.head(repository.packKey(id), { signal })) !== null) continue
+    if (
+      dryRun ||
+      !isPackId(id) ||
+      !isOld(mark) ||
+      (await store.head(repository.packKey(id), { signal })) !== null
+    )
+      continue
     await store.delete(mark.key, { signal })
   }
   return { condemned: condemned.total(), deleted: deleted.total(), waiting: waiting.total() }

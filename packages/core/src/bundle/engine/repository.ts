@@ -152,6 +152,18 @@ async function waitFor(milliseconds: number, signal?: AbortSignal): Promise<void
   await delay(milliseconds, undefined, { signal }).catch(() => signal?.throwIfAborted())
 }
 
+/**
+ * Puts the marker of an open repository back when it is gone: somebody has emptied the store since, and without its marker
+ * nobody could read what is saved next.
+ */
+export async function keepMarker(
+  { store, prefix, marker }: Repository,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const key = `${prefix}format`
+  if ((await readMarker(store, key, signal)) === null) await putMarker(store, key, marker, signal)
+}
+
 /** What can be said without the marker. @throws `INVALID_INPUT` */
 export function layOutRepository(store: ObjectStore, prefix?: string): RepositoryLayout {
   return layOut(store, normalizePrefix(prefix))
@@ -173,6 +185,11 @@ function layOut(store: ObjectStore, prefix: string): RepositoryLayout {
     claimsPrefix: (id) => `${workspace(id)}claims/`,
     claimKey: (id, version, name) => `${workspace(id)}claims/${invertVersion(version)}/${name}`,
   }
+}
+
+/** Whether an object below `packs/` is a pack by its name. Others were put there by somebody else, and are left alone. */
+export function isPackId(name: string): boolean {
+  return /^[0-9a-f]{32}$/.test(name)
 }
 
 async function findMarker(

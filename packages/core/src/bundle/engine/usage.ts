@@ -1,7 +1,7 @@
 import { forEachConcurrently } from './for-each-concurrently.ts'
 import { readListedVersion } from './list-versions.ts'
 import { listRepairs } from './repairs.ts'
-import type { Repository } from './repository.ts'
+import { isPackId, type Repository } from './repository.ts'
 import { scanWorkspaces } from './scan-workspaces.ts'
 
 /** JSON-safe. Bytes of packs as they are stored. */
@@ -61,8 +61,9 @@ export async function measureUsage(repository: Repository, signal?: AbortSignal)
   const replacements = new Set((await listRepairs(repository, signal)).map((repair) => repair.replacementId))
   const prefix = repository.packKey('')
   for await (const { key, size } of repository.store.list(prefix, { signal })) {
-    totalBytes += size
     const id = key.slice(prefix.length)
+    if (!isPackId(id)) continue
+    totalBytes += size
     if (!packs.has(id) && !replacements.has(id)) unreferencedBytes += size
   }
   const workspaces = [...versions]
