@@ -3,6 +3,7 @@ import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions } from '../known-options.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import type { SnapshotBackend } from '../snapshot/snapshot-backend.ts'
+import { noStore } from '../workspace/no-store.ts'
 import type { Workspace } from '../workspace/workspace.ts'
 import { runOptionNames, runRollbackOptionNames, runSaveOptionNames, type RunOptions } from './run-options.ts'
 
@@ -30,12 +31,7 @@ export function assertCanRollBack(backend: SnapshotBackend, rollback: RunOptions
 
 /** @throws `INVALID_INPUT` before the agent runs, rather than when its work is to be saved */
 export function assertCanSave({ id, hasStore }: Workspace, { enabled = true, save }: RunOptions): void {
-  if (save === undefined || hasStore || !enabled) return
-  throw new WorkspaceError(
-    'INVALID_INPUT',
-    `The workspace ${id} has no store, so the run could not save it. Pass one: new Workspace({ id, path, store: localStore({ root }) }).`,
-    { details: { option: 'save' } },
-  )
+  if (save !== undefined && !hasStore && enabled) throw noStore(id, 'save after the run')
 }
 
 /** @throws `INVALID_INPUT` before the agent runs, rather than when its work is to be saved */

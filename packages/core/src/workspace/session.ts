@@ -74,6 +74,7 @@ const CREATED_AT = 'session-created-at'
  * a copy of it into `local`. The session is safe when this resolves, also without the local copy. The directory should
  * be at rest: what changes while it is saved may be in one of the two only.
  * @throws `CONFLICT` when somebody else has saved since the session was restored; nothing is stored then
+ * (where nothing is known of the session, as when the state directory is gone, it is saved after the latest version)
  * @throws what `Workspace.save` throws
  */
 export async function backupSession(

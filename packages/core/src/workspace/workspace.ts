@@ -44,6 +44,7 @@ import { refuseStoreOverlap } from '../store/store-directory.ts'
 import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
+import { noStore } from './no-store.ts'
 import { prepareCacheDirectory } from './prepare-cache-directory.ts'
 import {
   collectOptionNames,
@@ -151,7 +152,8 @@ export class Workspace {
 
   /**
    * Makes a new workspace that starts from a saved version of this one. The two go on independently.
-   * @throws `NOT_FOUND` when there is no such version, `ALREADY_EXISTS` when the id is taken
+   * @throws `NOT_FOUND` when there is no such version, `ALREADY_EXISTS` when the id is taken, `INVALID_INPUT` for the
+   * directory of this one
    */
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
@@ -160,6 +162,12 @@ export class Workspace {
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
     const settings = { stateDir, maxSnapshotBytes, limits, precious, exclude }
     const fork = new Workspace({ id, path, store, ...settings })
+    if (fork.path === this.path)
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        `The fork ${id} would have the directory of this workspace, ${this.path}, so that loading it replaces what is there. Give it a path of its own.`,
+        { details: { option: 'path', path: this.path } },
+      )
     await store.fork(this.id, id, { version, signal })
     return fork
   }
@@ -311,10 +319,7 @@ export class Workspace {
 
   #requireStore(verb: string): BundleStore {
     if (this.#store !== undefined) return this.#store
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `The workspace ${this.id} has no store, so it cannot ${verb}. Pass one: new Workspace({ id, path, store: localStore({ root }) }).`,
-    )
+    throw noStore(this.id, verb)
   }
 }
 

@@ -131,7 +131,7 @@ describe('an option that is undefined', () => {
 it('a run that is to be saved needs a workspace with a store, before its agent works for nothing', async () => {
   let hasRun = false
   const running = executeRun(path, () => void (hasRun = true), { save: 'after' })
-  await expect(running).rejects.toMatchObject({ code: 'INVALID_INPUT', details: { option: 'save' } })
+  await expect(running).rejects.toMatchObject({ code: 'INVALID_INPUT', details: { option: 'store' } })
   expect(hasRun).toBe(false)
 })
 

@@ -45,6 +45,13 @@ describe('a workspace with two versions', () => {
     await expect(read('sub', { version: 1 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
 
+  it('has no fork in its own directory, which the fork would replace', async () => {
+    const forks = [() => workspace.fork('work'), () => workspace.fork('other', { path: `${path}/../work/` })]
+    for (const fork of forks)
+      await expect(fork()).rejects.toMatchObject({ code: 'INVALID_INPUT', details: { option: 'path' } })
+    expect(await createBundleStore(store).exists('work')).toBe(false)
+  })
+
   it('lists what differs between them', async () => {
     const changes = await Array.fromAsync(workspace.diffVersions(1, 2))
     expect(changes.map((change) => `${change.status} ${change.path}`)).toEqual([
