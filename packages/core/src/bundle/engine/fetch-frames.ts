@@ -16,6 +16,8 @@ export interface FetchFramesOptions<Work extends FrameWork> {
   /** Takes a frame that cannot be read because the pack is not what was written. */
   readonly onDamage: (work: Work, error: unknown) => Promise<void>
   readonly width: number
+  /** Called when nothing is left to be asked for, though answers may still come. May be called again. */
+  readonly onAllRequested?: (() => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -27,8 +29,10 @@ const MAX_GAP_BYTES = 256 * 1024
 const FIRST_REQUESTS = 2
 /** For a store that does not. */
 const MAX_REQUESTS = 4
-/** On a network each request waits for its answer first. */
-const FIRST_REMOTE_REQUESTS = 4
+/** On a network each request waits for its answer first: then as many as bring so much, within these numbers. */
+const FIRST_REMOTE_BYTES = 32 * 1024 * 1024
+const FEWEST_FIRST_REMOTE_REQUESTS = 4
+const MOST_FIRST_REMOTE_REQUESTS = 12
 const MAX_REMOTE_REQUESTS = 8
 
 /**
@@ -42,7 +46,7 @@ export async function fetchFrames<Work extends FrameWork>(
   const { onDamage, signal } = options
   const groups = groupWork(options.work)
   const isRemote = repository.store.capabilities.remote === true
-  const firstRequests = isRemote ? FIRST_REMOTE_REQUESTS : FIRST_REQUESTS
+  const firstRequests = isRemote ? countFirstRemote(groups) : FIRST_REQUESTS
   const maxRequests = isRemote ? MAX_REMOTE_REQUESTS : MAX_REQUESTS
   const gate = createGate(options.width)
   const running = new Set<Promise<void>>()
@@ -102,6 +106,7 @@ export async function fetchFrames<Work extends FrameWork>(
   const drain = async (): Promise<void> => {
     for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
       check()
+      if (groups.length === 0) options.onAllRequested?.()
       await readGroup(group).catch((error: unknown) => {
         failure ??= { error }
       })
@@ -115,6 +120,16 @@ export async function fetchFrames<Work extends FrameWork>(
   await Promise.all(running)
   check()
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+function countFirstRemote(groups: readonly (readonly FrameWork[])[]): number {
+  let bytes = 0
+  let count = 0
+  for (; count < MOST_FIRST_REMOTE_REQUESTS; count += 1) {
+    for (const { pack, frame } of groups[count] ?? []) bytes += pack.frames[frame]?.storedBytes ?? 0
+    if (bytes > FIRST_REMOTE_BYTES) break
+  }
+  return Math.max(count, FEWEST_FIRST_REMOTE_REQUESTS)
 }
 
 function groupWork<Work extends FrameWork>(work: readonly Work[]): Work[][] {

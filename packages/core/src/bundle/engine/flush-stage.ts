@@ -31,23 +31,47 @@ export function startThreads(state: StageState, files: number, bytes: number): v
   state.threads ??= createThreadedWriter(state.options.repository.keys)
 }
 
-/** Has what is planned fetched and written, after what was begun before; returns when that is done. */
+/**
+ * Has what is planned fetched and written, after what was begun before; returns when that is done. On a network it is
+ * asked for as soon as all of that was asked for, so that it does not wait for an answer when it could be written.
+ */
 export async function flushStage(state: StageState): Promise<void> {
+  const isRemote = state.options.repository.store.capabilities.remote === true
   const { batch } = state
   const left = state.directories.takeLeft()
   state.batch = emptyBatch()
   state.batches += 1
-  await state.writing
-  state.writing = writeBatch(state, batch, left)
+  await (isRemote ? state.writingBefore : state.writing)
+  await state.requesting
+  throwIfFailed(state)
+  const requesting = Promise.withResolvers<void>()
+  state.requesting = requesting.promise
+  state.writingBefore = state.writing
+  state.writing = writeBatch(state, batch, left, requesting.resolve).finally(requesting.resolve)
   // Whoever waits for it next is told.
-  state.writing.catch(() => undefined)
+  state.writing.catch((error: unknown) => (state.failure ??= { error }))
 }
 
-async function writeBatch(state: StageState, batch: StageBatch, left: readonly number[]): Promise<void> {
-  const { options, slice, directories } = state
-  if (batch.frames.size > 0) {
-    startThreads(state, batch.pieces, batch.pieceBytes)
-    await fetchPlanned(state, batch, state.threads ?? createInlineWriter(options.repository.keys))
+function throwIfFailed({ failure }: StageState): void {
+  if (failure !== null) throw failure.error
+}
+
+async function writeBatch(
+  state: StageState,
+  batch: StageBatch,
+  left: readonly number[],
+  onAllRequested: () => void,
+): Promise<void> {
+  const { options, slice, directories, writingBefore } = state
+  try {
+    if (batch.frames.size > 0) {
+      startThreads(state, batch.pieces, batch.pieceBytes)
+      const writer = state.threads ?? createInlineWriter(options.repository.keys)
+      await fetchPlanned(state, batch, writer, onAllRequested)
+    }
+  } finally {
+    // Directories and names of links may be of both; and whatever ends this one, nothing is running afterwards.
+    await writingBefore
   }
   options.signal?.throwIfAborted()
   for (const file of batch.files) {
@@ -66,9 +90,15 @@ async function writeBatch(state: StageState, batch: StageBatch, left: readonly n
 }
 
 /** Damage may have happened on the way, so what is damaged is read once more. */
-async function fetchPlanned(state: StageState, batch: StageBatch, writer: FrameWriter): Promise<void> {
+async function fetchPlanned(
+  state: StageState,
+  batch: StageBatch,
+  writer: FrameWriter,
+  onAllRequested: () => void,
+): Promise<void> {
   const again: PlannedFrame[] = []
-  await fetchPass(state, batch, writer, [...batch.frames.values()], (planned) => void again.push(planned))
+  const work = [...batch.frames.values()]
+  await fetchPass(state, batch, writer, work, (planned) => void again.push(planned), onAllRequested)
   if (again.length === 0) return
   await fetchPass(state, batch, writer, again, (planned, error) => markDamaged(state, batch, planned, error))
 }
@@ -79,12 +109,15 @@ async function fetchPass(
   writer: FrameWriter,
   work: readonly PlannedFrame[],
   onDamaged: (planned: PlannedFrame, error: unknown) => void,
+  onAllRequested?: () => void,
 ): Promise<void> {
   await fetchFrames(state.options.repository, {
     work,
     width: writer.width,
     signal: state.options.signal,
+    onAllRequested,
     async onFrame(planned, stored) {
+      throwIfFailed(state)
       state.outcome.fetchedBytes += stored.length
       const result = await writeFrame(state, batch, writer, planned, stored)
       const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])

@@ -105,8 +105,13 @@ export interface StageState {
   batch: StageBatch
   /** So many batches were planned before. */
   batches: number
-  /** Of the batch that is being written. */
+  /** Of the batch that is being written, and of those before it. */
   writing: Promise<void>
+  /** Of those before it alone. */
+  writingBefore: Promise<void>
+  /** When all that is being written was asked for. */
+  requesting: Promise<void>
+  failure: { readonly error: unknown } | null
   threads: FrameWriter | null
 }
 

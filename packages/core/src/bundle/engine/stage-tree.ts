@@ -76,6 +76,9 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     batch: emptyBatch(),
     batches: 0,
     writing: Promise.resolve(),
+    writingBefore: Promise.resolve(),
+    requesting: Promise.resolve(),
+    failure: null,
     threads: null,
   }
   startThreads(state, options.expected.files, options.expected.bytes)

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { withCapabilities, type ObjectStore } from '@ws/core'
@@ -7,6 +15,7 @@ import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
 import { leasePacks } from '../../../src/bundle/engine/pack-safety.ts'
+import { bindStore } from '../../../src/store/bind-store.ts'
 import { openRepository } from '../../../src/bundle/engine/repository.ts'
 
 let base = ''
@@ -371,4 +380,28 @@ it('a load of what small saves have made waits for three, and asks for each of t
   expect(packs.length).toBeGreaterThan(1)
   expect(new Set(packs).size).toBe(packs.length)
   expect(loaded?.report.damaged).toEqual([])
+})
+
+it('a load of more than it plans at once asks for what comes next while it waits for what came before', async () => {
+  for (let count = 0; count < 10; count += 1) writeFileSync(join(source, `a-${count}`), randomBytes(50_000))
+  for (const name of ['y', 'z']) writeFileSync(join(source, name), randomBytes(50_000))
+  for (let count = 0; count < 4096; count += 1) symlinkSync('f', join(source, `link-${count}`))
+  await save(store)
+  const asksAgain = Promise.withResolvers<void>()
+  let reads = 0
+  const remote: ObjectStore = {
+    ...bindStore(store),
+    capabilities: { ...store.capabilities, remote: true },
+    async get(key, options) {
+      if (!key.startsWith('packs/')) return store.get(key, options)
+      reads += 1
+      // Index, trees, the first contents, those after them.
+      if (reads === 3) await asksAgain.promise
+      if (reads === 4) asksAgain.resolve()
+      return store.get(key, options)
+    },
+  }
+  await createBundleStore(remote).load('w', join(base, 'loaded'))
+  expect(reads).toBe(4)
+  expect(readFileSync(join(base, 'loaded/z'))).toEqual(readFileSync(join(source, 'z')))
 })
