@@ -360,6 +360,21 @@ describe('what others do with the store', () => {
   )
 })
 
+describe('a store that has lost its marker', () => {
+  it('is damaged, never taken for an empty one, and the message says what to put back', async () => {
+    await bundles.save('w', source, { message: '' })
+    await store.delete('format')
+    const reader = createBundleStore(store)
+    const lost = {
+      code: 'CORRUPT',
+      message: expect.stringContaining('format back'),
+      details: { key: 'format' },
+    }
+    await expect(reader.load('w', source)).rejects.toMatchObject(lost)
+    await expect(reader.save('other', source, { message: '' })).rejects.toMatchObject(lost)
+  })
+})
+
 describe('a load that cannot be reported', () => {
   it('changes nothing: tags that cannot be read are found out before the directory is touched', async () => {
     await bundles.save('w', source, { message: '' })

@@ -10,7 +10,6 @@ import {
   type FormatMarker,
 } from '../format/format-marker.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
-import { damagedObject } from '../format/damaged-object.ts'
 import { damageIn } from './damage.ts'
 import { readObject } from './read-object.ts'
 import { invertVersion, versionPath } from './version-number.ts'
@@ -74,7 +73,6 @@ export interface OpenRepositoryOptions {
 
 const MAX_MARKER_BYTES = 16_384
 const MARKER_ATTEMPTS = 3
-const MARKER = 'format marker of the repository'
 
 /**
  * Opens the repository of a store, and makes it when there is none. Two processes that make it at once agree on one
@@ -204,7 +202,11 @@ async function findMarker(
     // Somebody else may have made the repository, and saved to it, since the marker was looked for.
     const later = await readMarker(store, key, signal)
     if (later !== null) return later
-    throw damageIn(key, damagedObject(MARKER, 'it is not there, though workspaces are'))
+    throw new WorkspaceError(
+      'CORRUPT',
+      `The format marker of the repository is not there, though workspaces are. Put the object ${key} back from a copy of the store: without it nothing can be read.`,
+      { details: { key } },
+    )
   }
   return null
 }
