@@ -128,7 +128,10 @@ export function decodeFrame(
   position: FramePosition,
   keys: RepositoryKeys | null,
 ): Uint8Array {
-  const content = openFrame(stored, position, keys)
+  return decompress(openFrame(stored, position, keys), position)
+}
+
+function decompress(content: FrameContent, position: FramePosition): Uint8Array {
   if (content.codec === PLAIN) return content.payload
   try {
     const raw =
@@ -141,13 +144,17 @@ export function decodeFrame(
   }
 }
 
-/** The same on the thread pool. */
+/** Less is decompressed in the time that it takes to ask the thread pool. */
+const WORTH_POOL_BYTES = 64 * 1024
+
+/** The same on the thread pool, where that is worth it. */
 export async function decodeFrameInPool(
   stored: Uint8Array,
   position: FramePosition,
   keys: RepositoryKeys | null,
 ): Promise<Uint8Array> {
   const content = openFrame(stored, position, keys)
+  if (content.rawBytes < WORTH_POOL_BYTES) return decompress(content, position)
   if (content.codec === PLAIN) return content.payload
   try {
     const raw =
