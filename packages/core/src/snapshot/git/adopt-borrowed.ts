@@ -2,6 +2,7 @@ import { fromBytePath, type BytePath } from '../byte-path.ts'
 import { adoptObjects, wantedSet, type WantedObjects } from './adopt-objects.ts'
 import { NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
 import type { CapturedEntry } from './file-stamp.ts'
+import { idAt, idsAmong } from './link-indexed.ts'
 import { openOwnObjects, type OwnObjects } from './own-objects.ts'
 import { objectSizes } from './object-sizes.ts'
 import { FIELDS } from './shared-columns.ts'
@@ -19,7 +20,7 @@ interface Borrower {
   readonly tracked: TrackedFiles | null
   /** `null` but for the first capture. */
   readonly last: unknown
-  readonly blobSizes: Promise<Float64Array> | null
+  readonly first: { readonly blobSizes: Promise<Float64Array> } | null
   readonly pause: Pause
   readonly signal?: AbortSignal | undefined
 }
@@ -38,15 +39,16 @@ interface Borrowed {
  * filter been named for the file when git last looked at it. They are to be read from disk
  */
 export async function adoptBorrowed(capture: Borrower, entries: Borrowed): Promise<BytePath[]> {
-  const { own, blobSizes, pause, signal } = capture
+  const { own, first, pause, signal } = capture
   const { believed, borrowed, read } = entries
   const absent = await adoptAll(capture, entries)
   const unlike: BytePath[] = []
   if (believed !== null) {
-    const sizes = await blobSizes
+    const sizes = await first?.blobSizes
     const { ids, numbers, paths } = { ...believed.table.columns(), paths: believed.table.paths() }
     const idBytes = ids.length / Math.max(paths.length, 1)
-    for (const [at, row] of believed.rows.entries()) {
+    for (let at = 0; at < paths.length; at += 1) {
+      const row = believed.rows[at] ?? NOT_BELIEVED
       if (row === NOT_BELIEVED) continue
       const pausing = pause()
       if (pausing !== undefined) await pausing
@@ -64,13 +66,15 @@ export async function adoptBorrowed(capture: Borrower, entries: Borrowed): Promi
 /** @returns ids of blobs that cannot be had */
 async function adoptAll(
   { own, user, nested, last, tracked, signal }: Borrower,
-  borrowed: Borrowed,
+  entries: Borrowed,
 ): Promise<ReadonlySet<string>> {
-  const held = openOwnObjects(own)
+  const { ahead } = entries.believed ?? {}
+  const borrowed = ahead?.isAllHeld === true ? { ...entries, believed: null } : entries
+  const held = ahead?.held ?? openOwnObjects(own)
   const missingIn = (store: OwnObjects): Set<string> => new Set(missingOf(store, borrowed))
   if (missingOf(held, borrowed).next().done === true) return new Set()
   const useful = last === null ? (tracked?.trees ?? []) : []
-  let wanted: WantedObjects = { ids: () => missingIn(held), missingIn }
+  let wanted: WantedObjects = { among: (ids) => missingAmong(held, borrowed, ids), missingIn }
   let missing: ReadonlySet<string> = new Set()
   const others = nested.map(({ objectsDirectory }) => fromBytePath(objectsDirectory))
   for (const objects of [user.objectsDirectory, ...others]) {
@@ -81,6 +85,18 @@ async function adoptAll(
   return missing
 }
 
+function* missingAmong(
+  store: OwnObjects,
+  { believed, ...others }: Borrowed,
+  ids: ReadonlySet<string>,
+): Generator<string> {
+  const { ids: known } = believed?.table.columns() ?? { ids: new Uint8Array() }
+  const idBytes = known.length / Math.max(believed?.rows.length ?? 0, 1)
+  // One that is not believed may be among them, which is one link more.
+  for (const id of idsAmong(known, idBytes, ids)) if (!store.has(id)) yield id
+  for (const id of missingOf(store, { believed: null, ...others })) if (ids.has(id)) yield id
+}
+
 function* missingOf(store: OwnObjects, { believed, borrowed, read }: Borrowed): Generator<string> {
   const ids = believed?.table.columns().ids ?? new Uint8Array()
   const rows = believed?.rows ?? new Int32Array()
@@ -88,12 +104,4 @@ function* missingOf(store: OwnObjects, { believed, borrowed, read }: Borrowed): 
   for (let at = 0; at < rows.length; at += 1)
     if (rows[at] !== NOT_BELIEVED && !store.hasAt(ids, at * idBytes)) yield idAt(ids, at, idBytes)
   for (const { id } of [...borrowed.values(), ...read.values()]) if (!store.has(id)) yield id
-}
-
-function idAt(ids: Uint8Array, row: number, idBytes: number): string {
-  return Buffer.from(ids.buffer, ids.byteOffset, ids.length).toString(
-    'hex',
-    row * idBytes,
-    (row + 1) * idBytes,
-  )
 }

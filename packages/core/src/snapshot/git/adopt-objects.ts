@@ -13,14 +13,19 @@ import {
 
 /** Objects that somebody needs. Their ids are told where they have to be: mostly a pack has all of them. */
 export interface WantedObjects {
-  readonly ids: () => ReadonlySet<string>
+  /** Those that are among some ids. */
+  readonly among: (ids: ReadonlySet<string>) => Iterable<string>
   readonly missingIn: (own: OwnObjects) => Set<string>
 }
 
-interface Adoption {
-  readonly wanted: WantedObjects
+interface LinkedObjects {
+  readonly wanted: Pick<WantedObjects, 'among'>
   /** Trees that need not be written if they are there. */
   readonly useful: readonly string[]
+}
+
+interface Adoption extends LinkedObjects {
+  readonly wanted: WantedObjects
   readonly signal?: AbortSignal | undefined
 }
 
@@ -35,11 +40,8 @@ export async function adoptObjects(
   userObjects: string,
   { wanted, useful, signal }: Adoption,
 ): Promise<Set<string>> {
+  linkObjects(repository, userObjects, { wanted, useful })
   const objects = join(repository.directory, 'objects')
-  const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
-  const sharing = { clones: true }
-  if (linkPacks(join(userObjects, 'pack'), join(objects, 'pack'), distrusted, sharing))
-    linkLoose(userObjects, repository, () => new Set([...wanted.ids(), ...useful]), sharing)
   const missing = wanted.missingIn(openOwnObjects(repository))
   if (missing.size === 0) return missing
   const available = await objectSizes(repository, missing, { alternate: userObjects, signal })
@@ -60,8 +62,24 @@ export async function adoptObjects(
   return absentFrom(openOwnObjects(repository), missing)
 }
 
+/** As far as the two directories can share files. */
+export function linkObjects(
+  repository: PrivateRepository,
+  userObjects: string,
+  objects: LinkedObjects,
+): void {
+  const packs = join(repository.directory, 'objects', 'pack')
+  const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
+  const sharing = { clones: true }
+  if (linkPacks(join(userObjects, 'pack'), packs, distrusted, sharing))
+    linkLoose(userObjects, repository, objects, sharing)
+}
+
 export function wantedSet(ids: ReadonlySet<string>): WantedObjects {
-  return { ids: () => ids, missingIn: (own) => absentFrom(own, ids) }
+  return {
+    among: (others) => [...ids].filter((id) => others.has(id)),
+    missingIn: (own) => absentFrom(own, ids),
+  }
 }
 
 function absentFrom(own: OwnObjects, ids: Iterable<string>): Set<string> {
@@ -91,19 +109,22 @@ function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>, sh
 function linkLoose(
   userObjects: string,
   repository: PrivateRepository,
-  wantedIds: () => ReadonlySet<string>,
+  { wanted, useful }: LinkedObjects,
   sharing: Sharing,
 ): void {
-  let wanted: ReadonlySet<string> | null = null
+  const objects = join(repository.directory, 'objects')
+  const found = new Set<string>()
   for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
-    const to = join(repository.directory, 'objects', fan)
-    const present = new Set(listNames(to))
-    const ids = (wanted ??= wantedIds())
-    const names = listNames(join(userObjects, fan)).filter(
-      (name) => ids.has(fan + name) && !present.has(name),
-    )
-    if (names.length > 0) mkdirSync(to, { recursive: true, mode: 0o700 })
-    for (const name of names) if (!share(join(userObjects, fan, name), join(to, name), sharing)) return
+    const present = new Set(listNames(join(objects, fan)))
+    for (const name of listNames(join(userObjects, fan))) if (!present.has(name)) found.add(fan + name)
+  }
+  if (found.size === 0) return
+  const fans = new Set<string>()
+  for (const id of new Set([...wanted.among(found), ...useful.filter((tree) => found.has(tree))])) {
+    const [fan, name] = [id.slice(0, 2), id.slice(2)]
+    if (!fans.has(fan)) mkdirSync(join(objects, fan), { recursive: true, mode: 0o700 })
+    fans.add(fan)
+    if (!share(join(userObjects, fan, name), join(objects, fan, name), sharing)) return
   }
 }
 

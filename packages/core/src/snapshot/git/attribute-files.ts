@@ -28,9 +28,12 @@ export function findAttributeFiles({
   for (const [path, directory] of listing.directories)
     if (directory.files.includes(NAME) && splitNames(directory.files).includes(NAME))
       files.add(joinPath(path, NAME))
-  for (const path of tracked?.entries.keys() ?? []) if (isAttributeFile(path)) files.add(path)
+  // Where just those are listed that are tracked, they have been found.
+  const isAllListed = tracked !== null && tracked.entries.keys() === listing.listed().keys()
+  const unlisted = isAllListed ? null : tracked
+  for (const path of unlisted?.entries.keys() ?? []) if (isAttributeFile(path)) files.add(path)
   const isAllThere = [...files].every((path) => lstatOrNull(resolve(path))?.isFile() === true)
-  for (const path of ignoredPlaces(listing, tracked))
+  for (const path of ignoredPlaces(listing, unlisted))
     if (lstatIfAllowed(resolve(path)) !== null) files.add(path)
   return { files, isAllThere }
 }

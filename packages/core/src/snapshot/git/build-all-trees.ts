@@ -1,9 +1,18 @@
 import crypto from 'node:crypto'
 import type { BytePath } from '../byte-path.ts'
 import { treeMode, type BuiltTrees } from './build-trees.ts'
-import type { EntryTable } from './entry-table.ts'
 import type { PrivateRepository } from './private-repository.ts'
-import { FIELDS } from './shared-columns.ts'
+import type { SharedPaths } from './shared-columns.ts'
+
+/** What trees are made of, sorted by path. */
+export interface TreeLeaves {
+  readonly paths: readonly BytePath[]
+  /** The same. */
+  readonly names: SharedPaths
+  /** In bytes, one after the other. */
+  readonly ids: Uint8Array
+  readonly modeAt: (row: number) => number
+}
 
 /** One directory that is being filled. */
 interface OpenTree {
@@ -22,9 +31,9 @@ const FIRST_BYTES = 4096
  * The git trees of all entries, without an object for an entry. Paths are in the order of their bytes, and so are the
  * entries of a tree, in which a directory counts as if its name ended in a slash: one pass fills all trees from above.
  */
-export function buildAllTrees(repository: PrivateRepository, entries: EntryTable): BuiltTrees {
-  const { numbers, ids: entryIds } = entries.columns()
-  const { text, ends } = entries.sharedPaths()
+export function buildAllTrees(repository: PrivateRepository, leaves: TreeLeaves): BuiltTrees {
+  const { paths, ids: leafIds, modeAt } = leaves
+  const { text, ends } = leaves.names
   const idBytes = repository.format === 'sha1' ? 20 : 32
   const ids = new Map<BytePath, string>()
   const built = new Map<string, Buffer>()
@@ -56,7 +65,7 @@ export function buildAllTrees(repository: PrivateRepository, entries: EntryTable
     parent.length += id.copy(parent.bytes, parent.length)
   }
   let tree = root
-  for (const [row, path] of entries.paths().entries()) {
+  for (const [row, path] of paths.entries()) {
     while (!path.startsWith(tree.lead)) {
       open.pop()
       const parent = open.at(-1) ?? root
@@ -67,7 +76,7 @@ export function buildAllTrees(repository: PrivateRepository, entries: EntryTable
       tree = enter(path.slice(0, end))
       open.push(tree)
     }
-    const mode = treeMode(numbers[row * FIELDS] ?? 0)
+    const mode = treeMode(modeAt(row))
     const to = ends[row] ?? 0
     const from = to - path.length + tree.lead.length
     makeRoom(tree, mode.length + 2 + to - from + idBytes)
@@ -77,7 +86,7 @@ export function buildAllTrees(repository: PrivateRepository, entries: EntryTable
     bytes[length++] = SPACE
     for (let at = from; at < to; at += 1) bytes[length++] = text[at] ?? 0
     bytes[length++] = 0
-    for (let at = row * idBytes, last = at + idBytes; at < last; at += 1) bytes[length++] = entryIds[at] ?? 0
+    for (let at = row * idBytes, last = at + idBytes; at < last; at += 1) bytes[length++] = leafIds[at] ?? 0
     tree.length = length
   }
   for (let inner = open.pop(); inner !== undefined && inner !== root; inner = open.pop())

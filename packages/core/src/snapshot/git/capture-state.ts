@@ -3,21 +3,9 @@ import { deserialize, serialize } from 'node:v8'
 import zlib from 'node:zlib'
 import { join } from 'node:path'
 import type { BytePath } from '../byte-path.ts'
-import {
-  fromDirectoryColumns,
-  toDirectoryColumns,
-  type CapturedDirectory,
-  type DirectoryColumns,
-} from './captured-directory.ts'
-import {
-  fromColumns,
-  split,
-  tableOfColumns,
-  toColumns,
-  type EntryColumns,
-  type EntryTable,
-  type StampColumns,
-} from './entry-table.ts'
+import type { CapturedDirectory } from './captured-directory.ts'
+import { fromDirectoryColumns, toDirectoryColumns, type DirectoryColumns } from './directory-columns.ts'
+import { split, tableOfColumns, type EntryColumns, type EntryTable } from './entry-table.ts'
 import type { Dirtiness } from './dirtiness.ts'
 import type { LimitReason } from './choose-within-limits.ts'
 import type { HeadState } from './read-head.ts'
@@ -184,12 +172,10 @@ function isLogged(repository: PrivateRepository, { tree, sidecar }: CaptureState
 
 function encode(state: CaptureState): Buffer {
   const { entries, directories, listed, ...rest } = state
-  const stamps = toColumns(directories)
   const body = serialize({
     ...rest,
     entries: entries.columns(),
-    // The leading separator keeps a lone empty path (the workspace itself) apart from no path at all.
-    directories: { ...stamps, paths: `\0${stamps.paths}`, ...toDirectoryColumns(directories) },
+    directories: toDirectoryColumns(directories),
     listed: state.isAsListed ? null : [...listed().keys()].join('\0'),
   })
   const header = Buffer.alloc(HEADER_BYTES)
@@ -205,7 +191,7 @@ function decode(bytes: Buffer): CaptureState | null {
   try {
     const stored = deserialize(body) as Omit<CaptureState, 'entries' | 'directories' | 'listed'> & {
       entries: EntryColumns
-      directories: StampColumns & DirectoryColumns
+      directories: DirectoryColumns
       listed: string | null
     }
     const { directories, listed: names } = stored
@@ -214,14 +200,7 @@ function decode(bytes: Buffer): CaptureState | null {
     return {
       ...stored,
       entries,
-      directories: fromColumns(
-        directories,
-        directories.paths
-          .slice(1)
-          .split('\0')
-          .slice(0, directories.numbers.length / 3),
-        fromDirectoryColumns(directories),
-      ),
+      directories: fromDirectoryColumns(directories),
       listed: () => (listed ??= names === null ? entries : new Set(split(names))),
     }
   } catch {

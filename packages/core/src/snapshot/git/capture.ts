@@ -9,8 +9,6 @@ import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlis
 import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import { nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { pauser, type Pause } from './pause.ts'
-import { idsOfRows } from './index-rows.ts'
-import { sizesOfIds } from './object-sizes.ts'
 import { sweepTemporaries } from './private-repository.ts'
 import {
   chooseCandidates,
@@ -27,11 +25,13 @@ import { readHead } from './read-head.ts'
 import { recordRepositoryState } from './repository-state.ts'
 import type { PathSet } from './sorted-paths.ts'
 import { readSnapshotLog } from './snapshot-log.ts'
+import { startFirst, type FirstCapture } from './start-first.ts'
 import { startLook } from './start-look.ts'
-import { startStamping } from './start-stamping.ts'
+import { startWalk } from './start-walk.ts'
 import { storeState } from './store-state.ts'
 import { haveSameModesUnlisted } from './unlisted-directories.ts'
 import { addNestedFiles, readIndexStamp, readTrackedFiles } from './tracked-files.ts'
+import type { Walk } from './walk-workspace.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -61,13 +61,14 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
     return await captureFrom(workspace, { ...request, onProgress }, { last, indexStamp, early, pause })
   } catch (error) {
     // Nothing may still be at work when the lock is released, and a full disk needs room for that.
-    await Promise.allSettled([early.head, early.tracked, early.blobSizes])
+    await Promise.allSettled([early.head, early.tracked, early.first?.then((first) => first?.blobSizes)])
     sweepTemporaries(workspace.own)
     throw error
   } finally {
     early.look?.stop()
-    early.stamping?.then(
-      (stamping) => stamping?.stop(),
+    early.walk?.stop()
+    early.first?.then(
+      (first) => first?.stamping.stop(),
       () => {},
     )
   }
@@ -86,15 +87,17 @@ async function captureFrom(
   start: Start,
 ): Promise<Captured> {
   const { last, indexStamp, early } = start
+  // Threads have begun to look at the files.
+  await early.first
+  // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
+  const repository =
+    workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
   const { capture, seen } = await look(workspace, request, start)
   const { listing, nested } = capture
   const { trackedUnlisted } = seen
   const kept = await pathsInView(capture, treesOf(request.keepInView), request.lookFor ?? [])
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = await findChanged(capture)
-  // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
-  const repository =
-    workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
   const isSameListing =
     last !== null && listing === last && hasSameKeptDirectories(capture) && haveSameModesUnlisted(capture)
   if (isSameListing && candidates === null && changed.length === 0) {
@@ -162,14 +165,17 @@ async function look(
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
   const ofIndex = await (early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)))
   const gitlinks = ofIndex?.gitlinks ?? last?.gitlinks ?? []
-  const listing = await listWorkspace({ ...workspace, gitlinks, pause }, last)
+  const first = await early.first
+  const listing = await listWorkspace({ ...workspace, gitlinks, pause }, last, () =>
+    walkAhead(early, first, { pause, signal }),
+  )
   const nested = nestedRepositories(workspace.path, listing.directories)
   const nestedIndexStamp = stampNested(nested)
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
-  const { isFirst, blobSizes, stamping, look: files } = early
+  const { isFirst, look: files } = early
   const capture = {
     ...workspace,
     last,
@@ -179,8 +185,7 @@ async function look(
     nested,
     tracked,
     ...ofStates,
-    blobSizes,
-    stamping,
+    first,
     recall,
     pause,
     onProgress,
@@ -190,6 +195,25 @@ async function look(
   const isSame = tracked === null && last !== null && listing.listed === last.listed
   const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)
   return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, trackedUnlisted } }
+}
+
+/** While a thread is at it, this one looks at files; else it is better done here. */
+async function walkAhead(
+  { walk }: Start['early'],
+  first: FirstCapture | null,
+  { pause, signal }: { readonly pause: Pause; readonly signal: AbortSignal | undefined },
+): Promise<Walk | null> {
+  if (walk?.isTaken() !== true) return null
+  first?.ahead()
+  await first?.stamping.help(pause, walk.isDone)
+  signal?.addEventListener('abort', walk.stop)
+  try {
+    const found = await walk.finish(first?.index ?? null)
+    signal?.throwIfAborted()
+    return found
+  } finally {
+    signal?.removeEventListener('abort', walk.stop)
+  }
 }
 
 /** Whether the last capture's list of what is tracked and not listed can still be had without the indexes. */
@@ -211,28 +235,17 @@ function stampNested(nested: readonly NestedRepository[]): string | null {
 /** Processes of git and threads are at work for it while the workspace is listed. */
 function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: AbortSignal | undefined) {
   const { user, own } = workspace
-  const head = readHead(user, last?.head ?? null, signal)
-  const tracked = last === null ? readTrackedFiles(user, signal) : null
   const isFirst = last === null && readSnapshotLog(own).length === 0
-  const ofIndex = isFirst ? (tracked?.then((files) => files.ofIndex) ?? null) : null
-  const blobSizes =
-    ofIndex?.then((index) =>
-      index === null
-        ? new Float64Array()
-        : sizesOfIds(own, idsOfRows(index.rows), { alternate: user.objectsDirectory, signal }),
-    ) ?? null
-  const stamping =
-    ofIndex?.then((index) => (index === null ? null : startStamping(workspace.path, index))) ?? null
+  const walk = isFirst ? startWalk(workspace) : null
+  const tracked = last === null ? readTrackedFiles(user, signal) : null
+  const first = isFirst
+    ? (tracked?.then((files) => startFirst(workspace, files, { walk, signal })) ?? null)
+    : null
+  const head = readHead(user, last?.head ?? null, signal)
   // Whoever awaits them sees it; until then a failure elsewhere must not leave this one unhandled.
-  for (const promise of [head, tracked, blobSizes, stamping]) promise?.catch(() => {})
-  return {
-    head,
-    tracked,
-    isFirst,
-    blobSizes,
-    stamping,
-    look: last === null ? null : startLook(workspace.path, last.entries),
-  }
+  for (const promise of [head, tracked, first]) promise?.catch(() => {})
+  const look = last === null ? null : startLook(workspace.path, last.entries)
+  return { head, tracked, isFirst, walk, first, look }
 }
 
 /** Then what git does not list now, it did not list then. */
@@ -248,6 +261,7 @@ function isAsListed({ last, listing }: Capture, { entries, touched }: Contents):
   // Where no name is new, there are as many only if none has gone.
   if (isKnown) return last.entries.size === entries.size
   const listed = listing.listed()
+  if (listed.keys() === entries.paths()) return true
   if (listed.size !== entries.size) return false
   for (const path of listed.keys()) if (!entries.has(path)) return false
   return true

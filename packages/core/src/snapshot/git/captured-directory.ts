@@ -28,46 +28,16 @@ export interface CapturedDirectory extends FileStamp {
 
 export type Reach = 'rules' | 'ignored' | 'precious'
 
-export interface DirectoryColumns {
-  /** Each list of names of each directory, one text for each list. */
-  readonly lists: readonly string[]
-  /** Three characters for each directory. */
-  readonly flags: string
-}
-
-const lists = ['files', 'children', 'special', 'ignored', 'precious', 'entered', 'unsupported'] as const
-const reaches: readonly Reach[] = ['rules', 'ignored', 'precious']
-
-export function toDirectoryColumns(directories: ReadonlyMap<BytePath, CapturedDirectory>): DirectoryColumns {
-  const rows = [...directories.values()]
-  return {
-    lists: lists.map((list) => rows.map((row) => row[list]).join('\0')),
-    flags: rows
-      .map((row) => `${row.hasIgnoreFile ? 1 : 0}${row.isRepository ? 1 : 0}${reaches.indexOf(row.reach)}`)
-      .join(''),
-  }
-}
-
-export function fromDirectoryColumns(
-  columns: DirectoryColumns,
-): (row: number) => Omit<CapturedDirectory, keyof FileStamp | 'settled'> {
-  const [files, children, special, ignored, precious, entered, unsupported] = columns.lists.map((text) =>
-    text.split('\0'),
-  )
-  const { flags } = columns
-  return (row) => ({
-    files: files?.[row] ?? '',
-    children: children?.[row] ?? '',
-    special: special?.[row] ?? '',
-    ignored: ignored?.[row] ?? '',
-    precious: precious?.[row] ?? '',
-    entered: entered?.[row] ?? '',
-    unsupported: unsupported?.[row] ?? '',
-    hasIgnoreFile: flags[row * 3] === '1',
-    isRepository: flags[row * 3 + 1] === '1',
-    reach: reaches[Number(flags[row * 3 + 2])] ?? 'rules',
-  })
-}
+/** The names of all lists of names. */
+export const nameLists = [
+  'files',
+  'children',
+  'special',
+  'ignored',
+  'precious',
+  'entered',
+  'unsupported',
+] as const
 
 /** Whether they differ at most in their times and place on the disk. */
 export function isAlike(left: CapturedDirectory, right: CapturedDirectory): boolean {
@@ -76,7 +46,7 @@ export function isAlike(left: CapturedDirectory, right: CapturedDirectory): bool
     left.reach === right.reach &&
     left.hasIgnoreFile === right.hasIgnoreFile &&
     left.isRepository === right.isRepository &&
-    lists.every((list) => left[list] === right[list])
+    nameLists.every((list) => left[list] === right[list])
   )
 }
 

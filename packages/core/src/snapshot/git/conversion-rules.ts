@@ -12,6 +12,8 @@ import type { TrackedFiles } from './tracked-files.ts'
 export interface ConversionRules {
   /** A program or another encoding: the blob may be anything. What only changes line endings changes the size. */
   mayDiffer(path: BytePath): boolean
+  /** Whether it is said of no path. */
+  readonly isNone: boolean
 }
 
 const MAX_ATTRIBUTES_BYTES = 100 << 20
@@ -55,6 +57,7 @@ export function readConversionRules(
   for (const file of files) add(joinPath(root, file), '', file.slice(0, file.lastIndexOf('/') + 1))
   const { lists, isAnything } = rules
   return {
+    isNone: lists.length === 0 && !isAnything,
     mayDiffer(name) {
       if (isAnything) return true
       const last = name.slice(name.lastIndexOf('/') + 1)
@@ -77,7 +80,7 @@ export function conversionRulesOf(
   return () => {
     if (rules !== null) return rules
     const { files, isAllThere } = findAttributeFiles(workspace)
-    rules = isAllThere ? readConversionRules(workspace, files) : { mayDiffer: () => true }
+    rules = isAllThere ? readConversionRules(workspace, files) : { mayDiffer: () => true, isNone: false }
     return rules
   }
 }

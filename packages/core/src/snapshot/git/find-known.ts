@@ -1,14 +1,14 @@
 import { compareBytes, pathResolver, type BytePath } from '../byte-path.ts'
-import { believeIndex, NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
+import { believeIndex, matchIndex, NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
 import type { CaptureState } from './capture-state.ts'
-import { entriesOver, type GrowingEntries } from './changed-entries.ts'
+import { entriesOver, type ChangedEntries } from './changed-entries.ts'
 import type { FileToRead } from './choose-within-limits.ts'
 import { conversionRulesOf, type ConversionRules } from './conversion-rules.ts'
 import { tableOf, type EntryTable } from './entry-table.ts'
 import { isRegular, lstatIfAllowed, stampOf, type CapturedEntry, type FileStamp } from './file-stamp.ts'
 import { isUntouched, type IndexEntry } from './index-rows.ts'
 import type { Pause } from './pause.ts'
-import type { Stamping } from './start-stamping.ts'
+import type { FirstCapture } from './start-first.ts'
 import type { TrackedFiles } from './tracked-files.ts'
 
 type Source = Parameters<typeof conversionRulesOf>[0] & {
@@ -16,14 +16,14 @@ type Source = Parameters<typeof conversionRulesOf>[0] & {
   readonly tracked: TrackedFiles | null
   /** Whether there is no snapshot yet. */
   readonly isFirst: boolean
-  readonly stamping: Promise<Stamping | null> | null
+  readonly first: FirstCapture | null
   readonly pause: Pause
 }
 
 /** What is known of the files before any is read. */
 export interface KnownFiles {
   /** What is read goes into them too. */
-  readonly entries: GrowingEntries
+  readonly entries: ChangedEntries
   readonly toRead: readonly FileToRead[]
   /** Entries that the user's index has. Their blobs are, so far, only in the user's repository, and nobody has read them. */
   readonly believed: BelievedEntries | null
@@ -68,14 +68,16 @@ export async function findKnown(
 
 /** Later on, an index may have been written to hide what was done to a file. */
 async function believe(
-  { tracked, isFirst, stamping, pause }: Source,
+  { tracked, first, pause }: Source,
   candidates: readonly BytePath[],
   conversions: () => ConversionRules,
 ): Promise<BelievedEntries | null> {
-  const stamps = await (await stamping)?.finish(pause)
   const ofIndex = tracked?.ofIndex ?? null
-  if (!isFirst || stamps === undefined || ofIndex === null) return null
-  return believeIndex(candidates, ofIndex, stamps, conversions)
+  if (first === null || ofIndex === null) return null
+  const match = matchIndex(candidates, ofIndex)
+  const rules = conversions()
+  const ahead = first.ahead()
+  return believeIndex(match, await first.stamping.finish(pause), rules, ahead)
 }
 
 /** A copy of entries that are known would take as long as a look at many files. */
@@ -92,7 +94,7 @@ function startEntries(
       tableOf(entries, { table, touched: candidates === null ? changed : entries.changed() })
     return { entries, toTable }
   }
-  const entries = new Map<BytePath, CapturedEntry>()
+  const entries = entriesOver(new Map<BytePath, CapturedEntry>())
   // What was read stands at the end.
   const inOrder = () => new Map([...entries].toSorted(([left], [right]) => compareBytes(left, right)))
   return { entries, toTable: () => tableOf(inOrder(), null) }

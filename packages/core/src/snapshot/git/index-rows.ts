@@ -75,6 +75,10 @@ export function indexStampAt({ bytes, starts, idBytes, writtenAtNs }: IndexRows,
   }
 }
 
+export function modeOfRow({ bytes, starts }: IndexRows, row: number): number {
+  return readNumber(bytes, (starts[row] ?? 0) + 24)
+}
+
 export function indexEntryAt(rows: IndexRows, row: number, path: BytePath): IndexEntry {
   const { bytes, starts, idBytes } = rows
   const idAt = (starts[row] ?? 0) + STAT_BYTES

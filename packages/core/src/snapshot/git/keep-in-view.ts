@@ -151,6 +151,7 @@ async function namesOf(
 
 export function unlisted(paths: Iterable<BytePath>, listing: WorkspaceListing): BytePath[] {
   const listed = listing.listed()
+  if (listed.keys() === paths) return []
   return [...paths].filter((path) => !listed.has(path))
 }
 

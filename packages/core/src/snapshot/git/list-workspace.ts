@@ -3,7 +3,8 @@ import { isAlike, splitNames, type CapturedDirectory } from './captured-director
 import type { CaptureState } from './capture-state.ts'
 import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'
 import { findRepositoryAt } from './repository-files.ts'
-import { walkWorkspace, type ListingSource } from './walk-workspace.ts'
+import { sortedPathSet } from './sorted-paths.ts'
+import { hasIgnoredGitlink, walkWorkspace, type ListingSource, type Walk } from './walk-workspace.ts'
 
 /**
  * What there is in the workspace, by git's ignore rules. `listed` is the last capture's own when every directory holds
@@ -17,19 +18,29 @@ export type WorkspaceListing = Pick<
 /**
  * Lists the workspace, and each other repository in it by the rules of that one. Names come and go only with a new
  * modification time of their directory, so that directories are read again only where they, or the rules, have changed.
+ * @param walkAhead gives a walk that has begun before the index was read; asked only where nothing is known
  */
 export async function listWorkspace(
   source: ListingSource,
   last: CaptureState | null,
+  walkAhead: () => Promise<Walk | null>,
 ): Promise<WorkspaceListing> {
   const isSameRules =
     last !== null && last.rulesStamp !== '' && last.rulesStamp === stampRules(source, last.directories)
   if (last !== null && isSameRules && (await isListingValid(source, last))) return last
-  const walk = await walkWorkspace(source, isSameRules ? last.directories : null)
+  const ahead = last === null ? await walkAhead() : null
+  const isAhead = ahead !== null && !hasIgnoredGitlink(ahead, source.gitlinks)
+  const walk = isAhead ? ahead : await walkWorkspace(source, isSameRules ? last.directories : null)
   const hasOld = last !== null && hasSameNames(walk.directories, last.directories)
   // Whoever compares the two lists sees at once that they are one.
-  const listed = hasOld ? last.listed : walk.listed
-  return { ...walk, listed, rulesStamp: stampRules(source, walk.directories) }
+  const listed = hasOld ? last.listed : once(() => sortedPathSet(walk.files()))
+  const { directories, unreadableDirectories } = walk
+  return { listed, directories, unreadableDirectories, rulesStamp: stampRules(source, directories) }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => (made ??= { value: make() }).value
 }
 
 /** Directories change their times also when a file is replaced by one of the same name. */

@@ -17,13 +17,15 @@ import type { NestedRepository } from './nested-repository.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Pause } from './pause.ts'
 import { adoptBorrowed } from './adopt-borrowed.ts'
+import type { BuiltTrees } from './build-trees.ts'
 import { findKnown } from './find-known.ts'
+import type { OwnObjects } from './own-objects.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { chooseOverLimits, type FileToRead, type LimitReason } from './choose-within-limits.ts'
 import type { PreciousRules } from '../precious-rules.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import type { PathSet } from './sorted-paths.ts'
-import type { Stamping } from './start-stamping.ts'
+import type { FirstCapture } from './start-first.ts'
 import { kindOf, readEntry } from './read-entry.ts'
 import { realDirectoriesOf } from './real-directories.ts'
 import type { TrackedFiles } from './tracked-files.ts'
@@ -54,10 +56,8 @@ export interface Capture extends GitWorkspace {
   readonly keptDirectories: ReadonlyMap<BytePath, number>
   /** What might have been such a directory. */
   readonly absentDirectories: readonly BytePath[]
-  /** Of the blobs that the index names, by its rows, as far as the user's repository has them; at the first capture only. */
-  readonly blobSizes: Promise<Float64Array> | null
-  /** Of the files that the index names; at the first capture only. */
-  readonly stamping: Promise<Stamping | null> | null
+  /** `null` at every other, and where only git can read the index. */
+  readonly first: FirstCapture | null
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
@@ -77,6 +77,10 @@ export interface Contents {
   readonly unstable: ReadonlySet<BytePath>
   /** New files that are over a limit. */
   readonly leftOut: ReadonlyMap<BytePath, LeftOutFile>
+  /** Trees that have been built already, and all paths that are not as they have them. */
+  readonly built: { readonly trees: BuiltTrees; readonly unlike: readonly BytePath[] } | null
+  /** What the private repository has, at least. */
+  readonly held: OwnObjects | null
 }
 
 /** Read, hashed and compressed in the time of a look at a file. */
@@ -109,8 +113,7 @@ export async function chooseCandidates(
     if (isRealDirectory(parentOf(path))) added.add(path)
   }
   const listed = listing.listed()
-  const all = () =>
-    added.size === 0 ? [...listed.keys()] : [...listed.keys(), ...added].toSorted(compareBytes)
+  const all = () => (added.size === 0 ? listOf(listed) : [...listed.keys(), ...added].toSorted(compareBytes))
   if (last === null) return all()
   const known = last.entries
   const isKnown = (path: BytePath) => known.has(path) || last.leftOut.has(path)
@@ -119,6 +122,12 @@ export async function chooseCandidates(
     every(listed, isKnown) &&
     every(added, isKnown)
   return isAsBefore ? null : all()
+}
+
+/** Itself, where it is one: whoever compares it with another one sees at once that they are the same. */
+function listOf(paths: PathSet): readonly BytePath[] {
+  const keys = paths.keys()
+  return Array.isArray(keys) ? keys : [...keys]
 }
 
 function every(paths: PathSet, holds: (path: BytePath) => boolean): boolean {
@@ -163,7 +172,13 @@ export async function readContents(
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
   for (const path of await adoptBorrowed(capture, { ...known, read: reading.readBorrowed }))
     await readInto(withoutIndex, reading, path)
-  return { ...reading, entries: known.toTable(), touched: candidates === null ? changed : null }
+  const { believed, entries } = known
+  const touched = candidates === null ? changed : null
+  const built = believed && {
+    trees: believed.ahead.trees,
+    unlike: [...entries.changed(), ...believed.unlikeIndex],
+  }
+  return { ...reading, entries: known.toTable(), touched, built, held: believed?.ahead.held ?? null }
 }
 
 /** @returns the paths that were read */

@@ -10,6 +10,8 @@ import type { UserIndex } from './user-index.ts'
 
 /** The files that an index names, as they are being looked at. */
 export interface Stamping {
+  /** Looks at some of them here, as long as others have to be waited for. */
+  readonly help: (pause: Pause, isEnough: () => boolean) => Promise<void>
   readonly finish: (pause: Pause) => Promise<IndexStamps>
   /** Lets nobody look at more of them. */
   readonly stop: () => void
@@ -33,13 +35,14 @@ export function startStamping(
   const rows = shareRows(root, paths.length)
   const resolve = pathResolver(root)
   const columns = { ...inIndex, ...sharedNumbers(paths.length) }
-  const { finish, stop } = spreadRows(
+  const { help, finish, stop } = spreadRows(
     rows,
     () => ({ ...rows, kind: 'stamp', columns: { ...columns, bytes: share(inIndex.bytes) } }),
     (row) => stampRow(resolve(paths[row] ?? ''), columns, row),
     options,
   )
   return {
+    help,
     async finish(pause) {
       await finish(pause)
       return {

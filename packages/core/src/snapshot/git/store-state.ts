@@ -1,13 +1,13 @@
-import { buildAllTrees } from './build-all-trees.ts'
-import { buildTrees } from './build-trees.ts'
+import { buildAllTrees, type TreeLeaves } from './build-all-trees.ts'
+import { buildTrees, type BuiltTrees } from './build-trees.ts'
 import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isInView } from './captured-directory.ts'
 import { hasSameKeptDirectories } from './keep-in-view.ts'
-import { hasSamePaths } from './entry-table.ts'
+import { hasSamePaths, type EntryTable } from './entry-table.ts'
 import { openOwnObjects } from './own-objects.ts'
-import { writeObject } from './private-repository.ts'
+import { writeObject, type PrivateRepository } from './private-repository.ts'
 import { FIELDS } from './shared-columns.ts'
 import type { Capture, Contents } from './read-contents.ts'
 import { unusualMode, USUAL_DIRECTORY_MODE, writeSidecar } from './sidecar.ts'
@@ -16,6 +16,8 @@ type StoredState = Pick<CaptureState, 'tree' | 'sidecar' | 'leafDirectories' | '
 
 /** Above this, reading the pack indexes to see which ones came with the user's packs is cheaper than writing them. */
 const MANY_TREES = 64
+/** Trees that are built one by one take several times as long each. */
+const MAX_UNLIKE_SHARE = 1 / 8
 
 /** Writes the trees and the sidecar of what was captured, as far as they differ from the last capture's. */
 export async function storeState(
@@ -34,11 +36,11 @@ export async function storeState(
     paths: hasSamePathsAsLast ? last.entries.paths() : null,
   }
   const { root, ids, built } =
-    knownTrees === null ? buildAllTrees(own, contents.entries) : buildTrees(own, contents.entries, knownTrees)
+    knownTrees === null ? treesOfFirst(own, contents) : buildTrees(own, contents.entries, knownTrees)
   const known = new Set(last?.treeIds.values())
   let fresh = [...built.keys()].filter((id) => !known.has(id))
   if (fresh.length > MANY_TREES) {
-    const held = openOwnObjects(own)
+    const held = contents.held ?? openOwnObjects(own)
     fresh = fresh.filter((id) => !held.has(id))
   }
   for (const id of fresh) {
@@ -72,6 +74,24 @@ export async function storeState(
     precious,
   })
   return { tree: root, sidecar, leafDirectories, fileModes, treeIds: ids }
+}
+
+/** Those that were built for the index serve where little is not as it says. */
+function treesOfFirst(own: PrivateRepository, { entries, built: ahead }: Contents): BuiltTrees {
+  if (ahead === null || ahead.unlike.length > entries.size * MAX_UNLIKE_SHARE)
+    return buildAllTrees(own, leavesOf(entries))
+  const { trees, unlike } = ahead
+  if (unlike.length === 0) return trees
+  const anew = buildTrees(own, entries, { ids: trees.ids, changed: unlike, paths: entries.paths() })
+  const used = new Set(anew.ids.values())
+  const stay = [...trees.built].filter(([id]) => used.has(id))
+  return { ...anew, built: new Map([...stay, ...anew.built]) }
+}
+
+function leavesOf(entries: EntryTable): TreeLeaves {
+  const { numbers, ids } = entries.columns()
+  const modeAt = (row: number) => numbers[row * FIELDS] ?? 0
+  return { paths: entries.paths(), names: entries.sharedPaths(), ids, modeAt }
 }
 
 /** Every path that is not as a git tree of the last capture has it. */

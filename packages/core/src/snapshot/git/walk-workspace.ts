@@ -7,7 +7,6 @@ import type { Pause } from './pause.ts'
 import type { PreciousRules } from '../precious-rules.ts'
 import { findRepositoryAt } from './repository-files.ts'
 import type { UserRepository } from './repository-layout.ts'
-import { sortedPathSet, type PathSet } from './sorted-paths.ts'
 import { isUnsupportedName } from './unsupported-name.ts'
 
 export interface ListingSource {
@@ -19,10 +18,11 @@ export interface ListingSource {
   readonly pause: Pause
 }
 
-interface Walk {
-  readonly listed: () => PathSet
+export interface Walk {
   readonly directories: Map<BytePath, CapturedDirectory>
   readonly unreadableDirectories: readonly BytePath[]
+  /** All files and links, sorted by path. */
+  readonly files: () => readonly BytePath[]
 }
 
 interface Visit {
@@ -55,7 +55,7 @@ export async function walkWorkspace(
     directories.set(visit.path, directory)
     for (const child of visitsBelow(source, visit, directory, before)) waiting.push(child)
   }
-  return { listed: once(() => sortedPathSet(listFiles(directories))), directories, unreadableDirectories }
+  return { directories, unreadableDirectories, files: () => listFiles(directories) }
 }
 
 /** @returns what was found before where that must still be so; `null` for what is no directory any more */
@@ -202,6 +202,15 @@ function readNames(place: BytePath): Dirent[] | null {
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error
     return []
   }
+}
+
+/** Whether the walk would have gone other ways if it had known of other repositories in the index. */
+export function hasIgnoredGitlink({ directories }: Walk, gitlinks: readonly BytePath[]): boolean {
+  if (gitlinks.length === 0) return false
+  const places = gitlinkPlaces(gitlinks)
+  for (const [path, { ignored }] of directories)
+    if (splitNames(ignored).some((name) => places.has(joinPath(path, name)))) return true
+  return false
 }
 
 /** The other repositories of the index, and the directories above them. */

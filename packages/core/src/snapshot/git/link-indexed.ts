@@ -1,0 +1,46 @@
+import { linkObjects } from './adopt-objects.ts'
+import { openOwnObjects, type OwnObjects } from './own-objects.ts'
+import type { PrivateRepository } from './private-repository.ts'
+import type { UserRepository } from './repository-layout.ts'
+
+/**
+ * Makes the blobs that an index names our own where that only takes links, before it is known which of them count.
+ * @param ids one after the other
+ */
+export function linkIndexed(
+  own: PrivateRepository,
+  user: UserRepository,
+  ids: Uint8Array,
+  useful: readonly string[],
+): { readonly held: OwnObjects; readonly isAllHeld: boolean } {
+  const wanted = { among: (others: ReadonlySet<string>) => idsAmong(ids, idBytesOf(own), others) }
+  linkObjects(own, user.objectsDirectory, { wanted, useful })
+  const held = openOwnObjects(own)
+  let isAllHeld = true
+  for (let at = 0; at < ids.length && isAllHeld; at += idBytesOf(own)) isAllHeld = held.hasAt(ids, at)
+  return { held, isAllHeld }
+}
+
+/** Those of many ids in bytes that are among a few others. */
+export function* idsAmong(ids: Uint8Array, idBytes: number, others: ReadonlySet<string>): Generator<string> {
+  const starts = new Set<number>()
+  for (const id of others) starts.add(Number.parseInt(id.slice(0, 8), 16))
+  const view = new DataView(ids.buffer, ids.byteOffset, ids.length)
+  for (let at = 0; at < ids.length; at += idBytes) {
+    if (!starts.has(view.getUint32(at))) continue
+    const id = idAt(ids, at / idBytes, idBytes)
+    if (others.has(id)) yield id
+  }
+}
+
+function idBytesOf({ format }: PrivateRepository): number {
+  return format === 'sha1' ? 20 : 32
+}
+
+export function idAt(ids: Uint8Array, row: number, idBytes: number): string {
+  return Buffer.from(ids.buffer, ids.byteOffset, ids.length).toString(
+    'hex',
+    row * idBytes,
+    (row + 1) * idBytes,
+  )
+}
