@@ -1,9 +1,10 @@
-import { realpathSync } from 'node:fs'
+import { mkdirSync, realpathSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, parse, relative, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
-import { anotherPlace } from './directory-handle.ts'
+import { anotherPlace, childPath, closeDirectory, openRealRoot, toByteString } from './directory-handle.ts'
+import { errnoOf } from './filesystem-error.ts'
 
 /**
  * The real, absolute path of a directory that may be a workspace.
@@ -40,6 +41,32 @@ export async function resolveWorkspaceRoot(path: string): Promise<string> {
  */
 export async function assertRealRoot(root: string): Promise<void> {
   if ((await resolveWorkspaceRoot(root)) !== root) throw anotherPlace(root)
+}
+
+/**
+ * Makes a workspace that was removed anew, empty: then what was in it can be compared, and brought back.
+ * @param root as `resolveWorkspaceRoot` gave it
+ * @returns whether it was gone
+ * @throws `UNSAFE_PATH` where a link has taken the place of a directory above it
+ */
+export function remakeRoot(root: string): boolean {
+  let above
+  try {
+    above = openRealRoot(toByteString(dirname(root)))
+  } catch (error) {
+    // Whoever needs the workspace says so.
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+  try {
+    mkdirSync(childPath(above, toByteString(basename(root))))
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw error
+  } finally {
+    closeDirectory(above)
+  }
 }
 
 /**

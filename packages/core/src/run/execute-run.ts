@@ -6,7 +6,7 @@ import type { WorkspaceLoadResult } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
 import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
-import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import { remakeRoot, resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
@@ -34,7 +34,8 @@ const DEFAULT_ABORT_GRACE_MS = 5_000
  * Runs of one workspace exclude each other, also between processes that share a state directory. Once the agent has
  * started, the caller's signal aborts only the agent: what has to be seen, undone and recorded afterwards still is.
  * An aborted agent that does not stop within `abortGraceMs` is left alone; its directory is not rolled back under it
- * (`workspace.error` is `BUSY`), and the workspace stays locked until it stops.
+ * (`workspace.error` is `BUSY`), and the workspace stays locked until it stops. A directory that the agent removed is made
+ * anew, empty, so that it can be compared and filled again; a warning says so.
  *
  * @throws `INVALID_INPUT`, `NOT_FOUND`, `UNSUPPORTED`, `BUSY`, `ACCESS_DENIED` and what loading and capturing throw
  */
@@ -200,9 +201,11 @@ async function see(
 ): Promise<RunWorkspace> {
   const { log, options } = run
   const isFailure = outcome.status !== 'completed'
-  const after = await log.attempt('after-snapshot', () =>
-    capture(run, backend, isFailure ? 'after_failure' : 'after', before),
-  )
+  const after = await log.attempt('after-snapshot', () => {
+    if (stillRunning === null && remakeRoot(before.path))
+      log.warn(`The agent has removed ${before.path}. It was made anew, empty.`)
+    return capture(run, backend, isFailure ? 'after_failure' : 'after', before)
+  })
   const diff = after === null ? null : await diffAndPatch(run, backend, before, after)
 
   let rollback: RollbackResult | null = null

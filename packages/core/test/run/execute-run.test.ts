@@ -367,11 +367,12 @@ it('rolls back and keeps the error of the agent when the artifact store is down'
   expect(readFileSync(join(workspace.path, 'a.txt'), 'utf8')).toBe('one\n')
 })
 
-it('keeps the error of the agent when the agent took the whole workspace away', async () => {
+it('keeps the error of the agent when the agent put a file in the place of the workspace', async () => {
   const workspace = makeWorkspace()
   const thrown = new Error('agent')
   const result = await executeRun(workspace, ({ path }) => {
     renameSync(path, `${path}-elsewhere`)
+    writeFileSync(path, 'no directory')
     throw thrown
   })
   expect(result.status).toBe('failed')

@@ -79,12 +79,40 @@ describe.each(['git', 'bundle', 'hash'] as const)(
       },
     )
 
-    it('and one that is gone is told as such', async () => {
+    it('is made anew where it was removed, and holds again what it held', async () => {
       if (strategy === 'git') createRepository(path, { c: 'three\n' })
-      const { workspace: seen } = await executeRun(workspace, () => rmSync(path, { recursive: true }), {
-        strategy,
-      })
-      expect(seen).toMatchObject({ afterSnapshot: null, error: { code: 'NOT_FOUND' } })
+      const held = describeTree(path)
+      const { workspace: seen, record } = await executeRun(
+        workspace,
+        () => {
+          rmSync(path, { recursive: true })
+          throw new Error('the model gave up')
+        },
+        { strategy, rollbackOnFailure: strategy !== 'hash' },
+      )
+      expect(record.warnings).toEqual([`The agent has removed ${path}. It was made anew, empty.`])
+      const removed = strategy === 'git' ? ['a', 'c', 'sub/b'] : ['a', 'sub/b']
+      expect(
+        seen?.diff?.changes.filter(({ status }) => status === 'deleted').map((change) => change.path),
+      ).toEqual(removed)
+      expect(describeTree(path)).toEqual(strategy === 'hash' ? {} : held)
+    })
+
+    it('is not made anew behind a link', async () => {
+      const inner = join(path, 'inner')
+      mkdirSync(inner)
+      if (strategy === 'git') createRepository(inner, { c: 'three\n' })
+      const { workspace: seen } = await executeRun(
+        new Workspace({ id: 'inner', path: inner, stateDir: join(base, 'state') }),
+        () => {
+          rmSync(join(elsewhere, 'inner'), { recursive: true })
+          before = describeTree(elsewhere, { skip: [] })
+          replaceByLink()
+        },
+        { strategy },
+      )
+      expect(seen).toMatchObject({ afterSnapshot: null, error: { code: 'UNSAFE_PATH' } })
+      await expectUntouched()
     })
   },
 )
