@@ -32,8 +32,8 @@ export function startThreads(state: StageState, files: number, bytes: number): v
 }
 
 /**
- * Has what is planned fetched and written, after what was begun before; returns when that is done. On a network it is
- * asked for as soon as all of that was asked for, so that it does not wait for an answer when it could be written.
+ * Has what is planned fetched and written. Waits until that of the batch before is written; on a network only until it was
+ * asked for, and the one before that is written: so nothing waits for an answer when it could be writing.
  */
 export async function flushStage(state: StageState): Promise<void> {
   const isRemote = state.options.repository.store.capabilities.remote === true

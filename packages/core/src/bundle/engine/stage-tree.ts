@@ -35,9 +35,9 @@ export interface TreeStage {
    */
   addFile(place: StagedEntry, file: FileEntry, present: number | null): Promise<void> | undefined
   addSymlink(place: StagedEntry, link: SymlinkEntry): void
-  /** Takes an entry whose content cannot be had; throws when that ends the load. */
   /** Whether a name of that hard-linked file is made here. */
   hasLinked(group: bigint): boolean
+  /** Takes an entry whose content cannot be had; throws when that ends the load. */
   reportDamage(place: Pick<StagedPlace, 'path'>, error: unknown): void
   /** Writes what is not written yet. */
   finish(): Promise<void>

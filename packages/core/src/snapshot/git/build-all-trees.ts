@@ -3,6 +3,7 @@ import type { BytePath } from '../byte-path.ts'
 import { treeMode, type BuiltTrees } from './build-trees.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { SharedPaths } from './shared-columns.ts'
+import { idBytesOf } from './object-format.ts'
 
 /** What trees are made of, sorted by path. */
 export interface TreeLeaves {
@@ -34,7 +35,7 @@ const FIRST_BYTES = 4096
 export function buildAllTrees(repository: PrivateRepository, leaves: TreeLeaves): BuiltTrees {
   const { paths, ids: leafIds, modeAt } = leaves
   const { text, ends } = leaves.names
-  const idBytes = repository.format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(repository.format)
   const ids = new Map<BytePath, string>()
   const built = new Map<string, Buffer>()
   const spare: Buffer[] = []

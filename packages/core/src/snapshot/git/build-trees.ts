@@ -3,6 +3,7 @@ import type { CapturedEntries } from './entry-table.ts'
 import { isLink, type CapturedEntry } from './file-stamp.ts'
 import { pathsIn } from './sorted-paths.ts'
 import { objectId, type PrivateRepository } from './private-repository.ts'
+import { idBytesOf } from './object-format.ts'
 
 /** The three kinds that a git tree knows. */
 export function treeMode(mode: number): '100644' | '100755' | '120000' {
@@ -67,7 +68,7 @@ export function buildTrees(
     if (affected.has(parentOf(directory))) addToParent(directory, id)
   }
   const built = new Map<string, Buffer>()
-  const idBytes = repository.format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(repository.format)
   // A directory's path sorts before the paths below it, so that in reverse order the inner trees come first.
   for (const directory of [...directories.keys()].toSorted(compareBytes).toReversed()) {
     const content = encodeTree(directories.get(directory) ?? [], idBytes)

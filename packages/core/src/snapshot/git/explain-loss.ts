@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { fromBytePath, type BytePath } from '../byte-path.ts'
 import type { PrivateRepository } from './private-repository.ts'
+import { idBytesOf, type ObjectFormat } from './object-format.ts'
 
 /**
  * Our packs may be hard links to the user's: nobody has a reason to write to a pack, but whoever does so in place
@@ -40,8 +41,8 @@ export async function findDamagedPacks(own: PrivateRepository): Promise<string[]
 }
 
 /** A pack ends with the hash of all that is before. */
-async function isWhole(pack: string, format: 'sha1' | 'sha256'): Promise<boolean> {
-  const idBytes = format === 'sha1' ? 20 : 32
+async function isWhole(pack: string, format: ObjectFormat): Promise<boolean> {
+  const idBytes = idBytesOf(format)
   const hash = createHash(format)
   let end: Buffer = Buffer.alloc(0)
   for await (const chunk of createReadStream(pack, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {

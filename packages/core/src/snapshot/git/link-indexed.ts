@@ -2,6 +2,7 @@ import { linkObjects } from './adopt-objects.ts'
 import { openOwnObjects, type OwnObjects } from './own-objects.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { UserRepository } from './repository-layout.ts'
+import { idBytesOf } from './object-format.ts'
 
 /**
  * Makes the blobs that an index names our own where that only takes links, before it is known which of them count.
@@ -13,11 +14,11 @@ export function linkIndexed(
   ids: Uint8Array,
   useful: readonly string[],
 ): { readonly held: OwnObjects; readonly isAllHeld: boolean } {
-  const wanted = { among: (others: ReadonlySet<string>) => idsAmong(ids, idBytesOf(own), others) }
+  const wanted = { among: (others: ReadonlySet<string>) => idsAmong(ids, idBytesOf(own.format), others) }
   linkObjects(own, user.objectsDirectory, { wanted, useful })
   const held = openOwnObjects(own)
   let isAllHeld = true
-  for (let at = 0; at < ids.length && isAllHeld; at += idBytesOf(own)) isAllHeld = held.hasAt(ids, at)
+  for (let at = 0; at < ids.length && isAllHeld; at += idBytesOf(own.format)) isAllHeld = held.hasAt(ids, at)
   return { held, isAllHeld }
 }
 
@@ -31,10 +32,6 @@ export function* idsAmong(ids: Uint8Array, idBytes: number, others: ReadonlySet<
     const id = idAt(ids, at / idBytes, idBytes)
     if (others.has(id)) yield id
   }
-}
-
-function idBytesOf({ format }: PrivateRepository): number {
-  return format === 'sha1' ? 20 : 32
 }
 
 export function idAt(ids: Uint8Array, row: number, idBytes: number): string {

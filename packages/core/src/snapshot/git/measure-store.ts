@@ -6,6 +6,7 @@ import type { Pause } from './pause.ts'
 import { keptObjectsDirectory } from './keep-repository-objects.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { statesDirectory } from './repository-state.ts'
+import { idBytesOf } from './object-format.ts'
 
 /** What the private repository holds, with what each part takes of the disk. */
 export interface StoreContents {
@@ -39,7 +40,7 @@ export async function measureStore(own: PrivateRepository, pause: Pause): Promis
   }
   const packs: StoredPack[] = []
   const directory = join(objects, 'pack')
-  const idBytes = own.format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(own.format)
   for (const name of listNames(directory).filter((each) => each.endsWith('.idx'))) {
     await pause()
     const path = join(directory, name.slice(0, -'.idx'.length))

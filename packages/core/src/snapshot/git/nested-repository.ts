@@ -4,6 +4,7 @@ import { lstatIfAllowed } from './file-stamp.ts'
 import { readHeadFiles } from './read-head.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import { findRepositoryAt } from './repository-files.ts'
+import type { ObjectFormat } from './object-format.ts'
 
 /** Another repository inside the workspace, a submodule or a linked work tree among them. Only ever read. */
 export interface NestedRepository {
@@ -15,7 +16,7 @@ export interface NestedRepository {
   readonly objectsDirectory: BytePath
   /** A directory where its configuration may take attributes from elsewhere: nothing can be said of them then. */
   readonly attributeFile: BytePath
-  readonly format: 'sha1' | 'sha256'
+  readonly format: ObjectFormat
 }
 
 const MAX_CONFIG_BYTES = 1 << 20

@@ -1,6 +1,7 @@
 import { runGit, streamGit } from './git-command.ts'
 import { alternateEnvironment, privateCall, type PrivateRepository } from './private-repository.ts'
 import { objectSizeReader } from './read-object-size.ts'
+import { idBytesOf } from './object-format.ts'
 
 export interface SizeOptions {
   /** Object directory that counts besides. @default none */
@@ -57,7 +58,7 @@ export async function sizesOfIds(
   ids: Uint8Array,
   { alternate, signal }: SizeOptions,
 ): Promise<Float64Array> {
-  const idBytes = repository.format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(repository.format)
   const sizes = new Float64Array(ids.length / idBytes).fill(-1)
   if (sizes.length === 0) return sizes
   const call = privateCall(repository, ['cat-file', '--batch-check=%(objectsize)', '--buffer'], {

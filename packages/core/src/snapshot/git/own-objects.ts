@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PrivateRepository } from './private-repository.ts'
+import { idBytesOf } from './object-format.ts'
 
 /** Which objects the private repository holds itself, by its pack indexes and loose files; no process of git is asked. */
 export interface OwnObjects {
@@ -18,7 +19,7 @@ const MAX_INDEX_BYTES = 512 << 20
 /** Looks at what is there now. An index that cannot be used counts as empty: its objects are then stored anew. */
 export function openOwnObjects({ directory, format }: PrivateRepository): OwnObjects {
   const packs = join(directory, 'objects', 'pack')
-  const idBytes = format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(format)
   const lookups = readdirSync(packs)
     .filter((name) => /^pack-[0-9a-f]+\.idx$/.test(name))
     .map((name) => readLookup(join(packs, name.slice(0, -4)), idBytes))

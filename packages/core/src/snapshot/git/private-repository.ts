@@ -6,11 +6,12 @@ import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { createDeflate, deflate, deflateSync } from 'node:zlib'
 import type { GitCall } from './git-command.ts'
+import type { ObjectFormat } from './object-format.ts'
 
 /** A bare repository of our own that holds all that snapshots need; nothing in the user's is needed to read them. */
 export interface PrivateRepository {
   readonly directory: string
-  readonly format: 'sha1' | 'sha256'
+  readonly format: ObjectFormat
   /** What was stored through this object since somebody last took note of it. */
   readonly written: { bytes: number }
 }
@@ -23,7 +24,7 @@ export const DISTRUSTED = 'distrusted'
 
 export async function openPrivateRepository(
   stateDirectory: string,
-  format: 'sha1' | 'sha256',
+  format: ObjectFormat,
 ): Promise<PrivateRepository> {
   const directory = join(stateDirectory, 'git', format)
   for (const part of ['objects/pack', 'objects/info', 'refs', 'info', 'sidecars', 'omitted', 'temporary']) {

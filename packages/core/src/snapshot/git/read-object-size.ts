@@ -5,6 +5,7 @@ import { listNames } from './own-objects.ts'
 import { readPackEntryHead, readPackNumber } from './pack-entry.ts'
 import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { PrivateRepository } from './private-repository.ts'
+import { idBytesOf } from './object-format.ts'
 
 /** The least that a pack entry, or a loose object, says what it is in, a chain of deltas aside. */
 const START_BYTES = 512
@@ -16,7 +17,7 @@ const START_BYTES = 512
  */
 export function objectSizeReader(repository: PrivateRepository): (id: string) => number | null {
   const { directory, format } = repository
-  const idBytes = format === 'sha1' ? 20 : 32
+  const idBytes = idBytesOf(format)
   const packs = join(directory, 'objects', 'pack')
   let indexes: { readonly pack: string; readonly index: PackIndex }[] | null = null
   const open = (): NonNullable<typeof indexes> =>

@@ -7,6 +7,7 @@ import { parsePackIndex, type PackIndex } from './pack-index.ts'
 import { readPackEntryHead, readPackNumber } from './pack-entry.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { readRegularFile } from './read-regular-file.ts'
+import { idBytesOf, type ObjectFormat } from './object-format.ts'
 
 export interface StoredObject {
   readonly type: string
@@ -29,8 +30,8 @@ const types = ['', 'commit', 'tree', 'blob', 'tag']
  * longer than all that a small rollback reads. What is returned has been hashed and is what its id says, whoever wrote the
  * files. The packs are those that are there at the first call.
  */
-export function objectReader(objectsDirectory: string, format: 'sha1' | 'sha256'): ObjectReader {
-  const idBytes = format === 'sha1' ? 20 : 32
+export function objectReader(objectsDirectory: string, format: ObjectFormat): ObjectReader {
+  const idBytes = idBytesOf(format)
   let packs: readonly OpenPack[] | null = null
   const read = (id: string, deltas: number): StoredObject | null => {
     const loose = readRegularFile(join(objectsDirectory, id.slice(0, 2), id.slice(2)), {

@@ -1,4 +1,5 @@
 import type { BytePath } from '../byte-path.ts'
+import type { ObjectFormat } from './object-format.ts'
 
 /** Where the parts of the user's repository are. All of them are only ever read. */
 export interface UserRepository {
@@ -9,7 +10,7 @@ export interface UserRepository {
   readonly gitDirectory: string
   readonly indexFile: string
   readonly objectsDirectory: string
-  readonly format: 'sha1' | 'sha256'
+  readonly format: ObjectFormat
   /** Ignore rules besides the `.gitignore` files: `info/exclude`, and `core.excludesFile` of any level. */
   readonly excludeFile: string
   readonly globalExcludesFile: string

@@ -11,6 +11,7 @@ import { privateCall, type PrivateRepository } from './private-repository.ts'
 import { filesOfRepositoryState, statesDirectory } from './repository-state.ts'
 import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, snapshotLogStamp, type LoggedSnapshot } from './snapshot-log.ts'
+import { idBytesOf } from './object-format.ts'
 
 export interface SweepPlan {
   readonly kept: readonly LoggedSnapshot[]
@@ -187,7 +188,7 @@ async function packAnew(
       renameSync(join(directory, `${name}${ending}`), join(place, `${name}${ending}`))
     for (const left of readdirSync(directory)) rmSync(join(directory, left), { force: true })
     rmSync(directory, { recursive: true, force: true })
-    return readPackIndex(join(place, `${name}.idx`), 0, own.format === 'sha1' ? 20 : 32)
+    return readPackIndex(join(place, `${name}.idx`), 0, idBytesOf(own.format))
   })
 }
 

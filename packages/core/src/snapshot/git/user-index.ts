@@ -4,6 +4,7 @@ import { lstatOrNull } from './file-stamp.ts'
 import { findIndexRows } from './find-index-rows.ts'
 import { indexEntryAt, selectRows, type IndexEntry, type IndexRows } from './index-rows.ts'
 import { readRegularFile } from './read-regular-file.ts'
+import { idBytesOf, type ObjectFormat } from './object-format.ts'
 
 export interface UserIndex {
   /** Without the places of other repositories. */
@@ -21,7 +22,7 @@ const MAX_INDEX_BYTES = 1 << 30
  * Reads an index file (versions 2 to 4) without git, so that no configuration, lock or refresh is involved.
  * @returns `null` when it needs git to be read: split or sparse, of an unknown version, or not whole.
  */
-export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'): UserIndex | null {
+export function readUserIndex(file: string | Buffer, format: ObjectFormat): UserIndex | null {
   const writtenAt = lstatOrNull(file)?.mtimeNs ?? 0n
   const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
   // What is no file is no index; git would wait for a pipe's other end.
@@ -36,18 +37,14 @@ export function readUserIndex(file: string | Buffer, format: 'sha1' | 'sha256'):
 }
 
 /** Whether a file is an index that was written to its end; something may have cut it, or rewrite it in place. */
-export function isWholeIndex(file: string | Buffer, format: 'sha1' | 'sha256'): boolean {
+export function isWholeIndex(file: string | Buffer, format: ObjectFormat): boolean {
   const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
-  const end = (bytes?.length ?? 0) - (format === 'sha1' ? 20 : 32)
+  const end = (bytes?.length ?? 0) - idBytesOf(format)
   return bytes !== null && end >= 12 && isWhole(bytes, end, format)
 }
 
-export function parseIndex(
-  bytes: Buffer,
-  format: 'sha1' | 'sha256',
-  indexWrittenAtNs: bigint,
-): UserIndex | null {
-  const idBytes = format === 'sha1' ? 20 : 32
+export function parseIndex(bytes: Buffer, format: ObjectFormat, indexWrittenAtNs: bigint): UserIndex | null {
+  const idBytes = idBytesOf(format)
   const end = bytes.length - idBytes
   const version = end < 12 || bytes.toString('latin1', 0, 4) !== 'DIRC' ? 0 : bytes.readUInt32BE(4)
   if (version < 2 || version > 4 || !isWhole(bytes, end, format)) return null
@@ -63,14 +60,14 @@ export function parseIndex(
   }
 }
 
-function noIndex(format: 'sha1' | 'sha256'): UserIndex {
+function noIndex(format: ObjectFormat): UserIndex {
   const none = {
     bytes: new Uint8Array(),
     starts: new Uint32Array(),
     text: new Uint8Array(),
     ends: new Uint32Array(),
   }
-  const rows = { ...none, idBytes: format === 'sha1' ? 20 : 32, writtenAtNs: 0n }
+  const rows = { ...none, idBytes: idBytesOf(format), writtenAtNs: 0n }
   return { rows, paths: [], gitlinks: [], trees: [] }
 }
 
@@ -113,7 +110,7 @@ export function entriesOf({ rows, paths }: UserIndex): IndexEntry[] {
 }
 
 /** The trailer proves that the file was read whole; all zeros when git was told to leave it out. */
-function isWhole(bytes: Buffer, end: number, format: 'sha1' | 'sha256'): boolean {
+function isWhole(bytes: Buffer, end: number, format: ObjectFormat): boolean {
   const trailer = bytes.subarray(end)
   if (trailer.every((byte) => byte === 0)) return true
   return createHash(format).update(bytes.subarray(0, end)).digest().equals(trailer)
