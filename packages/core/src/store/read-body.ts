@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { singleChunk } from '../single-chunk.ts'
 import type { ObjectBody, PutOptions } from './object-store.ts'
 import { sizeMismatch } from './object-options.ts'
 
@@ -15,7 +16,7 @@ export async function* readBody(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { size, signal, onProgress } = options
   signal?.throwIfAborted()
-  const source = body instanceof Uint8Array ? once(body) : body[Symbol.asyncIterator]()
+  const source = body instanceof Uint8Array ? singleChunk(body) : body[Symbol.asyncIterator]()
   let bytes = 0
   let isAtEnd = false
   try {
@@ -53,10 +54,6 @@ function nextUnlessAborted(
       .then(resolve, reject)
       .finally(() => signal.removeEventListener('abort', abort))
   })
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 function notBytes(key: string): WorkspaceError {

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
+import { singleChunk } from '../../single-chunk.ts'
 import { streamGit } from './git-command.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
 import { ownObjectReader } from './read-object.ts'
@@ -64,14 +65,9 @@ async function readWithoutGit(
   for (const [index, id] of ids.entries()) {
     const object = read(id)
     if (object?.type !== 'blob') return index
-    await receive(index, object.content.length, once(object.content))
+    await receive(index, object.content.length, singleChunk(object.content))
   }
   return ids.length
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await
-async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (content.length > 0) yield content
 }
 
 function unreadable(message: string): WorkspaceError {

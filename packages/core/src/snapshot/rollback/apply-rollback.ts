@@ -21,6 +21,7 @@ import {
   type DirectoryAccess,
 } from './directory-access.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
+import { singleChunk } from '../../single-chunk.ts'
 import { insistOn } from './insist-on.ts'
 import type { RollbackPlan, Write } from './plan-rollback.ts'
 import type { RollbackSource, RollbackState } from './rollback-source.ts'
@@ -127,7 +128,7 @@ async function writeFiles(
   )
   for (const [index, write] of plan.writes.entries()) {
     if (write.merged === null) continue
-    await writeOne(writer, write, `${prefix}m${index}`, once(write.merged))
+    await writeOne(writer, write, `${prefix}m${index}`, singleChunk(write.merged))
     filesDone += 1
     report()
   }
@@ -144,11 +145,6 @@ async function writeOne(
   } catch (error) {
     throw explainChange(write.path, error)
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await
-async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield content
 }
 
 function changeFileModes({ cursor }: DirectoryAccess, plan: RollbackPlan): void {
