@@ -39,6 +39,7 @@ import {
   versionOptionNames,
   waitOptionNames,
 } from './option-names.ts'
+import { noVersion } from './no-version.ts'
 import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
@@ -272,11 +273,4 @@ function reportOf({ record, tree, base }: SavedVersion): SaveReport {
 function nothingPruned({ dryRun = false }: PruneOptions): PruneResult {
   const none = { packs: 0, bytes: 0 }
   return { dryRun, removed: [], keptVersions: 0, condemned: none, deleted: none, waiting: none }
-}
-
-function noVersion(workspaceId: string, version: number | undefined): WorkspaceError {
-  const which = version === undefined ? 'no saved version' : `no version ${version}`
-  return new WorkspaceError('NOT_FOUND', `The workspace ${workspaceId} has ${which}. Look at its history.`, {
-    details: { workspaceId, ...(version === undefined ? {} : { version }) },
-  })
 }

@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { WorkspaceLoadResult } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
 import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
@@ -13,10 +12,11 @@ import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backe
 import { Workspace } from '../workspace/workspace.ts'
 import { assertCanRollBack, assertCanSave, assertRunOptions } from './assert-run-options.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
-import { createRunLog, type RunLog } from './run-log.ts'
-import type { Agent, RunOptions, RunSaveOptions } from './run-options.ts'
+import { createRunLog } from './run-log.ts'
+import type { Agent, RunOptions } from './run-options.ts'
 import { recordError, recordWorkspace } from './run-record.ts'
 import type { RunOutcome, RunResult, RunWorkspace } from './run-result.ts'
+import { loadVersion, saveVersion, type Run } from './run-versions.ts'
 
 const DEFAULT_ABORT_GRACE_MS = 5_000
 
@@ -78,13 +78,6 @@ export async function executeRun<T>(
   }
 }
 
-interface Run {
-  readonly id: string
-  readonly workspace: Workspace
-  readonly options: RunOptions
-  readonly log: RunLog
-}
-
 /** The workspaces that the current chain of calls has locked, so that a nested run is refused instead of waiting for ever. */
 const lockedPaths = new AsyncLocalStorage<readonly string[]>()
 
@@ -136,20 +129,6 @@ async function lockWorkspace(run: Run): Promise<ProcessLock> {
     )
   }
   return lock
-}
-
-async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null> {
-  const { load, signal } = run.options
-  if (load === undefined || load === false) return null
-  const given = load === true ? {} : load
-  const signals = [signal, given.signal].filter((each) => each !== undefined)
-  const loaded = await run.workspace.load({
-    ...given,
-    signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
-    onProgress: given.onProgress ?? run.log.progressOf('load'),
-  })
-  run.log.emit({ type: 'workspace_loaded', version: loaded?.version.version ?? null })
-  return loaded
 }
 
 async function callAgent<T>(
@@ -262,24 +241,6 @@ async function diffAndPatch(
     hasPatch: diff.patchBytes !== null,
   })
   return diff
-}
-
-async function saveVersion(run: Run, outcome: RunOutcome<unknown>, loaded: WorkspaceLoadResult | null) {
-  const { save, load } = run.options
-  if (save === undefined) return null
-  const {
-    message,
-    onFailure = false,
-    onConflict,
-  }: RunSaveOptions = typeof save === 'string' ? { message: save } : save
-  if (outcome.status !== 'completed' && !onFailure) return null
-  // What was loaded is what the agent worked on: a version that somebody else saved meanwhile must not be passed over.
-  const parent = load === undefined || load === false ? undefined : (loaded?.version.version ?? 0)
-  const saved = await run.log.attempt('save', () =>
-    run.workspace.save(message, { parent, onConflict, onProgress: run.log.progressOf('save') }),
-  )
-  if (saved !== null) run.log.emit({ type: 'workspace_saved', version: saved.version.version })
-  return saved
 }
 
 function finishRun<T>(run: Run, outcome: RunOutcome<T>, seen: RunWorkspace | null): RunResult<T> {

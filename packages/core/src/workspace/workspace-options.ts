@@ -62,7 +62,7 @@ export interface WorkspaceSnapshotOptions {
 }
 
 export const snapshotOptionNames: OptionNames<WorkspaceSnapshotOptions> = {
-  label: true,
+  label: isText,
   strategy: true,
   ignore: isObject,
   previous: true,
@@ -110,3 +110,14 @@ export interface ForkOptions {
 }
 
 export const forkOptionNames: OptionNames<ForkOptions> = { path: isText, version: true, signal: isSignal }
+
+/** What a run needs of a backend. */
+export interface BackendOptions {
+  readonly strategy?: SnapshotStrategy | undefined
+  readonly needsRollback?: boolean | undefined
+  /** For snapshots that exist: git's are then served also where the repository is gone. */
+  readonly isForSnapshots?: boolean | undefined
+  readonly ignore?: IgnoreRules | undefined
+  readonly limits?: CaptureLimits | undefined
+  readonly precious?: readonly string[] | undefined
+}

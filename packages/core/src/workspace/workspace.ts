@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
+import { noVersion } from '../bundle/no-version.ts'
 import { loadOptionNames, saveOptionNames, verifyOptionNames } from '../bundle/option-names.ts'
 import type {
   BundleStore,
@@ -30,11 +31,7 @@ import { collectState, measureState, type WorkspaceState } from '../snapshot/col
 import type { SnapshotCollection } from '../snapshot/state-usage.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
-import {
-  openSnapshotBackend,
-  type IgnoreRules,
-  type SnapshotStrategy,
-} from '../snapshot/open-snapshot-backend.ts'
+import { openSnapshotBackend } from '../snapshot/open-snapshot-backend.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
@@ -45,9 +42,10 @@ import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
-import { prepareCacheDirectory } from './prepare-cache-directory.ts'
+import { prepareCacheDirectory, withSettings } from './prepare-cache-directory.ts'
 import {
   collectOptionNames,
+  type BackendOptions,
   diffOptionNames,
   forkOptionNames,
   snapshotOptionNames,
@@ -124,14 +122,9 @@ export class Workspace {
     const store = this.#requireStore('load')
     assertKnownOptions('load', options, loadOptionNames)
     if (existsSync(this.path)) await this.#resolveRoot()
-    const settings = await this.#settings(options)
-    const loaded = await store.load(this.id, this.path, { ...options, ...settings })
+    const loaded = await store.load(this.id, this.path, await withSettings(this, options))
     if (loaded !== null || options.version === undefined) return loaded
-    throw new WorkspaceError(
-      'NOT_FOUND',
-      `The workspace ${this.id} has no version ${options.version}. Look at its history.`,
-      { details: { workspaceId: this.id, version: options.version } },
-    )
+    throw noVersion(this.id, options.version)
   }
 
   /**
@@ -142,7 +135,7 @@ export class Workspace {
     const store = this.#requireStore('save')
     assertKnownOptions('save', { ...options, message }, saveOptionNames)
     const root = await this.#resolveRoot()
-    return store.save(this.id, root, { ...options, ...(await this.#settings(options)), message })
+    return store.save(this.id, root, { ...(await withSettings(this, options)), message })
   }
 
   /** Saved versions, newest first. */
@@ -160,8 +153,7 @@ export class Workspace {
     assertKnownOptions('fork', options, forkOptionNames)
     const { path = join(dirname(this.path), id), version, signal } = options
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
-    const settings = { stateDir, maxSnapshotBytes, limits, precious, exclude }
-    const fork = new Workspace({ id, path, store, ...settings })
+    const fork = new Workspace({ id, path, store, stateDir, maxSnapshotBytes, limits, precious, exclude })
     if (fork.path === this.path)
       throw new WorkspaceError(
         'INVALID_INPUT',
@@ -185,8 +177,7 @@ export class Workspace {
     const store = this.#requireStore('verify')
     assertKnownOptions('verify', options, verifyOptionNames)
     if (options.repair === undefined) return store.verify(this.id, options)
-    const { directory = this.path } = options.repair
-    const { cacheDirectory } = await this.#settings(options.repair)
+    const { directory = this.path, cacheDirectory = await prepareCacheDirectory(this) } = options.repair
     const repair = { ...options.repair, directory, cacheDirectory }
     return store.verify(this.id, { ...options, repair })
   }
@@ -238,10 +229,6 @@ export class Workspace {
     assertKnownOptions('snapshot', options, snapshotOptionNames)
     const { label = 'snapshot', strategy, ignore, previous, onProgress, signal } = options
     if (previous !== undefined) assertSnapshot(previous)
-    if (typeof label !== 'string')
-      throw new WorkspaceError('INVALID_INPUT', 'The label of a snapshot must be a text.', {
-        details: { option: 'label' },
-      })
     const backend = await this.openBackend({ strategy: previous?.backend ?? strategy, ignore })
     return backend.capture({ label, previous, onProgress, signal })
   }
@@ -279,15 +266,7 @@ export class Workspace {
   }
 
   /** The snapshot backend that fits this directory; used by `executeRun`. */
-  async openBackend(options: {
-    readonly strategy?: SnapshotStrategy | undefined
-    readonly needsRollback?: boolean | undefined
-    /** For snapshots that exist: git's are then served also where the repository is gone. */
-    readonly isForSnapshots?: boolean | undefined
-    readonly ignore?: IgnoreRules | undefined
-    readonly limits?: CaptureLimits | undefined
-    readonly precious?: readonly string[] | undefined
-  }): Promise<SnapshotBackend> {
+  async openBackend(options: BackendOptions): Promise<SnapshotBackend> {
     const path = await this.#resolveRoot()
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
@@ -301,13 +280,6 @@ export class Workspace {
     this.#root ??= root
     if (root !== this.#root) throw anotherPlace(this.path)
     return root
-  }
-
-  /** What a save or load gets of this workspace where the caller gives nothing else; `undefined` is nothing. */
-  async #settings(given: Pick<SaveOptions, 'exclude' | 'cacheDirectory'>): Promise<typeof given> {
-    const { exclude = this.exclude } = given
-    const { cacheDirectory = await prepareCacheDirectory(this.path, this.stateDir) } = given
-    return { exclude, cacheDirectory }
   }
 
   async #state(): Promise<WorkspaceState> {
