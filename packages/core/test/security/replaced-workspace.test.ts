@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -9,6 +9,12 @@ import {
   type BundleStore,
   type RunResult,
 } from '../../src/index.ts'
+import { applyUpdate } from '../../src/filesystem/apply-update.ts'
+import { timeSlice } from '../../src/filesystem/time-slice.ts'
+import { checkPlaces } from '../../src/snapshot/rollback/check-places.ts'
+import { inDirectories } from '../../src/snapshot/rollback/directory-access.ts'
+import { sweepHalfWritten } from '../../src/snapshot/rollback/rollback-journal.ts'
+import type { PresentState } from '../../src/snapshot/rollback/rollback-source.ts'
 import {
   createRepository,
   describeTree,
@@ -146,6 +152,42 @@ describe('a workspace that is replaced by a link while it is written to', () => 
     })
     await loading.catch(() => undefined)
     expect(isReplaced).toBe(true)
+    await expectUntouched()
+  })
+
+  it('by a load: what lies there is not taken for the workspace, even if it is the same', async () => {
+    await bundles.load('w', elsewhere)
+    before = describeTree(elsewhere, { skip: [] })
+    // Read when the load has begun, before it opens the directory.
+    const exclude = Object.assign(['none'], {
+      *[Symbol.iterator]() {
+        if (!lstatSync(path).isSymbolicLink()) replaceByLink()
+        yield 'none'
+      },
+    })
+    await expect(workspace.load({ exclude })).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+    await expectUntouched()
+  })
+})
+
+describe('what changes a directory opens it by its real path: it', () => {
+  const prefix = '.ws-rollback-of-a-process-that-was-killed-'
+  const plan = { removals: [], directories: [], writes: [], modeChanges: [], restored: [], deleted: [] }
+
+  it.each<[string, () => Promise<unknown> | void]>([
+    ['looks there for nothing in the way', () => checkPlaces(path, plan, {} as PresentState)],
+    ['rolls nothing back there', () => inDirectories(path, new Map(), () => undefined)],
+    ['loads nothing there', () => applyUpdate(base, path, { directories: [] }, 'refuse', timeSlice())],
+    [
+      'cleans nothing up there',
+      () => sweepHalfWritten({ path, journalDirectory: base }, { prefix, parents: [''] } as never),
+    ],
+  ])('%s', async (_what, change) => {
+    writeFiles(elsewhere, { [`${prefix}0`]: 'of somebody' })
+    before = describeTree(elsewhere, { skip: [] })
+    for (const name of ['new', 'old']) mkdirSync(join(base, name))
+    replaceByLink()
+    await expect((async () => change())()).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
     await expectUntouched()
   })
 })
