@@ -43,17 +43,12 @@ export async function flushStage(state: StageState): Promise<void> {
   state.batches += 1
   await (isRemote ? state.writingBefore : state.writing)
   await state.requesting
-  throwIfFailed(state)
   const requesting = Promise.withResolvers<void>()
   state.requesting = requesting.promise
   state.writingBefore = state.writing
   state.writing = writeBatch(state, batch, left, requesting.resolve).finally(requesting.resolve)
   // Whoever waits for it next is told.
   state.writing.catch((error: unknown) => (state.failure ??= { error }))
-}
-
-function throwIfFailed({ failure }: StageState): void {
-  if (failure !== null) throw failure.error
 }
 
 async function writeBatch(
@@ -117,7 +112,7 @@ async function fetchPass(
     signal: state.options.signal,
     onAllRequested,
     async onFrame(planned, stored) {
-      throwIfFailed(state)
+      if (state.failure !== null) throw state.failure.error
       state.outcome.fetchedBytes += stored.length
       const result = await writeFrame(state, batch, writer, planned, stored)
       const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])

@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { withCapabilities, type ObjectStore } from '@ws/core'
+import { withCapabilities, WorkspaceError, type ObjectStore } from '@ws/core'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
@@ -382,26 +385,65 @@ it('a load of what small saves have made waits for three, and asks for each of t
   expect(loaded?.report.damaged).toEqual([])
 })
 
-it('a load of more than it plans at once asks for what comes next while it waits for what came before', async () => {
-  for (let count = 0; count < 10; count += 1) writeFileSync(join(source, `a-${count}`), randomBytes(50_000))
-  for (const name of ['y', 'z']) writeFileSync(join(source, name), randomBytes(50_000))
-  for (let count = 0; count < 4096; count += 1) symlinkSync('f', join(source, `link-${count}`))
-  await save(store)
-  const asksAgain = Promise.withResolvers<void>()
-  let reads = 0
-  const remote: ObjectStore = {
-    ...bindStore(store),
-    capabilities: { ...store.capabilities, remote: true },
-    async get(key, options) {
-      if (!key.startsWith('packs/')) return store.get(key, options)
-      reads += 1
-      // Index, trees, the first contents, those after them.
-      if (reads === 3) await asksAgain.promise
-      if (reads === 4) asksAgain.resolve()
-      return store.get(key, options)
-    },
+describe('a load through a network of more than it plans at once', () => {
+  const inner = (name: string): string => join(base, 'loaded/inner', name)
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
   }
-  await createBundleStore(remote).load('w', join(base, 'loaded'))
-  expect(reads).toBe(4)
-  expect(readFileSync(join(base, 'loaded/z'))).toEqual(readFileSync(join(source, 'z')))
+
+  beforeEach(async () => {
+    const directory = join(source, 'inner')
+    mkdirSync(directory)
+    for (let count = 0; count < 10; count += 1)
+      writeFileSync(join(directory, `a-${count}`), randomBytes(50_000))
+    for (const name of ['y', 'z']) writeFileSync(join(directory, name), randomBytes(50_000))
+    for (let count = 0; count < 4096; count += 1) symlinkSync('f', join(directory, `link-${count}`))
+    utimesSync(directory, 1_000_000, 1_000_000)
+    await save(store)
+  })
+
+  /** @param answers what the first contents wait for, and those after them; index and trees are asked for before */
+  function remote(answers: readonly (() => Promise<void>)[]): ObjectStore {
+    let reads = 0
+    return {
+      ...bindStore(store),
+      capabilities: { ...store.capabilities, remote: true },
+      async get(key, options) {
+        if (!key.startsWith('packs/')) return store.get(key, options)
+        reads += 1
+        await answers[reads - 3]?.()
+        return store.get(key, options)
+      },
+    }
+  }
+
+  it('asks for what comes next while it waits for what came before, and ends directories last', async () => {
+    const next = Promise.withResolvers<void>()
+    const isNextWritten = next.promise.then(turns)
+    await createBundleStore(
+      remote([() => isNextWritten, async () => next.resolve(), () => Promise.reject(new Error('a third'))]),
+    ).load('w', join(base, 'loaded'))
+    for (const name of ['a-0', 'z'])
+      expect(readFileSync(inner(name))).toEqual(readFileSync(join(source, 'inner', name)))
+    expect(statSync(inner('.')).mtime).toEqual(new Date(1_000_000_000))
+  })
+
+  it('writes nothing more when what came before has failed', async () => {
+    const next = Promise.withResolvers<void>()
+    const fail = async (): Promise<void> => {
+      await next.promise
+      throw new WorkspaceError('ACCESS_DENIED', 'no more')
+    }
+    const answerLate = async (): Promise<void> => {
+      next.resolve()
+      await turns()
+    }
+    const bytesDone: number[] = []
+    const loading = createBundleStore(remote([fail, answerLate])).load('w', join(base, 'loaded'), {
+      onProgress: (progress) => void bytesDone.push(progress.bytesDone),
+    })
+    await expect(loading).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+    expect(new Set(bytesDone)).toEqual(new Set([0]))
+    expect(existsSync(join(base, 'loaded'))).toBe(false)
+  })
 })

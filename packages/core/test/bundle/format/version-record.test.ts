@@ -12,6 +12,7 @@ import { deriveRepositoryKeys } from '../../../src/bundle/format/repository-keys
 import {
   decodeVersionRecord,
   encodeVersionRecord,
+  MAX_RECORD_BYTES,
   type VersionRecord,
 } from '../../../src/bundle/format/version-record.ts'
 
@@ -67,6 +68,16 @@ describe.each([
         'CORRUPT',
       )
     }
+  })
+
+  it('is not made when it would be larger than what is read', () => {
+    const roomFor = (spare: number): string => 'm'.repeat(MAX_RECORD_BYTES - 36 - overhead - spare)
+    const overhead = encodeVersionRecord({ ...record, message: '' }, null).length
+    const largest = encodeVersionRecord({ ...record, message: roomFor(0) }, recordKeys)
+    expect(decodeVersionRecord(largest, reference, recordKeys).message).toBe(roomFor(0))
+    expect(codeOf(() => encodeVersionRecord({ ...record, message: roomFor(-1) }, recordKeys))).toBe(
+      'QUOTA_EXCEEDED',
+    )
   })
 
   it('is refused in the place of another version or workspace', () => {
