@@ -52,6 +52,11 @@ export function isAutomaticLabel(label: string): boolean {
   return automaticLabels.includes(label)
 }
 
+/** What has come about since then stays, whatever the budget: of the last hour, and since the run that is going on began. */
+export function recentSince({ now, runningSince }: RetentionMoment): number {
+  return Math.min(now - RECENT_MS, runningSince ?? Number.POSITIVE_INFINITY)
+}
+
 /**
  * Which snapshots to keep when not all of them fit.
  *
@@ -66,7 +71,7 @@ export function rankSnapshots<T extends RetainableSnapshot>(
   newestFirst: readonly T[],
   moment: RetentionMoment,
 ): RankedSnapshots<T> {
-  const since = Math.min(moment.now - RECENT_MS, moment.runningSince ?? Number.POSITIVE_INFINITY)
+  const since = recentSince(moment)
   const always: T[] = []
   const labelled: T[] = []
   const others: T[] = []

@@ -2,6 +2,7 @@ import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync } fro
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { runGit } from './git-command.ts'
+import { noteLender } from './lenders.ts'
 import { listNames, openOwnObjects, type OwnObjects } from './own-objects.ts'
 import { objectSizes } from './object-sizes.ts'
 import {
@@ -68,6 +69,7 @@ export function linkObjects(
   userObjects: string,
   objects: LinkedObjects,
 ): void {
+  noteLender(repository, userObjects)
   const packs = join(repository.directory, 'objects', 'pack')
   const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
   const sharing = { clones: true }

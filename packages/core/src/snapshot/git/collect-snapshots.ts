@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { isForCallers, rankSnapshots } from '../retained-snapshots.ts'
 import type { CollectBackendOptions, SnapshotCollection } from '../state-usage.ts'
+import { chooseExpired } from './expire-kept-objects.ts'
 import { markObjects } from './mark-objects.ts'
 import { bytesOfObject, measureStore, type StoreContents } from './measure-store.ts'
 import { pauser, type Pause } from './pause.ts'
@@ -10,7 +11,7 @@ import type { PrivateRepository } from './private-repository.ts'
 import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, writeSnapshotLog, type LoggedSnapshot } from './snapshot-log.ts'
 import { filesOfRepositoryState } from './repository-state.ts'
-import { packFate, sweepStore } from './sweep-store.ts'
+import { keptNameOf, packFate, sweepStore } from './sweep-store.ts'
 
 /** Longer than whoever waits for the lock takes between two looks at it. */
 const LET_IN_MS = 30
@@ -50,6 +51,8 @@ export interface CollectionPlan {
   readonly newestTree: string | null
   readonly needed: Set<string>
   readonly contents: StoreContents
+  /** Of what is kept besides, by name. */
+  readonly expired: ReadonlySet<string>
   readonly freedBytes: number
   /** How the log looked. */
   readonly logged: number
@@ -57,8 +60,9 @@ export interface CollectionPlan {
 
 async function planCollection(
   own: PrivateRepository,
-  { maxBytes, now, runningSince, signal }: CollectBackendOptions,
+  options: CollectBackendOptions,
 ): Promise<CollectionPlan> {
+  const { maxBytes, now, runningSince, signal } = options
   const pause = pauser(signal)
   const logged = readSnapshotLog(own)
   const contents = await measureStore(own, pause)
@@ -88,7 +92,7 @@ async function planCollection(
     newestTree: newestFirst[0] === undefined ? null : treeOf(newestFirst[0]),
     needed: isNeededLess ? needed : all,
     contents,
-    freedBytes: await freedBytes(own, contents, { needed, kept }, pause),
+    ...(await planSweep(own, contents, { needed, kept }, { ...options, pause })),
     logged: logged.length,
   }
 }
@@ -108,28 +112,42 @@ function dropSnapshots(own: PrivateRepository, { removed }: CollectionPlan): voi
   )
 }
 
-async function freedBytes(
+/** What is to go besides snapshots, and what goes with them. */
+async function planSweep(
   own: PrivateRepository,
   contents: StoreContents,
   { needed, kept }: Pick<CollectionPlan, 'needed' | 'kept'>,
-  pause: Pause,
-): Promise<number> {
+  { pause, ...options }: CollectBackendOptions & { readonly pause: Pause },
+): Promise<Pick<CollectionPlan, 'expired' | 'freedBytes'>> {
+  const { history } = contents
   let freed = 0
+  /** What goes of snapshots, and is there as long as it is kept besides. */
+  const heldBesides = new Map<string, number>()
+  const add = (name: string, bytes: number): void => {
+    if (history.get(name)?.isHeld === true) heldBesides.set(name, bytes)
+    else freed += bytes
+  }
   for (const [id, bytes] of contents.loose) {
     const pausing = pause()
     if (pausing !== undefined) await pausing
-    if (!needed.has(id)) freed += bytes
+    add(keptNameOf(id), needed.has(id) ? 0 : bytes)
   }
   for (const pack of contents.packs) {
     const { wasteBytes, isWorthRemoving } = await packFate(pack, needed, pause)
-    if (isWorthRemoving) freed += wasteBytes
+    add(pack.name, isWorthRemoving ? wasteBytes : 0)
   }
   const sidecars = new Set(kept.map(({ ref }) => parseRef(ref)?.sidecar))
   for (const [name, bytes] of contents.sidecars) if (!sidecars.has(name)) freed += bytes
   const states = new Set(kept.flatMap(({ repository }) => repository ?? []))
   const recorded = new Set([...states].flatMap((id) => filesOfRepositoryState(own, id)))
   for (const [name, bytes] of contents.repository) if (name !== 'last' && !recorded.has(name)) freed += bytes
-  return freed
+  const expired = chooseExpired(contents, {
+    ...options,
+    bytesLeft: contents.bytes - freed,
+    gainOf: (name, { bytes }) => heldBesides.get(name) ?? bytes,
+  })
+  for (const name of expired) freed += heldBesides.get(name) ?? history.get(name)?.bytes ?? 0
+  return { expired, freedBytes: freed }
 }
 
 function reportOf(

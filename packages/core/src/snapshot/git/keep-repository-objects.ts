@@ -7,10 +7,10 @@ import {
   mkdirSync,
   readdirSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { noteLender } from './lenders.ts'
 import { pauser } from './pause.ts'
 import type { PrivateRepository } from './private-repository.ts'
 
@@ -19,13 +19,11 @@ export type SeenObjects = Readonly<Record<string, string>>
 
 /** Bytes that one capture copies where the two directories cannot share files. */
 const MAX_COPIED_BYTES = 64 << 20
-const DAY_MS = 24 * 60 * 60_000
-const WEEK_MS = 7 * DAY_MS
 
 /**
  * Keeps the user's objects reachable for us after their gc has removed them: commits, trees and staged files that nothing
  * names any more once an agent has reset a branch. They are hard-linked into a directory of their own, which takes no
- * space as long as the user has them too. Those that only we have left go after a week.
+ * space as long as the user has them too. A collection lets those go that only we have left: see `chooseExpired`.
  *
  * On another file system new loose objects are copied (64 MiB at a time) and packs are not: what is in a pack then goes
  * with the user's own.
@@ -35,6 +33,7 @@ export async function keepRepositoryObjects(
   userObjects: string,
   seen: SeenObjects,
 ): Promise<SeenObjects> {
+  noteLender(own, userObjects)
   const now: Record<string, string> = {}
   const pause = pauser()
   let canLink = true
@@ -57,7 +56,6 @@ export async function keepRepositoryObjects(
       copiedBytes += copy(join(from, file), join(to, file))
     }
   }
-  expire(own)
   return now
 }
 
@@ -91,25 +89,6 @@ function copy(from: string, to: string): number {
   } catch {
     rmSync(to, { force: true })
     return 0
-  }
-}
-
-/** Looks once a day. */
-function expire(own: PrivateRepository): void {
-  const directory = keptObjectsDirectory(own)
-  const mark = join(directory, 'looked-through')
-  const looked = lstatSync(mark, { throwIfNoEntry: false })
-  if (looked !== undefined && Date.now() - looked.mtimeMs < DAY_MS) return
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  writeFileSync(mark, '', { mode: 0o600 })
-  const before = Date.now() - WEEK_MS
-  for (const name of namesIn(directory)) {
-    for (const file of namesIn(join(directory, name))) {
-      const path = join(directory, name, file)
-      const stats = lstatSync(path, { throwIfNoEntry: false })
-      // The time of the last change of a link count is the one at which the user's went.
-      if (stats?.nlink === 1 && stats.ctimeMs < before) rmSync(path, { force: true })
-    }
   }
 }
 

@@ -18,6 +18,8 @@ export interface SweepPlan {
   readonly newestTree: string | null
   readonly needed: ReadonlySet<string>
   readonly contents: StoreContents
+  /** Of what is kept besides, by name. */
+  readonly expired: ReadonlySet<string>
 }
 
 /** Runs work under the workspace's lock; captures wait for it. */
@@ -43,7 +45,10 @@ export async function sweepStore(
   const pause = pauser(signal)
   const wasteful: StoredPack[] = []
   for (const pack of plan.contents.packs) {
-    if ((await packFate(pack, plan.needed, pause)).isWorthRemoving) wasteful.push(pack)
+    const { isNeeded, isWorthRemoving } = await packFate(pack, plan.needed, pause)
+    // Making it anew only takes space as long as the old one is kept besides.
+    const isKept = plan.contents.history.get(pack.name)?.isHeld === true && !plan.expired.has(pack.name)
+    if (isWorthRemoving && !(isNeeded && isKept)) wasteful.push(pack)
   }
   const packed = await packAnew(own, plan, wasteful, locked, signal)
   const left = new Set(plan.contents.packs)
@@ -58,6 +63,10 @@ export async function sweepStore(
   await sweepFiles(plan.contents.loose.keys(), locked, live, (id, ids) => {
     if (!ids.has(id) || packed?.has(id) === true)
       rmSync(join(own.directory, 'objects', id.slice(0, 2), id.slice(2)), { force: true })
+  })
+  await sweepFiles(plan.expired, locked, live, (name) => {
+    // Without its index git does not look for a pack any more.
+    for (const path of plan.contents.history.get(name)?.paths.toSorted() ?? []) rmSync(path, { force: true })
   })
   await sweepFiles(plan.contents.sidecars.keys(), locked, live, (name, ids) => {
     if (!ids.has(name)) rmSync(join(own.directory, 'sidecars', name), { force: true })
@@ -79,12 +88,19 @@ export async function sweepStore(
   })
 }
 
+export interface PackFate {
+  /** By a snapshot. */
+  readonly isNeeded: boolean
+  readonly isWorthRemoving: boolean
+  readonly wasteBytes: number
+}
+
 /** Whether a pack goes, and what that frees. */
 export async function packFate(
-  { index, bytes, isShared }: StoredPack,
+  { index, bytes, indexBytes, isShared }: StoredPack,
   needed: ReadonlySet<string>,
   pause: Pause,
-): Promise<{ readonly isWorthRemoving: boolean; readonly wasteBytes: number }> {
+): Promise<PackFate> {
   let neededBytes = 0
   let isNeeded = false
   for (const id of needed.size < index.count ? needed : index.ids()) {
@@ -92,11 +108,17 @@ export async function packFate(
     if (pausing !== undefined) await pausing
     if (!index.has(id) || !needed.has(id)) continue
     isNeeded = true
-    if (isShared) return { isWorthRemoving: false, wasteBytes: 0 }
+    if (isShared) return { isNeeded, isWorthRemoving: false, wasteBytes: 0 }
     neededBytes += index.bytesOf(id)
   }
+  if (!isNeeded) return { isNeeded, isWorthRemoving: true, wasteBytes: bytes + indexBytes }
   const wasteBytes = bytes - neededBytes
-  return { isWorthRemoving: !isNeeded || wasteBytes > bytes * WASTE_SHARE, wasteBytes }
+  return { isNeeded, isWorthRemoving: wasteBytes > bytes * WASTE_SHARE, wasteBytes }
+}
+
+/** What a loose object is called among what is kept besides. */
+export function keptNameOf(id: string): string {
+  return `${id.slice(0, 2)}/${id.slice(2)}`
 }
 
 type Live = () => Promise<ReadonlySet<string>>

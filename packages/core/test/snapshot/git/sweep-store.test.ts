@@ -27,7 +27,8 @@ it('a snapshot never waits for more than a slice of a collection, however much t
     removedAtOnce.push(before - left())
     return result
   }
-  await sweepStore(own, { kept: [], newestTree: null, needed: new Set(), contents }, locked, undefined)
+  const plan = { kept: [], newestTree: null, needed: new Set<string>(), expired: new Set<string>(), contents }
+  await sweepStore(own, plan, locked, undefined)
   expect(left()).toBe(0)
   expect(Math.max(...removedAtOnce)).toBeLessThanOrEqual(5)
 })
