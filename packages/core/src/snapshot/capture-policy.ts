@@ -13,11 +13,12 @@ export interface CaptureLimits {
    */
   readonly maxFileBytes?: number | undefined
   /**
-   * The most content, in bytes, that one capture reads and stores; of new files the smallest come first. @default 2 GiB:
-   * less than half of what the snapshots of a workspace may take, and about half a minute of reading and compressing.
+   * The most content of new and changed files, in bytes, that one capture reads and stores; of new files the smallest come
+   * first. @default 2 GiB: less than half of what the snapshots of a workspace may take, and about half a minute of reading
+   * and compressing.
    */
   readonly maxDeltaBytes?: number | undefined
-  /** The most files whose content one capture reads. @default 500_000 */
+  /** The most new and changed files whose content one capture reads. @default 500_000 */
   readonly maxFiles?: number | undefined
 }
 

@@ -6,6 +6,8 @@ export interface FileToRead {
   readonly size: number
   /** Whether an earlier capture holds it: then it stays in view before anything new comes into it. */
   readonly isKnown: boolean
+  /** Whether it looks as it did then, and is read again only because that was a moment after it was written. */
+  readonly isAlike: boolean
 }
 
 export type LimitReason = 'too-large' | 'over-total'
@@ -21,7 +23,8 @@ export function chooseOverLimits(
   leftOut: ReadonlySet<BytePath>,
 ): Map<BytePath, LimitReason> {
   const over = new Map<BytePath, LimitReason>()
-  const wanted = files.filter(({ path, size, isKnown }) => {
+  const wanted = files.filter(({ path, size, isKnown, isAlike }) => {
+    if (isAlike) return false
     const reason =
       isKnown || size <= limits.maxFileBytes ? (leftOut.has(path) ? 'over-total' : null) : 'too-large'
     if (reason !== null) over.set(path, reason)

@@ -5,7 +5,14 @@ import { entriesOver, type ChangedEntries } from './changed-entries.ts'
 import type { FileToRead } from './choose-within-limits.ts'
 import { conversionRulesOf, type ConversionRules } from './conversion-rules.ts'
 import { tableOf, type EntryTable } from './entry-table.ts'
-import { isRegular, lstatIfAllowed, stampOf, type CapturedEntry, type FileStamp } from './file-stamp.ts'
+import {
+  isRegular,
+  isSameStamp,
+  lstatIfAllowed,
+  stampOf,
+  type CapturedEntry,
+  type FileStamp,
+} from './file-stamp.ts'
 import { isUntouched, type IndexEntry } from './index-rows.ts'
 import type { Pause } from './pause.ts'
 import type { FirstCapture } from './start-first.ts'
@@ -56,8 +63,8 @@ export async function findKnown(
     if (pausing !== undefined) await pausing
     if (believed !== null) entries.delete(path)
     const found = find(path, row)
-    if (typeof found === 'number') {
-      toRead.push({ path, size: found, isKnown: last?.entries.has(path) === true })
+    if ('size' in found) {
+      toRead.push({ path, ...found })
       continue
     }
     entries.set(path, found.entry)
@@ -100,13 +107,18 @@ function startEntries(
   return { entries, toTable: () => tableOf(inOrder(), null) }
 }
 
-/** @returns its size for what has to be read */
+interface FoundEntry {
+  readonly entry: CapturedEntry
+  readonly isBorrowed: boolean
+}
+
+/** @returns the entry, or what is known of a file that has to be read */
 function entryFinder(
   { path: root, last, tracked, isFirst }: Source,
   believed: BelievedEntries | null,
   changed: readonly BytePath[],
   conversions: () => ConversionRules,
-): (path: BytePath, row: number) => { entry: CapturedEntry; isBorrowed: boolean } | number {
+): (path: BytePath, row: number) => FoundEntry | Omit<FileToRead, 'path'> {
   const before = last?.entries
   const mayDiffer = new Set(changed)
   const resolve = pathResolver(root)
@@ -120,10 +132,12 @@ function entryFinder(
     const known = before?.get(path)
     if (known !== undefined && !mayDiffer.has(path)) return { entry: known, isBorrowed: false }
     const stamp = stampNow(path, row)
-    if (stamp === null) return 0
+    const isKnown = known !== undefined
+    if (stamp === null) return { size: 0, isKnown, isAlike: false }
     const entry = isFirst ? untouchedEntry(tracked?.entries.get(path), stamp) : null
     if (entry !== null && !conversions().mayDiffer(path)) return { entry, isBorrowed: true }
-    return isRegular(stamp.mode) ? stamp.size : 0
+    const size = isRegular(stamp.mode) ? stamp.size : 0
+    return { size, isKnown, isAlike: isKnown && isSameStamp(known, stamp) }
   }
 }
 
