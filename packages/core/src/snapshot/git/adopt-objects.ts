@@ -2,6 +2,7 @@ import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync } fro
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { runGit } from './git-command.ts'
+import { noteAdopted } from './adopted-objects.ts'
 import { noteLender } from './lenders.ts'
 import { listNames, openOwnObjects, type OwnObjects } from './own-objects.ts'
 import { objectSizes } from './object-sizes.ts'
@@ -122,7 +123,9 @@ function linkLoose(
   }
   if (found.size === 0) return
   const fans = new Set<string>()
-  for (const id of new Set([...wanted.among(found), ...useful.filter((tree) => found.has(tree))])) {
+  const ids = new Set([...wanted.among(found), ...useful.filter((tree) => found.has(tree))])
+  noteAdopted(repository, [...ids])
+  for (const id of ids) {
     const [fan, name] = [id.slice(0, 2), id.slice(2)]
     if (!fans.has(fan)) mkdirSync(join(objects, fan), { recursive: true, mode: 0o700 })
     fans.add(fan)

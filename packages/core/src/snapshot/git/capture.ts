@@ -87,8 +87,8 @@ async function captureFrom(
   start: Start,
 ): Promise<Captured> {
   const { last, indexStamp, early } = start
-  // Threads have begun to look at the files.
-  await early.first
+  // Threads have begun to look at the files. What a snapshot needs of the user's objects has its link then already.
+  ;(await early.first)?.link()
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null

@@ -119,12 +119,16 @@ async function planSweep(
   { needed, kept }: Pick<CollectionPlan, 'needed' | 'kept'>,
   { pause, ...options }: CollectBackendOptions & { readonly pause: Pause },
 ): Promise<Pick<CollectionPlan, 'expired' | 'freedBytes'>> {
-  const { history } = contents
+  const { history, adopted } = contents
+  /** What will be kept besides, unless it goes. */
+  const besides = new Map(history)
   let freed = 0
   /** What goes of snapshots, and is there as long as it is kept besides. */
   const heldBesides = new Map<string, number>()
   const add = (name: string, bytes: number): void => {
+    const own = adopted.get(name)
     if (history.get(name)?.isHeld === true) heldBesides.set(name, bytes)
+    else if (own !== undefined && !history.has(name) && bytes > 0) besides.set(name, own)
     else freed += bytes
   }
   for (const [id, bytes] of contents.loose) {
@@ -141,12 +145,12 @@ async function planSweep(
   const states = new Set(kept.flatMap(({ repository }) => repository ?? []))
   const recorded = new Set([...states].flatMap((id) => filesOfRepositoryState(own, id)))
   for (const [name, bytes] of contents.repository) if (name !== 'last' && !recorded.has(name)) freed += bytes
-  const expired = chooseExpired(contents, {
+  const expired = chooseExpired(besides, {
     ...options,
     bytesLeft: contents.bytes - freed,
     gainOf: (name, { bytes }) => heldBesides.get(name) ?? bytes,
   })
-  for (const name of expired) freed += heldBesides.get(name) ?? history.get(name)?.bytes ?? 0
+  for (const name of expired) freed += heldBesides.get(name) ?? besides.get(name)?.bytes ?? 0
   return { expired, freedBytes: freed }
 }
 

@@ -1,6 +1,6 @@
 import type { RetentionMoment } from '../retained-snapshots.ts'
 import { recentSince } from '../retained-snapshots.ts'
-import type { KeptObjects, StoreContents } from './measure-store.ts'
+import type { KeptObjects } from './measure-store.ts'
 
 const WEEK_MS = 7 * 24 * 60 * 60_000
 
@@ -19,13 +19,13 @@ export interface ExpiryOptions extends RetentionMoment {
  * @returns their names
  */
 export function chooseExpired(
-  { history }: Pick<StoreContents, 'history'>,
+  objects: ReadonlyMap<string, KeptObjects>,
   options: ExpiryOptions,
 ): Set<string> {
   const { now, maxBytes, gainOf } = options
   let { bytesLeft } = options
   const expired = new Set<string>()
-  const gone = [...history].filter(([, { isShared }]) => !isShared)
+  const gone = [...objects].filter(([, { isShared }]) => !isShared)
   for (const [name, kept] of gone.toSorted(([, left], [, right]) => left.goneSince - right.goneSince)) {
     const gain = gainOf(name, kept)
     const isInTheWay = gain > 0 && bytesLeft > maxBytes && kept.goneSince < recentSince(options)

@@ -1,15 +1,7 @@
-import {
-  constants,
-  copyFileSync,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-} from 'node:fs'
-import { join } from 'node:path'
+import { constants, copyFileSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { readAdopted } from './adopted-objects.ts'
 import { noteLender } from './lenders.ts'
 import { pauser } from './pause.ts'
 import type { PrivateRepository } from './private-repository.ts'
@@ -23,7 +15,8 @@ const MAX_COPIED_BYTES = 64 << 20
 /**
  * Keeps the user's objects reachable for us after their gc has removed them: commits, trees and staged files that nothing
  * names any more once an agent has reset a branch. They are hard-linked into a directory of their own, which takes no
- * space as long as the user has them too. A collection lets those go that only we have left: see `chooseExpired`.
+ * space as long as the user has them too; those that snapshots need have their link already, and get there when no snapshot
+ * needs them any more. A collection lets those go that only we have left: see `chooseExpired`.
  *
  * On another file system new loose objects are copied (64 MiB at a time) and packs are not: what is in a pack then goes
  * with the user's own.
@@ -38,6 +31,7 @@ export async function keepRepositoryObjects(
   const pause = pauser()
   let canLink = true
   let copiedBytes = 0
+  let adopted: ReadonlySet<string> | null = null
   for (const name of namesIn(userObjects)) {
     if (!/^(?:[0-9a-f]{2}|pack)$/.test(name)) continue
     const from = join(userObjects, name)
@@ -46,11 +40,16 @@ export async function keepRepositoryObjects(
     now[name] = `${stats.mtimeNs}`
     if (seen[name] === now[name]) continue
     const to = join(keptObjectsDirectory(own), name)
-    mkdirSync(to, { recursive: true, mode: 0o700 })
+    const kept = new Set(namesIn(to))
+    const inStore = new Set(name === 'pack' ? [] : namesIn(join(own.directory, 'objects', name)))
     for (const file of inOrder(namesIn(from), name === 'pack')) {
-      await pause()
-      const isHeld = name !== 'pack' && existsSync(join(own.directory, 'objects', name, file))
-      if (isHeld || existsSync(join(to, file))) continue
+      const pausing = pause()
+      if (pausing !== undefined) await pausing
+      // One that a snapshot stored by itself is not the user's, and goes with the snapshot.
+      const isAdopted = inStore.has(file) && (adopted ??= readAdopted(own)).has(name + file)
+      if (isAdopted || kept.has(file)) continue
+      if (kept.size === 0) mkdirSync(to, { recursive: true, mode: 0o700 })
+      kept.add(file)
       if (canLink) canLink = link(join(from, file), join(to, file))
       if (canLink || name === 'pack' || copiedBytes > MAX_COPIED_BYTES) continue
       copiedBytes += copy(join(from, file), join(to, file))
@@ -62,6 +61,13 @@ export async function keepRepositoryObjects(
 /** For `GIT_ALTERNATE_OBJECT_DIRECTORIES`. */
 export function keptObjectsDirectory(own: PrivateRepository): string {
   return join(own.directory, 'history')
+}
+
+/** Of an object that snapshots had the link of. @returns false when it could not be */
+export function keepBesides(own: PrivateRepository, name: string): boolean {
+  const to = join(keptObjectsDirectory(own), name)
+  mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
+  return link(join(own.directory, 'objects', name), to)
 }
 
 /** A pack must be there before its index makes git look for it. */

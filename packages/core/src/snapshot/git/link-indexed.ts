@@ -4,6 +4,14 @@ import type { PrivateRepository } from './private-repository.ts'
 import type { UserRepository } from './repository-layout.ts'
 import { idBytesOf } from './object-format.ts'
 
+/** What the private repository has of an index's blobs. */
+export interface IndexedObjects {
+  /** What it has, at least. */
+  readonly held: OwnObjects
+  /** Whether all that the index names is among that. */
+  readonly isAllHeld: boolean
+}
+
 /**
  * Makes the blobs that an index names our own where that only takes links, before it is known which of them count.
  * @param ids one after the other
@@ -13,7 +21,7 @@ export function linkIndexed(
   user: UserRepository,
   ids: Uint8Array,
   useful: readonly string[],
-): { readonly held: OwnObjects; readonly isAllHeld: boolean } {
+): IndexedObjects {
   const wanted = { among: (others: ReadonlySet<string>) => idsAmong(ids, idBytesOf(own.format), others) }
   linkObjects(own, user.objectsDirectory, { wanted, useful })
   const held = openOwnObjects(own)

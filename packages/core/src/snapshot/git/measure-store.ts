@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { readAdopted } from './adopted-objects.ts'
 import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { Pause } from './pause.ts'
 import { keptObjectsDirectory } from './keep-repository-objects.ts'
@@ -16,6 +17,8 @@ import { idBytesOf } from './object-format.ts'
 export interface StoreContents {
   /** Loose objects. */
   readonly loose: ReadonlyMap<string, number>
+  /** Those of them that are the user's, by the names that they get in `history`. */
+  readonly adopted: ReadonlyMap<string, KeptObjects>
   readonly packs: readonly StoredPack[]
   /** What is kept of the user's objects besides, by name: `<first two digits>/<others>`, or `pack/pack-<id>`. */
   readonly history: ReadonlyMap<string, KeptObjects>
@@ -57,9 +60,18 @@ export async function measureStore(own: PrivateRepository, pause: Pause): Promis
   const disk = countDisk(own, pause)
   const objects = join(own.directory, 'objects')
   const loose = new Map<string, number>()
+  const adopted = new Map<string, KeptObjects>()
+  const isAdopted = readAdopted(own)
   for (const fan of listNames(objects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
-    for await (const [name, stats] of filesIn(join(objects, fan), pause))
-      loose.set(fan + name, disk.isLent(stats, `${fan}/${name}`) ? 0 : disk.count(stats))
+    for await (const [file, stats] of filesIn(join(objects, fan), pause)) {
+      const [id, name] = [fan + file, `${fan}/${file}`]
+      const isShared = disk.isLent(stats, name)
+      const bytes = isShared ? 0 : disk.count(stats)
+      loose.set(id, bytes)
+      if (!isAdopted.has(id)) continue
+      const paths = [join(objects, fan, file)]
+      adopted.set(name, { paths, bytes, isHeld: false, isShared, goneSince: stats.ctimeMs })
+    }
   }
   const packs = await measurePacks(own, disk)
   const history = await measureHistory(own, disk)
@@ -71,11 +83,11 @@ export async function measureStore(own: PrivateRepository, pause: Pause): Promis
   const sidecars = await countIn(join(own.directory, 'sidecars'))
   const omitted = await countIn(join(own.directory, 'omitted'))
   const repository = await countIn(statesDirectory(own))
-  for (const name of ['state', 'snapshots', 'lenders']) {
+  for (const name of ['state', 'snapshots', 'lenders', 'adopted']) {
     const stats = lstatSync(join(own.directory, name), { throwIfNoEntry: false })
     if (stats !== undefined) disk.count(stats)
   }
-  return { loose, packs, history, sidecars, omitted, repository, bytes: disk.bytes() }
+  return { loose, adopted, packs, history, sidecars, omitted, repository, bytes: disk.bytes() }
 }
 
 interface DiskCount {

@@ -1,5 +1,6 @@
 import { doAhead, type DoneAhead } from './do-ahead.ts'
 import { idsOfRows } from './index-rows.ts'
+import { linkIndexed, type IndexedObjects } from './link-indexed.ts'
 import { sizesOfIds } from './object-sizes.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -21,6 +22,8 @@ export interface FirstCapture {
   readonly stamping: Stamping
   /** Of the blobs that the index names, by its rows, as far as the user's repository has them. */
   readonly blobSizes: Promise<Float64Array>
+  /** Makes the blobs our own where that only takes links. */
+  readonly link: () => IndexedObjects
   /** The same each time. */
   readonly ahead: () => DoneAhead
 }
@@ -41,11 +44,14 @@ export function startFirst(
   const blobSizes = sizesOfIds(own, ids, { alternate: user.objectsDirectory, signal })
   // Whoever awaits it sees it; until then a failure elsewhere must not leave this one unhandled.
   blobSizes.catch(() => {})
+  let linked: IndexedObjects | null = null
+  const link = () => (linked ??= linkIndexed(own, user, ids, trees))
   let done: DoneAhead | null = null
   return {
+    link,
     index: ofIndex,
     stamping,
     blobSizes,
-    ahead: () => (done ??= doAhead(own, user, ofIndex, ids, trees)),
+    ahead: () => (done ??= doAhead(own, ofIndex, ids, link())),
   }
 }

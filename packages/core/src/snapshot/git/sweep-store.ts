@@ -2,7 +2,9 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } fro
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
+import { forgetAdopted } from './adopted-objects.ts'
 import { runGit } from './git-command.ts'
+import { keepBesides } from './keep-repository-objects.ts'
 import { objectsBeyond } from './mark-objects.ts'
 import { readPackIndex, type PackIndex } from './pack-index.ts'
 import type { StoreContents, StoredPack } from './measure-store.ts'
@@ -60,10 +62,17 @@ export async function sweepStore(
       if (!removePack(pack, await live(), isElsewhere)) left.add(pack)
     })
   }
+  const moved = new Set<string>()
   await sweepFiles(plan.contents.loose.keys(), locked, live, (id, ids) => {
-    if (!ids.has(id) || packed?.has(id) === true)
-      rmSync(join(own.directory, 'objects', id.slice(0, 2), id.slice(2)), { force: true })
+    if (ids.has(id) && packed?.has(id) !== true) return
+    const name = keptNameOf(id)
+    if (plan.contents.adopted.has(name)) {
+      if (!plan.expired.has(name) && !keepBesides(own, name)) return
+      moved.add(id)
+    }
+    rmSync(join(own.directory, 'objects', name), { force: true })
   })
+  if (moved.size > 0) await locked(() => forgetAdopted(own, moved))
   await sweepFiles(plan.expired, locked, live, (name) => {
     // Without its index git does not look for a pack any more.
     for (const path of plan.contents.history.get(name)?.paths.toSorted() ?? []) rmSync(path, { force: true })

@@ -137,3 +137,38 @@ describe('what restoreGit needs of a repository that is gone', () => {
     if (isThere) expect(fixture.git('rev-parse', 'HEAD').trim()).toBe(head)
   })
 })
+
+it("a first snapshot takes one link for each of the user's loose objects, and no space", async () => {
+  const { fixture } = await prepare({ commits: 1 })
+  const links = filesIn(join(fixture.path, '.git/objects')).map(({ nlink }) => nlink)
+  expect(new Set(links)).toEqual(new Set([2]))
+})
+
+it('objects that snapshots need no more stay for restoreGit, also those that took only one link (cases 67, 83)', async () => {
+  const { fixture, taken, collect, head } = await prepare({ commits: 23 })
+  const [collection] = await collect(1, Date.now() + 5 * HOUR)
+  expect(collection?.removed).toHaveLength(3)
+  rmSync(join(fixture.path, '.git'), { recursive: true })
+  fixture.git('init', '-q', '-b', 'main')
+  await (await fixture.open()).rollback(taken.at(-1)!, { restoreGit: true })
+  expect(fixture.git('rev-parse', 'HEAD').trim()).toBe(head)
+  expect(fixture.git('fsck', '--full', '--no-dangling')).toBe('')
+  expect(fixture.git('log', '--format=%s').split('\n')).toHaveLength(25)
+})
+
+it('an object that a snapshot stored before the user did stays for restoreGit too (cases 67, 83)', async () => {
+  const { fixture, backend, collect } = await prepare({ commits: 1 })
+  fixture.write('large.bin', 'stored first\n')
+  await backend.capture({ label: 'snapshot' })
+  fixture.git('commit', '-q', '-a', '-m', 'then committed')
+  let last: Snapshot | null = null
+  for (let step = 0; step < 21; step += 1) {
+    fixture.write('large.bin', `${step}\n`)
+    last = await backend.capture({ label: 'snapshot' })
+  }
+  await collect(1, Date.now() + 5 * HOUR)
+  rmSync(join(fixture.path, '.git'), { recursive: true })
+  fixture.git('init', '-q', '-b', 'main')
+  await (await fixture.open()).rollback(last!, { restoreGit: true })
+  expect(fixture.git('show', 'HEAD:large.bin')).toBe('stored first\n')
+})
