@@ -80,12 +80,12 @@ function expectedTree(before: Snapshot, original: Tree, spoilt: Tree, result: Ro
     if (expected[path] !== undefined || entry.startsWith('directory')) continue
     if (wasLeftOut(path) || isLeftOut(path) || appeared.has(path)) expected[path] = entry
   }
+  for (const [path, entry] of Object.entries(spoilt))
+    if (wasLeftOut(path) || isLeftOut(path)) expected[path] ??= entry
   // Directories stay for what is in them.
   const holding = Object.keys(expected)
-  for (const [path, entry] of Object.entries(spoilt)) {
-    const isNeeded = holding.some((held) => held.startsWith(`${path}/`))
-    if (isNeeded || wasLeftOut(path) || isLeftOut(path)) expected[path] ??= entry
-  }
+  for (const [path, entry] of Object.entries(spoilt))
+    if (holding.some((held) => held.startsWith(`${path}/`))) expected[path] ??= entry
   return expected
 }
 
