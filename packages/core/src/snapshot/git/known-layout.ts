@@ -34,6 +34,10 @@ export interface KnownLayout {
 export interface LayoutEvidence {
   readonly text: string
   readonly gitDirectory: string
+  /** Whether the work tree's `.git` is all of the repository. */
+  readonly isPlain: boolean
+  /** The configuration files that are there. */
+  readonly configuration: readonly string[]
 }
 
 const FORMAT = 2
@@ -128,14 +132,17 @@ export function layoutEvidence(
   const commonDirectory = fromBytePath(places.commonDirectory)
   const { HOME, XDG_CONFIG_HOME } = process.env
   const home = HOME ?? ''
-  const files = [
-    ...(info.isDirectory() ? [] : [link]),
-    join(gitDirectory, 'commondir'),
-    join(gitDirectory, 'config.worktree'),
+  const configuration = [
     join(commonDirectory, 'config'),
     systemFile,
     join(home, '.gitconfig'),
     join(XDG_CONFIG_HOME || join(home, '.config'), 'git', 'config'),
+  ]
+  const files = [
+    ...(info.isDirectory() ? [] : [link]),
+    join(gitDirectory, 'commondir'),
+    join(gitDirectory, 'config.worktree'),
+    ...configuration,
   ]
   const stamps = files.map(stampText)
   if (home === '' || stamps.includes(null)) return null
@@ -148,7 +155,9 @@ export function layoutEvidence(
     files,
     stamps,
   ])
-  return { text, gitDirectory }
+  const isPlain = info.isDirectory() && commonDirectory === gitDirectory
+  const present = configuration.filter((file) => stamps[files.indexOf(file)] !== '-')
+  return { text, gitDirectory, isPlain, configuration: present }
 }
 
 /** @returns `-` for an absent file, `null` for one that git may see otherwise than this stamp says */

@@ -1,11 +1,12 @@
 import { type UserRepository } from './repository-layout.ts'
 import { lstat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { toBytePath } from '../byte-path.ts'
+import { configurationFile } from './configuration-file.ts'
 import { askGit, runGit } from './git-command.ts'
 import { gitBinaryStamp, layoutEvidence, readKnownLayout, rememberLayout } from './known-layout.ts'
+import { readPlainLayout } from './plain-layout.ts'
 
 const layoutQuestions = [
   'rev-parse',
@@ -43,6 +44,12 @@ async function findLayout(path: string, stateDirectory: string): Promise<UserRep
   // Taken before git is asked, so that a change meanwhile shows the next time.
   const evidence = candidate === null ? null : layoutEvidence(path, candidate, systemFile)
   if (known !== null && evidence !== null && known.evidence === evidence.text) return known.layout
+  const isPlain = binary !== null && systemFile !== null && candidate !== null && evidence?.isPlain === true
+  const plain = isPlain ? readPlainLayout(path, candidate, evidence.configuration) : null
+  if (isPlain && plain !== null) {
+    rememberLayout(stateDirectory, { binary, systemFile, evidence: evidence.text, layout: plain })
+    return plain
+  }
   const answer = await askForLayout(path, candidate)
   if (answer === null) return null
   const { layout, hasIncludes } = answer
@@ -148,11 +155,6 @@ function isFalse(value: string | undefined): boolean {
   return value !== undefined && /^(false|no|off|0|)$/i.test(value)
 }
 
-function configurationFile(name: string): string {
-  const base = process.env['XDG_CONFIG_HOME'] || join(process.env['HOME'] ?? homedir(), '.config')
-  return join(base, 'git', name)
-}
-
 /** What each git that this process has met says of itself. */
 const systemFiles = new Map<string, string | null>()
 
@@ -167,9 +169,18 @@ async function askOnceAboutGit(cwd: string, binary: string | null): Promise<stri
 
 /** @returns the machine's configuration file; `null` when git did not say which that is */
 async function askAboutGit(cwd: string): Promise<string | null> {
+  // Not by way of simple-git: loading it takes longer, and most workspaces need nothing else of it.
+  const ask = (...args: string[]) =>
+    runGit({ cwd, configuration: 'user', args }).then(
+      (output) => ({ text: output.toString('utf8'), failure: '' }),
+      (error: unknown) => {
+        if (WorkspaceError.is(error, 'UNAVAILABLE')) return { text: null, failure: error.message }
+        throw error
+      },
+    )
   const [{ text }, system] = await Promise.all([
-    askGit({ cwd, args: ['version'] }),
-    askGit({ cwd, args: ['config', '--system', '--list', '--show-origin', '-z'] }),
+    ask('version'),
+    ask('config', '--system', '--list', '--show-origin', '-z'),
   ])
   const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(text ?? '') ?? []
   if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 31)) {

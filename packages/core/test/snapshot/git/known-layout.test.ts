@@ -41,7 +41,7 @@ describe('what git said about a repository', () => {
     // Stamps of a moment ago are not trusted.
     for (let attempt = 0; attempt < 20 && count > 0; attempt += 1) count = countProcesses(fixture)
     expect(count).toBe(0)
-    writeFileSync(join(fixture.path, '.git/config'), '\n', { flag: 'a' })
+    writeFileSync(join(fixture.path, '.git/config'), '[only]\n\tgit = knows\n', { flag: 'a' })
     expect(countProcesses(fixture)).toBeGreaterThan(0)
   })
 
