@@ -34,10 +34,9 @@ export interface KnownLayout {
 export interface LayoutEvidence {
   readonly text: string
   readonly gitDirectory: string
-  /** Whether the work tree's `.git` is all of the repository. */
-  readonly isPlain: boolean
-  /** The configuration files that are there. */
-  readonly configuration: readonly string[]
+  readonly topLevel: string
+  /** The configuration files that are there; `null` when the work tree's `.git` is not all of the repository. */
+  readonly configuration: readonly string[] | null
 }
 
 const FORMAT = 2
@@ -157,7 +156,7 @@ export function layoutEvidence(
   ])
   const isPlain = info.isDirectory() && commonDirectory === gitDirectory
   const present = configuration.filter((file) => stamps[files.indexOf(file)] !== '-')
-  return { text, gitDirectory, isPlain, configuration: present }
+  return { text, gitDirectory, topLevel, configuration: isPlain ? present : null }
 }
 
 /** @returns `-` for an absent file, `null` for one that git may see otherwise than this stamp says */

@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { toBytePath } from '../byte-path.ts'
 import { configurationFile } from './configuration-file.ts'
+import type { LayoutEvidence } from './known-layout.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
 
@@ -48,14 +49,14 @@ const namedSections: ReadonlySet<string> = new Set(['branch', 'remote', 'submodu
 /**
  * Where the parts of a repository are when its `.git` is a plain directory and no configuration says anything about
  * that: starting git to be told takes as long as looking at thousands of files.
- * @param configuration every file that git would read of it; those that are absent left out
+ * @param evidence names every file of configuration that git would read
  * @returns `null` when only git can tell
  */
 export function readPlainLayout(
   path: string,
-  topLevel: string,
-  configuration: readonly string[],
+  { topLevel, configuration }: Pick<LayoutEvidence, 'topLevel' | 'configuration'>,
 ): UserRepository | null {
+  if (configuration === null) return null
   const gitDirectory = join(topLevel, '.git')
   const partOf = (name: string) => join(gitDirectory, name)
   // git says where links lead.

@@ -44,19 +44,20 @@ async function findLayout(path: string, stateDirectory: string): Promise<UserRep
   // Taken before git is asked, so that a change meanwhile shows the next time.
   const evidence = candidate === null ? null : layoutEvidence(path, candidate, systemFile)
   if (known !== null && evidence !== null && known.evidence === evidence.text) return known.layout
-  const isPlain = binary !== null && systemFile !== null && candidate !== null && evidence?.isPlain === true
-  const plain = isPlain ? readPlainLayout(path, candidate, evidence.configuration) : null
-  if (isPlain && plain !== null) {
-    rememberLayout(stateDirectory, { binary, systemFile, evidence: evidence.text, layout: plain })
+  const remember = (layout: UserRepository) => {
+    if (binary !== null && systemFile !== null && evidence !== null)
+      rememberLayout(stateDirectory, { binary, systemFile, evidence: evidence.text, layout })
+  }
+  const plain = binary === null || evidence === null ? null : readPlainLayout(path, evidence)
+  if (plain !== null) {
+    remember(plain)
     return plain
   }
   const answer = await askForLayout(path, candidate)
   if (answer === null) return null
   const { layout, hasIncludes } = answer
   const isUsual = layout.topLevel === candidate && layout.gitDirectory === evidence?.gitDirectory
-  if (isUsual && !hasIncludes && binary !== null && systemFile !== null) {
-    rememberLayout(stateDirectory, { binary, systemFile, evidence: evidence.text, layout })
-  }
+  if (isUsual && !hasIncludes) remember(layout)
   return layout
 }
 

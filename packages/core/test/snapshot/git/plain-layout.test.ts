@@ -5,7 +5,7 @@ import { isPlainConfiguration, readPlainLayout } from '../../../src/snapshot/git
 import { createFixture, runUserGit, type Fixture } from './git-fixture.ts'
 
 const read = ({ path }: Fixture, directory = path) =>
-  readPlainLayout(directory, path, [join(path, '.git/config')])
+  readPlainLayout(directory, { topLevel: path, configuration: [join(path, '.git/config')] })
 
 /** What git says of the same. */
 function ask(directory: string) {
