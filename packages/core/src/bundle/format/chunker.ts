@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import crypto, { createHmac } from 'node:crypto'
 import type { RepositoryKeys } from './repository-keys.ts'
-import { chunkerModule } from './chunker-module.ts'
+import { chunkerModule, MAX_PAGES } from './chunker-module.ts'
 
 export const MIN_CHUNK_BYTES = 64 * 1024
 export const NORMAL_CHUNK_BYTES = 256 * 1024
@@ -19,27 +19,36 @@ export interface Chunker {
   readonly buffer: Buffer
   /**
    * The end of the chunk that begins at `start`: a cut, or `end` when the content ends there.
-   * `end - start` must be at least `MAX_CHUNK_BYTES` unless the content ends at `end`.
+   * Where the content goes on behind `end`, and `end - start` is less than `MAX_CHUNK_BYTES`, only what is before `end`
+   * is a cut.
    */
   cut(start: number, end: number): number
+  /** With which another thread can do the same; `null` without WebAssembly. */
+  readonly memory: ChunkerMemory | null
 }
 
 /** Neither the DOM's types nor Node's declare as much of it as is used here. */
 const { WebAssembly: webAssembly } = globalThis as unknown as {
   readonly WebAssembly: {
-    readonly Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
+    readonly Memory: new (size: { initial: number; maximum: number; shared: true }) => ChunkerMemory
     readonly Module: new (code: Uint8Array) => object
     readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> }
   }
 }
 
+/** The gear table and the buffer of a chunker, which threads may hand to one another. */
+export interface ChunkerMemory {
+  readonly buffer: ArrayBuffer
+}
+
 const WASM_PAGE_BYTES = 64 * 1024
 const GEAR_BYTES = 1024
 
-/** @param bytes the size of its buffer */
+/** @param bytes the least size of its buffer */
 export function createChunker(keys: RepositoryKeys | null, bytes: number): Chunker {
   const gear = gearTable(keys)
-  return createWasmChunker(gear, bytes) ?? createPlainChunker(gear, bytes)
+  const memory = createChunkerMemory(gear, bytes)
+  return memory === null ? createPlainChunker(gear, bytes) : openChunker(memory)
 }
 
 /** The same cuts without WebAssembly, for hosts that forbid it. */
@@ -47,6 +56,7 @@ export function createPlainChunker(gear: Int32Array, bytes: number): Chunker {
   const buffer = Buffer.allocUnsafeSlow(bytes)
   return {
     buffer,
+    memory: null,
     cut(start, end) {
       const last = Math.min(end, start + MAX_CHUNK_BYTES)
       const normal = Math.min(last, start + NORMAL_CHUNK_BYTES)
@@ -66,21 +76,34 @@ export function createPlainChunker(gear: Int32Array, bytes: number): Chunker {
   }
 }
 
-/** `null` where WebAssembly is not allowed. */
-export function createWasmChunker(gear: Int32Array, bytes: number): Chunker | null {
+/** @returns `null` where WebAssembly is not allowed */
+export function createChunkerMemory(gear: Int32Array, bytes: number): ChunkerMemory | null {
   try {
     const pages = Math.ceil((GEAR_BYTES + bytes) / WASM_PAGE_BYTES)
-    const memory = new webAssembly.Memory({ initial: pages, maximum: pages })
-    const module = new webAssembly.Module(chunkerModule)
-    const { cut } = new webAssembly.Instance(module, { host: { memory } }).exports
-    if (typeof cut !== 'function') return null
+    const memory = new webAssembly.Memory({ initial: pages, maximum: MAX_PAGES, shared: true })
     new Int32Array(memory.buffer, 0, gear.length).set(gear)
-    return {
-      buffer: Buffer.from(memory.buffer, GEAR_BYTES, bytes),
-      cut: (start, end) => (cut(GEAR_BYTES + start, GEAR_BYTES + end) as number) - GEAR_BYTES,
-    }
+    return memory
   } catch {
     return null
+  }
+}
+
+/** The content in the memory of a chunker. */
+export function bufferOf({ buffer }: ChunkerMemory): Buffer {
+  return Buffer.from(buffer, GEAR_BYTES)
+}
+
+let module: object | null = null
+
+/** Also over memory that another thread has made. */
+export function openChunker(memory: ChunkerMemory): Chunker {
+  module ??= new webAssembly.Module(chunkerModule)
+  const { cut } = new webAssembly.Instance(module, { host: { memory } }).exports
+  if (typeof cut !== 'function') throw new TypeError('the chunker exports nothing to call')
+  return {
+    buffer: bufferOf(memory),
+    memory,
+    cut: (start, end) => (cut(GEAR_BYTES + start, GEAR_BYTES + end) as number) - GEAR_BYTES,
   }
 }
 

@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  createChunkerMemory,
   createPlainChunker,
-  createWasmChunker,
   gearTable,
   MAX_CHUNK_BYTES,
   MIN_CHUNK_BYTES,
+  openChunker,
   type Chunker,
 } from '../../../src/bundle/format/chunker.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
@@ -17,9 +18,9 @@ const SIZE = 8 * 1024 * 1024
 const gear = gearTable(null)
 
 function wasm(table: Int32Array): Chunker {
-  const chunker = createWasmChunker(table, SIZE)
-  if (chunker === null) throw new Error('this Node has no WebAssembly')
-  return chunker
+  const memory = createChunkerMemory(table, SIZE)
+  if (memory === null) throw new Error('this Node has no WebAssembly')
+  return openChunker(memory)
 }
 
 function cuts(chunker: Chunker, content: Uint8Array): number[] {
