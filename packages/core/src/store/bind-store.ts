@@ -1,7 +1,9 @@
 import type { ObjectStore } from './object-store.ts'
+import { storeDirectory } from './store-directory.ts'
 
 /** The store's methods as a plain object, to be spread and partly replaced: a class's are not its own properties. */
 export function bindStore(store: ObjectStore): ObjectStore {
+  const directory = storeDirectory(store)
   return {
     name: store.name,
     capabilities: store.capabilities,
@@ -10,5 +12,6 @@ export function bindStore(store: ObjectStore): ObjectStore {
     put: (key, body, options) => store.put(key, body, options),
     delete: (key, options) => store.delete(key, options),
     list: (prefix, options) => store.list(prefix, options),
+    ...(directory !== null && { directory }),
   }
 }

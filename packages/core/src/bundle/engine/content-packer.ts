@@ -19,7 +19,9 @@ export interface PackSink {
    * Resolves when another may come, with the memory of a pack that is in the store, if there is one. The memory of the
    * bytes is the sink's from now on.
    */
-  put(reference: PackReference, bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer | null>
+  put(reference: PackReference, bytes: Uint8Array): Promise<ArrayBufferLike | null>
+  /** Memory for a full pack, where the sink has some. */
+  takeFull?(): ArrayBufferLike | null
 }
 
 /** Groups chunks into frames, compresses them on the thread pool while more come, and puts packs together. */
@@ -73,7 +75,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
   const compressor = createFrameCompressor(MAX_COMPRESSING, USUAL_FRAME_BYTES)
   const finished: StoredPack[] = []
   let writer: PackWriter | null = null
-  let spareMemory: ArrayBuffer | null = null
+  let spareMemory: ArrayBufferLike | null = null
 
   const close = (frame: OpenFrame): void => {
     if (frame.chunks.length === 0) return
@@ -98,7 +100,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     if (next === undefined) return
     const content = await next.content
     if (writer === null) {
-      writer = createPackWriter(keys, spareMemory ?? undefined)
+      writer = createPackWriter(keys, { spare: spareMemory, takeFull: () => sink.takeFull?.() ?? null })
       spareMemory = null
     }
     writer.addFrame(next.kind, content, next.chunks)

@@ -13,6 +13,8 @@ export type ToSaveWorker =
       readonly cacheDirectory: string | null
       readonly repositoryId: string
       readonly stop: Int32Array
+      /** For full packs: what it puts is read from there, not handed over. */
+      readonly packMemory: readonly SharedArrayBuffer[]
     }
   | ({ readonly kind: 'answer'; readonly save: number; readonly hasFailed: boolean } & SaveAnswer)
 
@@ -20,11 +22,11 @@ export interface SaveAnswer {
   /** Of a `read-parent`. */
   readonly tree: KnownTree | null
   /** Of a `put`: what may be used again. */
-  readonly memory: ArrayBuffer | null
+  readonly memory: ArrayBufferLike | null
 }
 
 export type FromSaveWorker = { readonly save: number } & (
-  | { readonly kind: 'put'; readonly reference: PackReference; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'put'; readonly reference: PackReference; readonly bytes: Uint8Array }
   | { readonly kind: 'read-parent'; readonly request: ParentRequest }
   | { readonly kind: 'progress'; readonly progress: SaveProgress }
   | { readonly kind: 'done'; readonly saved: SavedTree }

@@ -98,7 +98,8 @@ function startThread(): SaveThread {
         return await new Promise<SavedTree>((resolve, reject) => {
           const handle = converse(options, save, post, resolve, reject)
           saves.set(save, { handle, fail: reject })
-          post({ kind: 'save', save, job, cacheDirectory, repositoryId, stop })
+          const packMemory = options.uploads.sharedMemory()
+          post({ kind: 'save', save, job, cacheDirectory, repositoryId, stop, packMemory })
         })
       } finally {
         options.signal?.removeEventListener('abort', onAbort)
@@ -126,7 +127,10 @@ function converse(
   const answer = (work: Promise<Partial<SaveAnswer>>): void => {
     work.then(
       ({ tree = null, memory = null }) =>
-        post({ kind: 'answer', save, tree, memory, hasFailed: false }, memory === null ? [] : [memory]),
+        post(
+          { kind: 'answer', save, tree, memory, hasFailed: false },
+          memory instanceof ArrayBuffer ? [memory] : [],
+        ),
       (error: unknown) => {
         failure ??= { error }
         post({ kind: 'answer', save, tree: null, memory: null, hasFailed: true })

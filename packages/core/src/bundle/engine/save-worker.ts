@@ -30,8 +30,9 @@ function ask(save: number, send: () => void): Promise<SaveAnswer> {
 /** Only ends the job: whoever asked for it knows the reason. */
 class SaveStopped extends Error {}
 
-function hostOf(save: number, stop: Int32Array): SaveHost {
+function hostOf(save: number, stop: Int32Array, packMemory: readonly SharedArrayBuffer[]): SaveHost {
   let reportedAt = 0
+  const untaken = [...packMemory]
   return {
     pause() {
       if (Atomics.load(stop, 0) !== 0) throw new SaveStopped('the save was stopped')
@@ -47,8 +48,10 @@ function hostOf(save: number, stop: Int32Array): SaveHost {
       post({ kind: 'progress', save, progress })
     },
     async put(reference, bytes) {
-      return (await ask(save, () => post({ kind: 'put', save, reference, bytes }, [bytes.buffer]))).memory
+      const transfer = bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []
+      return (await ask(save, () => post({ kind: 'put', save, reference, bytes }, transfer))).memory
     },
+    takeFull: () => untaken.pop() ?? null,
     async readParent(request) {
       return (await ask(save, () => post({ kind: 'read-parent', save, request }))).tree ?? emptyTree()
     },
@@ -63,8 +66,9 @@ port.on('message', (message: ToSaveWorker) => {
     else answer?.resolve(message)
     return
   }
-  const { save, job, cacheDirectory, repositoryId, stop } = message
-  useKnownTree(cacheDirectory, repositoryId, (tree) => runSaveJob(job, tree, hostOf(save, stop))).then(
+  const { save, job, cacheDirectory, repositoryId, stop, packMemory } = message
+  const host = hostOf(save, stop, packMemory)
+  useKnownTree(cacheDirectory, repositoryId, (tree) => runSaveJob(job, tree, host)).then(
     (saved) => post({ kind: 'done', save, saved }),
     (error: unknown) => post({ kind: 'failed', save, failure: toFailure(error) }),
   )

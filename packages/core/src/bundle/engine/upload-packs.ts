@@ -1,4 +1,6 @@
 import type { PackReference } from '../format/version-record.ts'
+import { storeDirectory } from '../../store/store-directory.ts'
+import { FULL_PACK_BYTES } from '../format/pack-writer.ts'
 import type { Repository } from './repository.ts'
 
 /** Puts packs into the store while the next is made. A pack is one put of bytes in memory, so that it can be retried. */
@@ -7,7 +9,12 @@ export interface PackUploads {
    * Takes the memory of the bytes. Resolves when there is room for another, with the memory of one that is in the store,
    * if there is one. @throws what an earlier put failed with
    */
-  put(reference: PackReference, bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer | null>
+  put(reference: PackReference, bytes: Uint8Array): Promise<ArrayBufferLike | null>
+  /**
+   * For packs of a thread, so that they need not be handed from thread to thread: a heap that gets and loses tens of
+   * megabytes with each is collected each time. Where the store writes files; others may refuse shared memory.
+   */
+  sharedMemory(): readonly SharedArrayBuffer[]
   /** Resolves when everything is in the store. @throws what a put failed with */
   settle(): Promise<void>
   readonly uploadedBytes: () => number
@@ -15,11 +22,29 @@ export interface PackUploads {
 
 const MAX_IN_FLIGHT = 2
 const MIN_SPARE_BYTES = 1024 * 1024
+/** How long shared memory waits for the next save. */
+const IDLE_MS = 60_000
+
+/** No save uses it now. */
+let idleMemory: SharedArrayBuffer[] = []
+let idleEnd: NodeJS.Timeout | undefined
+
+function takeShared(): SharedArrayBuffer {
+  return idleMemory.pop() ?? new SharedArrayBuffer(FULL_PACK_BYTES)
+}
+
+function giveBack(memory: readonly SharedArrayBuffer[]): void {
+  if (memory.length === 0) return
+  idleMemory = [...idleMemory, ...memory].slice(0, MAX_IN_FLIGHT)
+  clearTimeout(idleEnd)
+  idleEnd = setTimeout(() => (idleMemory = []), IDLE_MS).unref()
+}
 
 export function uploadPacks(repository: Repository, signal: AbortSignal | undefined): PackUploads {
   const running = new Set<Promise<void>>()
-  /** Of the last put that has succeeded: after one that failed, the store may still be reading. */
-  let spare: ArrayBuffer | null = null
+  /** Of puts that have succeeded: after one that failed, the store may still be reading. */
+  const spare: ArrayBufferLike[] = []
+  const shared: SharedArrayBuffer[] = []
   let failure: { readonly error: unknown } | null = null
   let uploadedBytes = 0
   const throwFailure = (): void => {
@@ -34,7 +59,7 @@ export function uploadPacks(repository: Repository, signal: AbortSignal | undefi
         .then(
           () => {
             uploadedBytes += bytes.length
-            if (bytes.buffer.byteLength >= MIN_SPARE_BYTES) spare = bytes.buffer
+            if (bytes.buffer.byteLength >= MIN_SPARE_BYTES) spare.push(bytes.buffer)
           },
           (error: unknown) => void (failure ??= { error }),
         )
@@ -42,13 +67,17 @@ export function uploadPacks(repository: Repository, signal: AbortSignal | undefi
       running.add(upload)
       while (running.size >= MAX_IN_FLIGHT) await Promise.race(running)
       throwFailure()
-      const memory = spare
-      spare = null
-      return memory
+      return spare.pop() ?? null
+    },
+    sharedMemory() {
+      if (shared.length === 0 && storeDirectory(repository.store) !== null)
+        for (let count = 0; count < MAX_IN_FLIGHT; count += 1) shared.push(takeShared())
+      return shared
     },
     async settle() {
       await Promise.all(running)
       throwFailure()
+      giveBack(shared.splice(0))
     },
     uploadedBytes: () => uploadedBytes,
   }

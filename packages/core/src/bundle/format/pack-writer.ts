@@ -17,7 +17,7 @@ const SMALL_BYTES = 1024 * 1024
  * Holds any full pack. Above 32 MiB, glibc gives memory back to the system when it is freed; freeing less makes it keep
  * tens of megabytes in each thread's arena from then on.
  */
-const FULL_BYTES = 33 * 1024 * 1024
+export const FULL_PACK_BYTES = 33 * 1024 * 1024
 
 /** Puts a pack together in memory that grows, or that another pack is done with. */
 export interface PackWriter {
@@ -31,8 +31,16 @@ export interface PackWriter {
   finish(): FinishedPack
 }
 
+/** Where the writer takes memory from that it does not make itself. */
+export interface PackMemory {
+  /** To be used again; belongs to the pack from now on. */
+  readonly spare?: ArrayBufferLike | null
+  /** Called once, when the pack is no small one: {@link FULL_PACK_BYTES}, or `null`. */
+  readonly takeFull?: () => ArrayBufferLike | null
+}
+
 export interface FinishedPack {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly bytes: Uint8Array
   readonly reference: PackReference
   readonly chunks: readonly PackChunk[]
 }
@@ -43,19 +51,23 @@ export interface FrameChunk {
   readonly length: number
 }
 
-/** @param spare memory to be used again, which belongs to the pack from now on */
-export function createPackWriter(keys: RepositoryKeys | null, spare?: ArrayBuffer): PackWriter {
+export function createPackWriter(
+  keys: RepositoryKeys | null,
+  { spare, takeFull }: PackMemory = {},
+): PackWriter {
   const packId = randomBytes(16).toString('hex')
   const frames: PackFrame[] = []
   const chunks: PackChunk[] = []
-  let memory = spare ?? new ArrayBuffer(INITIAL_BYTES)
+  let memory: ArrayBufferLike = spare ?? new ArrayBuffer(INITIAL_BYTES)
   let length = 0
   const append = (part: Uint8Array): void => {
     const wanted = length + part.length
     if (wanted > memory.byteLength) {
-      const larger = Buffer.allocUnsafeSlow(grownBytes(memory.byteLength, wanted))
-      larger.set(new Uint8Array(memory, 0, length))
-      memory = larger.buffer
+      const bytes = grownBytes(memory.byteLength, wanted)
+      const full = bytes === FULL_PACK_BYTES ? takeFull?.() : null
+      const larger = full ?? Buffer.allocUnsafeSlow(bytes).buffer
+      new Uint8Array(larger).set(new Uint8Array(memory, 0, length))
+      memory = larger
     }
     new Uint8Array(memory).set(part, length)
     length = wanted
@@ -99,6 +111,6 @@ export function indexChecksum(packId: string, indexFrame: Uint8Array): string {
 }
 
 function grownBytes(now: number, wanted: number): number {
-  if (wanted > FULL_BYTES) return wanted + SMALL_BYTES
-  return wanted > SMALL_BYTES ? FULL_BYTES : Math.max(wanted, now * 2)
+  if (wanted > FULL_PACK_BYTES) return wanted + SMALL_BYTES
+  return wanted > SMALL_BYTES ? FULL_PACK_BYTES : Math.max(wanted, now * 2)
 }

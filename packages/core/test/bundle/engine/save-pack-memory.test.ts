@@ -9,24 +9,35 @@ import { recordOf, startSaving } from './save-session.ts'
 
 const MEBIBYTE = 1024 * 1024
 
+interface Log {
+  packs: number
+  shared: number
+  changed: number
+}
+
 /** Looks at the bytes of a pack until the last moment at which it may. */
-function lateStore(log: { packs: number; changed: number }): ObjectStore {
+function lateStore(log: Log, named: { readonly directory?: string }): ObjectStore {
   const inner = memoryStore()
   return {
     ...inner,
+    ...named,
     async put(key, body, options) {
       if (!(body instanceof Uint8Array) || body.length < MEBIBYTE) return inner.put(key, body, options)
       const before = hash('sha256', body)
       const info = await inner.put(key, body, options)
       for (let turn = 0; turn < 300; turn += 1) await setImmediate()
       log.packs += 1
+      if (body.buffer instanceof SharedArrayBuffer) log.shared += 1
       if (hash('sha256', body) !== before) log.changed += 1
       return info
     },
   }
 }
 
-it('uses the memory of a pack again only when the store is done with it', async () => {
+it.each<[string, { readonly directory?: string }]>([
+  ['the thread that saves handed over', {}],
+  ['both threads see, for a store that writes files', { directory: '/nowhere' }],
+])('uses memory of a pack again that %s only when the store is done with it', async (_, named) => {
   const directory = temporaryDirectory()
   const noise = randomBytes(2 * MEBIBYTE)
   const files: Record<string, Uint8Array> = {}
@@ -35,12 +46,37 @@ it('uses the memory of a pack again only when the store is done with it', async 
     files[`noise-${index}`] = Uint8Array.from(noise)
   }
   writeFiles(directory, files)
-  const log = { packs: 0, changed: 0 }
-  const session = await startSaving(directory, null, { store: lateStore(log) })
+  const log = { packs: 0, shared: 0, changed: 0 }
+  const session = await startSaving(directory, null, { store: lateStore(log, named) })
   const saved = await session.save()
   expect(saved.packs.length).toBeGreaterThanOrEqual(5)
   expect(log.packs).toBeGreaterThanOrEqual(5)
+  expect(log.shared).toBe(named.directory === undefined ? 0 : log.packs)
   expect(log.changed).toBe(0)
   const verified = await verifyVersion(session.repository, recordOf(saved, 1))
   expect(verified.problems).toEqual([])
+})
+
+it('leaves the memory of a pack that the store has failed to take to whoever may still read it', async () => {
+  const directory = temporaryDirectory()
+  writeFiles(directory, { noise: randomBytes(30 * MEBIBYTE) })
+  const refused: { readonly body: Uint8Array; readonly hash: string }[] = []
+  const inner = memoryStore()
+  const store: ObjectStore & { readonly directory: string } = {
+    ...inner,
+    directory: '/nowhere',
+    async put(key, body, options) {
+      const isPack = body instanceof Uint8Array && body.length >= MEBIBYTE
+      if (!isPack || refused.length > 0) return inner.put(key, body, options)
+      refused.push({ body, hash: hash('sha256', body) })
+      throw new Error('the disk is away')
+    },
+  }
+  const session = await startSaving(directory, null, { store })
+  await expect(session.save()).rejects.toThrow('the disk is away')
+  writeFiles(directory, { noise: randomBytes(40 * MEBIBYTE) })
+  await session.save()
+  const [first] = refused
+  expect(first?.body.buffer).toBeInstanceOf(SharedArrayBuffer)
+  expect(hash('sha256', first?.body ?? Buffer.of())).toBe(first?.hash)
 })

@@ -7,6 +7,7 @@ import {
 import { saveDirectory, type SaveDirectoryOptions } from '../../../src/bundle/engine/save-directory.ts'
 import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
+import { bindStore } from '../../../src/store/bind-store.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
 
 /** Saves of one directory, each on top of the one before. */
@@ -80,8 +81,7 @@ function reset(calls: StoreCalls): void {
 
 function countCalls(store: ObjectStore, calls: StoreCalls): ObjectStore {
   return {
-    name: store.name,
-    capabilities: store.capabilities,
+    ...bindStore(store),
     get(key, options) {
       calls.get += 1
       return store.get(key, options)
@@ -95,7 +95,6 @@ function countCalls(store: ObjectStore, calls: StoreCalls): ObjectStore {
       if (body instanceof Uint8Array) calls.putBytes += body.length
       return store.put(key, body, options)
     },
-    delete: (key, options) => store.delete(key, options),
     list(prefix, options) {
       calls.list += 1
       return store.list(prefix, options)
