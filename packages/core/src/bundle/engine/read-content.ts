@@ -1,32 +1,17 @@
-import { Buffer } from 'node:buffer'
-import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs'
+import type { Buffer } from 'node:buffer'
+import { closeSync, constants, fstatSync, openSync, type BigIntStats } from 'node:fs'
 import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
-import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type Chunker } from '../format/chunker.ts'
-import type { ContentId } from '../format/content-id.ts'
+import { MIN_CHUNK_BYTES } from '../format/chunker.ts'
 import type { Run } from '../format/tree-runs.ts'
-import type { DirectoryCursor } from './directory-cursor.ts'
 import { fileStats, isSameState, type FileStats } from './file-stats.ts'
+import { fillBuffer } from './fill-buffer.ts'
 import { joinPath } from './known-tree.ts'
-
-export interface ContentReader {
-  readonly identify: (content: Uint8Array) => ContentId
-  /** Takes a chunk of the file; the bytes are gone after the next read. */
-  readonly keep: (id: ContentId, content: Uint8Array) => void
-  /** Called now and then in large files; awaits what must be awaited before more is taken. */
-  readonly pause: () => Promise<void>
-  readonly chunker: Chunker
-  readonly cursor: DirectoryCursor
-  /** Absolute path of the root. */
-  readonly directory: ByteString
-}
+import { keepSmall, readRuns, type ContentReader } from './read-runs.ts'
 
 /** `moved`: the file kept changing while it was read. */
 export type ReadContent =
   | { readonly outcome: 'read'; readonly runs: readonly Run[]; readonly stats: FileStats }
   | { readonly outcome: 'moved' | 'special-file' }
-
-/** Of a chunker's buffer. */
-export const READ_BUFFER_BYTES = 4 * 1024 * 1024
 
 const ATTEMPTS = 3
 /**
@@ -55,7 +40,7 @@ export function readSmallFile(path: ByteString, expected: FileStats, buffer: Buf
   let fd: number | null = null
   try {
     fd = openSync(toFilePath(path), READ_FLAGS)
-    if (fill(fd, buffer, 0, expected.size, 0) < expected.size) return false
+    if (fillBuffer(fd, buffer, 0, expected.size, 0) < expected.size) return false
     return isSameState(expected, fstatSync(fd, { bigint: true }))
   } catch {
     return false
@@ -112,12 +97,6 @@ export function filePath({ directory }: ContentReader, parent: ByteString, name:
   return `${directory}/${joinPath(parent, name)}`
 }
 
-function keepSmall(reader: ContentReader, content: Buffer): Run {
-  const id = reader.identify(content)
-  reader.keep(id, content)
-  return { kind: 'chunk', id, length: content.length }
-}
-
 /**
  * By path first, which is quick; what it gives is used only when it is the inode that the walk saw. Else name by name,
  * following no link.
@@ -145,114 +124,4 @@ function isSameContent(before: BigIntStats, after: BigIntStats): boolean {
 
 function isEqual(left: readonly Run[], right: readonly Run[]): boolean {
   return left.length === right.length && left.every((run, index) => run.id === right[index]?.id)
-}
-
-/** `null` when the file ended early. */
-async function readRuns(
-  reader: ContentReader,
-  fd: number,
-  stats: BigIntStats,
-  oldRuns: readonly Run[],
-): Promise<Run[] | null> {
-  const size = Number(stats.size)
-  if (size === 0) return []
-  if (size <= MIN_CHUNK_BYTES) {
-    const { buffer } = reader.chunker
-    if (fill(fd, buffer, 0, size, 0) < size) return null
-    return [keepSmall(reader, buffer.subarray(0, size))]
-  }
-  const runs: Run[] = []
-  const isSparse = stats.blocks * 512n < stats.size
-  const segments = isSparse ? findHoles(reader, fd, size) : [{ start: 0, end: size, isHole: false }]
-  for await (const { start, end, isHole } of segments) {
-    if (isHole) runs.push({ kind: 'zeros', id: '', length: end - start })
-    else if (!(await readSegment(reader, fd, start, end, oldRuns, runs))) return null
-  }
-  return runs
-}
-
-/** Follows the old cuts while their content is there, and looks for new ones until it meets them again. */
-async function readSegment(
-  reader: ContentReader,
-  fd: number,
-  start: number,
-  end: number,
-  oldRuns: readonly Run[],
-  runs: Run[],
-): Promise<boolean> {
-  const { chunker } = reader
-  const { buffer } = chunker
-  const oldPlaces = new Map<ContentId, number>()
-  if (oldRuns.length > 1) oldRuns.forEach((run, index) => void oldPlaces.set(run.id, index))
-  let follow = start === 0 ? 0 : oldRuns.length
-  let first = 0
-  let filled = 0
-  for (let position = start; position < end;) {
-    const left = end - position
-    if (filled - first < MAX_CHUNK_BYTES && filled - first < left) {
-      buffer.copyWithin(0, first, filled)
-      filled -= first
-      first = 0
-      const wanted = Math.min(buffer.length - filled, left - filled)
-      if (fill(fd, buffer, filled, wanted, position + filled) < wanted) return false
-      filled += wanted
-      await reader.pause()
-    }
-    const old = oldRuns[follow]
-    // The last old cut was made by the file's end: a file that grew is cut anew there.
-    const isUsable =
-      old?.kind === 'chunk' && (follow < oldRuns.length - 1 ? old.length <= left : old.length === left)
-    let length = isUsable ? old.length : chunker.cut(first, filled) - first
-    let id = reader.identify(buffer.subarray(first, first + length))
-    if (isUsable && id !== old.id) {
-      length = chunker.cut(first, filled) - first
-      id = reader.identify(buffer.subarray(first, first + length))
-    }
-    reader.keep(id, buffer.subarray(first, first + length))
-    runs.push({ kind: 'chunk', id, length })
-    const place = oldRuns[follow]?.id === id ? follow : oldPlaces.get(id)
-    follow = place === undefined ? oldRuns.length : place + 1
-    first += length
-    position += length
-  }
-  return true
-}
-
-const HOLE_BLOCK_BYTES = 64 * 1024
-const zeroBlock = Buffer.alloc(HOLE_BLOCK_BYTES)
-
-/** Stretches of whole 64 KiB blocks of zeros, and what is between them. */
-async function* findHoles(
-  reader: ContentReader,
-  fd: number,
-  size: number,
-): AsyncGenerator<{ start: number; end: number; isHole: boolean }, void, void> {
-  const scratch = Buffer.allocUnsafeSlow(16 * HOLE_BLOCK_BYTES)
-  let start = 0
-  let wasHole = false
-  for (let position = 0; position < size; position += scratch.length) {
-    const filled = fill(fd, scratch, 0, Math.min(scratch.length, size - position), position)
-    for (let offset = 0; offset < filled; offset += HOLE_BLOCK_BYTES) {
-      const block = scratch.subarray(offset, Math.min(filled, offset + HOLE_BLOCK_BYTES))
-      const isHole = block.length === HOLE_BLOCK_BYTES && block.equals(zeroBlock)
-      const here = position + offset
-      if (isHole !== wasHole && here > start) {
-        yield { start, end: here, isHole: wasHole }
-        start = here
-      }
-      wasHole = isHole
-    }
-    await reader.pause()
-  }
-  if (start < size) yield { start, end: size, isHole: wasHole }
-}
-
-function fill(fd: number, buffer: Buffer, offset: number, length: number, position: number): number {
-  let done = 0
-  while (done < length) {
-    const count = readSync(fd, buffer, offset + done, length - done, position + done)
-    if (count === 0) break
-    done += count
-  }
-  return done
 }

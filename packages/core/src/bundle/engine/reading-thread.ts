@@ -1,63 +1,35 @@
-import { Buffer } from 'node:buffer'
 import { availableParallelism } from 'node:os'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import type { ByteString } from '../../filesystem/directory-handle.ts'
-import type { ContentId } from '../format/content-id.ts'
-import type { RepositoryKeys } from '../format/repository-keys.ts'
-import type { FileStats } from './file-stats.ts'
-import {
-  MAX_BATCH_BYTES,
-  MAX_BATCH_FILES,
-  newStatsRows,
-  writeStats,
-  type ReadBatch,
-  type ReadBatchAnswer,
-} from './read-batch.ts'
+import type { ReadingAnswer, ReadingRequest } from './reading-messages.ts'
 
-/** What became of a file that was read in the other thread: `null` when it is to be read here after all. */
-export type TakeSmallFile = (read: { readonly id: ContentId; readonly content: Buffer } | null) => void
-
-/** Reads small files of one save in another thread while this one goes on. */
-export interface ReadingAhead {
-  /** False when the other thread has enough to do: then the file is to be read here. `take` is called by the other methods. */
-  offer(path: ByteString, stats: FileStats, take: TakeSmallFile): boolean
-  /** Hands on what has been read so far; true when that was something. */
-  takeReady(): boolean
-  /** Resolves when something is ready; `null` when nothing is left to come. */
-  next(): Promise<void> | null
-}
-
-/** In flight; while the other thread reads one, the next waits for it and the last is being packed. */
-const MAX_BATCHES = 3
-
-/** Shared by the saves of this thread; ends with it. */
-let thread: ReadingThread | null | undefined
-
-/** `null` when there is no core for another thread, or none can be started. */
-export function readAhead(keys: RepositoryKeys | null): ReadingAhead | null {
-  if (availableParallelism() < 2) return null
-  if (thread === undefined || thread?.isGone() === true) thread = startThread()
-  return thread === null ? null : batchesFor(thread, keys)
-}
-
-interface ReadingThread {
-  /** `settle` is called once, with `null` when the thread has ended without an answer. */
-  send(batch: Omit<ReadBatch, 'batch'>, settle: (ids: ReadBatchAnswer['ids'] | null) => void): void
+/** Reads files of saves while the thread that it belongs to goes on. */
+export interface ReadingThread {
+  /** `settle` is called once, with `null` when the thread could not do it. */
+  send(request: ReadingRequest, settle: (answer: ReadingAnswer | null) => void): void
   /** Settles what is answered already, without waiting for a turn of the event loop. */
   receive(): void
-  isGone(): boolean
 }
 
-function startThread(): ReadingThread | null {
+/** Shared by the saves of this thread; ends with it. */
+let thread: (ReadingThread & { isGone(): boolean }) | null = null
+
+/** `null` when there is no core for another thread. */
+export function readingThread(): ReadingThread | null {
+  if (availableParallelism() < 2) return null
+  if (thread === null || thread.isGone()) thread = startThread()
+  return thread
+}
+
+function startThread(): ReadingThread & { isGone(): boolean } {
   const { port1: port, port2 } = new MessageChannel()
   const name = import.meta.url.endsWith('.ts') ? './reading-worker.ts' : './reading-worker.js'
-  const waiting = new Map<number, (ids: ReadBatchAnswer['ids'] | null) => void>()
-  let lastBatch = 0
+  const waiting = new Map<number, (answer: ReadingAnswer | null) => void>()
+  let lastRequest = 0
   let isGone = false
-  const settle = ({ batch, ids }: ReadBatchAnswer): void => {
-    const answer = waiting.get(batch)
-    waiting.delete(batch)
-    answer?.(ids)
+  const settle = ({ request, ...answer }: ReadingAnswer & { readonly request: number }): void => {
+    const taken = waiting.get(request)
+    waiting.delete(request)
+    taken?.(answer)
   }
   const end = (): void => {
     isGone = true
@@ -78,84 +50,16 @@ function startThread(): ReadingThread | null {
   worker.unref()
   port.unref()
   return {
-    send(batch, answer) {
-      lastBatch += 1
-      waiting.set(lastBatch, answer)
+    send(request, answer) {
+      lastRequest += 1
+      waiting.set(lastRequest, answer)
       if (isGone) return end()
-      port.postMessage({ ...batch, batch: lastBatch } satisfies ReadBatch)
+      port.postMessage({ ...request, request: lastRequest })
     },
     receive() {
       for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
-        settle(next.message as ReadBatchAnswer)
+        settle(next.message as ReadingAnswer & { readonly request: number })
     },
     isGone: () => isGone,
-  }
-}
-
-interface Batch {
-  readonly memory: SharedArrayBuffer
-  readonly files: { readonly path: ByteString; readonly stats: FileStats; readonly take: TakeSmallFile }[]
-  bytes: number
-}
-
-function batchesFor(reading: ReadingThread, keys: RepositoryKeys | null): ReadingAhead {
-  const spare: SharedArrayBuffer[] = []
-  const ready: { readonly batch: Batch; readonly ids: ReadBatchAnswer['ids'] | null }[] = []
-  let made = 0
-  let inFlight = 0
-  let open: Batch | null = null
-  let wake: (() => void) | undefined
-  const takeMemory = (): SharedArrayBuffer | undefined => {
-    if (spare.length > 0 || made >= MAX_BATCHES) return spare.pop()
-    made += 1
-    return new SharedArrayBuffer(MAX_BATCH_BYTES)
-  }
-  const send = (batch: Batch): void => {
-    open = null
-    inFlight += 1
-    const { files, memory } = batch
-    const stats = newStatsRows(files.length)
-    files.forEach((file, index) => writeStats(stats, index, file.stats))
-    const paths = files.map(({ path }) => path).join('\0')
-    reading.send({ paths, stats, memory, keys }, (ids) => {
-      inFlight -= 1
-      ready.push({ batch, ids })
-      wake?.()
-    })
-  }
-  return {
-    offer(path, stats, take) {
-      const { size } = stats
-      if (open !== null && open.bytes + size > MAX_BATCH_BYTES) send(open)
-      if (open === null) {
-        const memory = takeMemory()
-        if (memory === undefined) return false
-        open = { memory, files: [], bytes: 0 }
-      }
-      open.files.push({ path, stats, take })
-      open.bytes += size
-      if (open.files.length >= MAX_BATCH_FILES) send(open)
-      return true
-    },
-    takeReady() {
-      reading.receive()
-      const next = ready.shift()
-      if (next === undefined) return false
-      const { batch, ids } = next
-      let start = 0
-      batch.files.forEach(({ stats, take }, index) => {
-        const id = ids?.[index] ?? null
-        take(id === null ? null : { id, content: Buffer.from(batch.memory, start, stats.size) })
-        start += stats.size
-      })
-      spare.push(batch.memory)
-      return true
-    },
-    next() {
-      if (open !== null) send(open)
-      if (ready.length > 0) return Promise.resolve()
-      if (inFlight === 0) return null
-      return new Promise((resolve) => (wake = resolve))
-    },
   }
 }

@@ -1,13 +1,32 @@
-/** A thread that reads small files for a save; see `reading-thread.ts` for who talks to it. */
+/** A thread that reads files for a save; see `reading-thread.ts` for who talks to it. */
 import { Buffer } from 'node:buffer'
 import { workerData } from 'node:worker_threads'
+import { MAX_CHUNK_BYTES, openChunker } from '../format/chunker.ts'
 import { contentIdOf } from '../format/content-id.ts'
-import { readStats, type ReadBatch, type ReadBatchAnswer, type ReadingWorkerData } from './read-batch.ts'
+import { fillBuffer } from './fill-buffer.ts'
 import { readSmallFile } from './read-content.ts'
+import {
+  readStats,
+  type CutBlock,
+  type IdentifyRuns,
+  type ReadingAnswer,
+  type ReadingRequest,
+  type ReadingWorkerData,
+  type ReadSmallFiles,
+} from './reading-messages.ts'
 
 const { port } = workerData as ReadingWorkerData
 
-port.on('message', ({ batch, paths, stats, memory, keys }: ReadBatch) => {
+port.on('message', (message: ReadingRequest & { readonly request: number }) => {
+  port.postMessage({ request: message.request, ...answerTo(message) })
+})
+
+function answerTo(request: ReadingRequest): ReadingAnswer {
+  if (request.kind === 'small-files') return readSmallFiles(request)
+  return request.kind === 'cut' ? cutBlock(request) : identifyRuns(request)
+}
+
+function readSmallFiles({ paths, stats, memory, keys }: ReadSmallFiles): ReadingAnswer {
   let start = 0
   const ids = paths.split('\0').map((path, index) => {
     const expected = readStats(stats, index)
@@ -15,5 +34,37 @@ port.on('message', ({ batch, paths, stats, memory, keys }: ReadBatch) => {
     start += expected.size
     return readSmallFile(path, expected, content) ? contentIdOf(content, keys) : null
   })
-  port.postMessage({ batch, ids } satisfies ReadBatchAnswer)
-})
+  return { ids, ends: [] }
+}
+
+function cutBlock({ fd, position, bytesLeft, memory, keys }: CutBlock): ReadingAnswer {
+  const chunker = openChunker(memory)
+  const { buffer } = chunker
+  const filled = Math.min(buffer.length, bytesLeft)
+  const ids: string[] = []
+  const ends: number[] = []
+  if (fillBuffer(fd, buffer, 0, filled, position) < filled) return { ids, ends }
+  for (let start = 0; start < filled;) {
+    const end = chunker.cut(start, filled)
+    // Where the content goes on behind the block, this may be no cut.
+    if (end === filled && filled < bytesLeft && end - start < MAX_CHUNK_BYTES) break
+    ids.push(contentIdOf(buffer.subarray(start, end), keys))
+    ends.push(end)
+    start = end
+  }
+  return { ids, ends }
+}
+
+let runBuffer: Buffer | null = null
+
+function identifyRuns({ fd, position, lengths, keys }: IdentifyRuns): ReadingAnswer {
+  const buffer = (runBuffer ??= Buffer.allocUnsafeSlow(MAX_CHUNK_BYTES))
+  const ids: string[] = []
+  let start = position
+  for (const length of lengths) {
+    if (fillBuffer(fd, buffer, 0, length, start) < length) break
+    ids.push(contentIdOf(buffer.subarray(0, length), keys))
+    start += length
+  }
+  return { ids, ends: [] }
+}

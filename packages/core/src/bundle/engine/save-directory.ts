@@ -134,7 +134,7 @@ async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: numb
       if (entries > maxEntries || unreadBytes > maxBytes) throw new TooLarge('to be saved in a thread')
     },
     readAheadBytes: READ_AHEAD_BYTES,
-    readAhead: () => null,
+    readingThread: () => null,
     onProgress: save.onProgress,
     put: (reference, bytes) => save.uploads.put(reference, bytes),
     readParent: save.readParent,

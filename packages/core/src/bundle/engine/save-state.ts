@@ -6,7 +6,7 @@ import type { ContentPacker, PackSink } from './content-packer.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import type { KnownTree } from './known-tree.ts'
 import type { NewFileLimits } from './new-file-limits.ts'
-import type { ReadingAhead } from './reading-thread.ts'
+import type { ReadingThread } from './reading-thread.ts'
 import type { SaveNotes } from './save-notes.ts'
 import type { SaveProgress } from './saved-tree.ts'
 
@@ -33,8 +33,8 @@ export interface SaveHost extends PackSink {
   onWalked(entries: number, unreadBytes: number): void
   /** So many bytes of files may be read before the walk is over. */
   readonly readAheadBytes: number
-  /** Another thread that reads small files; `null` where there is none. */
-  readAhead(keys: RepositoryKeys | null): ReadingAhead | null
+  /** Another thread that reads files; `null` where there is none. */
+  readingThread(): ReadingThread | null
   onProgress(progress: SaveProgress): void
   /** The chunks of these packs, and the parent's tree if it is asked for. What is damaged is left out. */
   readParent(request: ParentRequest): Promise<KnownTree>

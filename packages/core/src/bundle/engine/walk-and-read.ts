@@ -4,9 +4,11 @@ import { createChunker, type Chunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
 import { knownStats } from './known-stats.ts'
 import { createNewFileFilter } from './new-file-limits.ts'
-import { READ_BUFFER_BYTES } from './read-content.ts'
+import { readLargeFilesAhead, type LargeFilesAhead } from './large-files-ahead.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
+import { READ_BUFFER_BYTES } from './read-runs.ts'
+import { readSmallFilesAhead } from './small-files-ahead.ts'
 import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 /**
@@ -84,8 +86,9 @@ function addWork(work: Work, directory: FoundDirectory): void {
 
 function createReading(state: SaveState): FileReading {
   const { job, cursor, base, notes, progress, host } = state
-  /** Its memory is 4 MiB, which a save that reads nothing does without. */
+  /** Their memory is some MiB, which a save that reads nothing does without. */
   let chunker: Chunker | null = null
+  let largeFiles: LargeFilesAhead | null = null
   const reader = {
     identify: (content: Uint8Array) => contentIdOf(content, job.keys),
     keep: (id: ContentId, content: Uint8Array) => {
@@ -94,6 +97,16 @@ function createReading(state: SaveState): FileReading {
       keepChunk(state, 'data', id, content)
     },
     pause: () => pauseSave(state),
+    isHeld: (id: ContentId) => hasChunk(state, id),
+    largeFiles() {
+      const thread = largeFiles === null ? host.readingThread() : null
+      const first = reader.chunker.memory
+      const second =
+        thread === null || first === null ? null : createChunker(job.keys, READ_BUFFER_BYTES).memory
+      if (thread !== null && first !== null && second !== null)
+        largeFiles = readLargeFilesAhead(thread, job.keys, [first, second])
+      return largeFiles
+    },
     get chunker() {
       return (chunker ??= createChunker(job.keys, READ_BUFFER_BYTES))
     },
@@ -110,6 +123,9 @@ function createReading(state: SaveState): FileReading {
       progress.bytesDone += bytes
       host.onProgress({ ...progress })
     },
-    readAhead: () => host.readAhead(job.keys),
+    readAhead() {
+      const thread = host.readingThread()
+      return thread === null ? null : readSmallFilesAhead(thread, job.keys)
+    },
   })
 }

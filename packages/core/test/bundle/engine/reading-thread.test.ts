@@ -10,8 +10,9 @@ import {
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { fileStats } from '../../../src/bundle/engine/file-stats.ts'
-import { MAX_BATCH_BYTES } from '../../../src/bundle/engine/read-batch.ts'
-import { readAhead, type ReadingAhead } from '../../../src/bundle/engine/reading-thread.ts'
+import { MAX_BATCH_BYTES } from '../../../src/bundle/engine/reading-messages.ts'
+import { readingThread } from '../../../src/bundle/engine/reading-thread.ts'
+import { readSmallFilesAhead, type ReadingAhead } from '../../../src/bundle/engine/small-files-ahead.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 
@@ -20,9 +21,9 @@ type Taken = Record<string, { readonly id: string; readonly text: string } | nul
 const statsOf = (path: string): ReturnType<typeof fileStats> => fileStats(lstatSync(path, { bigint: true }))
 
 function start(): ReadingAhead {
-  const ahead = readAhead(null)
-  if (ahead === null) throw new Error('this machine has one core')
-  return ahead
+  const thread = readingThread()
+  if (thread === null) throw new Error('this machine has one core')
+  return readSmallFilesAhead(thread, null)
 }
 
 async function takeAll(ahead: ReadingAhead): Promise<void> {

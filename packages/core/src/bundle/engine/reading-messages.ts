@@ -1,12 +1,20 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { ChunkerMemory } from '../format/chunker.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { FileStats } from './file-stats.ts'
 
-/** Small files for another thread to read and identify. */
-export interface ReadBatch {
-  readonly batch: number
+/** How the thread that reads is started. */
+export interface ReadingWorkerData {
+  readonly port: MessagePort
+}
+
+/** What a reading thread is asked. An open file stays open until the answer has come. */
+export type ReadingRequest = ReadSmallFiles | CutBlock | IdentifyRuns
+
+export interface ReadSmallFiles {
+  readonly kind: 'small-files'
   /** Absolute, with NUL between them. */
   readonly paths: ByteString
   /** What the walk saw of each: see {@link writeStats}. */
@@ -16,15 +24,35 @@ export interface ReadBatch {
   readonly keys: RepositoryKeys | null
 }
 
-export interface ReadBatchAnswer {
-  readonly batch: number
-  /** Of each file; `null` for one that was not there as the walk saw it. */
-  readonly ids: readonly (ContentId | null)[]
+/** As much of a large file as the memory holds, read and cut anew. */
+export interface CutBlock {
+  readonly kind: 'cut'
+  readonly fd: number
+  readonly position: number
+  /** How much there is from there on. */
+  readonly bytesLeft: number
+  readonly memory: ChunkerMemory
+  readonly keys: RepositoryKeys | null
 }
 
-/** How the thread that reads batches is started. */
-export interface ReadingWorkerData {
-  readonly port: MessagePort
+/** Content of known cuts, without what lies in them. */
+export interface IdentifyRuns {
+  readonly kind: 'identify'
+  readonly fd: number
+  readonly position: number
+  /** Of each run; none is longer than the largest chunk. */
+  readonly lengths: readonly number[]
+  readonly keys: RepositoryKeys | null
+}
+
+export interface ReadingAnswer {
+  /**
+   * Of each small file: `null` for one that was not there as the walk saw it. Of the chunks of a block. Of the runs,
+   * until the file ended.
+   */
+  readonly ids: readonly (ContentId | null)[]
+  /** Of a block: where each chunk ends. None when the file ended before it should. */
+  readonly ends: readonly number[]
 }
 
 export const MAX_BATCH_BYTES = 256 * 1024

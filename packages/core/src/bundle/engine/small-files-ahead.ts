@@ -1,0 +1,91 @@
+import { Buffer } from 'node:buffer'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import type { ContentId } from '../format/content-id.ts'
+import type { RepositoryKeys } from '../format/repository-keys.ts'
+import type { FileStats } from './file-stats.ts'
+import { MAX_BATCH_BYTES, MAX_BATCH_FILES, newStatsRows, writeStats } from './reading-messages.ts'
+import type { ReadingThread } from './reading-thread.ts'
+
+/** What became of a file that was read in the other thread: `null` when it is to be read here after all. */
+export type TakeSmallFile = (read: { readonly id: ContentId; readonly content: Buffer } | null) => void
+
+/** Reads small files of one save in another thread while this one goes on. */
+export interface ReadingAhead {
+  /** False when the other thread has enough to do: then the file is to be read here. `take` is called by the other methods. */
+  offer(path: ByteString, stats: FileStats, take: TakeSmallFile): boolean
+  /** Hands on what has been read so far; true when that was something. */
+  takeReady(): boolean
+  /** Resolves when something is ready; `null` when nothing is left to come. */
+  next(): Promise<void> | null
+}
+
+/** In flight; while the other thread reads one, the next waits for it and the last is being packed. */
+const MAX_BATCHES = 3
+
+interface Batch {
+  readonly memory: SharedArrayBuffer
+  readonly files: { readonly path: ByteString; readonly stats: FileStats; readonly take: TakeSmallFile }[]
+  bytes: number
+}
+
+export function readSmallFilesAhead(thread: ReadingThread, keys: RepositoryKeys | null): ReadingAhead {
+  const spare: SharedArrayBuffer[] = []
+  const ready: { readonly batch: Batch; readonly ids: readonly (ContentId | null)[] | null }[] = []
+  let made = 0
+  let inFlight = 0
+  let open: Batch | null = null
+  let wake: (() => void) | undefined
+  const takeMemory = (): SharedArrayBuffer | undefined => {
+    if (spare.length > 0 || made >= MAX_BATCHES) return spare.pop()
+    made += 1
+    return new SharedArrayBuffer(MAX_BATCH_BYTES)
+  }
+  const send = (batch: Batch): void => {
+    open = null
+    inFlight += 1
+    const { files, memory } = batch
+    const stats = newStatsRows(files.length)
+    files.forEach((file, index) => writeStats(stats, index, file.stats))
+    const paths = files.map(({ path }) => path).join('\0')
+    thread.send({ kind: 'small-files', paths, stats, memory, keys }, (answer) => {
+      inFlight -= 1
+      ready.push({ batch, ids: answer?.ids ?? null })
+      wake?.()
+    })
+  }
+  return {
+    offer(path, stats, take) {
+      const { size } = stats
+      if (open !== null && open.bytes + size > MAX_BATCH_BYTES) send(open)
+      if (open === null) {
+        const memory = takeMemory()
+        if (memory === undefined) return false
+        open = { memory, files: [], bytes: 0 }
+      }
+      open.files.push({ path, stats, take })
+      open.bytes += size
+      if (open.files.length >= MAX_BATCH_FILES) send(open)
+      return true
+    },
+    takeReady() {
+      thread.receive()
+      const next = ready.shift()
+      if (next === undefined) return false
+      const { batch, ids } = next
+      let start = 0
+      batch.files.forEach(({ stats, take }, index) => {
+        const id = ids?.[index] ?? null
+        take(id === null ? null : { id, content: Buffer.from(batch.memory, start, stats.size) })
+        start += stats.size
+      })
+      spare.push(batch.memory)
+      return true
+    },
+    next() {
+      if (open !== null) send(open)
+      if (ready.length > 0) return Promise.resolve()
+      if (inFlight === 0) return null
+      return new Promise((resolve) => (wake = resolve))
+    },
+  }
+}
