@@ -39,6 +39,8 @@ export interface CaptureRequest {
   readonly keepInView: readonly StoredState[]
   /** Other paths that count if they are there. @default none */
   readonly lookFor?: readonly BytePath[] | undefined
+  /** Objects that the private repository has, as somebody has just seen who read them whole. @default none */
+  readonly held?: ReadonlySet<string> | undefined
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -158,7 +160,7 @@ type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
-  { keepInView, lookFor = [], onProgress, signal }: CaptureRequest,
+  { keepInView, lookFor = [], held = new Set(), onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
@@ -186,6 +188,7 @@ async function look(
     tracked,
     ...ofStates,
     first,
+    held,
     recall,
     pause,
     onProgress,

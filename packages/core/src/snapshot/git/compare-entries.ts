@@ -5,18 +5,22 @@ import { compareTrees, DIRECTORY, namesThatDiffer, type TreeChange, type TreeSid
 import { rememberComparedNames } from './keep-in-view.ts'
 import { runGit } from './git-command.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
-import { ownObjectReader } from './read-object.ts'
+import type { ObjectReader } from './read-object.ts'
 import { readSidecar, USUAL_DIRECTORY_MODE, type Sidecar } from './sidecar.ts'
 
-/** Every path that differs, sorted; unlike in the public list, directories that hold something are among them. */
+/**
+ * Every path that differs, sorted; unlike in the public list, directories that hold something are among them.
+ * @param read of the private repository
+ */
 export async function compareEntries(
   own: PrivateRepository,
+  read: ObjectReader,
   from: StoredState,
   to: StoredState,
   signal?: AbortSignal,
 ): Promise<Delta[]> {
   const [before, after] = [readSidecar(own, from.sidecar), readSidecar(own, to.sidecar)]
-  const changes = await findChanges(own, from, to, signal)
+  const changes = await findChanges(own, read, from, to, signal)
   const deltas = new Map<BytePath, Delta>()
   const add = (path: BytePath, left: StateEntry | null, right: StateEntry | null): void => {
     if (left === null && right === null) return
@@ -55,13 +59,13 @@ export async function compareEntries(
 
 async function findChanges(
   own: PrivateRepository,
+  read: ObjectReader,
   from: StoredState,
   to: StoredState,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<BytePath, TreeChange>> {
   if (from.tree === to.tree) return new Map()
-  const changes =
-    compareTrees(ownObjectReader(own), from.tree, to.tree) ?? (await askForChanges(own, from, to, signal))
+  const changes = compareTrees(read, from.tree, to.tree) ?? (await askForChanges(own, from, to, signal))
   rememberComparedNames(from.tree, to.tree, namesThatDiffer(changes))
   return changes
 }

@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import type { BytePath } from '../byte-path.ts'
-import { FIELDS, shareNumbers, sharePaths } from './shared-columns.ts'
+import { FIELDS, sharedNumbers, shareNumbers, sharePaths } from './shared-columns.ts'
 import type { SharedColumns, SharedPaths, StampNumbers } from './shared-columns.ts'
 import { rowFinder, rowOf } from './sorted-paths.ts'
 import type { CapturedEntry, FileStamp } from './file-stamp.ts'
@@ -122,7 +122,10 @@ function lazily<T>(make: () => T): () => T {
 function copyWith({ table, touched }: EarlierTable, entries: CapturedEntries): EntryColumns {
   const old = table.columns()
   const paths = table.paths()
-  const [numbers, times] = [old.numbers.slice(), old.times.slice()]
+  // In memory that threads share, so that nobody has to copy it there for them.
+  const { numbers, times } = sharedNumbers(paths.length)
+  numbers.set(old.numbers)
+  times.set(old.times)
   const copied = new Uint8Array(old.ids)
   const ids = Buffer.from(copied.buffer)
   const idBytes = ids.length / Math.max(paths.length, 1)

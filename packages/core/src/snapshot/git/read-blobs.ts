@@ -2,21 +2,22 @@ import { WorkspaceError } from '../../errors.ts'
 import { singleChunk } from '../../single-chunk.ts'
 import { streamGit } from './git-command.ts'
 import { privateCall, type PrivateRepository } from './private-repository.ts'
-import { ownObjectReader } from './read-object.ts'
+import type { ObjectReader } from './read-object.ts'
 
 type ReceiveBlob = (index: number, size: number, content: AsyncIterable<Uint8Array>) => Promise<void>
 
 /** For so many, a start of git takes longer than reading them one by one. */
 const FEW = 100
 
-/** Passes the content of blobs on, one after the other, in the given order. */
+/** Passes the content of blobs on, one after the other, in the given order. @param read of the repository */
 export async function readBlobs(
   repository: PrivateRepository,
+  read: ObjectReader,
   ids: readonly string[],
   receive: ReceiveBlob,
   signal?: AbortSignal,
 ): Promise<void> {
-  const done = ids.length > FEW ? 0 : await readWithoutGit(repository, ids, receive)
+  const done = ids.length > FEW ? 0 : await readWithoutGit(read, ids, receive)
   const asked = ids.slice(done)
   if (asked.length === 0) return
   const input = Buffer.from(`${asked.join('\n')}\n`)
@@ -57,11 +58,10 @@ export async function readBlobs(
 
 /** @returns how many of the first were passed on */
 async function readWithoutGit(
-  repository: PrivateRepository,
+  read: ObjectReader,
   ids: readonly string[],
   receive: ReceiveBlob,
 ): Promise<number> {
-  const read = ownObjectReader(repository)
   for (const [index, id] of ids.entries()) {
     const object = read(id)
     if (object?.type !== 'blob') return index

@@ -58,6 +58,8 @@ export interface Capture extends GitWorkspace {
   readonly absentDirectories: readonly BytePath[]
   /** `null` at every other, and where only git can read the index. */
   readonly first: FirstCapture | null
+  /** Objects that need not be stored, because they are. */
+  readonly held: ReadonlySet<string>
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause
@@ -260,7 +262,11 @@ async function readMovedAgain(capture: Capture, contents: Reading, read: readonl
 async function readInto(capture: Capture, contents: Reading, path: BytePath): Promise<void> {
   const known = capture.last?.entries.get(path)?.id
   const tracked = capture.tracked?.entries.get(path)?.id
-  const reading = await readEntry(capture, path, (id) => id === known || id === tracked)
+  const reading = await readEntry(
+    capture,
+    path,
+    (id) => id === known || id === tracked || capture.held.has(id),
+  )
   if (reading.kind === 'read') {
     contents.entries.set(path, reading.entry)
     if (!reading.isStable) contents.unstable.add(path)

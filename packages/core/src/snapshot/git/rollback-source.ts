@@ -19,6 +19,7 @@ import { readUnheld } from './omitted-paths.ts'
 import { objectSizes } from './object-sizes.ts'
 import { loosePath, objectId, type PrivateRepository } from './private-repository.ts'
 import { readBlobs } from './read-blobs.ts'
+import { ownObjectReader, type ObjectReader } from './read-object.ts'
 import type { GitWorkspace } from './read-contents.ts'
 import { rollbackRepository } from './rollback-repository.ts'
 import { readSidecar } from './sidecar.ts'
@@ -32,9 +33,16 @@ interface GitState extends RollbackState {
 const MAX_READ_BYTES = 1024 * 1024
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** What a rollback needs, from the private repository. */
+/** What one rollback needs, from the private repository; under the workspace's lock, so that nothing goes meanwhile. */
 export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
   const { own, path } = workspace
+  const held = new Set<string>()
+  const readOwn = ownObjectReader(own)
+  const read: ObjectReader = (id) => {
+    const object = readOwn(id)
+    if (object !== null) held.add(id)
+    return object
+  }
   const toState = (snapshot: Snapshot): GitState => {
     const stored = stateOf(snapshot, path)
     const { unread } = readSidecar(own, stored.sidecar)
@@ -66,6 +74,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
         label,
         keepInView,
         lookFor,
+        held,
         isPassing,
         onProgress,
         signal,
@@ -81,12 +90,13 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       } satisfies PresentState & GitState
     },
     compare: (from, to, signal) =>
-      compareEntries(own, (from as GitState).stored, (to as GitState).stored, signal),
+      compareEntries(own, read, (from as GitState).stored, (to as GitState).stored, signal),
     async read(_state, leaves, receive, signal) {
       let reached = 0
       try {
         await readBlobs(
           own,
+          read,
           leaves.map(({ entry }) => entry.content as string),
           async (index, _size, content) => {
             reached = index

@@ -38,7 +38,7 @@ export async function storeState(
   const { root, ids, built } =
     knownTrees === null ? treesOfFirst(own, contents) : buildTrees(own, contents.entries, knownTrees)
   const known = new Set(last?.treeIds.values())
-  let fresh = [...built.keys()].filter((id) => !known.has(id))
+  let fresh = [...built.keys()].filter((id) => !known.has(id) && !capture.held.has(id))
   if (fresh.length > MANY_TREES) {
     const held = contents.held ?? openOwnObjects(own)
     fresh = fresh.filter((id) => !held.has(id))

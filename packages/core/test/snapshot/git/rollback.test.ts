@@ -57,6 +57,28 @@ describe('a rollback', () => {
     expect(modes()).toEqual([0o700, 0o750, 0o755])
   })
 
+  it('stores nothing again that it has just read, and its proof needs nothing of the user', async () => {
+    const { ageFiles, git, open, openGone, path, read, stateDirectory, write } = createFixture()
+    git('repack', '-q', '-a', '-d')
+    ageFiles()
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('src/b.txt', 'spoilt')
+    const loose = () =>
+      readdirSync(join(stateDirectory, 'git/sha1/objects'), { recursive: true, encoding: 'utf8' })
+        .filter((name) => /^[0-9a-f]{2}[/]/.test(name))
+        .map((name) => name.replace('/', ''))
+    const stored = loose().length
+    await backend.rollback(before)
+    expect(loose()).not.toContain(git('rev-parse', 'HEAD:src/b.txt').trim())
+    // The file as it was spoilt, and the two directories above it.
+    expect(loose()).toHaveLength(stored + 3)
+    rmSync(join(path, '.git'), { recursive: true })
+    write('src/b.txt', 'spoilt again')
+    await (await openGone()).rollback(before)
+    expect(read('src/b.txt')).toBe('three\n')
+  })
+
   it.each(['one file', 'everything'])(
     'says what is lost when %s in a pack has been overwritten in place, and undoes what it did (case 49)',
     async (part) => {
