@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { collectState, measureState } from '../../../src/snapshot/collect-state.ts'
 import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
-import { createFixture, type Fixture } from './git-fixture.ts'
+import { createFixture, runUserGit, type Fixture } from './git-fixture.ts'
 
 const HOUR = 60 * 60_000
 const WEEK = 7 * 24 * HOUR
@@ -112,6 +112,24 @@ it('what two workspaces of one repository took counts for both once the user has
   fixture.git('worktree', 'remove', '--force', tree)
   forget(fixture)
   for (const each of [fixture, other]) expect((await usage(each)).bytes).toBeGreaterThan(2 * FILE_BYTES)
+})
+
+it('what a directory of a repository, and a repository in it, share with their snapshots counts for nothing (case 67)', async () => {
+  const fixture = createFixture()
+  const nested = join(fixture.path, 'src/nested')
+  for (const [directory, name] of [
+    [fixture.path, 'src/large.bin'],
+    [nested, 'large.bin'],
+  ] as const) {
+    fixture.write(`src/${directory === nested ? 'nested/' : ''}large.bin`, randomBytes(FILE_BYTES))
+    if (directory === nested) runUserGit(nested, 'init', '-q')
+    runUserGit(directory, 'add', name)
+    runUserGit(directory, 'commit', '-q', '-m', 'large')
+  }
+  // Neither index was written at the time of the files.
+  fixture.ageFiles()
+  await (await fixture.open(join(fixture.path, 'src'))).capture({ label: 'snapshot' })
+  expect((await usage(fixture)).bytes).toBeLessThan(FILE_BYTES)
 })
 
 describe('what restoreGit needs of a repository that is gone', () => {
