@@ -43,7 +43,7 @@ const idleThreads: Thread[] = []
 
 /**
  * Gives a task to a thread that is warm from an earlier one, or to a new one. Threads keep the process alive only while
- * they work. Up to one for each core and kind stay for half a minute.
+ * they work. Up to one for each core and kind stay for two minutes.
  */
 export function borrowThread(
   kind: ThreadKind,
