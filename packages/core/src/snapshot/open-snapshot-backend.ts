@@ -111,13 +111,15 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   return openHashBackend({ path, stateDirectory, ignore })
 }
 
+const broken = ['CORRUPT', 'INVALID_INPUT', 'TIMEOUT', 'UNSUPPORTED'] as const
+
 /** An agent may have removed the repository, or broken it. */
 async function openForSnapshots(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
   try {
     const backend = await openGitBackend(options)
     if (backend !== null) return backend
   } catch (error) {
-    const isBroken = WorkspaceError.is(error, 'CORRUPT') || WorkspaceError.is(error, 'INVALID_INPUT')
+    const isBroken = broken.some((code) => WorkspaceError.is(error, code))
     const remembered = isBroken ? await openRememberedGitBackend(options) : null
     if (remembered === null) throw error
     return remembered

@@ -43,6 +43,7 @@ import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
 import { prepareCacheDirectory, withSettings } from './prepare-cache-directory.ts'
+import { refuseReplacing } from './refuse-replacing.ts'
 import {
   collectOptionNames,
   type BackendOptions,
@@ -146,7 +147,7 @@ export class Workspace {
   /**
    * Makes a new workspace that starts from a saved version of this one. The two go on independently.
    * @throws `NOT_FOUND` when there is no such version, `ALREADY_EXISTS` when the id is taken, `INVALID_INPUT` for the
-   * directory of this one
+   * directory of this one, also by another name, or one that holds it
    */
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
@@ -154,12 +155,7 @@ export class Workspace {
     const { path = join(dirname(this.path), id), version, signal } = options
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
     const fork = new Workspace({ id, path, store, stateDir, maxSnapshotBytes, limits, precious, exclude })
-    if (fork.path === this.path)
-      throw new WorkspaceError(
-        'INVALID_INPUT',
-        `The fork ${id} would have the directory of this workspace, ${this.path}, so that loading it replaces what is there. Give it a path of its own.`,
-        { details: { option: 'path', path: this.path } },
-      )
+    refuseReplacing(this.path, fork)
     await store.fork(this.id, id, { version, signal })
     return fork
   }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { memoryStore } from '@ws/store-memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -46,7 +46,13 @@ describe('a workspace with two versions', () => {
   })
 
   it('has no fork in its own directory, which the fork would replace', async () => {
-    const forks = [() => workspace.fork('work'), () => workspace.fork('other', { path: `${path}/../work/` })]
+    const link = join(dirname(path), 'link')
+    symlinkSync(path, link)
+    const places = [`${path}/../work/`, link, dirname(path)]
+    const forks = [
+      () => workspace.fork('work'),
+      ...places.map((to) => () => workspace.fork('other', { path: to })),
+    ]
     for (const fork of forks)
       await expect(fork()).rejects.toMatchObject({ code: 'INVALID_INPUT', details: { option: 'path' } })
     expect(await createBundleStore(store).exists('work')).toBe(false)

@@ -18,9 +18,13 @@ export interface GitCall {
   readonly signal?: AbortSignal | undefined
   /** Exit codes that are an answer, not a failure. @default [0] */
   readonly exitCodes?: readonly number[] | undefined
+  /** After which git is stopped. @default 15 minutes for `private` calls, 2 minutes for `user` ones */
+  readonly deadlineMs?: number | undefined
 }
 
-const GIT_DEADLINE_MS = 15 * 60_000
+/** What they ask takes milliseconds, unless a pipe is where git reads: it waits for ever for the other end of one. */
+const USER_DEADLINE_MS = 2 * 60_000
+const PRIVATE_DEADLINE_MS = 15 * 60_000
 const MAX_ERROR_BYTES = 8192
 const passedThrough = ['HOME', 'XDG_CONFIG_HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'USERPROFILE']
 
@@ -84,7 +88,7 @@ export async function runGit(call: GitCall): Promise<Buffer> {
  * @throws `TIMEOUT`, `UNSUPPORTED` when git is not installed, `UNAVAILABLE` with git's own message when it fails.
  */
 export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void, void> {
-  const { signal } = call
+  const { signal, deadlineMs = call.configuration === 'user' ? USER_DEADLINE_MS : PRIVATE_DEADLINE_MS } = call
   signal?.throwIfAborted()
   const child = spawn(
     'git',
@@ -108,7 +112,7 @@ export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void
   const deadline = setTimeout(() => {
     isLate = true
     kill()
-  }, GIT_DEADLINE_MS)
+  }, deadlineMs)
   deadline.unref()
   signal?.addEventListener('abort', kill, { once: true })
   child.stdin.on('error', () => {})
@@ -121,8 +125,7 @@ export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void
     })
     isFinished = true
     signal?.throwIfAborted()
-    if (isLate)
-      throw new WorkspaceError('TIMEOUT', `${describe(call)} ran for more than 15 minutes and was stopped.`)
+    if (isLate) throw tooLong(describe(call), call.cwd, deadlineMs)
     if (!(call.exitCodes ?? [0]).includes(exit as number)) throw failure(call, exit, errorText())
   } finally {
     clearTimeout(deadline)
@@ -131,20 +134,27 @@ export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void
   }
 }
 
-/** For calls whose answer is plain text (ids, versions, settings). @returns what git printed, or `null` when it failed */
+/**
+ * For calls whose answer is plain text (ids, versions, settings).
+ * @returns what git printed, or `null` when it failed
+ * @throws `TIMEOUT`, `UNSUPPORTED` when git is not installed
+ */
 export async function askGit(
-  call: Pick<GitCall, 'args' | 'cwd' | 'environment' | 'signal'>,
+  call: Pick<GitCall, 'args' | 'cwd' | 'environment' | 'signal' | 'deadlineMs'>,
 ): Promise<{ readonly text: string | null; readonly failure: string }> {
-  const { cwd, args, signal } = call
+  const { cwd, args, signal, deadlineMs = USER_DEADLINE_MS } = call
   const environment = gitEnvironment({ configuration: 'user', environment: call.environment })
   const allowEnvironment = Object.keys(environment).filter((name) => name.startsWith('GIT_'))
   // Loading it takes longer than most calls; a workspace whose layout is remembered never needs it.
   const { simpleGit } = await import('simple-git')
+  const late = new AbortController()
+  const deadline = setTimeout(() => late.abort(), deadlineMs)
+  deadline.unref()
   try {
     const git = simpleGit({
       baseDir: cwd,
       allowEnvironment,
-      ...(signal === undefined ? {} : { abort: signal }),
+      abort: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
       unsafe: {
         allowUnsafeHooksPath: true,
         allowUnsafeFsMonitor: true,
@@ -155,10 +165,22 @@ export async function askGit(
     return { text: await git.env(environment).raw([...hardeningFlags, ...args]), failure: '' }
   } catch (error) {
     signal?.throwIfAborted()
+    if (late.signal.aborted)
+      throw tooLong(`git ${args.find((argument) => /^[a-z]/.test(argument))}`, cwd, deadlineMs)
     const message = error instanceof Error ? error.message : String(error)
     if (message.includes('ENOENT') && message.includes('spawn')) throw notStarted(error)
     return { text: null, failure: message }
+  } finally {
+    clearTimeout(deadline)
   }
+}
+
+function tooLong(command: string, cwd: string, deadlineMs: number): WorkspaceError {
+  return new WorkspaceError(
+    'TIMEOUT',
+    `${command} in ${cwd} did not end within ${Math.round(deadlineMs / 1000)} s and was stopped. If the machine is not busy, look whether .git, its config or a file that this includes is a pipe.`,
+    { details: { command, path: cwd } },
+  )
 }
 
 function killGroup(pid: number | undefined): void {

@@ -1,3 +1,4 @@
+import { WorkspaceError } from '../../errors.ts'
 import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
 import { isSettled, lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
@@ -115,25 +116,48 @@ export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRep
 
 /**
  * For the kinds of index that only git can read. It lists; it neither refreshes nor writes. Of an index that is not whole
- * git would list a part as if it were all: then what was committed counts as tracked.
+ * git would list a part as if it were all, and one that an agent made may be beyond git: then what was committed counts
+ * as tracked.
  */
 async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[]> {
-  const isWhole = isWholeIndex(repository.indexFile, repository.format)
-  const output = await runGit({
-    args: isWhole ? ['ls-files', '-t', '--stage', '-z'] : ['ls-tree', '-r', '-z', 'HEAD'],
-    // There may be no commit.
-    exitCodes: isWhole ? [0] : [0, 128],
-    cwd: repository.topLevel,
-    configuration: 'user',
-    environment: { GIT_DIR: repository.gitDirectory, GIT_WORK_TREE: repository.topLevel },
-    signal,
-  })
-  return splitRecords(output).map((record) => {
-    const end = record.indexOf('\t')
-    const path = record.slice(end + 1)
-    const fields = record.slice(0, end).split(' ')
-    const [tag, mode = '', id = ''] = isWhole ? fields : ['H', fields[0], fields[2]]
-    const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
-    return { path, id, mode: Number.parseInt(mode, 8), skipWorktree: tag === 'S', ...unknown }
-  })
+  const listed = isWholeIndex(repository.indexFile, repository.format)
+    ? await listIndex(repository, signal)
+    : null
+  if (listed !== null) return listed
+  // There may be no commit.
+  const call = { ...callIn(repository, signal), args: ['ls-tree', '-r', '-z', 'HEAD'], exitCodes: [0, 128] }
+  return splitRecords(await runGit(call)).map((record) => toEntry(record, ([mode, , id]) => ['H', mode, id]))
+}
+
+/** @returns `null` when git cannot read it */
+async function listIndex(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[] | null> {
+  const call = { ...callIn(repository, signal), args: ['ls-files', '-t', '--stage', '-z'] }
+  try {
+    return splitRecords(await runGit(call)).map((record) => toEntry(record, (fields) => fields))
+  } catch (error) {
+    if (WorkspaceError.is(error, 'UNAVAILABLE') || WorkspaceError.is(error, 'TIMEOUT')) return null
+    throw error
+  }
+}
+
+function callIn({ topLevel, gitDirectory }: UserRepository, signal: AbortSignal | undefined) {
+  const environment = { GIT_DIR: gitDirectory, GIT_WORK_TREE: topLevel }
+  return { cwd: topLevel, configuration: 'user', environment, signal } as const
+}
+
+/** @param pick the tag, mode and id among the fields before the path */
+function toEntry(
+  record: string,
+  pick: (fields: readonly string[]) => readonly (string | undefined)[],
+): IndexEntry {
+  const end = record.indexOf('\t')
+  const [tag, mode = '', id = ''] = pick(record.slice(0, end).split(' '))
+  const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
+  return {
+    path: record.slice(end + 1),
+    id,
+    mode: Number.parseInt(mode, 8),
+    skipWorktree: tag === 'S',
+    ...unknown,
+  }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { chmodSync, linkSync, lstatSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -63,7 +64,7 @@ describe('a snapshot', () => {
     expect(lstatSync(join(path, 'a.txt')).mode & 0o777).toBe(0o644)
   })
 
-  it('believes no index that is not whole: what was committed counts as tracked, and files are read (case 40)', async () => {
+  it('believes no index that is not whole or that git cannot read: what was committed counts as tracked, and files are read (case 40)', async () => {
     const { path, git, write, open, read } = createFixture()
     write('.gitignore', '*.log\n')
     write('kept.log', 'tracked')
@@ -75,6 +76,9 @@ describe('a snapshot', () => {
       whole.subarray(0, whole.length / 2),
       Buffer.from('DIRC'),
       Buffer.from(whole).fill(7, 40, 60),
+      // Whole by their checksums, and yet nothing that git can read.
+      sealed(Buffer.from(whole).fill(9, 7, 8)),
+      sealed(Buffer.from(whole).fill(0xff, 8, 12)),
     ]
     const expected = (await (await open()).capture({ label: 'x' })).ref
     for (const damaged of damages) {
@@ -89,3 +93,9 @@ describe('a snapshot', () => {
     }
   })
 })
+
+/** An index with the checksum that belongs to it. */
+function sealed(index: Buffer): Buffer {
+  const body = index.subarray(0, -20)
+  return Buffer.concat([body, createHash('sha1').update(body).digest()])
+}
