@@ -7,6 +7,7 @@ import { openOwnObjects, type OwnObjects } from './own-objects.ts'
 import { objectSizes } from './object-sizes.ts'
 import { FIELDS } from './shared-columns.ts'
 import type { PrivateRepository } from './private-repository.ts'
+import type { FirstCapture } from './start-first.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import type { Pause } from './pause.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -20,7 +21,7 @@ interface Borrower {
   readonly tracked: TrackedFiles | null
   /** `null` but for the first capture. */
   readonly last: unknown
-  readonly first: { readonly blobSizes: Promise<Float64Array> } | null
+  readonly first: Pick<FirstCapture, 'blobs'> | null
   readonly pause: Pause
   readonly signal?: AbortSignal | undefined
 }
@@ -39,23 +40,12 @@ interface Borrowed {
  * filter been named for the file when git last looked at it. They are to be read from disk
  */
 export async function adoptBorrowed(capture: Borrower, entries: Borrowed): Promise<BytePath[]> {
-  const { own, first, pause, signal } = capture
+  const { own, first, signal } = capture
   const { believed, borrowed, read } = entries
-  const absent = await adoptAll(capture, entries)
-  const unlike: BytePath[] = []
-  if (believed !== null) {
-    const sizes = await first?.blobSizes
-    const { ids, numbers, paths } = { ...believed.table.columns(), paths: believed.table.paths() }
-    const idBytes = ids.length / Math.max(paths.length, 1)
-    for (let at = 0; at < paths.length; at += 1) {
-      const row = believed.rows[at] ?? NOT_BELIEVED
-      if (row === NOT_BELIEVED) continue
-      const pausing = pause()
-      if (pausing !== undefined) await pausing
-      const isProven = sizes?.[row] === numbers[at * FIELDS + 1]
-      if (!isProven || (absent.size > 0 && absent.has(idAt(ids, at, idBytes)))) unlike.push(paths[at] ?? '')
-    }
-  }
+  const blobs = believed === null ? undefined : await first?.blobs
+  const toAdopt = blobs?.isAllHeld === true ? { ...entries, believed: null } : entries
+  const absent = await adoptAll(capture, toAdopt, believed?.ahead.held ?? openOwnObjects(own))
+  const unlike = believed === null ? [] : await findUnlike(capture, believed, blobs?.sizes, absent)
   const ids = new Set([...borrowed.values()].map(({ id }) => id))
   const sizes = await objectSizes(own, ids, { signal })
   for (const [path, { id, size }] of borrowed) if (absent.has(id) || sizes.get(id) !== size) unlike.push(path)
@@ -63,14 +53,34 @@ export async function adoptBorrowed(capture: Borrower, entries: Borrowed): Promi
   return unlike
 }
 
+/** @param sizes of the index's blobs, by its rows */
+async function findUnlike(
+  { pause }: Borrower,
+  believed: BelievedEntries,
+  sizes: Float64Array | undefined,
+  absent: ReadonlySet<string>,
+): Promise<BytePath[]> {
+  const unlike: BytePath[] = []
+  const { ids, numbers } = believed.table.columns()
+  const paths = believed.table.paths()
+  const idBytes = ids.length / Math.max(paths.length, 1)
+  for (let at = 0; at < paths.length; at += 1) {
+    const row = believed.rows[at] ?? NOT_BELIEVED
+    if (row === NOT_BELIEVED) continue
+    const pausing = pause()
+    if (pausing !== undefined) await pausing
+    const isProven = sizes?.[row] === numbers[at * FIELDS + 1]
+    if (!isProven || (absent.size > 0 && absent.has(idAt(ids, at, idBytes)))) unlike.push(paths[at] ?? '')
+  }
+  return unlike
+}
+
 /** @returns ids of blobs that cannot be had */
 async function adoptAll(
   { own, user, nested, last, tracked, signal }: Borrower,
-  entries: Borrowed,
+  borrowed: Borrowed,
+  held: OwnObjects,
 ): Promise<ReadonlySet<string>> {
-  const { ahead } = entries.believed ?? {}
-  const borrowed = ahead?.isAllHeld === true ? { ...entries, believed: null } : entries
-  const held = ahead?.held ?? openOwnObjects(own)
   const missingIn = (store: OwnObjects): Set<string> => new Set(missingOf(store, borrowed))
   if (missingOf(held, borrowed).next().done === true) return new Set()
   const useful = last === null ? (tracked?.trees ?? []) : []

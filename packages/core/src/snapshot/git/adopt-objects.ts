@@ -64,18 +64,18 @@ export async function adoptObjects(
   return absentFrom(openOwnObjects(repository), missing)
 }
 
-/** As far as the two directories can share files. */
+/** @returns false when the two directories cannot share files */
 export function linkObjects(
   repository: PrivateRepository,
   userObjects: string,
   objects: LinkedObjects,
-): void {
+): boolean {
   noteLender(repository, userObjects)
   const packs = join(repository.directory, 'objects', 'pack')
   const distrusted = new Set(listNames(join(repository.directory, DISTRUSTED)))
   const sharing = { clones: true }
-  if (linkPacks(join(userObjects, 'pack'), packs, distrusted, sharing))
-    linkLoose(userObjects, repository, objects, sharing)
+  if (!linkPacks(join(userObjects, 'pack'), packs, distrusted, sharing)) return false
+  return linkLoose(userObjects, repository, objects, sharing)
 }
 
 export function wantedSet(ids: ReadonlySet<string>): WantedObjects {
@@ -109,19 +109,20 @@ function linkPacks(from: string, to: string, distrusted: ReadonlySet<string>, sh
   return true
 }
 
+/** @returns false when the two directories cannot share files */
 function linkLoose(
   userObjects: string,
   repository: PrivateRepository,
   { wanted, useful }: LinkedObjects,
   sharing: Sharing,
-): void {
+): boolean {
   const objects = join(repository.directory, 'objects')
   const found = new Set<string>()
   for (const fan of listNames(userObjects).filter((name) => /^[0-9a-f]{2}$/.test(name))) {
     const present = new Set(listNames(join(objects, fan)))
     for (const name of listNames(join(userObjects, fan))) if (!present.has(name)) found.add(fan + name)
   }
-  if (found.size === 0) return
+  if (found.size === 0) return true
   const fans = new Set<string>()
   const ids = new Set([...wanted.among(found), ...useful.filter((tree) => found.has(tree))])
   noteAdopted(repository, [...ids])
@@ -129,8 +130,9 @@ function linkLoose(
     const [fan, name] = [id.slice(0, 2), id.slice(2)]
     if (!fans.has(fan)) mkdirSync(join(objects, fan), { recursive: true, mode: 0o700 })
     fans.add(fan)
-    if (!share(join(userObjects, fan, name), join(objects, fan, name), sharing)) return
+    if (!share(join(userObjects, fan, name), join(objects, fan, name), sharing)) return false
   }
+  return true
 }
 
 /** Whether the file system clones files; most do not, and asking for each file costs as much as linking it. */

@@ -63,7 +63,7 @@ export async function captureWorkspace(workspace: GitWorkspace, request: Capture
     return await captureFrom(workspace, { ...request, onProgress }, { last, indexStamp, early, pause })
   } catch (error) {
     // Nothing may still be at work when the lock is released, and a full disk needs room for that.
-    await Promise.allSettled([early.head, early.tracked, early.first?.then((first) => first?.blobSizes)])
+    await Promise.allSettled([early.head, early.tracked, early.first?.then((first) => first?.blobs)])
     sweepTemporaries(workspace.own)
     throw error
   } finally {

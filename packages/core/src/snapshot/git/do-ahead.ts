@@ -1,12 +1,12 @@
 import { buildAllTrees } from './build-all-trees.ts'
 import type { BuiltTrees } from './build-trees.ts'
 import { modeOfRow } from './index-rows.ts'
-import type { IndexedObjects } from './link-indexed.ts'
+import type { LinkedBlobs } from './link-indexed.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { TrackedFiles } from './tracked-files.ts'
 
 /** What a first capture does while threads look at the files, for the case that the index is right. */
-export interface DoneAhead extends IndexedObjects {
+export interface DoneAhead extends Pick<LinkedBlobs, 'held'> {
   /** The ids in the index, one after the other. */
   readonly ids: Uint8Array
   /** Of the index as it is, with the modes that it says. */
@@ -18,8 +18,8 @@ export function doAhead(
   own: PrivateRepository,
   { rows, paths }: NonNullable<TrackedFiles['ofIndex']>,
   ids: Uint8Array,
-  linked: IndexedObjects,
+  { held }: LinkedBlobs,
 ): DoneAhead {
   const trees = buildAllTrees(own, { paths, names: rows, ids, modeAt: (row) => modeOfRow(rows, row) })
-  return { ids, ...linked, trees }
+  return { ids, held, trees }
 }

@@ -4,12 +4,12 @@ import type { PrivateRepository } from './private-repository.ts'
 import type { UserRepository } from './repository-layout.ts'
 import { idBytesOf } from './object-format.ts'
 
-/** What the private repository has of an index's blobs. */
-export interface IndexedObjects {
-  /** What it has, at least. */
+/** What linking an index's blobs has come to. */
+export interface LinkedBlobs {
+  /** What the private repository has, at least. */
   readonly held: OwnObjects
-  /** Whether all that the index names is among that. */
-  readonly isAllHeld: boolean
+  /** Whether the two directories can share files. */
+  readonly canLink: boolean
 }
 
 /**
@@ -21,13 +21,10 @@ export function linkIndexed(
   user: UserRepository,
   ids: Uint8Array,
   useful: readonly string[],
-): IndexedObjects {
+): LinkedBlobs {
   const wanted = { among: (others: ReadonlySet<string>) => idsAmong(ids, idBytesOf(own.format), others) }
-  linkObjects(own, user.objectsDirectory, { wanted, useful })
-  const held = openOwnObjects(own)
-  let isAllHeld = true
-  for (let at = 0; at < ids.length && isAllHeld; at += idBytesOf(own.format)) isAllHeld = held.hasAt(ids, at)
-  return { held, isAllHeld }
+  const canLink = linkObjects(own, user.objectsDirectory, { wanted, useful })
+  return { held: openOwnObjects(own), canLink }
 }
 
 /** Those of many ids in bytes that are among a few others. */

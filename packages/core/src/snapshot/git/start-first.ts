@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { doAhead, type DoneAhead } from './do-ahead.ts'
 import { idsOfRows } from './index-rows.ts'
-import { linkIndexed, type IndexedObjects } from './link-indexed.ts'
+import { linkIndexed, type LinkedBlobs } from './link-indexed.ts'
 import { sizesOfIds } from './object-sizes.ts'
+import { listNames } from './own-objects.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import type { UserRepository } from './repository-layout.ts'
 import { startStamping, type Stamping } from './start-stamping.ts'
@@ -15,15 +17,25 @@ interface Workspace {
   readonly user: UserRepository
 }
 
+/** What git says of the blobs that the index names. */
+export interface IndexedBlobs {
+  /** By the rows of the index; -1 for what neither we nor the user's repository has. */
+  readonly sizes: Float64Array
+  /** Whether we are known to have all of them. */
+  readonly isAllHeld: boolean
+}
+
+/** More loose objects in one of the 256 directories: linking them takes longer than all the rest. */
+const FEW_IN_A_FAN = 8
+
 /** What is known of the index at the first capture, which believes it where it can. */
 export interface FirstCapture {
   readonly index: NonNullable<TrackedFiles['ofIndex']>
   /** Of the files that the index names. */
   readonly stamping: Stamping
-  /** Of the blobs that the index names, by its rows, as far as the user's repository has them. */
-  readonly blobSizes: Promise<Float64Array>
+  readonly blobs: Promise<IndexedBlobs>
   /** Makes the blobs our own where that only takes links. */
-  readonly link: () => IndexedObjects
+  readonly link: () => LinkedBlobs
   /** The same each time. */
   readonly ahead: () => DoneAhead
 }
@@ -41,17 +53,32 @@ export function startFirst(
   // Threads begin first: starting git takes this one a while.
   const stamping = startStamping(path, ofIndex, { walk })
   const ids = idsOfRows(ofIndex.rows)
-  const blobSizes = sizesOfIds(own, ids, { alternate: user.objectsDirectory, signal })
-  // Whoever awaits it sees it; until then a failure elsewhere must not leave this one unhandled.
-  blobSizes.catch(() => {})
-  let linked: IndexedObjects | null = null
+  let linked: LinkedBlobs | null = null
   const link = () => (linked ??= linkIndexed(own, user, ids, trees))
+  const blobs = askAboutBlobs(own, user, ids, { link, signal })
+  // Whoever awaits it sees it; until then a failure elsewhere must not leave this one unhandled.
+  blobs.catch(() => {})
   let done: DoneAhead | null = null
   return {
     link,
     index: ofIndex,
     stamping,
-    blobSizes,
+    blobs,
     ahead: () => (done ??= doAhead(own, ofIndex, ids, link())),
   }
+}
+
+/** Of what has been linked before, git's answer says also that we have it. */
+async function askAboutBlobs(
+  own: PrivateRepository,
+  user: UserRepository,
+  ids: Uint8Array,
+  { link, signal }: { readonly link: () => LinkedBlobs; readonly signal: AbortSignal | undefined },
+): Promise<IndexedBlobs> {
+  const alternate = user.objectsDirectory
+  if (listNames(join(alternate, '17')).length <= FEW_IN_A_FAN && link().canLink) {
+    const sizes = await sizesOfIds(own, ids, { signal })
+    if (!sizes.includes(-1)) return { sizes, isAllHeld: true }
+  }
+  return { sizes: await sizesOfIds(own, ids, { alternate, signal }), isAllHeld: false }
 }
