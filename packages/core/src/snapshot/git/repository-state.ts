@@ -131,7 +131,8 @@ export async function recordRepositoryState(
   const state = readRepositoryState(user, index)
   if (state === null) return null
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  if (found !== null) put(own, found.bytes)
+  // Hashed to be described; a large repository's index has some megabytes.
+  if (found !== null) put(own, found.bytes, index.stored?.content)
   const refs = put(own, Buffer.from(JSON.stringify([...state.refs])))
   const id = put(own, Buffer.from(JSON.stringify({ format: 1, ...state, refs })))
   if (last?.id !== id || last.indexStamp !== indexStamp || last.evidence !== evidence) {
@@ -158,8 +159,12 @@ function readLast(own: PrivateRepository): LastState | null {
   }
 }
 
-function put(own: PrivateRepository, content: Uint8Array): string {
-  const name = crypto.hash('sha256', content)
+/** @param name its SHA-256, where that is known */
+function put(
+  own: PrivateRepository,
+  content: Uint8Array,
+  name: string = crypto.hash('sha256', content),
+): string {
   const path = join(statesDirectory(own), name)
   if (!existsSync(path)) replaceOwnFile(own, path, content)
   return name
