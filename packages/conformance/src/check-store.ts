@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { probeStore, withPrefix, type ObjectStore, type ProbeFinding } from '@ws/core'
+import { assertKnownOptions, probeStore, withPrefix, type ObjectStore, type ProbeFinding } from '@ws/core'
 import { inParallel } from './check-bodies.ts'
-import { runChecks, type CheckReport, type RunChecksOptions } from './run-checks.ts'
+import { runChecks, runChecksOptionNames, type CheckReport, type RunChecksOptions } from './run-checks.ts'
 
 export interface StoreCheckReport extends CheckReport {
   /** What the store claims of its conditions, and what it did when it was asked. */
@@ -24,6 +24,7 @@ export async function checkStore(
   store: ObjectStore,
   options: RunChecksOptions = {},
 ): Promise<StoreCheckReport> {
+  assertKnownOptions('checkStore', options, runChecksOptionNames)
   const prefix = `ws-check-${randomUUID()}`
   const scratch = withPrefix(store, prefix)
   const { fixtures = {}, ...given } = options

@@ -1,5 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import type { ObjectStore, StoreCapabilities } from '@ws/core'
+import {
+  assertKnownOptions,
+  isFlag,
+  isFunction,
+  isObject,
+  isObjectList,
+  isPositive,
+  isSignal,
+  isTextList,
+  type ObjectStore,
+  type OptionNames,
+  type StoreCapabilities,
+} from '@ws/core'
 import { inParallel } from './check-bodies.ts'
 import { fixtureChecks, objectStoreChecks } from './object-store-checks.ts'
 import { createCheckContext, meetsNeed, type StoreCheck } from './store-check.ts'
@@ -25,6 +37,21 @@ export interface RunChecksOptions extends Omit<RunCheckOptions, 'onMeasured' | '
   readonly onResult?: ((result: CheckResult) => void) | undefined
   /** Ends the run between two checks. @default never */
   readonly signal?: AbortSignal | undefined
+}
+
+const sharedOptionNames = { fixtures: isObject, secrets: isTextList, stuckAfterMs: isPositive } as const
+
+const runCheckOptionNames: OptionNames<RunCheckOptions> = {
+  ...sharedOptionNames,
+  keepObjects: isFlag,
+  onMeasured: isFunction,
+}
+
+export const runChecksOptionNames: OptionNames<RunChecksOptions> = {
+  ...sharedOptionNames,
+  checks: isObjectList,
+  onResult: isFunction,
+  signal: isSignal,
 }
 
 export interface CheckResult {
@@ -60,6 +87,7 @@ export async function runChecks(
   openStore: () => ObjectStore | Promise<ObjectStore>,
   options: RunChecksOptions = {},
 ): Promise<CheckReport> {
+  assertKnownOptions('runChecks', options, runChecksOptionNames)
   const { checks = [...objectStoreChecks, ...fixtureChecks], onResult, signal } = options
   const { name: store, capabilities } = await openStore()
   const results: CheckResult[] = []
@@ -91,6 +119,7 @@ export async function runCheck(
   store: ObjectStore,
   options: RunCheckOptions = {},
 ): Promise<void> {
+  assertKnownOptions('runCheck', options, runCheckOptionNames)
   const { fixtures = {}, secrets, stuckAfterMs, keepObjects = false, onMeasured: measured } = options
   const open = check.fixture === undefined ? () => store : fixtures[check.fixture]
   if (open === undefined)

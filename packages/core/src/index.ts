@@ -1,4 +1,21 @@
 export { assertKnownOptions, type OptionNames } from './known-options.ts'
+export {
+  isAmount,
+  isBytes,
+  isCount,
+  isCountWithin,
+  isFilledText,
+  isFlag,
+  isFunction,
+  isObject,
+  isObjectList,
+  isOneOf,
+  isPositive,
+  isSignal,
+  isText,
+  isTextList,
+  type OptionCheck,
+} from './option-checks.ts'
 export { WorkspaceError, errorCodes, type ErrorCode, type ErrorDetails } from './errors.ts'
 export type {
   ByteRange,
@@ -15,9 +32,14 @@ export type {
 } from './store/object-store.ts'
 export type { DirectoryStore } from './store/store-directory.ts'
 export { MAX_KEY_BYTES, assertKeyPrefix, assertObjectKey, compareKeys } from './store/object-key.ts'
+export { isBucketName, isStorePrefix, withStorePrefix } from './store/store-options.ts'
 export {
   assertByteRange,
+  assertCallOptions,
+  assertGetOptions,
+  assertListOptions,
   assertPutOptions,
+  assertSignedUrlOptions,
   conditionFailed,
   resolveByteRange,
   sizeMismatch,

@@ -43,10 +43,15 @@ function wrongValue(
   { wanted, value }: { readonly wanted: string; readonly value: unknown },
 ): WorkspaceError {
   const isShown = value === null || typeof value === 'number' || typeof value === 'boolean'
-  const given = isShown ? String(value) : Array.isArray(value) ? 'a list' : `of type ${typeof value}`
+  const given = isShown ? String(value) : describeUnshown(value)
   return new WorkspaceError(
     'INVALID_INPUT',
     `The option ${option} of ${call} must be ${wanted}, not ${given}.`,
     { details: { option } },
   )
+}
+
+function describeUnshown(value: unknown): string {
+  if (typeof value === 'string') return value === '' ? 'an empty text' : `a text of length ${value.length}`
+  return Array.isArray(value) ? 'a list' : `of type ${typeof value}`
 }

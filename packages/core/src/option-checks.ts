@@ -7,6 +7,9 @@ export const isFlag: OptionCheck = (value) => (typeof value === 'boolean' ? null
 
 export const isText: OptionCheck = (value) => (typeof value === 'string' ? null : 'a text')
 
+export const isFilledText: OptionCheck = (value) =>
+  typeof value === 'string' && value !== '' ? null : 'a text that is not empty'
+
 /** A text would otherwise be taken for a list of its letters. */
 export const isTextList: OptionCheck = (value) =>
   Array.isArray(value) && value.every((item) => typeof item === 'string') ? null : 'a list of texts'
@@ -27,6 +30,9 @@ export const isObject: OptionCheck = (value) =>
 
 export const isFlagOrObject: OptionCheck = (value) =>
   isFlag(value) === null || isObject(value) === null ? null : 'true, false or an object'
+
+export const isFalseOrObject: OptionCheck = (value) =>
+  value === false || isObject(value) === null ? null : 'false or an object'
 
 export const isObjectList: OptionCheck = (value) =>
   Array.isArray(value) && value.every((item) => isObject(item) === null) ? null : 'a list of objects'
@@ -50,10 +56,19 @@ export const isCount: OptionCheck = (value) =>
     ? null
     : 'a whole number of 0 or more'
 
+export function isCountWithin(least: number, most: number): OptionCheck {
+  return (value) =>
+    isCount(value) === null && Number(value) >= least && Number(value) <= most
+      ? null
+      : `a whole number from ${least} to ${most}`
+}
+
 export const isDate: OptionCheck = (value) =>
   value instanceof Date && !Number.isNaN(value.getTime()) ? null : 'a Date'
 
-export function isOneOf(...words: readonly string[]): OptionCheck {
+export const isBytes: OptionCheck = (value) => (value instanceof Uint8Array ? null : 'a Uint8Array')
+
+export function isOneOf(...words: readonly (string | boolean)[]): OptionCheck {
   return (value) =>
     words.some((word) => word === value) ? null : words.map((word) => JSON.stringify(word)).join(' or ')
 }

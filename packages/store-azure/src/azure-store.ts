@@ -2,12 +2,19 @@ import type { ContainerClient } from '@azure/storage-blob'
 import {
   assertKnownOptions,
   type OptionNames,
-  assertByteRange,
+  WorkspaceError,
+  assertCallOptions,
+  assertGetOptions,
   assertKeyPrefix,
+  assertListOptions,
   assertObjectKey,
   assertPutOptions,
+  assertSignedUrlOptions,
+  isCountWithin,
+  isObject,
+  isStorePrefix,
   requestRetries,
-  withPrefix,
+  withStorePrefix,
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
@@ -17,6 +24,9 @@ import { listBlobs } from './list-blobs.ts'
 import { openBlob, readBlobInfo } from './open-blob.ts'
 import { putBlob } from './put-blob.ts'
 import { canSign, signBlobUrl } from './sign-blob-url.ts'
+
+/** The service takes no larger ones. */
+const MAX_BLOCK_BYTES = 4_000 * 1_048_576
 
 export interface AzureStoreOptions {
   /** Where the objects are. Its retries, proxy and credential are used as they are. */
@@ -32,11 +42,12 @@ export interface AzureStoreOptions {
 }
 
 const azureStoreOptionNames: OptionNames<AzureStoreOptions> = {
-  container: true,
-  prefix: true,
-  blockBytes: true,
-  blocksInFlight: true,
-  retry: true,
+  container: (value) =>
+    isContainer(value) ? null : 'a ContainerClient, such as service.getContainerClient("name")',
+  prefix: isStorePrefix,
+  blockBytes: isCountWithin(1, MAX_BLOCK_BYTES),
+  blocksInFlight: isCountWithin(1, 100),
+  retry: isObject,
 }
 
 /**
@@ -52,6 +63,11 @@ const azureStoreOptionNames: OptionNames<AzureStoreOptions> = {
  */
 export function azureStore(options: AzureStoreOptions): ObjectStore {
   assertKnownOptions('azureStore', options, azureStoreOptionNames)
+  if (options.container === undefined)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'An Azure store needs a container: azureStore({ container: service.getContainerClient("name") }).',
+    )
   const { container, prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
   const retries = requestRetries(options.retry)
   const store: ObjectStore = {
@@ -68,12 +84,14 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
 
     async get(key, options = {}) {
       assertKey(key)
-      if (options.range !== undefined) assertByteRange(key, options.range)
+      assertGetOptions(key, options)
       return orNull(() => openBlob(container, key, options), 'get', key, options.signal)
     },
 
-    async head(key, { signal } = {}) {
+    async head(key, headOptions = {}) {
       assertKey(key)
+      assertCallOptions('head', headOptions)
+      const { signal } = headOptions
       return orNull(() => readBlobInfo(container, key, signal), 'head', key, signal)
     },
 
@@ -84,8 +102,10 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       return putBlob(container, key, body, { ...putOptions, blockBytes, blocksInFlight, retries })
     },
 
-    async delete(key, { signal } = {}) {
+    async delete(key, deleteOptions = {}) {
       assertKey(key)
+      assertCallOptions('delete', deleteOptions)
+      const { signal } = deleteOptions
       await orNull(
         () => container.getBlobClient(key).delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
         'delete',
@@ -94,8 +114,10 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       )
     },
 
-    async *list(within, { startAfter, signal } = {}) {
+    async *list(within, listOptions = {}) {
       assertKeyPrefix(within)
+      assertListOptions(listOptions)
+      const { startAfter, signal } = listOptions
       signal?.throwIfAborted()
       try {
         for await (const info of listBlobs(container, within, startAfter, signal)) yield info
@@ -109,6 +131,7 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
         ...store,
         async signedUrl(key, signOptions) {
           assertKey(key)
+          assertSignedUrlOptions(signOptions)
           signOptions.signal?.throwIfAborted()
           try {
             return await signBlobUrl(container, key, signOptions)
@@ -118,7 +141,14 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
         },
       }
     : store
-  return prefix === undefined ? signing : withPrefix(signing, prefix)
+  return withStorePrefix(signing, prefix)
+}
+
+/** Not `instanceof`: the client may come from another installed copy of the SDK. */
+function isContainer(value: unknown): boolean {
+  const { url, credential, listBlobsFlat } =
+    isObject(value) === null ? (value as Partial<ContainerClient>) : {}
+  return typeof url === 'string' && isObject(credential) === null && typeof listBlobsFlat === 'function'
 }
 
 function assertKey(key: string): void {

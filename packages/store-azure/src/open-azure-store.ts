@@ -4,7 +4,15 @@ import {
   StorageSharedKeyCredential,
   newPipeline,
 } from '@azure/storage-blob'
-import { WorkspaceError, type ObjectStore } from '@ws/core'
+import {
+  WorkspaceError,
+  assertKnownOptions,
+  isBucketName,
+  isFilledText,
+  isStorePrefix,
+  type ObjectStore,
+  type OptionNames,
+} from '@ws/core'
 import { azureStore } from './azure-store.ts'
 
 export interface OpenAzureStoreOptions {
@@ -15,6 +23,15 @@ export interface OpenAzureStoreOptions {
   readonly account?: string | undefined
   /** The blob service of the account. @default https://<account>.blob.core.windows.net */
   readonly endpoint?: string | undefined
+}
+
+const openAzureStoreOptionNames: OptionNames<OpenAzureStoreOptions> = {
+  container: isBucketName,
+  prefix: isStorePrefix,
+  // A part of a host name.
+  account: (value) =>
+    typeof value === 'string' && /^[a-z0-9-]{1,63}$/i.test(value) ? null : 'the name of a storage account',
+  endpoint: isFilledText,
 }
 
 /** Repeating requests is the work of the wrapper around the store. */
@@ -29,7 +46,10 @@ const onceOnly = { retryOptions: { maxTries: 1 } }
  * @throws `UNSUPPORTED` when `@azure/identity` is needed and not installed
  */
 export async function openAzureStore(options: OpenAzureStoreOptions): Promise<ObjectStore> {
+  assertKnownOptions('openAzureStore', options, openAzureStoreOptionNames)
   const { container, prefix } = options
+  if (container === undefined)
+    throw new WorkspaceError('INVALID_INPUT', 'openAzureStore needs the name of a container.')
   return azureStore({ container: await openContainer(container, options), prefix })
 }
 

@@ -4,12 +4,18 @@ import {
   assertKnownOptions,
   type OptionNames,
   WorkspaceError,
-  assertByteRange,
+  assertCallOptions,
+  assertGetOptions,
   assertKeyPrefix,
+  assertListOptions,
   assertObjectKey,
   assertPutOptions,
+  assertSignedUrlOptions,
+  isBucketName,
+  isObject,
+  isStorePrefix,
   requestRetries,
-  withPrefix,
+  withStorePrefix,
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
@@ -33,10 +39,16 @@ export interface GcsStoreOptions {
 }
 
 const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
-  bucket: true,
-  prefix: true,
-  retry: true,
-  agent: true,
+  bucket: (value) =>
+    isBucket(value) ? null : 'a bucket of @google-cloud/storage, such as new Storage().bucket("name")',
+  prefix: isStorePrefix,
+  retry: isObject,
+  // Not `instanceof`: agents of other packages make do with the interface.
+  agent: (value) =>
+    typeof (value as Agent | null)?.createConnection === 'function' ||
+    typeof (value as { addRequest?: unknown } | null)?.addRequest === 'function'
+      ? null
+      : 'an Agent of node:http or node:https',
 }
 
 /**
@@ -59,7 +71,7 @@ const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
 export function gcsStore(options: GcsStoreOptions): ObjectStore {
   assertKnownOptions('gcsStore', options, gcsStoreOptionNames)
   const { bucket, prefix } = options
-  if (typeof bucket?.name !== 'string' || bucket.storage === undefined)
+  if (bucket === undefined)
     throw new WorkspaceError(
       'INVALID_INPUT',
       "A Google Cloud Storage store needs a bucket: gcsStore({ bucket: new Storage().bucket('name') }).",
@@ -83,15 +95,16 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
     },
 
     async get(key, getOptions = {}) {
-      const { range, signal } = getOptions
       assertObjectKey(key)
-      if (range !== undefined) assertByteRange(key, range)
-      signal?.throwIfAborted()
+      assertGetOptions(key, getOptions)
+      getOptions.signal?.throwIfAborted()
       return getObject(client, key, getOptions, known)
     },
 
-    async head(key, { signal } = {}) {
+    async head(key, headOptions = {}) {
       assertObjectKey(key)
+      assertCallOptions('head', headOptions)
+      const { signal } = headOptions
       signal?.throwIfAborted()
       return (await headObject(client, key, signal))?.info ?? null
     },
@@ -103,8 +116,10 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       return putObject(client, key, body, putOptions)
     },
 
-    async delete(key, { signal } = {}) {
+    async delete(key, deleteOptions = {}) {
       assertObjectKey(key)
+      assertCallOptions('delete', deleteOptions)
+      const { signal } = deleteOptions
       signal?.throwIfAborted()
       const response = await client.send({ action: 'delete', key, method: 'DELETE', signal, accept: [404] })
       // What is there now decides: it may be the bucket that is missing.
@@ -113,16 +128,28 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       if (response.status !== 204) throw notTheService({ action: 'delete', key }, response.status)
     },
 
-    list(within, { startAfter = '', signal } = {}) {
-      return listObjects(client, within, startAfter, signal)
+    async *list(within, listOptions = {}) {
+      assertKeyPrefix(within)
+      assertListOptions(listOptions)
+      yield* listObjects(client, within, listOptions)
     },
 
     async signedUrl(key, signOptions) {
       assertObjectKey(key)
+      assertSignedUrlOptions(signOptions)
       signOptions.signal?.throwIfAborted()
       return signObjectUrl(bucket, key, signOptions)
     },
   }
-  assertKeyPrefix(prefix ?? '')
-  return prefix === undefined || prefix === '' ? store : withPrefix(store, prefix)
+  return withStorePrefix(store, prefix)
+}
+
+/** Not `instanceof`: the bucket may come from another installed copy of the SDK. */
+function isBucket(value: unknown): boolean {
+  const { name, storage } = isObject(value) === null ? (value as Partial<Bucket>) : {}
+  return (
+    isBucketName(name) === null &&
+    typeof storage?.baseUrl === 'string' &&
+    typeof storage.apiEndpoint === 'string'
+  )
 }

@@ -1,4 +1,4 @@
-import { damagedContent, assertKeyPrefix, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
+import { damagedContent, assertObjectKey, compareKeys, type ListOptions, type ObjectInfo } from '@ws/core'
 import { readJson, type GcsClient } from './gcs-client.ts'
 import { notTheService } from './gcs-error.ts'
 import { OBJECT_FIELDS, parseObjectResource } from './object-resource.ts'
@@ -10,10 +10,8 @@ import { OBJECT_FIELDS, parseObjectResource } from './object-resource.ts'
 export async function* listObjects(
   client: GcsClient,
   prefix: string,
-  startAfter: string,
-  signal: AbortSignal | undefined,
+  { startAfter = '', signal }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
-  assertKeyPrefix(prefix)
   const call = { action: 'list', key: prefix, method: 'GET', url: client.listUrl(), signal } as const
   let last = startAfter
   let pageToken: string | undefined

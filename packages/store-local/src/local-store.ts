@@ -2,9 +2,13 @@ import { join, resolve } from 'node:path'
 import {
   assertKnownOptions,
   type OptionNames,
-  assertByteRange,
+  assertCallOptions,
+  assertGetOptions,
   assertKeyPrefix,
+  assertListOptions,
   assertObjectKey,
+  isFlag,
+  isOneOf,
   WorkspaceError,
   type ObjectBody,
   type DirectoryStore,
@@ -38,7 +42,14 @@ export interface LocalStoreOptions {
   readonly durability?: 'fsync' | 'none' | undefined
 }
 
-const localStoreOptionNames: OptionNames<LocalStoreOptions> = { root: true, create: true, durability: true }
+const localStoreOptionNames: OptionNames<LocalStoreOptions> = {
+  root: (value) =>
+    typeof value === 'string' && /^(?![a-z][a-z0-9+.-]+:\/\/)[^\0]+$/is.test(value)
+      ? null
+      : 'the path of a directory',
+  create: isFlag,
+  durability: isOneOf('fsync', 'none'),
+}
 
 /** One for each root and process: the id in it names the process in locks and temporary files. */
 const openedFolders = new Map<string, StoreFolders>()
@@ -62,8 +73,8 @@ const openedFolders = new Map<string, StoreFolders>()
  */
 export function localStore(options: LocalStoreOptions): DirectoryStore {
   assertOptions(options)
-  const { create = true, durability = 'fsync' } = options
-  const sync = durability === 'fsync'
+  const { create = true } = options
+  const sync = options.durability !== 'none'
   const givenRoot = resolve(options.root)
   let knownRoot: string | undefined
 
@@ -78,11 +89,7 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
     return opened
   }
   /** The path of an existing object's file, or `null` when not even its folder exists. */
-  const find = (key: string): string | null => {
-    const names = keyToNames(key)
-    if (checkFolders(root(), names.slice(0, -1), false) === null) return null
-    return join(root(), ...names)
-  }
+  const find = (key: string): string | null => findFile(root(), key)
   const orAbsent = <T>(found: T | null): T | null => {
     if (found === null) assertRootExists(root())
     return found
@@ -100,19 +107,19 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
     },
 
     async get(key, options = {}) {
-      const { range, signal } = options
       assertObjectKey(key)
-      if (range !== undefined) assertByteRange(key, range)
-      signal?.throwIfAborted()
+      assertGetOptions(key, options)
+      options.signal?.throwIfAborted()
       return translating('read', key, () => {
         const path = find(key)
         return orAbsent(path === null ? null : openObject(key, path, options))
       })
     },
 
-    async head(key, { signal } = {}) {
+    async head(key, options = {}) {
       assertObjectKey(key)
-      signal?.throwIfAborted()
+      assertCallOptions('head', options)
+      options.signal?.throwIfAborted()
       return translating('read', key, () => {
         const path = find(key)
         return orAbsent(path === null ? null : readInfoAt(key, path))
@@ -130,14 +137,17 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
       )
     },
 
-    async delete(key, { signal } = {}) {
+    async delete(key, options = {}) {
       assertObjectKey(key)
-      signal?.throwIfAborted()
-      await translating('delete', key, () => deleteObject(folders(), key, signal, sync))
+      assertCallOptions('delete', options)
+      options.signal?.throwIfAborted()
+      await translating('delete', key, () => deleteObject(folders(), key, options.signal, sync))
     },
 
-    async *list(prefix, { startAfter = '', signal } = {}) {
+    async *list(prefix, options = {}) {
       assertKeyPrefix(prefix)
+      assertListOptions(options)
+      const { startAfter = '', signal } = options
       signal?.throwIfAborted()
       try {
         yield* listObjects(root(), { prefix, startAfter, signal })
@@ -149,9 +159,14 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
   }
 }
 
+function findFile(root: string, key: string): string | null {
+  const names = keyToNames(key)
+  return checkFolders(root, names.slice(0, -1), false) === null ? null : join(root, ...names)
+}
+
 function assertOptions(options: LocalStoreOptions): void {
   assertKnownOptions('localStore', options, localStoreOptionNames)
-  if (typeof options.root === 'string' && options.root !== '') return
+  if (options.root !== undefined) return
   throw new WorkspaceError(
     'INVALID_INPUT',
     "A local store needs the path of its directory: localStore({ root: './store' }).",

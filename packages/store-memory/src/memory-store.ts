@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import {
-  assertByteRange,
+  assertCallOptions,
+  assertGetOptions,
   assertKeyPrefix,
+  assertListOptions,
   assertObjectKey,
   assertPutOptions,
   compareKeys,
@@ -50,15 +52,16 @@ export function memoryStore(): ObjectStore {
 
     async get(key, options = {}) {
       assertObjectKey(key)
+      assertGetOptions(key, options)
       options.signal?.throwIfAborted()
-      if (options.range !== undefined) assertByteRange(key, options.range)
       const entry = entries.get(key)
       return entry === undefined ? null : openEntry(entry, options.range, options.signal)
     },
 
-    async head(key, options) {
+    async head(key, options = {}) {
       assertObjectKey(key)
-      options?.signal?.throwIfAborted()
+      assertCallOptions('head', options)
+      options.signal?.throwIfAborted()
       const entry = entries.get(key)
       return entry === undefined ? null : copyInfo(entry.info)
     },
@@ -86,14 +89,16 @@ export function memoryStore(): ObjectStore {
       return copyInfo(info)
     },
 
-    async delete(key, options) {
+    async delete(key, options = {}) {
       assertObjectKey(key)
-      options?.signal?.throwIfAborted()
+      assertCallOptions('delete', options)
+      options.signal?.throwIfAborted()
       if (entries.delete(key)) sortedKeys = null
     },
 
     async *list(prefix, options = {}) {
       assertKeyPrefix(prefix)
+      assertListOptions(options)
       const { startAfter, signal } = options
       signal?.throwIfAborted()
       sortedKeys ??= [...entries.keys()].sort(compareKeys)

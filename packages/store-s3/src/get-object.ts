@@ -3,7 +3,6 @@ import type { Readable } from 'node:stream'
 import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import {
   WorkspaceError,
-  assertByteRange,
   receiveChunks,
   resolveByteRange,
   type ByteRange,
@@ -28,7 +27,6 @@ export async function getObject(
   options: GetOptions,
 ): Promise<StoredObject | null> {
   const { range, signal } = options
-  if (range !== undefined) assertByteRange(key, range)
   const about = { action: 'read', key }
   const command = new GetObjectCommand({
     Bucket: calls.bucket,

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import {
   WorkspaceError,
   compareKeys,
+  isSignal,
   type CallOptions,
   type ErrorCode,
   type ObjectInfo,
+  type OptionNames,
   type PutOptions,
   type StoreCapabilities,
 } from '@ws/core'
@@ -23,6 +25,8 @@ const orderNames = ['A', 'Z', 'a', 'é', '\uffe0', '😀']
 const metadata = { probe: 'yes' }
 
 export type ProbeOptions = CallOptions
+
+export const probeOptionNames: OptionNames<ProbeOptions> = { signal: isSignal }
 
 export interface S3Probe {
   /** What the store claims from now on. */

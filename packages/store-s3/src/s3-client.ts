@@ -1,4 +1,5 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import type { OptionCheck } from '@ws/core'
 
 const CONNECTION_TIMEOUT_MS = 10_000
 /** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
@@ -8,6 +9,16 @@ const silence = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Services that are known to keep conditions on puts, by the host that requests go to. */
 const enforcingHosts = /(?:^|\.)(?:amazonaws\.com|amazonaws\.com\.cn|r2\.cloudflarestorage\.com)$/
+
+/** Not `instanceof`: the client may come from another installed copy of the SDK. Of other services' clients each says which it is. */
+export const isClientOrConfig: OptionCheck = (value) => {
+  const wanted = 'an S3Client, or the options to make one with'
+  if (typeof value !== 'object' || value === null) return wanted
+  if (!('send' in value)) return isPlain(value) ? null : wanted
+  const { config } = value as { readonly config?: { readonly serviceId?: unknown } }
+  const isS3 = typeof config === 'object' && (config.serviceId ?? 'S3') === 'S3'
+  return isS3 && typeof value.send === 'function' ? null : wanted
+}
 
 /** The caller's client as it is, or a new one with timeouts, and with what services other than AWS need. */
 export function openClient(given: S3Client | S3ClientConfig | undefined): S3Client {
@@ -43,4 +54,10 @@ function hasEndpointVariable(): boolean {
 
 function isClient(given: S3Client | S3ClientConfig): given is S3Client {
   return 'send' in given && typeof given.send === 'function'
+}
+
+/** Also one of another realm, and one without a prototype. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }

@@ -5,9 +5,17 @@ import {
   type OptionNames,
   MAX_KEY_BYTES,
   WorkspaceError,
+  assertCallOptions,
+  assertGetOptions,
   assertKeyPrefix,
+  assertListOptions,
   assertObjectKey,
   assertPutOptions,
+  assertSignedUrlOptions,
+  isCountWithin,
+  isObject,
+  isOneOf,
+  isStorePrefix,
   requestRetries,
   type ObjectStore,
   type RequestRetryOptions,
@@ -17,10 +25,10 @@ import { deleteObject } from './delete-object.ts'
 import { getObject } from './get-object.ts'
 import { headObject } from './head-object.ts'
 import { listObjects } from './list-objects.ts'
-import { probeBucket, type ProbeOptions, type S3Probe } from './probe-bucket.ts'
+import { probeBucket, probeOptionNames, type ProbeOptions, type S3Probe } from './probe-bucket.ts'
 import { putObject } from './put-object.ts'
 import { createCalls } from './s3-calls.ts'
-import { isKnownToEnforce, openClient } from './s3-client.ts'
+import { isClientOrConfig, isKnownToEnforce, openClient } from './s3-client.ts'
 import { signUrl } from './sign-url.ts'
 import { assumedSupport, toCapabilities } from './server-support.ts'
 
@@ -56,14 +64,15 @@ export interface S3StoreOptions {
 }
 
 const s3StoreOptionNames: OptionNames<S3StoreOptions> = {
-  bucket: true,
-  prefix: true,
-  client: true,
-  conditions: true,
-  partBytes: true,
-  parallelParts: true,
-  singlePutBytes: true,
-  retry: true,
+  bucket: (value) => (isS3Bucket(value) ? null : 'the name of a bucket, or the ARN of an access point'),
+  prefix: isStorePrefix,
+  client: isClientOrConfig,
+  conditions: isOneOf('enforced', 'unknown'),
+  // S3 takes no others.
+  partBytes: isCountWithin(MIN_PART_BYTES, MAX_PUT_BYTES),
+  parallelParts: isCountWithin(1, 100),
+  singlePutBytes: isCountWithin(0, MAX_PUT_BYTES),
+  retry: isObject,
 }
 
 export interface S3Store extends ObjectStore {
@@ -83,7 +92,8 @@ export interface S3Store extends ObjectStore {
  */
 export function s3Store(options: S3StoreOptions): S3Store {
   assertKnownOptions('s3Store', options, s3StoreOptionNames)
-  assertStoreOptions(options)
+  if (options.bucket === undefined)
+    throw invalid("An S3 store needs the name of its bucket: s3Store({ bucket: 'my-bucket' }).")
   const { bucket, prefix = '', partBytes = 6 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
   const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
   const calls = createCalls(openClient(options.client), bucket, base, requestRetries(options.retry))
@@ -103,12 +113,14 @@ export function s3Store(options: S3StoreOptions): S3Store {
     },
     async get(key, getOptions = {}) {
       assertKey(key)
+      assertGetOptions(key, getOptions)
       if (getOptions.range !== undefined && !support.rangeReads) throw noRanges(key)
       return getObject(calls, key, getOptions)
     },
-    async head(key, { signal } = {}) {
+    async head(key, headOptions = {}) {
       assertKey(key)
-      return headObject(calls, key, signal)
+      assertCallOptions('head', headOptions)
+      return headObject(calls, key, headOptions.signal)
     },
     async put(key, body, putOptions = {}) {
       assertKey(key)
@@ -123,22 +135,26 @@ export function s3Store(options: S3StoreOptions): S3Store {
         ifMatch,
       })
     },
-    async delete(key, { signal } = {}) {
+    async delete(key, deleteOptions = {}) {
       assertKey(key)
-      await deleteObject(calls, key, signal)
+      assertCallOptions('delete', deleteOptions)
+      await deleteObject(calls, key, deleteOptions.signal)
     },
     async *list(within, listOptions = {}) {
       assertKeyPrefix(within)
       assertLength(within, maxKeyBytes)
+      assertListOptions(listOptions)
       yield* listObjects(calls, within, listOptions, support.listOrder)
     },
     async signedUrl(key, signOptions) {
       assertKey(key)
+      assertSignedUrlOptions(signOptions)
       signOptions.signal?.throwIfAborted()
       return signUrl(calls, key, signOptions)
     },
-    async probe({ signal } = {}) {
-      support = await probeBucket(calls, signal)
+    async probe(probeOptions = {}) {
+      assertKnownOptions('probe', probeOptions, probeOptionNames)
+      support = await probeBucket(calls, probeOptions.signal)
       return {
         capabilities: toCapabilities(support, maxKeyBytes),
         listsInByteOrder: support.listOrder === 'bytes',
@@ -147,18 +163,9 @@ export function s3Store(options: S3StoreOptions): S3Store {
   }
 }
 
-function assertStoreOptions(options: S3StoreOptions): void {
-  const { bucket, prefix = '', partBytes = MIN_PART_BYTES, parallelParts = 1, singlePutBytes = 1 } = options
-  if (typeof bucket !== 'string' || !/^[^\s/?#]+$|^arn:\S+$/.test(bucket))
-    throw invalid("An S3 store needs the name of its bucket: s3Store({ bucket: 'my-bucket' }).")
-  if (prefix !== '') assertObjectKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
-  if (Buffer.byteLength(prefix) > MAX_KEY_BYTES / 2) throw invalid('The prefix of the S3 store is too long.')
-  if (!Number.isSafeInteger(partBytes) || partBytes < MIN_PART_BYTES || partBytes > MAX_PUT_BYTES)
-    throw invalid(`partBytes must be from ${MIN_PART_BYTES} to ${MAX_PUT_BYTES}: S3 takes no others.`)
-  if (!Number.isSafeInteger(parallelParts) || parallelParts < 1 || parallelParts > 100)
-    throw invalid('parallelParts must be from 1 to 100.')
-  if (!Number.isSafeInteger(singlePutBytes) || singlePutBytes < 0 || singlePutBytes > MAX_PUT_BYTES)
-    throw invalid(`singlePutBytes must be from 0 to ${MAX_PUT_BYTES}: S3 takes no more in one request.`)
+/** A name with "/" or ".." would be a part of another path. */
+function isS3Bucket(value: unknown): boolean {
+  return typeof value === 'string' && /^(?!\.{1,2}$)[^\s/\\?#]+$|^arn:\S+$/.test(value)
 }
 
 function assertLength(key: string, maxKeyBytes: number): void {

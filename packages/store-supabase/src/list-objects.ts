@@ -1,4 +1,4 @@
-import { damagedContent, assertKeyPrefix, compareKeys, type ObjectInfo } from '@ws/core'
+import { damagedContent, compareKeys, type ListOptions, type ObjectInfo } from '@ws/core'
 import { assertEmptiness } from './assert-absence.ts'
 import { escapeKey, unescapeKey } from './escape-key.ts'
 import { plainEtag } from './head-object.ts'
@@ -14,10 +14,8 @@ const PAGE = 1_000
 export async function* listObjects(
   connection: SupabaseConnection,
   prefix: string,
-  startAfter: string,
-  signal: AbortSignal | undefined,
+  { startAfter = '', signal }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
-  assertKeyPrefix(prefix)
   const call = { action: 'list', key: prefix, signal }
   const path = `object/list-v2/${encodeURIComponent(connection.bucket)}`
   let cursor: string | undefined

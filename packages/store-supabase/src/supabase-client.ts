@@ -1,4 +1,4 @@
-import { WorkspaceError, type RequestRetries } from '@ws/core'
+import { WorkspaceError, isObject, type OptionCheck, type RequestRetries } from '@ws/core'
 import {
   networkFailure,
   notTheService,
@@ -58,7 +58,9 @@ export function connectSupabase(
   bucket: string,
   retries: RequestRetries,
 ): SupabaseConnection {
-  const { url, headers, fetch } = settingsOf(client)
+  const settings = settingsOf(client)
+  if (settings === null) throw new WorkspaceError('INVALID_INPUT', 'This is no client of Supabase.')
+  const { url, headers, fetch } = settings
   const connection: SupabaseConnection = {
     bucket,
     url,
@@ -110,17 +112,22 @@ export async function readJson(
   throw notTheService(call, response.status)
 }
 
-/** What every version keeps in its fields; its types call them protected. */
-function settingsOf(client: StorageClientLike | SupabaseClientLike): ClientSettings {
+export const isClient: OptionCheck = (value) =>
+  settingsOf(value) === null ? 'a client: createClient(url, key), or a StorageClient' : null
+
+/** What every version keeps in its fields; its types call them protected. `null` for what is no client. */
+function settingsOf(client: unknown): ClientSettings | null {
   const storage: unknown =
     typeof client === 'object' && client !== null && 'storage' in client ? client.storage : client
   const { url, headers, fetch } = (storage ?? {}) as Partial<ClientSettings>
-  if (typeof url === 'string' && typeof headers === 'object' && typeof fetch === 'function')
-    return { url: url.replace(/\/$/, ''), headers, fetch }
-  throw new WorkspaceError(
-    'INVALID_INPUT',
-    'A Supabase store needs a client: supabaseStore({ client: createClient(url, key), bucket }), or a StorageClient in the place of the client.',
+  if (
+    typeof url !== 'string' ||
+    isObject(headers) !== null ||
+    headers === undefined ||
+    typeof fetch !== 'function'
   )
+    return null
+  return { url: url.replace(/\/$/, ''), headers, fetch }
 }
 
 function isStream(body: SupabaseCall['body']): boolean {

@@ -2,10 +2,17 @@ import {
   assertKnownOptions,
   type OptionNames,
   WorkspaceError,
-  assertByteRange,
+  assertCallOptions,
+  assertGetOptions,
+  assertKeyPrefix,
+  assertListOptions,
   assertPutOptions,
+  assertSignedUrlOptions,
+  isBucketName,
+  isObject,
+  isStorePrefix,
   requestRetries,
-  withPrefix,
+  withStorePrefix,
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
@@ -16,7 +23,12 @@ import { headObject } from './head-object.ts'
 import { listObjects } from './list-objects.ts'
 import { putObject } from './put-object.ts'
 import { signObjectUrl } from './sign-object-url.ts'
-import { connectSupabase, type StorageClientLike, type SupabaseClientLike } from './supabase-client.ts'
+import {
+  connectSupabase,
+  isClient,
+  type StorageClientLike,
+  type SupabaseClientLike,
+} from './supabase-client.ts'
 
 export interface SupabaseStoreOptions {
   /** A client of `@supabase/supabase-js`, or a `StorageClient` of `@supabase/storage-js` (which needs no WebSocket). */
@@ -29,10 +41,10 @@ export interface SupabaseStoreOptions {
 }
 
 const supabaseStoreOptionNames: OptionNames<SupabaseStoreOptions> = {
-  client: true,
-  bucket: true,
-  prefix: true,
-  retry: true,
+  client: isClient,
+  bucket: isBucketName,
+  prefix: isStorePrefix,
+  retry: isObject,
 }
 
 /**
@@ -51,8 +63,11 @@ const supabaseStoreOptionNames: OptionNames<SupabaseStoreOptions> = {
 export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
   assertKnownOptions('supabaseStore', options, supabaseStoreOptionNames)
   const { client, bucket, prefix } = options
-  if (typeof bucket !== 'string' || bucket === '')
-    throw new WorkspaceError('INVALID_INPUT', 'A Supabase store needs the name of its bucket.')
+  if (client === undefined || bucket === undefined)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'A Supabase store needs a client and the name of its bucket: supabaseStore({ client: createClient(url, key), bucket }).',
+    )
   const connection = connectSupabase(
     client,
     bucket,
@@ -73,15 +88,16 @@ export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
     },
 
     async get(key, getOptions = {}) {
-      const { range, signal } = getOptions
       assertSupabaseKey(key)
-      if (range !== undefined) assertByteRange(key, range)
-      signal?.throwIfAborted()
+      assertGetOptions(key, getOptions)
+      getOptions.signal?.throwIfAborted()
       return getObject(connection, key, getOptions)
     },
 
-    async head(key, { signal } = {}) {
+    async head(key, headOptions = {}) {
       assertSupabaseKey(key)
+      assertCallOptions('head', headOptions)
+      const { signal } = headOptions
       signal?.throwIfAborted()
       return (await headObject(connection, key, signal))?.info ?? null
     },
@@ -93,21 +109,26 @@ export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
       return putObject(connection, key, body, putOptions)
     },
 
-    async delete(key, { signal } = {}) {
+    async delete(key, deleteOptions = {}) {
       assertSupabaseKey(key)
+      assertCallOptions('delete', deleteOptions)
+      const { signal } = deleteOptions
       signal?.throwIfAborted()
       await deleteObject(connection, key, signal)
     },
 
-    list(within, { startAfter = '', signal } = {}) {
-      return listObjects(connection, within, startAfter, signal)
+    async *list(within, listOptions = {}) {
+      assertKeyPrefix(within)
+      assertListOptions(listOptions)
+      yield* listObjects(connection, within, listOptions)
     },
 
     async signedUrl(key, signOptions) {
       assertSupabaseKey(key)
+      assertSignedUrlOptions(signOptions)
       signOptions.signal?.throwIfAborted()
       return signObjectUrl(connection, key, signOptions)
     },
   }
-  return prefix === undefined ? store : withPrefix(store, prefix)
+  return withStorePrefix(store, prefix)
 }

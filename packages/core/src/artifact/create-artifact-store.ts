@@ -2,6 +2,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
+import { isFalseOrObject, isFilledText } from '../option-checks.ts'
 import { assertKeyPrefix, assertObjectKey } from '../store/object-key.ts'
 import { assertPutOptions } from '../store/object-options.ts'
 import type { ObjectBody, ObjectInfo, ObjectStore, StoredObject } from '../store/object-store.ts'
@@ -22,7 +23,10 @@ export interface ArtifactStoreOptions {
   readonly reliability?: ReliableStoreOptions | false | undefined
 }
 
-const artifactStoreOptionNames: OptionNames<ArtifactStoreOptions> = { prefix: true, reliability: true }
+const artifactStoreOptionNames: OptionNames<ArtifactStoreOptions> = {
+  prefix: isFilledText,
+  reliability: isFalseOrObject,
+}
 
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream'
 const DEFAULT_MAX_BYTES = 268_435_456

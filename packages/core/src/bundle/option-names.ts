@@ -3,6 +3,7 @@ import {
   isAmount,
   isCount,
   isDate,
+  isFalseOrObject,
   isFlag,
   isFunction,
   isObject,
@@ -128,7 +129,7 @@ export const pruneOptionNames: OptionNames<PruneOptions> = {
 export const bundleStoreOptionNames: OptionNames<BundleStoreOptions> = {
   prefix: isText,
   encryption: isObject,
-  reliability: true,
+  reliability: isFalseOrObject,
   clock: isFunction,
 }
 

@@ -49,6 +49,8 @@ function codePointRank(unit: number): number {
 }
 
 function assertCharacters(key: string): void {
+  if (typeof key !== 'string')
+    throw new WorkspaceError('INVALID_INPUT', `An object key is a text, not of type ${typeof key}.`)
   const bytes = Buffer.byteLength(key)
   if (bytes > MAX_KEY_BYTES)
     throw invalidKey(key, `it is ${bytes} bytes long; at most ${MAX_KEY_BYTES} are allowed`)

@@ -1,16 +1,43 @@
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
-import type { ByteRange, ObjectBody, PutOptions } from './object-store.ts'
+import {
+  isCount,
+  isFilledText,
+  isFlag,
+  isFunction,
+  isObject,
+  isOneOf,
+  isPositive,
+  isSignal,
+  isText,
+} from '../option-checks.ts'
+import type {
+  ByteRange,
+  CallOptions,
+  GetOptions,
+  ListOptions,
+  ObjectBody,
+  PutOptions,
+  SignedUrlOptions,
+} from './object-store.ts'
 
+const callOptionNames: OptionNames<CallOptions> = { signal: isSignal }
+const getOptionNames: OptionNames<GetOptions> = { ...callOptionNames, range: isObject, reusesChunks: isFlag }
+const listOptionNames: OptionNames<ListOptions> = { ...callOptionNames, startAfter: isText }
+const signedUrlOptionNames: OptionNames<SignedUrlOptions> = {
+  ...callOptionNames,
+  method: isOneOf('GET', 'PUT'),
+  expiresInMs: isPositive,
+}
 const putOptionNames: OptionNames<PutOptions> = {
-  bare: true,
-  ifAbsent: true,
-  ifMatch: true,
-  size: true,
-  contentType: true,
-  metadata: true,
-  signal: true,
-  onProgress: true,
+  ...callOptionNames,
+  bare: isFlag,
+  ifAbsent: isFlag,
+  ifMatch: isFilledText,
+  size: isCount,
+  contentType: isText,
+  metadata: isObject,
+  onProgress: isFunction,
 }
 
 const MAX_METADATA_BYTES = 2_048
@@ -26,14 +53,36 @@ export function assertPutOptions(key: string, options: PutOptions, body?: Object
       'the body must be a Uint8Array or an async iterable of them; Buffer.from(text) makes one',
     )
   assertKnownOptions('put', options, putOptionNames)
-  const { ifAbsent, ifMatch, size, contentType, metadata } = options
+  const { ifAbsent, ifMatch, contentType, metadata } = options
   if (ifAbsent === true && ifMatch !== undefined)
     throw invalid(key, 'ifAbsent and ifMatch exclude each other', { condition: 'both' })
-  if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0))
-    throw invalid(key, `size must be a whole number of bytes, not ${size}`)
   if (contentType !== undefined && !/^[\x20-\x7e]{1,255}$/.test(contentType))
     throw invalid(key, 'contentType must be 1 to 255 printable ASCII characters')
   if (metadata !== undefined) assertMetadata(key, metadata)
+}
+
+/** The same for a `get`, its range among them as far as that needs no size. @throws `INVALID_INPUT` */
+export function assertGetOptions(key: string, options: GetOptions): void {
+  assertKnownOptions('get', options, getOptionNames)
+  if (options.range !== undefined) assertByteRange(key, options.range)
+}
+
+/** The same for `head` and `delete`; others than theirs may be among the options, such as those of the `get` that follows. @throws `INVALID_INPUT` */
+export function assertCallOptions(call: 'head' | 'delete', options: CallOptions): void {
+  const isGiven = typeof options === 'object' && options !== null
+  assertKnownOptions(call, isGiven ? { signal: options.signal } : options, callOptionNames)
+}
+
+/** The same for a `list`. @throws `INVALID_INPUT` */
+export function assertListOptions(options: ListOptions): void {
+  assertKnownOptions('list', options, listOptionNames)
+}
+
+/** The same for a `signedUrl`; how long a URL can last is for the store to say. @throws `INVALID_INPUT` */
+export function assertSignedUrlOptions(options: SignedUrlOptions): void {
+  assertKnownOptions('signedUrl', options, signedUrlOptionNames)
+  if (options.method === undefined)
+    throw new WorkspaceError('INVALID_INPUT', 'A signed URL is for one method: give method "GET" or "PUT".')
 }
 
 /**

@@ -1,5 +1,6 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
+import { isFunction, isObject } from '../option-checks.ts'
 import type { ObjectStore } from './object-store.ts'
 import { reliableStore, type ReliableStoreOptions } from './reliable-store.ts'
 import { invalid, storeSchemes } from './store-schemes.ts'
@@ -15,7 +16,7 @@ export interface OpenStoreOptions {
   readonly reliability?: ReliableStoreOptions | undefined
 }
 
-const openStoreOptionNames: OptionNames<OpenStoreOptions> = { load: true, reliability: true }
+const openStoreOptionNames: OptionNames<OpenStoreOptions> = { load: isFunction, reliability: isObject }
 
 /**
  * Opens the store that a URL names, loading its adapter package on demand. Nothing is sent before the store is used.

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { isSignal } from '../option-checks.ts'
 import type { ObjectInfo, ObjectStore, PutOptions, StoreCapabilities } from './object-store.ts'
 import { weakerCondition, withCapabilities } from './with-capabilities.ts'
 import { withPrefix } from './with-prefix.ts'
@@ -12,6 +14,8 @@ export interface ProbeStoreOptions {
   /** Ends the probe; what it has put is removed even so. @default never */
   readonly signal?: AbortSignal | undefined
 }
+
+const probeStoreOptionNames: OptionNames<ProbeStoreOptions> = { signal: isSignal }
 
 type Strength = StoreCapabilities['createIfAbsent']
 
@@ -45,6 +49,7 @@ export interface StoreProbe {
  * @throws what the store throws, when the answer to a probe is neither success nor a refusal
  */
 export async function probeStore(store: ObjectStore, options: ProbeStoreOptions = {}): Promise<StoreProbe> {
+  assertKnownOptions('probeStore', options, probeStoreOptionNames)
   const { signal } = options
   const scratch = withPrefix(store, `ws-probe-${randomUUID()}`)
   try {

@@ -1,4 +1,5 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { isObject } from '../option-checks.ts'
 import type { ObjectStore } from './object-store.ts'
 import { withConcurrencyLimit, type ConcurrencyLimitOptions } from './with-concurrency-limit.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
@@ -15,9 +16,9 @@ export interface ReliableStoreOptions {
 }
 
 const reliableStoreOptionNames: OptionNames<ReliableStoreOptions> = {
-  retry: true,
-  timeout: true,
-  concurrency: true,
+  retry: isObject,
+  timeout: isObject,
+  concurrency: isObject,
 }
 
 /**

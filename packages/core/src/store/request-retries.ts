@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
 import { isAmount, isFunction, isPositive } from '../option-checks.ts'
 
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 export interface RequestRetryOptions {
   /** How often one request is tried in all. @default 4 */
   readonly attempts?: number | undefined
@@ -80,5 +82,6 @@ export function requestRetries(options: RequestRetryOptions = {}): RequestRetrie
 }
 
 async function wait(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  await delay(milliseconds, undefined, signal === undefined ? {} : { signal })
+  // What is longer, a timer takes for no pause at all.
+  await delay(Math.min(milliseconds, MAX_TIMER_MS), undefined, signal === undefined ? {} : { signal })
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WorkspaceError } from '../errors.ts'
+import { isBucketName, isStorePrefix } from './store-options.ts'
 
 /** How a scheme's URLs are written, and what opens them. */
 export interface StoreScheme {
@@ -115,9 +116,14 @@ function readBucketUrl<Name extends string>(
   const [, bucket = '', path = '', query = ''] = match
   if (bucket === '')
     throw invalid(`The ${scheme}: URL names no bucket. Write ${schemeOf(scheme).example}.`, scheme)
+  const name = decode(scheme, bucket)
+  if (isBucketName(name) !== null)
+    throw invalid(`The ${scheme}: URL names no bucket: its name has a "/", or is a part of a path.`, scheme)
   const prefix = decode(scheme, path).replace(/^\//, '').replace(/\/$/, '')
+  if (isStorePrefix(prefix) !== null)
+    throw invalid(`In the ${scheme}: URL, the prefix must be ${isStorePrefix('/')}.`, scheme)
   return {
-    bucket: decode(scheme, bucket),
+    bucket: name,
     prefix: prefix === '' ? {} : { prefix },
     parameters: readParameters(scheme, query, names),
   }
@@ -134,6 +140,12 @@ function readParameters<Name extends string>(
     if (known === undefined) throw unknownParameter(scheme, name, names)
     if (value === '')
       throw invalid(`In the ${scheme}: URL, ${known} is empty. Leave it out or fill it in.`, scheme)
+    if (parameters[known] !== undefined)
+      throw invalid(`In the ${scheme}: URL, ${known} stands twice. Leave one of them out.`, scheme)
+    if (known === 'region' && !/^[a-z0-9-]{1,40}$/i.test(value))
+      throw invalid('In the s3: URL, region is no name of a region, such as eu-central-1.', scheme)
+    if (known === 'account' && !/^[a-z0-9-]{1,63}$/i.test(value))
+      throw invalid('In the azure: URL, account is no name of a storage account.', scheme)
     if (known === 'endpoint' || known === 'url') assertEndpoint(scheme, known, value)
     parameters[known] = value
   }

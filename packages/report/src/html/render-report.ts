@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto'
-import type { RollbackResult, RunEvent, RunRecord, RunWorkspace } from '@ws/core'
+import {
+  assertKnownOptions,
+  isAmount,
+  isBytes,
+  isObject,
+  isObjectList,
+  type OptionNames,
+  type RollbackResult,
+  type RunEvent,
+  type RunRecord,
+  type RunWorkspace,
+} from '@ws/core'
 import { listFileDiffs, patchWhereabouts } from '../list-file-diffs.ts'
 import { changesSection } from './changes-section.ts'
 import { markup } from './markup.ts'
@@ -36,6 +47,18 @@ export interface RenderReportOptions {
   readonly maxImageBytes?: number | undefined
 }
 
+const renderReportOptionNames: OptionNames<RenderReportOptions> = {
+  events: isObjectList,
+  patch: isBytes,
+  images: (value) => (value instanceof Map ? null : 'a Map of images by path'),
+  rollback: isObject,
+  maxLinesPerFile: isAmount,
+  maxBytesPerFile: isAmount,
+  maxLines: isAmount,
+  maxFiles: isAmount,
+  maxImageBytes: isAmount,
+}
+
 /**
  * One HTML file that tells a person what a run did: outcome, timeline, every changed file side by side, images,
  * rollback, what was not captured, and the record as JSON.
@@ -46,6 +69,7 @@ export interface RenderReportOptions {
  * the diff; what the caps leave out is said where it is missing.
  */
 export function renderReport(run: ReportedRun, options: RenderReportOptions = {}): string {
+  assertKnownOptions('renderReport', options, renderReportOptionNames)
   const { record, workspace } = run
   const diff = workspace?.diff ?? null
   const rollback = options.rollback ?? workspace?.rollback ?? null

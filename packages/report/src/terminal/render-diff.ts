@@ -1,4 +1,14 @@
-import type { WorkspaceDiff } from '@ws/core'
+import {
+  assertKnownOptions,
+  isAmount,
+  isBytes,
+  isCount,
+  isFlag,
+  isObject,
+  isOneOf,
+  type OptionNames,
+  type WorkspaceDiff,
+} from '@ws/core'
 import { formatCount } from '../format-size.ts'
 import { visibleText } from '../hidden-characters.ts'
 import { countLines, listFileDiffs, patchWhereabouts, type FileDiff } from '../list-file-diffs.ts'
@@ -23,6 +33,15 @@ export interface RenderDiffOptions {
   readonly patch?: Uint8Array | undefined
 }
 
+const renderDiffOptionNames: OptionNames<RenderDiffOptions> = {
+  color: isOneOf(true, false, 'auto'),
+  width: isCount,
+  maxLines: isAmount,
+  hunks: isFlag,
+  stream: isObject,
+  patch: isBytes,
+}
+
 const MIN_WIDTH = 40
 const MIN_LINES = 8
 
@@ -36,6 +55,7 @@ const MIN_LINES = 8
  * Takes time linear in the size of the diff.
  */
 export function renderDiff(diff: WorkspaceDiff, options: RenderDiffOptions = {}): string {
+  assertKnownOptions('renderDiff', options, renderDiffOptionNames)
   const { color = 'auto', hunks = true, stream = process.stdout } = options
   const maxLines = Math.max(options.maxLines ?? 2_000, MIN_LINES)
   const width = Math.max(options.width ?? stream.columns ?? 80, MIN_WIDTH)
