@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { lstatSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { collectState, measureState } from '../../../src/snapshot/collect-state.ts'
@@ -172,6 +172,23 @@ it('objects that snapshots need no more stay for restoreGit, also those that too
   expect(fixture.git('rev-parse', 'HEAD').trim()).toBe(head)
   expect(fixture.git('fsck', '--full', '--no-dangling')).toBe('')
   expect(fixture.git('log', '--format=%s').split('\n')).toHaveLength(25)
+})
+
+it('a collection does not say of objects that they are freed when it keeps them for restoreGit (case 67)', async () => {
+  const { fixture, collect } = await prepare({ commits: 23 })
+  forget(fixture)
+  // The oldest snapshots were taken long before the user's objects went.
+  const log = join(fixture.stateDirectory, 'git/sha1/snapshots')
+  const aged = readFileSync(log, 'utf8')
+    .split('\n')
+    .map((line, at) => (at <= 3 ? line.replace(/"capturedAt":"\d+/, '"capturedAt":"2001') : line))
+  writeFileSync(log, aged.join('\n'))
+  const [collection] = await collect(1, Date.now())
+  expect(collection?.removed).toHaveLength(3)
+  expect(collection?.freedBytes).toBeLessThan(FILE_BYTES)
+  const after = await usage(fixture)
+  expectTrueUsage(after.bytes, fixture)
+  expect(Math.abs((collection?.bytes ?? 0) - after.bytes)).toBeLessThan(FEW_BYTES)
 })
 
 it('an object that a snapshot stored before the user did stays for restoreGit too (cases 67, 83)', async () => {
