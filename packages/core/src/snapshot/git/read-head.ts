@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { runGit } from './git-command.ts'
+import { isPipe } from './is-pipe.ts'
 import { objectReader } from './read-object.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -26,6 +27,7 @@ export async function readHead(
     toBytePath(dirname(repository.objectsDirectory)),
   )
   if (seen !== null && known !== null && known.commit === seen.commit) return { ...known, ref: seen.ref }
+  if (seen === null && isBlocked(repository)) return { commit: null, ref: null, tree: null }
   const plainTree = seen === null || repository.prefix !== '' ? null : readTreeId(repository, seen.commit)
   if (seen !== null && plainTree !== null) return { ...seen, tree: plainTree }
   const ask = async (...args: string[]) => {
@@ -49,6 +51,15 @@ export async function readHead(
   if (!isId(commit)) return { commit: null, ref: await unbornBranch(repository, signal), tree: null }
   const tree = trees[0]
   return { commit, ref: ref === undefined || ref === 'HEAD' ? null : ref, tree: isId(tree) ? tree : null }
+}
+
+/** Whether git would wait at a pipe, in the place of HEAD or of the branch that it names. */
+function isBlocked({ gitDirectory, objectsDirectory }: UserRepository): boolean {
+  const git = toBytePath(gitDirectory)
+  if (isPipe(nativePath(joinPath(git, 'HEAD')))) return true
+  const head = readRegularFile(nativePath(joinPath(git, 'HEAD')), { maxBytes: 4096, followLink: true })
+  const [, ref] = /^ref: (refs\/[^\n\0]+)$/.exec(head?.toString('latin1').trim() ?? '') ?? []
+  return ref !== undefined && isPipe(nativePath(joinPath(toBytePath(dirname(objectsDirectory)), ref)))
 }
 
 /** Of a commit, without a process. @returns `null` when only git can tell, or the tree is not there */

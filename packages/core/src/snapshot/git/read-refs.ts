@@ -1,6 +1,7 @@
 import { readdirSync, type Dirent } from 'node:fs'
 import { joinPath, nativePath, type BytePath } from '../byte-path.ts'
 import { lstatIfAllowed } from './file-stamp.ts'
+import { isRefName } from './is-ref-name.ts'
 import { readRegularFile } from './read-regular-file.ts'
 
 const MAX_PACKED_BYTES = 64 << 20
@@ -9,7 +10,10 @@ const MAX_DEPTH = 40
 const MAX_LOOSE_REFS = 100_000
 const kinds = ['refs/heads', 'refs/tags']
 
-/** Branches, tags and the stash with the ids that they name, read without git and without following links. */
+/**
+ * Branches, tags and the stash with the ids that they name, read without git and without following links. What git would
+ * not take for a ref is none.
+ */
 export function readRefs(commonDirectory: BytePath): Map<string, string> {
   const refs = new Map<string, string>()
   const packed = readRegularFile(nativePath(joinPath(commonDirectory, 'packed-refs')), {
@@ -25,7 +29,7 @@ export function readRefs(commonDirectory: BytePath): Map<string, string> {
 }
 
 function isRecorded(name: string): boolean {
-  return name === 'refs/stash' || kinds.some((kind) => name.startsWith(`${kind}/`))
+  return isRefName(name) && (name === 'refs/stash' || kinds.some((kind) => name.startsWith(`${kind}/`)))
 }
 
 function readLoose(common: BytePath, directory: string, refs: Map<string, string>, depth: number): void {
@@ -42,7 +46,7 @@ function readLoose(common: BytePath, directory: string, refs: Map<string, string
     if (refs.size > MAX_LOOSE_REFS) return
     const name = `${directory}/${item.name}`
     if (item.isDirectory()) readLoose(common, name, refs, depth + 1)
-    else if (!item.name.endsWith('.lock')) readLooseRef(common, name, refs)
+    else if (isRefName(name)) readLooseRef(common, name, refs)
   }
 }
 

@@ -15,6 +15,8 @@ const withoutIt: ReadonlySet<string> = new Set([
   'EPERM',
   'ENXIO',
   'ENAMETOOLONG',
+  // A zero byte, which no path has.
+  'ERR_INVALID_ARG_VALUE',
 ])
 
 /**

@@ -264,6 +264,13 @@ function assertPlainPlaces(now: RepositoryState, goal: RepositoryState): void {
       { details: { path: place } },
     )
   }
+  const index = join(gitDirectory, 'index')
+  if (lstatSync(index, { throwIfNoEntry: false })?.isDirectory() === true)
+    throw new WorkspaceError(
+      'UNSAFE_PATH',
+      `${index} is a directory, so restoreGit cannot put the index back. Move it away, or roll back without it; nothing was changed.`,
+      { details: { path: index } },
+    )
   if (realpathSync(gitDirectory) !== gitDirectory)
     throw new WorkspaceError('UNSAFE_PATH', `${gitDirectory} moved.`)
 }

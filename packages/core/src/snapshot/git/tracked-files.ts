@@ -1,7 +1,10 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
 import { isSettled, lstatIfAllowed } from './file-stamp.ts'
 import { runGit } from './git-command.ts'
+import { isPipe } from './is-pipe.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import { GITLINK, indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
 import { rowFinder } from './sorted-paths.ts'
@@ -120,13 +123,18 @@ export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRep
  * as tracked.
  */
 async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[]> {
-  const listed = isWholeIndex(repository.indexFile, repository.format)
-    ? await listIndex(repository, signal)
-    : null
+  const isUsable = isWholeIndex(repository.indexFile, repository.format) && !isBlocked(repository)
+  const listed = isUsable ? await listIndex(repository, signal) : null
   if (listed !== null) return listed
   // There may be no commit.
   const call = { ...callIn(repository, signal), args: ['ls-tree', '-r', '-z', 'HEAD'], exitCodes: [0, 128] }
   return splitRecords(await runGit(call)).map((record) => toEntry(record, ([mode, , id]) => ['H', mode, id]))
+}
+
+/** Whether a pipe is in the place of the file that a split index rests on. */
+function isBlocked({ gitDirectory }: UserRepository): boolean {
+  const names = readdirSync(gitDirectory).filter((name) => name.startsWith('sharedindex.'))
+  return names.some((name) => isPipe(join(gitDirectory, name)))
 }
 
 /** @returns `null` when git cannot read it */

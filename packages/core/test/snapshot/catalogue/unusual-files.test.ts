@@ -1,5 +1,15 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, linkSync, lstatSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createFixture } from '../git/git-fixture.ts'
@@ -90,6 +100,34 @@ describe('a snapshot', () => {
       expect(await backend.rollback(before)).toMatchObject({ restored: ['kept.log'], verified: true })
       expect(read('kept.log')).toBe('tracked')
       expect(readFileSync(index)).toEqual(damaged)
+    }
+  })
+
+  it('is taken and rolled back whatever stands in the place of HEAD, its branch and a split index (case 83)', async () => {
+    const places: readonly (readonly [string, string | null])[] = [
+      ['HEAD', 'ref: refs/heads/a\0b\n'],
+      ['HEAD', 'ref: refs/heads/a\nb\n'],
+      ['HEAD', null],
+      ['refs/heads/main', null],
+      ['sharedindex', null],
+    ]
+    for (const [name, content] of places) {
+      const { path, git, write, open, read } = createFixture()
+      const backend = await open()
+      const before = await backend.capture({ label: 'before' })
+      write('a.txt', 'agent\n')
+      if (name === 'sharedindex') git('update-index', '--split-index')
+      const place = join(
+        path,
+        '.git',
+        readdirSync(join(path, '.git')).find((known) => known.startsWith(name)) ?? name,
+      )
+      rmSync(place)
+      if (content === null) execFileSync('mkfifo', [place])
+      else writeFileSync(place, content)
+      await backend.capture({ label: 'after', previous: before })
+      expect(await backend.rollback(before)).toMatchObject({ restored: ['a.txt'], verified: true })
+      expect(read('a.txt')).not.toBe('agent\n')
     }
   })
 })

@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -229,6 +230,31 @@ describe('a rollback with restoreGit', () => {
     fixture.git('branch', '-m', 'topic/part', 'part')
     await backend.rollback(before, git)
     expect(fixture.git('symbolic-ref', 'HEAD').trim()).toBe('refs/heads/topic')
+  })
+
+  it('passes over refs that no git would make, so that they cannot keep it from working', async () => {
+    const fixture = prepare()
+    const { backend, before } = await start(fixture)
+    const id = commit(fixture, 'a.txt', 'agent\n', 'agent')
+    for (const name of ['..x', 'a b', 'a\nb', 'x.lock', '~'])
+      writeFileSync(join(fixture.path, '.git/refs/heads', name), `${id}\n`)
+    const packed = `${id} refs/heads/../../../outside/made\n${id} refs/heads/.hidden\n`
+    writeFileSync(join(fixture.path, '.git/packed-refs'), packed)
+    const { git: restored } = await backend.rollback(before, git)
+    expect(restored?.restored).toContain('branch')
+    expect(restored?.otherRefs).toEqual([])
+    expect(readdirSync(fixture.outside)).toEqual([])
+  })
+
+  it('is refused before anything is touched where a directory is in the place of the index', async () => {
+    const fixture = prepare()
+    const { backend, before } = await start(fixture)
+    rmSync(join(fixture.path, '.git/index'))
+    mkdirSync(join(fixture.path, '.git/index'))
+    fixture.write('a.txt', 'agent\n')
+    await expect(backend.rollback(before, git)).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+    expect(fixture.read('a.txt')).toBe('agent\n')
+    expect((await backend.rollback(before)).verified).toBe(true)
   })
 
   it('works with packed refs', async () => {
