@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { compareBytes, fromBytePath, pathResolver } from '../byte-path.ts'
@@ -8,7 +8,7 @@ import { checkPlaces } from './check-places.ts'
 import { findFaults } from './find-faults.ts'
 import { listPaths } from './list-paths.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
-import { planRollback } from './plan-rollback.ts'
+import { planRollback, type PresentPaths } from './plan-rollback.ts'
 import { closeJournal, readJournal, sweepHalfWritten, type RollbackJournal } from './rollback-journal.ts'
 import {
   leafOf,
@@ -98,8 +98,12 @@ async function bringTo(
     if (keepsLaterEdits && leafOf(delta.before) !== null && !(await ours(delta))) kept.add(delta.path)
     else deltas.push(delta)
   }
-  const isEmptyNow = emptinessIn(source.path)
-  const plan = planRollback(deltas, merged, isEmptyNow)
+  const present = presentPathsIn(source.path)
+  const plan = planRollback(deltas, merged, {
+    ...present,
+    // Its content is of an earlier time, and not to be written.
+    hasOtherNames: (path) => !goal.isUnread(path) && present.hasOtherNames(path),
+  })
   await checkPlaces(source.path, plan, now)
   const prepared = journal.restoresGit
     ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
@@ -112,7 +116,7 @@ async function bringTo(
     isInScope: isTouched,
     kept,
     merged,
-    isEmptyNow,
+    isEmptyNow: present.isEmptyNow,
   })
   if (faults.length > 0) throw unproven(faults)
   await prepared?.restore()
@@ -149,14 +153,23 @@ function withModeOnly(delta: Delta): Delta {
     : { ...delta, hasSameContent: true }
 }
 
-export function emptinessIn(root: string): (path: ByteString) => boolean {
+export function presentPathsIn(root: string): PresentPaths {
   const resolve = pathResolver(root)
-  return (path) => {
-    try {
-      return readdirSync(resolve(path)).length === 0
-    } catch {
-      return false
-    }
+  return {
+    isEmptyNow(path) {
+      try {
+        return readdirSync(resolve(path)).length === 0
+      } catch {
+        return false
+      }
+    },
+    hasOtherNames(path) {
+      try {
+        return lstatSync(resolve(path)).nlink > 1
+      } catch {
+        return false
+      }
+    },
   }
 }
 

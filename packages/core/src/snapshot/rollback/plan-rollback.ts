@@ -45,12 +45,12 @@ export interface Write {
 
 /**
  * What turns the present state into the target, for the differences between them.
- * @param isEmptyNow whether there is nothing at all in a directory, captured or not
+ * @param look at what no state tells about a path
  */
 export function planRollback(
   deltas: readonly Delta[],
   merged: ReadonlyMap<ByteString, MergedFile>,
-  isEmptyNow: (path: ByteString) => boolean,
+  look: PresentPaths,
 ): RollbackPlan {
   const plan: GrowingPlan = {
     removals: [],
@@ -64,14 +64,22 @@ export function planRollback(
     const { path, before, after } = delta
     assertTouchable(path)
     if (after?.type === 'directory') planDirectory(plan, path, before, after)
-    else if (after !== null) planLeaf(plan, delta, after, merged.get(path))
+    else if (after !== null) planLeaf(plan, delta, after, merged.get(path), look)
     else if (before !== null) {
       plan.removals.push({ path, entry: before, isReplaced: false })
-      if (before.type !== 'directory' || (isEmptyDirectory(before) && isEmptyNow(path)))
+      if (before.type !== 'directory' || (isEmptyDirectory(before) && look.isEmptyNow(path)))
         plan.deleted.push(path)
     }
   }
   return plan
+}
+
+/** What is there now, besides what was captured. */
+export interface PresentPaths {
+  /** Whether there is nothing at all in a directory, captured or not. */
+  isEmptyNow(path: ByteString): boolean
+  /** Whether a file has other names, here or outside of the workspace. */
+  hasOtherNames(path: ByteString): boolean
 }
 
 type GrowingPlan = { readonly [Part in keyof RollbackPlan]: RollbackPlan[Part][number][] }
@@ -98,12 +106,15 @@ function planLeaf(
   { path, before, hasSameContent }: Delta,
   after: LeafEntry,
   merged: MergedFile | undefined,
+  { hasOtherNames }: PresentPaths,
 ): void {
   if (before?.type === 'directory') plan.removals.push({ path, entry: before, isReplaced: true })
   const old = leafOf(before)
   if (merged !== undefined) {
     plan.writes.push({ path, entry: { ...after, mode: merged.mode }, before: old, merged: merged.content })
-  } else if (old !== null && hasSameContent) plan.modeChanges.push({ path, before: old, mode: after.mode })
+    // To change a mode in place would change it by the other names too, wherever they are.
+  } else if (old !== null && hasSameContent && !hasOtherNames(path))
+    plan.modeChanges.push({ path, before: old, mode: after.mode })
   else plan.writes.push({ path, entry: after, before: old, merged: null })
   plan.restored.push(path)
 }

@@ -6,7 +6,7 @@ import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { checkPlaces } from './check-places.ts'
-import { emptinessIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
+import { presentPathsIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
 import { describeSteps } from './describe-steps.ts'
 import { findFaults } from './find-faults.ts'
 import { findUnmatched } from './find-unmatched.ts'
@@ -49,11 +49,12 @@ export async function rollbackDirectory(
       ? noForeignEdits
       : await settleForeignEdits(source, { believed, guard, goal }, deltas, onForeignEdits, signal)
   const { kept, merged } = settled
-  const isEmptyNow = emptinessIn(source.path)
+  const present = presentPathsIn(source.path)
+  const { isEmptyNow } = present
   const plan = planRollback(
     deltas.filter(({ path }) => !kept.has(path)),
     merged,
-    isEmptyNow,
+    present,
   )
   await checkPlaces(source.path, plan, guard, signal)
   const prepared =

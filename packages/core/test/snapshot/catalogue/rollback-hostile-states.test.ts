@@ -38,9 +38,9 @@ describe('a state that names a place where nothing may be written', () => {
     for (const [before, after] of sides) {
       const bad: Delta = { path, before, after, hasSameContent: false }
       const good: Delta = { path: 'good', before: null, after: file, hasSameContent: false }
-      expect(() => planRollback([good, bad], new Map(), () => true)).toThrow(
-        expect.objectContaining({ code: 'UNSAFE_PATH', details: { path } }),
-      )
+      expect(() =>
+        planRollback([good, bad], new Map(), { isEmptyNow: () => true, hasOtherNames: () => false }),
+      ).toThrow(expect.objectContaining({ code: 'UNSAFE_PATH', details: { path } }))
     }
   })
 })

@@ -44,6 +44,26 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect(untouched()).toEqual(stamps)
   })
 
+  it('gives a file its mode back and not the other names of it, in the workspace or outside (case 27)', async () => {
+    const { path, outside, write, open, read } = createRollbackFixture(name)
+    const backend = await open()
+    write('kept', 'same')
+    const before = await backend.capture({ label: 'before' })
+    const victim = join(outside, 'victim')
+    writeFileSync(victim, read('a.txt'), { mode: 0o600 })
+    rmSync(join(path, 'a.txt'))
+    linkSync(victim, join(path, 'a.txt'))
+    linkSync(join(path, 'kept'), join(path, 'other'))
+    chmodSync(join(path, 'kept'), 0o600)
+    const { steps } = await backend.rollback(before, { paths: ['a.txt', 'kept'] })
+    expect(steps.map(({ path: at, action }) => [at, action])).toEqual([
+      ['a.txt', 'change-mode'],
+      ['kept', 'change-mode'],
+    ])
+    const modes = [victim, ...['a.txt', 'kept', 'other'].map((file) => join(path, file))]
+    expect(modes.map((file) => lstatSync(file).mode & 0o777)).toEqual([0o600, 0o644, 0o644, 0o600])
+  })
+
   it('keeps composed and decomposed names apart, byte for byte, whatever the configuration says (case 30)', async () => {
     const { path, write, open } = createRollbackFixture(name)
     if (name === 'git')
