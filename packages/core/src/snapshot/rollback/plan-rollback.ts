@@ -77,9 +77,9 @@ export function planRollback(
 /** What is there now, besides what was captured. */
 export interface PresentPaths {
   /** Whether there is nothing at all in a directory, captured or not. */
-  isEmptyNow(path: ByteString): boolean
+  readonly isEmptyNow: (path: ByteString) => boolean
   /** Whether a file has other names, here or outside of the workspace. */
-  hasOtherNames(path: ByteString): boolean
+  readonly hasOtherNames: (path: ByteString) => boolean
 }
 
 type GrowingPlan = { readonly [Part in keyof RollbackPlan]: RollbackPlan[Part][number][] }
