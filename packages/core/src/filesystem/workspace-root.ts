@@ -1,9 +1,16 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { fchmodSync, mkdirSync, realpathSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, parse, relative, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
-import { anotherPlace, childPath, closeDirectory, openRealRoot, toByteString } from './directory-handle.ts'
+import {
+  anotherPlace,
+  childPath,
+  closeDirectory,
+  openChild,
+  openRealRoot,
+  toByteString,
+} from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
 
 /**
@@ -46,10 +53,11 @@ export async function assertRealRoot(root: string): Promise<void> {
 /**
  * Makes a workspace that was removed anew, empty: then what was in it can be compared, and brought back.
  * @param root as `resolveWorkspaceRoot` gave it
+ * @param mode its permissions, as they were
  * @returns whether it was gone
  * @throws `UNSAFE_PATH` where a link has taken the place of a directory above it
  */
-export function remakeRoot(root: string): boolean {
+export function remakeRoot(root: string, mode: number): boolean {
   let above
   try {
     above = openRealRoot(toByteString(dirname(root)))
@@ -59,7 +67,11 @@ export function remakeRoot(root: string): boolean {
     throw error
   }
   try {
-    mkdirSync(childPath(above, toByteString(basename(root))))
+    const name = toByteString(basename(root))
+    mkdirSync(childPath(above, name), { mode: 0o700 })
+    const made = openChild(above, name)
+    fchmodSync(made.fd, mode & 0o7777)
+    closeDirectory(made)
     return true
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
@@ -65,11 +65,12 @@ export async function executeRun<T>(
     run.log.emit({ type: 'run_started', path: run.workspace.path })
     const loaded = await loadVersion(run)
     const before = await capture(run, backend, 'before')
+    const { mode } = await stat(before.path)
 
     agentRun = await callAgent(run, agent, before.path, before)
     run.log.emit({ type: 'run_agent_finished', status: agentRun.outcome.status })
 
-    const seen = await see(run, backend, before, agentRun)
+    const seen = await see(run, backend, { ...before, mode }, agentRun)
     const saved = await saveVersion(run, agentRun.outcome, loaded)
     return finishRun(run, agentRun.outcome, { ...seen, ...(loaded && { loaded }), ...(saved && { saved }) })
   } finally {
@@ -175,13 +176,13 @@ async function capture(
 async function see(
   run: Run,
   backend: SnapshotBackend,
-  before: Snapshot,
+  { mode, ...before }: Snapshot & { readonly mode: number },
   { outcome, stillRunning }: AgentRun<unknown>,
 ): Promise<RunWorkspace> {
   const { log, options } = run
   const isFailure = outcome.status !== 'completed'
   const after = await log.attempt('after-snapshot', () => {
-    if (stillRunning === null && remakeRoot(before.path))
+    if (stillRunning === null && remakeRoot(before.path, mode))
       log.warn(`The agent has removed ${before.path}. It was made anew, empty.`)
     return capture(run, backend, isFailure ? 'after_failure' : 'after', before)
   })

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -87,6 +87,7 @@ describe.each(['git', 'bundle', 'hash'] as const)(
 
     it('is made anew where it was removed, and holds again what it held', async () => {
       if (strategy === 'git') createRepository(path, { c: 'three\n' })
+      chmodSync(path, 0o2710)
       const held = describeTree(path)
       const { workspace: seen, record } = await executeRun(
         workspace,
@@ -102,6 +103,7 @@ describe.each(['git', 'bundle', 'hash'] as const)(
         seen?.diff?.changes.filter(({ status }) => status === 'deleted').map((change) => change.path),
       ).toEqual(removed)
       expect(describeTree(path)).toEqual(strategy === 'hash' ? {} : held)
+      expect(lstatSync(path).mode & 0o7777).toBe(0o2710)
     })
 
     it('is not made anew behind a link', async () => {
