@@ -54,6 +54,7 @@ export const meanings: Readonly<Record<string, Meaning>> = {
   AuthorizationHeaderMalformed: wrongRegion,
   IllegalLocationConstraintException: wrongRegion,
   ObjectLocked: locked,
+  ObjectLockedByBucketPolicy: locked,
   InvalidObjectState: [
     'UNSUPPORTED',
     'the object lies in an archive storage class; restore it first, and exclude the prefix from such rules',

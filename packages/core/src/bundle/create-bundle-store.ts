@@ -272,5 +272,14 @@ function reportOf({ record, tree, base }: SavedVersion): SaveReport {
 
 function nothingPruned({ dryRun = false }: PruneOptions): PruneResult {
   const none = { packs: 0, bytes: 0 }
-  return { dryRun, removed: [], keptVersions: 0, condemned: none, deleted: none, waiting: none }
+  return {
+    dryRun,
+    removed: [],
+    lockedVersions: [],
+    keptVersions: 0,
+    condemned: none,
+    deleted: none,
+    waiting: none,
+    locked: none,
+  }
 }

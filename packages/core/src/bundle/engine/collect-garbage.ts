@@ -1,4 +1,5 @@
 import type { ObjectInfo } from '../../store/object-store.ts'
+import { deleteUnlocked } from './delete-unlocked.ts'
 import { listCondemned, putMark, readMark } from './pack-safety.ts'
 import { isPackId, type Repository } from './repository.ts'
 
@@ -15,6 +16,11 @@ export interface CollectedGarbage {
   readonly deleted: PackTotal
   /** Garbage that is left, condemned now or before, or too young. */
   readonly waiting: PackTotal
+  /**
+   * Garbage that was due and that the store did not let go (`ACCESS_DENIED`, `BUSY`): under an object lock, a retention, a
+   * hold or a lease, or without the right to delete. It is left too, and a later call tries again.
+   */
+  readonly locked: PackTotal
 }
 
 export interface Collection {
@@ -41,6 +47,7 @@ export async function collectGarbage(
   const condemned = startTotal()
   const deleted = startTotal()
   const waiting = startTotal()
+  const locked = startTotal()
   const prefix = repository.packKey('')
   const isOld = (info: ObjectInfo): boolean => storeNow - info.modifiedAt.getTime() >= graceMs
 
@@ -51,10 +58,14 @@ export async function collectGarbage(
     marks.delete(id)
     onLooked()
     if (needed.has(id)) {
-      if (mark !== undefined && !dryRun) await store.delete(mark.key, { signal })
+      if (mark !== undefined && !dryRun) await deleteUnlocked(repository, mark.key, signal)
     } else if (exclusive || (mark !== undefined && isOld(mark) && !seen.has(id))) {
-      if (dryRun || (await sweep(repository, id, { storeNow, graceMs, exclusive, signal }))) deleted.add(pack)
+      const outcome = dryRun
+        ? 'deleted'
+        : await sweep(repository, id, { storeNow, graceMs, exclusive, signal })
+      if (outcome === 'deleted') deleted.add(pack)
       else waiting.add(pack)
+      if (outcome === 'locked') locked.add(pack)
     } else {
       waiting.add(pack)
       if (mark !== undefined || !isOld(pack)) continue
@@ -71,9 +82,14 @@ export async function collectGarbage(
       (await store.head(repository.packKey(id), { signal })) !== null
     )
       continue
-    await store.delete(mark.key, { signal })
+    await deleteUnlocked(repository, mark.key, signal)
   }
-  return { condemned: condemned.total(), deleted: deleted.total(), waiting: waiting.total() }
+  return {
+    condemned: condemned.total(),
+    deleted: deleted.total(),
+    waiting: waiting.total(),
+    locked: locked.total(),
+  }
 }
 
 /** Deletes a pack whose mark is still there: whoever needs the pack takes the mark away first. */
@@ -81,18 +97,19 @@ async function sweep(
   repository: Repository,
   packId: string,
   { storeNow, graceMs, exclusive, signal }: Pick<Collection, 'storeNow' | 'graceMs' | 'exclusive' | 'signal'>,
-): Promise<boolean> {
+): Promise<'deleted' | 'waiting' | 'locked'> {
   const mark = await readMark(repository, packId, signal)
   if (!exclusive) {
-    if (mark === null) return false
+    if (mark === null) return 'waiting'
     const ageMs = storeNow - mark.info.modifiedAt.getTime()
-    if (ageMs < graceMs || ageMs < mark.graceMs) return false
+    if (ageMs < graceMs || ageMs < mark.graceMs) return 'waiting'
   }
   for await (const { key } of repository.store.list(repository.repairKey(packId, ''), { signal }))
-    await repository.store.delete(key, { signal })
-  await repository.store.delete(repository.packKey(packId), { signal })
-  if (mark !== null) await repository.store.delete(repository.condemnedKey(packId), { signal })
-  return true
+    if (!(await deleteUnlocked(repository, key, signal))) return 'locked'
+  if (!(await deleteUnlocked(repository, repository.packKey(packId), signal))) return 'locked'
+  // One that stays marks nothing; the next prune tries again.
+  if (mark !== null) await deleteUnlocked(repository, repository.condemnedKey(packId), signal)
+  return 'deleted'
 }
 
 function startTotal(): { add(info: ObjectInfo): void; total(): PackTotal } {

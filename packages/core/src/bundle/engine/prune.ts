@@ -1,5 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import { collectGarbage, type CollectedGarbage } from './collect-garbage.ts'
+import { deleteUnlocked, isRefusal } from './delete-unlocked.ts'
 import { forEachConcurrently } from './for-each-concurrently.ts'
 import { MAX_RECORD_BYTES } from '../format/version-record.ts'
 import { readVersion } from './list-versions.ts'
@@ -56,6 +57,8 @@ export interface PruneResult extends CollectedGarbage {
   readonly dryRun: boolean
   /** Versions that the policy removed. */
   readonly removed: readonly { readonly workspaceId: string; readonly version: number }[]
+  /** Versions that stay although the policy removes them, because the store does not let their records be replaced. */
+  readonly lockedVersions: readonly { readonly workspaceId: string; readonly version: number }[]
   readonly keptVersions: number
 }
 
@@ -63,7 +66,7 @@ const DAY_MS = 86_400_000
 const LEAST_GRACE_MS = 4 * COMMIT_WINDOW_MS
 
 /**
- * Removes versions by a policy, then packs that no version of any workspace needs. Takes no lock: it may run beside
+ * What a lock holds stays, and the result says so; versions and packs that are left are whole. Removes versions by a policy, then packs that no version of any workspace needs. Takes no lock: it may run beside
  * saves, forks, loads, deletes and other prunes, in any process. The argument why no version ever loses a byte is
  * docs/design/prune.md; the idea of marking, waiting and checking again is that of rustic's and kopia's collectors.
  *
@@ -96,14 +99,16 @@ export async function prune(
   const seen = new Set(plans.flatMap(({ stays, leaves }) => [...stays, ...leaves]).flatMap(packIds))
   const needed = new Set<string>()
   const removed: { workspaceId: string; version: number }[] = []
+  const lockedVersions: { workspaceId: string; version: number }[] = []
   let keptVersions = 0
   const leaving = plans.reduce((total, { leaves }) => total + leaves.length, 0)
   const onRemoved = countTo(leaving, 'remove', onProgress)
   for (const { workspace, stays, leaves } of plans) {
     const { workspaceId } = workspace
-    const stayed = dryRun
-      ? []
+    const { stayed, locked } = dryRun
+      ? { stayed: [], locked: [] }
       : await removeVersions(repository, workspace, leaves, { policy, onRemoved, signal })
+    for (const version of locked) lockedVersions.push({ workspaceId, version })
     for (const { version } of leaves)
       if (!stayed.some((other) => other.version === version)) removed.push({ workspaceId, version })
     for (const id of [...stays, ...stayed].flatMap(packIds)) needed.add(id)
@@ -111,10 +116,10 @@ export async function prune(
     if (!dryRun) await removeLeftovers(repository, workspace, storeNow - graceMs, signal)
   }
   const stale = keepReplacements(await listRepairs(repository, signal), needed, exclusive)
-  if (exclusive && !dryRun) for (const { key } of stale) await repository.store.delete(key, { signal })
+  if (exclusive && !dryRun) for (const { key } of stale) await deleteUnlocked(repository, key, signal)
   const onLooked = countTo(null, 'collect', onProgress)
   const collection = { needed, seen, storeNow, graceMs, dryRun, exclusive, onLooked, signal }
-  return { dryRun, removed, keptVersions, ...(await collectGarbage(repository, collection)) }
+  return { dryRun, removed, lockedVersions, keptVersions, ...(await collectGarbage(repository, collection)) }
 }
 
 function countTo(
@@ -184,17 +189,17 @@ async function readRetained(
 /**
  * Puts `REMOVED_VERSION` in the place of each record. The number stays taken for the grace time, so that a writer that
  * saw the version before it as the latest cannot slip in below versions that were saved since.
- * @returns those that were tagged at the last moment, and so stay
+ * @returns those that stay: tagged at the last moment, or locked by the store
  */
 async function removeVersions(
   repository: Repository,
   { workspaceId }: WorkspaceObjects,
   leaving: readonly RetainedVersion[],
   { policy, onRemoved, signal }: Pick<PlanOptions, 'policy' | 'signal'> & { readonly onRemoved: () => void },
-): Promise<readonly RetainedVersion[]> {
+): Promise<{ readonly stayed: readonly RetainedVersion[]; readonly locked: readonly number[] }> {
   const packs = new Set(leaving.flatMap(packIds))
   const stayed: RetainedVersion[] = []
-  if (leaving.length === 0) return []
+  const locked: number[] = []
   const { store } = repository
   const release = keepReleased(repository, async () => packs, signal)
   for (const leaver of leaving) {
@@ -203,7 +208,14 @@ async function removeVersions(
     const record = await readObject(store, key, MAX_RECORD_BYTES, signal)
     if (record === null || isRemovedVersion(record.bytes.length)) continue
     await release()
-    await store.put(key, REMOVED_VERSION, { size: REMOVED_VERSION.length, signal })
+    try {
+      await store.put(key, REMOVED_VERSION, { size: REMOVED_VERSION.length, signal })
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      stayed.push(leaver)
+      locked.push(leaver.version)
+      continue
+    }
     // A tag that was set since the policy was applied: whoever set it has seen the version, or is about to miss it.
     const tags: string[] = []
     for await (const tag of store.list(repository.tagKey(workspaceId, leaver.version, ''), { signal }))
@@ -211,9 +223,9 @@ async function removeVersions(
     if (tags.some((tagKey) => isNewProtection(tagKey, leaver, policy))) {
       stayed.push(leaver)
       await store.put(key, record.bytes, { size: record.bytes.length, signal })
-    } else for (const tagKey of tags) await store.delete(tagKey, { signal })
+    } else for (const tagKey of tags) await deleteUnlocked(repository, tagKey, signal)
   }
-  return stayed
+  return { stayed, locked }
 }
 
 function isNewProtection(tagKey: string, { tags }: RetainedVersion, policy: RetentionPolicy | null): boolean {
@@ -230,7 +242,7 @@ async function removeLeftovers(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (const { key, modifiedAt } of leftovers)
-    if (modifiedAt.getTime() < before) await repository.store.delete(key, { signal })
+    if (modifiedAt.getTime() < before) await deleteUnlocked(repository, key, signal)
 }
 
 function resolveGrace({ graceMs = DAY_MS, listDelayMs = 0, exclusive = false }: PruneOptions): number {
