@@ -22,7 +22,7 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
   const facts = factsOf(error)
   const cause = plainCause(error, secrets)
   const details = detailsOf(about, facts)
-  if (about.condition !== undefined && isConditionFailure(facts)) {
+  if (about.condition !== undefined && isConditionFailure(facts, about.condition)) {
     if (facts.attempts > 1) return unclearCondition(about, details, cause)
     const { message, details: conditionDetails } = conditionFailed(about.key, about.condition)
     return new WorkspaceError('CONFLICT', message, { cause, details: { ...details, ...conditionDetails } })
@@ -156,7 +156,12 @@ function isUnreadable(error: unknown): boolean {
   return error instanceof SyntaxError || (error instanceof Error && /deserializ|parse/i.test(error.message))
 }
 
-function isConditionFailure({ name, service, status }: Facts): boolean {
+function isConditionFailure(
+  { name, service, status }: Facts,
+  condition: NonNullable<CallAbout['condition']>,
+): boolean {
+  // R2 looks at its bucket lock before it looks at the condition; what is locked is there.
+  if (service === 'ObjectLockedByBucketPolicy') return condition === 'ifAbsent'
   return name === 'PreconditionFailed' || status === 412 || (service === 'NoSuchKey' && status === 404)
 }
 

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { WorkspaceError, type ErrorCode, type ObjectStore } from '@ws/core'
+import { WorkspaceError, type ErrorCode, type ObjectStore, type PutOptions } from '@ws/core'
 import {
   captivePortal,
   startFaultProxy,
@@ -66,6 +66,7 @@ const refusals: readonly (readonly [number, string, ErrorCode, RegExp])[] = [
   [403, 'RequestTimeTooSkewed', 'ACCESS_DENIED', /set the clock/],
   [404, 'NoSuchBucket', 'NOT_FOUND', /create it, or correct its name/],
   [403, 'ObjectLocked', 'ACCESS_DENIED', /object lock/],
+  [409, 'ObjectLockedByBucketPolicy', 'ACCESS_DENIED', /object lock/],
   [403, 'InvalidObjectState', 'UNSUPPORTED', /restore it first/],
   [403, 'QuotaExceeded', 'QUOTA_EXCEEDED', /free space or raise it/],
   [507, 'XMinioStorageFull', 'QUOTA_EXCEEDED', /free space or raise it/],
@@ -119,6 +120,14 @@ describe('what a service refuses', () => {
     const failure = await failureOf(store.delete('a'))
     expect(failure.code).toBe('ACCESS_DENIED')
     expect(failure.message).toContain('an object lock protects what is stored')
+  })
+
+  it('takes the bucket lock of R2 over a put if absent for what it shows: that the key is taken', async () => {
+    answerAll(409, 'ObjectLockedByBucketPolicy')
+    const put = (options: PutOptions) => failureOf(store.put('a', Buffer.from('x'), options))
+    expect((await put({ ifAbsent: true })).code).toBe('CONFLICT')
+    expect((await put({ ifMatch: '"etag"' })).code).toBe('ACCESS_DENIED')
+    expect((await put({})).code).toBe('ACCESS_DENIED')
   })
 
   it('passes on how long the service asks to wait', async () => {

@@ -73,23 +73,26 @@ export async function collectGarbage(
       if (!dryRun) await putMark(repository, id, { graceMs }, signal)
     }
   }
-  // What is left marks no pack: a sweep that was cut off after the pack was deleted.
-  for (const [id, mark] of marks) {
-    if (
-      dryRun ||
-      !isPackId(id) ||
-      !isOld(mark) ||
-      (await store.head(repository.packKey(id), { signal })) !== null
-    )
-      continue
-    await deleteUnlocked(repository, mark.key, signal)
-  }
+  for (const [id, mark] of marks)
+    if (!dryRun && isOld(mark)) await deleteStray(repository, id, mark.key, signal)
   return {
     condemned: condemned.total(),
     deleted: deleted.total(),
     waiting: waiting.total(),
     locked: locked.total(),
   }
+}
+
+/** Deletes a mark that marks no pack: a sweep was cut off after the pack was deleted. */
+async function deleteStray(
+  repository: Repository,
+  packId: string,
+  markKey: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!isPackId(packId)) return
+  if ((await repository.store.head(repository.packKey(packId), { signal })) !== null) return
+  await deleteUnlocked(repository, markKey, signal)
 }
 
 /** Deletes a pack whose mark is still there: whoever needs the pack takes the mark away first. */
