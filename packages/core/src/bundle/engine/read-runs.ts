@@ -25,7 +25,7 @@ export interface ContentReader {
 }
 
 /** Of a chunker's buffer: several of the longest chunks, so that little is read twice or moved. */
-export const READ_BUFFER_BYTES = 3 * 1024 * 1024
+export const READ_BUFFER_BYTES = 2 * 1024 * 1024
 
 /**
  * Cuts the content of an open file into runs, the old cuts first. `null` when the file ended early.

@@ -128,7 +128,7 @@ describe('a large file', () => {
     writeFileSync(path, content(24 * MIB))
     const shrinking = await read(true, {
       send(_number, request, settle) {
-        truncateSync(path, lstatSync(path).size - MIB)
+        if (request.kind === 'cut' && request.position === 0) truncateSync(path, lstatSync(path).size - 1)
         realThread().send(request, settle)
       },
     })
