@@ -66,9 +66,11 @@ const DAY_MS = 86_400_000
 const LEAST_GRACE_MS = 4 * COMMIT_WINDOW_MS
 
 /**
- * What a lock holds stays, and the result says so; versions and packs that are left are whole. Removes versions by a policy, then packs that no version of any workspace needs. Takes no lock: it may run beside
+ * Removes versions by a policy, then packs that no version of any workspace needs. Takes no lock: it may run beside
  * saves, forks, loads, deletes and other prunes, in any process. The argument why no version ever loses a byte is
  * docs/design/prune.md; the idea of marking, waiting and checking again is that of rustic's and kopia's collectors.
+ *
+ * What the store does not let go, under a retention or a hold, stays whole and is counted in the result; the rest goes.
  *
  * @param policy `null`: only the garbage
  * @throws `CORRUPT` for a record that cannot be read: nobody knows which packs it needs, so nothing is removed at all

@@ -41,6 +41,7 @@ describe('what snapshots store', () => {
     expect(readdirSync(elsewhere)).toEqual([])
     vi.unstubAllEnvs()
     vi.stubEnv('XDG_STATE_HOME', '')
+    vi.stubEnv('HOME', '/home/somebody')
     expect(defaultStateDirectory().startsWith(tmpdir())).toBe(false)
     vi.unstubAllEnvs()
   })
