@@ -115,5 +115,5 @@ describe(`on ${test.service}`, () => {
 
 it('needs a bucket', () => {
   for (const bucket of [undefined, null, 'name', {}])
-    expect(() => gcsStore({ bucket: bucket as never })).toThrow(/needs a bucket/)
+    expect(() => gcsStore({ bucket: bucket as never })).toThrow(/(?:needs|must be) a bucket/)
 })

@@ -78,7 +78,9 @@ describe('clients', () => {
   })
 
   it.each([undefined, null, {}, { storage: {} }, 'url'])('cannot be %j', (client) => {
-    expect(() => supabaseStore({ client: client as never, bucket: 'bucket' })).toThrow(/needs a client/)
+    expect(() => supabaseStore({ client: client as never, bucket: 'bucket' })).toThrow(
+      /(?:needs|must be) a client/,
+    )
   })
 })
 
