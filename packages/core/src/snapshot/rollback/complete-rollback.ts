@@ -98,12 +98,8 @@ async function bringTo(
     if (keepsLaterEdits && leafOf(delta.before) !== null && !(await ours(delta))) kept.add(delta.path)
     else deltas.push(delta)
   }
-  const present = presentPathsIn(source.path)
-  const plan = planRollback(deltas, merged, {
-    ...present,
-    // Its content is of an earlier time, and not to be written.
-    hasOtherNames: (path) => !goal.isUnread(path) && present.hasOtherNames(path),
-  })
+  const present = presentPathsIn(source.path, [now, goal])
+  const plan = planRollback(deltas, merged, present)
   await checkPlaces(source.path, plan, now)
   const prepared = journal.restoresGit
     ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
@@ -153,7 +149,8 @@ function withModeOnly(delta: Delta): Delta {
     : { ...delta, hasSameContent: true }
 }
 
-export function presentPathsIn(root: string): PresentPaths {
+/** @param states where one of them could not read a file, there is nothing to write it anew from, and its mode alone goes back */
+export function presentPathsIn(root: string, states: readonly RollbackState[]): PresentPaths {
   const resolve = pathResolver(root)
   return {
     isEmptyNow(path) {
@@ -164,6 +161,7 @@ export function presentPathsIn(root: string): PresentPaths {
       }
     },
     hasOtherNames(path) {
+      if (states.some((state) => state.isUnread(path))) return false
       try {
         return lstatSync(resolve(path)).nlink > 1
       } catch {

@@ -49,7 +49,7 @@ export async function rollbackDirectory(
       ? noForeignEdits
       : await settleForeignEdits(source, { believed, guard, goal }, deltas, onForeignEdits, signal)
   const { kept, merged } = settled
-  const present = presentPathsIn(source.path)
+  const present = presentPathsIn(source.path, [guard])
   const { isEmptyNow } = present
   const plan = planRollback(
     deltas.filter(({ path }) => !kept.has(path)),

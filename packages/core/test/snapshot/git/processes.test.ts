@@ -1,7 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
@@ -161,6 +170,18 @@ describe('files that cannot be read any more', () => {
     expect(output.result).toMatchObject({ restored: ['a.txt', 'src'], deleted: [], verified: true })
     expect(output.ref).toBe(output.before.ref)
     expect(describeTree(path)).toEqual(original)
+  })
+
+  it('come back with their modes also where they have other names, as there is nothing to write them anew from', async () => {
+    const { run, path } = prepare()
+    const output = await run(`
+      const { linkSync } = await import('node:fs')
+      const before = await backend.capture({ label: 'before' })
+      linkSync('a.txt', '../twin')
+      chmodSync('a.txt', 0o000)
+      console.log(JSON.stringify(await backend.rollback(before)))`)
+    expect(output).toMatchObject({ restored: ['a.txt'], verified: true })
+    expect(lstatSync(join(path, 'a.txt'))).toMatchObject({ nlink: 2, mode: 0o100644 })
   })
 
   it('count as naming everything when they hold ignore rules: what is new is left out, and no rollback touches it (case 12)', async () => {
