@@ -104,8 +104,8 @@ function isStillTheSame(
 ): boolean {
   // A label of the caller's own has a claim to be kept, which that of the other version might not have.
   if (!isAutomaticLabel(label) && parent.message !== label) return false
-  if (saved.root.node !== parent.root.node || Date.now() - Date.parse(parent.createdAt) > REUSE_MS)
-    return false
+  if (saved.root.node !== parent.root.node || saved.root.mode !== parent.root.mode) return false
+  if (Date.now() - Date.parse(parent.createdAt) > REUSE_MS) return false
   const facts = factsOf(parent)
   return (
     JSON.stringify([facts.rules, facts.omitted, facts.unstable, facts.precious ?? []]) ===
@@ -131,7 +131,7 @@ async function commit(
   const state = openState(workspace, saved, cache, signal)
   const { hash: content, entries } = await state.stateOf(rootPlace(state))
   cache.save()
-  const ref = crypto.hash('sha256', `ws bundle state 1\n${content}`)
+  const ref = crypto.hash('sha256', `ws bundle state 2\n${saved.root.mode.toString(8)} ${content}`)
   const record: VersionRecord = {
     format: 1,
     workspaceId,

@@ -59,12 +59,13 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     },
     async compare(from, to, signal) {
       const deltas = await compareStates((from as BundleState).stored, (to as BundleState).stored, signal)
-      return deltas.map(({ path, before, after, hasSameContent }): Delta => ({
+      const below = deltas.map(({ path, before, after, hasSameContent }): Delta => ({
         path,
         before: toEntry(before),
         after: toEntry(after),
         hasSameContent,
       }))
+      return [...compareRoots(from as BundleState, to as BundleState), ...below]
     },
     async read(state, leaves, receive, signal) {
       for (const [index, { path, entry }] of leaves.entries()) {
@@ -76,6 +77,17 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     holds: async (state, { path, entry }, content) =>
       (await (state as BundleState).stored.hashOf(path, leafIn(entry))) === crypto.hash('sha256', content),
   }
+}
+
+/** The directory itself is an entry of no tree. */
+function compareRoots(from: BundleState, to: BundleState): Delta[] {
+  const root = ({ stored }: BundleState): StateEntry => ({
+    type: 'directory',
+    mode: stored.record.root.mode,
+    isEmpty: false,
+  })
+  const [before, after] = [root(from), root(to)]
+  return before.mode === after.mode ? [] : [{ path: '', before, after, hasSameContent: true }]
 }
 
 function toEntry(entry: TreeEntry | null): StateEntry | null {

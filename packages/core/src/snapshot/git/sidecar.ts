@@ -16,7 +16,10 @@ export interface Sidecar {
   readonly modes: ReadonlyMap<BytePath, number>
   /** Directories without captured content, with their permission bits. */
   readonly directories: ReadonlyMap<BytePath, number>
-  /** Permission bits of the other directories, those that hold only such ones included, where they are not 0755. The workspace's own are not recorded. */
+  /**
+   * Permission bits of the other directories, those that hold only such ones included, where they are not 0755. The
+   * workspace itself is the empty path.
+   */
   readonly directoryModes: ReadonlyMap<BytePath, number>
   /** Files that could not be read: what the tree has for them is from an earlier capture. */
   readonly unread: ReadonlySet<BytePath>

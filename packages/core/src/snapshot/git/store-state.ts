@@ -60,7 +60,7 @@ export async function storeState(
   }
   const noteMode = (path: BytePath): void => {
     const mode = (capture.listing.directories.get(path)?.mode ?? modeOnDisk(path)) & 0o7777
-    if (path !== '' && mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
+    if (mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
   }
   for (const path of ids.keys()) noteMode(path)
   for (const leaf of leafDirectories.keys())

@@ -4,8 +4,8 @@ import { WorkspaceError } from '../../errors.ts'
 import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
-import { compareBytes, fromBytePath, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
-import { listPaths } from './list-paths.ts'
+import { compareBytes, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
+import { listPaths, shownPath } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import type { LeafEntry, PresentState } from './rollback-source.ts'
 
@@ -129,7 +129,7 @@ function hasGoingAncestor(path: ByteString, going: ReadonlySet<ByteString>): boo
 }
 
 function inTheWay(places: readonly ByteString[]): WorkspaceError {
-  const paths = places.toSorted(compareBytes).map((path) => (path === '' ? '.' : fromBytePath(path)))
+  const paths = places.toSorted(compareBytes).map(shownPath)
   const [verb, pronoun] = paths.length === 1 ? ['is', 'it'] : ['are', 'them']
   return new WorkspaceError(
     'CONFLICT',

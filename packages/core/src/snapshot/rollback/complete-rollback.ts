@@ -1,12 +1,12 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath, pathResolver } from '../byte-path.ts'
+import { compareBytes, pathResolver } from '../byte-path.ts'
 import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { checkPlaces } from './check-places.ts'
 import { findFaults } from './find-faults.ts'
-import { listPaths } from './list-paths.ts'
+import { listPaths, shownPath } from './list-paths.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
 import { planRollback, type PresentPaths } from './plan-rollback.ts'
 import { closeJournal, readJournal, sweepHalfWritten, type RollbackJournal } from './rollback-journal.ts'
@@ -34,7 +34,7 @@ export async function recoverRollback(source: RollbackSource): Promise<RollbackR
     try {
       const kept = await bringTo(source, { ...journal, direction: outcome }, { keepsLaterEdits: true })
       closeJournal(source)
-      return { outcome, target, guard, kept: kept.map(fromBytePath) }
+      return { outcome, target, guard, kept: kept.map(shownPath) }
     } catch (error) {
       failures.push(error)
     }
@@ -172,7 +172,7 @@ export function presentPathsIn(root: string, states: readonly RollbackState[]): 
 }
 
 export function unproven(faults: readonly ByteString[]): WorkspaceError {
-  const paths = faults.map(fromBytePath)
+  const paths = faults.map(shownPath)
   return new WorkspaceError(
     'CONFLICT',
     `The rollback was undone: afterwards ${listPaths(paths)} did not equal the target. Stop what writes there, then roll back again.`,

@@ -1,6 +1,6 @@
-import { fromBytePath } from '../byte-path.ts'
 import type { RollbackStep } from '../snapshot-backend.ts'
 import type { SettledEdits } from './foreign-edits.ts'
+import { shownPath } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import {
   leafOf,
@@ -39,7 +39,7 @@ export async function describeSteps(
     const mergedFile = merged.get(delta.path)
     const after = describe(delta.after)
     return {
-      path: fromBytePath(delta.path),
+      path: shownPath(delta.path),
       ...actionOf(delta, mergedFile !== undefined),
       isForeignEdit: foreign.has(delta.path),
       before: describe(delta.before),

@@ -8,7 +8,8 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { fromBytePath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
+import { nameOf, parentOf, toBytePath } from '../byte-path.ts'
+import { shownPath } from './list-paths.ts'
 
 /** Directories of the workspace, each reached without following a link. */
 export interface DirectoryAccess {
@@ -73,7 +74,7 @@ export function explainChange(path: ByteString, error: unknown): unknown {
 }
 
 export function changedMeanwhile(path: ByteString, cause?: unknown): WorkspaceError {
-  const shown = fromBytePath(path)
+  const shown = shownPath(path)
   return new WorkspaceError(
     'CONFLICT',
     `${JSON.stringify(shown)} changed while the rollback was at work. Stop what changes it, then roll back again.`,

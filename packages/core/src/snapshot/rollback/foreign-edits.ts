@@ -1,8 +1,8 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath } from '../byte-path.ts'
+import { compareBytes } from '../byte-path.ts'
 import type { RollbackOptions } from '../snapshot-backend.ts'
-import { listPaths } from './list-paths.ts'
+import { listPaths, shownPath } from './list-paths.ts'
 import { mergeForeignEdits, type MergedEdits, type ThreeStates } from './merge-foreign-edits.ts'
 import type { Delta, RollbackSource } from './rollback-source.ts'
 
@@ -43,7 +43,7 @@ function isMerelyFilled({ before, after }: Delta): boolean {
 }
 
 function refusal(foreign: ReadonlySet<ByteString>): WorkspaceError {
-  const paths = [...foreign].toSorted(compareBytes).map(fromBytePath)
+  const paths = [...foreign].toSorted(compareBytes).map(shownPath)
   return new WorkspaceError(
     'CONFLICT',
     `The rollback touched nothing: ${listPaths(paths)} changed after the expected snapshot. Pass onForeignEdits "keep" to leave such paths as they are, "merge" to undo around them, or "overwrite" to roll them back too.`,

@@ -1,7 +1,7 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath } from '../byte-path.ts'
-import { listPaths } from './list-paths.ts'
+import { compareBytes } from '../byte-path.ts'
+import { listPaths, shownPath } from './list-paths.ts'
 import { isBinary, mergeText } from './merge-text.ts'
 import {
   leafOf,
@@ -140,7 +140,7 @@ async function readWhole(
 
 function refusal(conflicts: ReadonlyMap<ByteString, Conflict>): WorkspaceError {
   const sorted = [...conflicts].toSorted(([left], [right]) => compareBytes(left, right))
-  const paths = sorted.map(([path]) => fromBytePath(path))
+  const paths = sorted.map(([path]) => shownPath(path))
   const reasons = sorted.map(([, reason]) => reason)
   return new WorkspaceError(
     'CONFLICT',

@@ -62,7 +62,7 @@ export function planRollback(
   }
   for (const delta of deltas) {
     const { path, before, after } = delta
-    assertTouchable(path)
+    assertTouchable(delta)
     if (after?.type === 'directory') planDirectory(plan, path, before, after)
     else if (after !== null) planLeaf(plan, delta, after, merged.get(path), look)
     else if (before !== null) {
@@ -120,7 +120,8 @@ function planLeaf(
 }
 
 /** States are made by this library, but they are read from files. */
-function assertTouchable(path: ByteString): void {
+function assertTouchable({ path, before, after }: Delta): void {
+  if (path === '' && before?.type === 'directory' && after?.type === 'directory') return
   const isUsable = path
     .split('/')
     .every((name) => name !== '' && name !== '.' && name !== '..' && name.toLowerCase() !== '.git')

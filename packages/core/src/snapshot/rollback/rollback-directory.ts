@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, fromBytePath, parentOf } from '../byte-path.ts'
+import { compareBytes, parentOf } from '../byte-path.ts'
 import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
 import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
@@ -11,6 +11,7 @@ import { describeSteps } from './describe-steps.ts'
 import { findFaults } from './find-faults.ts'
 import { findUnmatched } from './find-unmatched.ts'
 import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
+import { shownPath } from './list-paths.ts'
 import { planRollback } from './plan-rollback.ts'
 import { closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
 import { scopeOf } from './rollback-scope.ts'
@@ -65,8 +66,8 @@ export async function rollbackDirectory(
   const result = {
     dryRun,
     targetRef: target.ref,
-    restored: plan.restored.map(fromBytePath),
-    deleted: plan.deleted.map(fromBytePath),
+    restored: plan.restored.map(shownPath),
+    deleted: plan.deleted.map(shownPath),
     kept: list(kept),
     merged: list(merged.keys()),
     unmatched: findUnmatched(source.path, options.paths, [goal, guard], deltas),
@@ -131,5 +132,5 @@ function inScope(
 }
 
 function list(paths: Iterable<ByteString>): string[] {
-  return [...paths].toSorted(compareBytes).map(fromBytePath)
+  return [...paths].toSorted(compareBytes).map(shownPath)
 }

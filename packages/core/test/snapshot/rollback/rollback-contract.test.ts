@@ -164,6 +164,36 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect(modes()).toEqual([0o700, 0o750, 0o755])
   })
 
+  it('brings back the mode of the workspace itself, which is `.` in the result, unless other paths are named', async () => {
+    const { open, path } = createRollbackFixture(name)
+    const mode = () => lstatSync(path).mode & 0o7777
+    const backend = await open()
+    chmodSync(path, 0o750)
+    const before = await backend.capture({ label: 'before' })
+    chmodSync(path, 0o1777)
+    const after = await backend.capture({ label: 'after' })
+    expect(after.ref).not.toBe(before.ref)
+    expect(await backend.changes(before, after)).toEqual([])
+
+    const other = await backend.rollback(before, { paths: ['a.txt'] })
+    expect([other.restored, mode()]).toEqual([[], 0o1777])
+    const preview = await backend.rollback(before, { dryRun: true })
+    expect(preview.steps).toMatchObject([
+      { path: '.', action: 'change-mode', before: { mode: 0o1777 }, after: { mode: 0o750 } },
+    ])
+    const all = await backend.rollback(before, { expected: after })
+    expect([all.restored, all.verified, mode()]).toEqual([['.'], true, 0o750])
+    if (all.guard !== null) await backend.rollback(all.guard)
+    expect(mode()).toBe(0o1777)
+
+    chmodSync(path, 0o700)
+    await expect(backend.rollback(before, { expected: after })).rejects.toMatchObject({
+      code: 'CONFLICT',
+      details: { paths: ['.'] },
+    })
+    expect(mode()).toBe(0o700)
+  })
+
   it('restores only the named paths, and refuses those that lead out (case 51)', async () => {
     const { open, read, write, path } = createRollbackFixture(name)
     const backend = await open()
