@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs'
 import type { BigIntStats, Dirent } from 'node:fs'
 import {
   childPath,
@@ -11,7 +11,8 @@ import {
   type DirectoryHandle,
 } from '../filesystem/directory-handle.ts'
 import { errnoOf } from '../filesystem/filesystem-error.ts'
-import type { BundleReport, BundleSkip } from './bundle.ts'
+import { fillBuffer } from '../filesystem/fill-buffer.ts'
+import { noteSkipped, type ArchiveNotes } from './archive-notes.ts'
 import { excludeFilter, pathText } from './exclude-filter.ts'
 import { MAX_HEADER_BYTES, TAR_BLOCK_BYTES, paddedLength, writeTarHeader } from './tar-header.ts'
 
@@ -21,23 +22,8 @@ export const ARCHIVE_BLOCK_BYTES = 2 * 1024 * 1024
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const MAX_ATTEMPTS = 3
 
-export interface ArchiveTotals {
-  files: number
-  directories: number
-  symlinks: number
-  hardLinks: number
-  contentBytes: number
-}
-
 /** Blocks that are done with, to be filled again: fresh ones would pile up until the collector runs. */
 export type BlockPool = Buffer[]
-
-export interface ArchiveNotes {
-  readonly totals: ArchiveTotals
-  readonly excluded: string[]
-  readonly skipped: BundleSkip[]
-  readonly unstable: string[]
-}
 
 /**
  * The directory as blocks of a tar stream, made with synchronous calls: run it where that does not matter, or give the
@@ -73,21 +59,6 @@ export function* archiveDirectory(
   yield* flush(state)
 }
 
-export function emptyNotes(): ArchiveNotes {
-  const totals = { files: 0, directories: 0, symlinks: 0, hardLinks: 0, contentBytes: 0 }
-  return { totals, excluded: [], skipped: [], unstable: [] }
-}
-
-export function archiveReport(notes: ArchiveNotes, archiveBytes: number): BundleReport {
-  return {
-    ...notes.totals,
-    archiveBytes,
-    excluded: notes.excluded.sort(),
-    skipped: notes.skipped,
-    unstable: notes.unstable,
-  }
-}
-
 interface WriterState {
   readonly notes: ArchiveNotes
   readonly isExcluded: (path: ByteString) => boolean
@@ -105,7 +76,7 @@ function* putDirectory(state: WriterState, directory: DirectoryHandle, prefix: B
   try {
     entries = listDirectory(directory)
   } catch (error) {
-    skip(state, prefix.slice(0, -1), error)
+    noteSkipped(state.notes, prefix.slice(0, -1), error)
     return
   }
   for (const entry of entries) {
@@ -119,7 +90,7 @@ function* putDirectory(state: WriterState, directory: DirectoryHandle, prefix: B
       else if (entry.isDirectory()) yield* putSubdirectory(state, directory, entry.name, path)
       else yield* putOther(state, directory, entry.name, path)
     } catch (error) {
-      skip(state, path, error)
+      noteSkipped(state.notes, path, error)
     }
   }
 }
@@ -203,7 +174,7 @@ function* putContent(state: WriterState, fd: number, firstStats: BigIntStats, pa
     yield* reserve(state, needed)
     const content =
       state.used + writeTarHeader(state.block, state.used, headerFields(path, 'file', stats, size, ''))
-    const read = readFully(fd, state.block, content, size, 0)
+    const read = fillBuffer(fd, state.block, content, size, 0)
     const after = fstatSync(fd, { bigint: true })
     const isStable = read === size && isSameContent(stats, after)
     if (isStable || attempt === MAX_ATTEMPTS) {
@@ -244,20 +215,10 @@ function* putLargeContent(state: WriterState, fd: number, stats: BigIntStats, pa
 /** The header is out, so a read that fails now can only be padded over. */
 function readOrStop(fd: number, block: Buffer, offset: number, length: number, position: number): number {
   try {
-    return readFully(fd, block, offset, length, position)
+    return fillBuffer(fd, block, offset, length, position)
   } catch {
     return 0
   }
-}
-
-function readFully(fd: number, block: Buffer, offset: number, length: number, position: number): number {
-  let done = 0
-  while (done < length) {
-    const read = readSync(fd, block, offset + done, length - done, position + done)
-    if (read === 0) break
-    done += read
-  }
-  return done
 }
 
 function isSameContent(before: BigIntStats, after: BigIntStats): boolean {
@@ -296,23 +257,4 @@ function* flush(state: WriterState): Blocks {
   state.block = state.pool.pop() ?? Buffer.allocUnsafeSlow(ARCHIVE_BLOCK_BYTES)
   state.used = 0
   yield full
-}
-
-function skip(state: WriterState, path: ByteString, error: unknown): void {
-  const errno = errnoOf(error)
-  const reasons: Record<string, BundleSkip['reason']> = {
-    ENOENT: 'vanished',
-    ENOTDIR: 'vanished',
-    ELOOP: 'vanished',
-    ESTALE: 'vanished',
-    EACCES: 'unreadable',
-    EPERM: 'unreadable',
-    EIO: 'unreadable',
-    ETXTBSY: 'unreadable',
-    ENXIO: 'special-file',
-    ENAMETOOLONG: 'unsupported-name',
-  }
-  const reason = errno === undefined ? undefined : reasons[errno]
-  if (reason === undefined) throw error
-  state.notes.skipped.push({ path: pathText(path), reason })
 }

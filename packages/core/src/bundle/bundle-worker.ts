@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer'
 import { parentPort, type MessagePort } from 'node:worker_threads'
-import { archiveDirectory, archiveReport, emptyNotes } from './archive-directory.ts'
+import { archiveDirectory } from './archive-directory.ts'
+import { archiveReport, emptyNotes } from './archive-notes.ts'
 import { extractArchive } from './extract-archive.ts'
 import { compressBlocks } from './frame-compressor.ts'
 import { createFileBatches } from './file-batches.ts'

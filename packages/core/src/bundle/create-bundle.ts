@@ -6,13 +6,8 @@ import { createBundleOptionNames } from './option-names.ts'
 import { toByteString } from '../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'
-import {
-  archiveDirectory,
-  archiveReport,
-  emptyNotes,
-  type ArchiveNotes,
-  type BlockPool,
-} from './archive-directory.ts'
+import { archiveDirectory, type BlockPool } from './archive-directory.ts'
+import { archiveReport, emptyNotes, type ArchiveNotes } from './archive-notes.ts'
 import type { Bundle, BundleFormat, BundleReport, CreateBundleOptions } from './bundle.ts'
 import { excludeFilter } from './exclude-filter.ts'
 import { compressBlocks } from './frame-compressor.ts'

@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -16,6 +15,7 @@ import {
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
+import { fillBuffer } from '../filesystem/fill-buffer.ts'
 import { assertKeyPrefix, assertObjectKey } from './object-key.ts'
 import { assertPutOptions, conditionFailed, resolveByteRange } from './object-options.ts'
 import type { GetOptions, ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
@@ -181,11 +181,8 @@ function openObject(
 }
 
 function readChunk(key: string, fd: number, position: number, chunk: Uint8Array): void {
-  for (let done = 0; done < chunk.length;) {
-    const count = readSync(fd, chunk, done, chunk.length - done, position + done)
-    if (count === 0) throw new WorkspaceError('CORRUPT', `The object ${key} was cut short while it was read.`)
-    done += count
-  }
+  if (fillBuffer(fd, chunk, 0, chunk.length, position) < chunk.length)
+    throw new WorkspaceError('CORRUPT', `The object ${key} was cut short while it was read.`)
 }
 
 async function writeAside(temporary: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {

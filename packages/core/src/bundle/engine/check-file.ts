@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { Buffer } from 'node:buffer'
 import { childPath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import { contentIdOf } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
@@ -28,13 +29,7 @@ export function createContentCheck(keys: RepositoryKeys | null, slice: TimeSlice
   /** The bytes at a position, or `null` when the file ends before. Valid until the next call. */
   function read(fd: number, position: number, length: number): Buffer | null {
     if (buffer.length < length) buffer = Buffer.allocUnsafeSlow(length)
-    let done = 0
-    while (done < length) {
-      const count = readSync(fd, buffer, done, length - done, position + done)
-      if (count === 0) return null
-      done += count
-    }
-    return buffer.subarray(0, length)
+    return fillBuffer(fd, buffer, 0, length, position) < length ? null : buffer.subarray(0, length)
   }
 
   return {

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readSync, constants } from 'node:fs'
+import { closeSync, openSync, constants } from 'node:fs'
 import { Buffer } from 'node:buffer'
 import { childPath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { FileEntry } from '../format/tree-node.ts'
@@ -133,12 +134,7 @@ function moveFile(
 
 function readWhole(fd: number, target: Buffer, position: number): boolean {
   try {
-    for (let done = 0; done < target.length;) {
-      const count = readSync(fd, target, done, target.length - done, position + done)
-      if (count === 0) return false
-      done += count
-    }
-    return true
+    return fillBuffer(fd, target, 0, target.length, position) === target.length
   } catch {
     return false
   }

@@ -4,7 +4,7 @@ import { childPath, toFilePath, type ByteString } from '../../filesystem/directo
 import { MIN_CHUNK_BYTES } from '../format/chunker.ts'
 import type { Run } from '../format/tree-runs.ts'
 import { fileStats, isSameState, type FileStats } from './file-stats.ts'
-import { fillBuffer } from './fill-buffer.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { joinPath } from './known-tree.ts'
 import { keepSmall, readRuns, type ContentReader } from './read-runs.ts'
 

@@ -5,7 +5,7 @@ import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, type Chunker } from '../format/chunke
 import type { ContentId } from '../format/content-id.ts'
 import type { Run } from '../format/tree-runs.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
-import { fillBuffer } from './fill-buffer.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { WORTH_THREAD_BYTES, type CutsAhead, type LargeFilesAhead } from './large-files-ahead.ts'
 
 export interface ContentReader {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { workerData } from 'node:worker_threads'
 import { MAX_CHUNK_BYTES, openChunker } from '../format/chunker.ts'
 import { contentIdOf } from '../format/content-id.ts'
-import { fillBuffer } from './fill-buffer.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { readSmallFile } from './read-content.ts'
 import {
   readStats,

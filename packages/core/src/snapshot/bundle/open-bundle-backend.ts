@@ -1,11 +1,9 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { WorkspaceError } from '../../errors.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
-import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
+import { prepareBackendDirectories } from '../backend-directories.ts'
 import { fillCapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
 import { noteTakeover } from '../note-takeover.ts'
@@ -55,17 +53,7 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
   const { ignore } = options
   const rules = toRules(ignore)
   const policy = fillCapturePolicy(options)
-  const path = await resolveRealPath(options.path, 'open the workspace')
-  const stateDirectory = await prepareState(options.stateDirectory)
-  if (path === stateDirectory || path.startsWith(`${stateDirectory}/`)) {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `The state directory ${stateDirectory} is the workspace or holds it. Choose another one.`,
-      { details: { path: stateDirectory } },
-    )
-  }
-  const ownPath = stateDirectory.startsWith(`${path}/`) ? stateDirectory.slice(path.length + 1) : null
-  const directory = join(stateDirectory, 'bundle')
+  const { root: path, directory, ownPath } = await prepareBackendDirectories(options, 'bundle')
   const workspace = await openWorkspace(path, directory, ownPath, policy)
 
   const exclusively = async <T>(
@@ -145,21 +133,4 @@ async function openBoth(
 function toRules(ignore: HashIgnoreOptions = {}): IgnoreRules {
   const rules = normalizeIgnoreRules({ ...ignore, defaults: ignore.defaults ?? false })
   return { ...rules, names: [...new Set([...rules.names, '.git'])].toSorted() }
-}
-
-async function prepareState(path: string): Promise<string> {
-  try {
-    await mkdir(join(path, 'bundle'), { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw toWorkspaceError(error, 'use the state directory', path)
-  }
-  return resolveRealPath(path, 'use the state directory')
-}
-
-async function resolveRealPath(path: string, action: string): Promise<string> {
-  try {
-    return decodePath(await realpath(encodePath(path), { encoding: 'buffer' }))
-  } catch (error) {
-    throw toWorkspaceError(error, action, path)
-  }
 }

@@ -1,9 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, realpath } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
-import { decodePath, encodePath } from '../../filesystem/path-text.ts'
+import { prepareBackendDirectories } from '../backend-directories.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
 import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
@@ -38,17 +35,7 @@ export interface OpenHashBackendOptions {
  */
 export async function openHashBackend(options: OpenHashBackendOptions): Promise<SnapshotBackend> {
   const rules = normalizeIgnoreRules(options.ignore)
-  const root = await resolveRealPath(options.path, 'open the workspace')
-  const state = await prepareState(options.stateDirectory)
-  const ownPath = state.startsWith(`${root}/`) ? state.slice(root.length + 1) : null
-  if (root === state || root.startsWith(`${state}/`)) {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `The state directory ${state} is the workspace or holds it. Choose another one.`,
-      { details: { path: state } },
-    )
-  }
-  const directory = `${state}/hash`
+  const { root, directory, ownPath } = await prepareBackendDirectories(options, 'hash')
 
   return {
     name: 'hash',
@@ -117,21 +104,4 @@ function unsupported(action: string): WorkspaceError {
     `The hash backend keeps no content, so it cannot ${action}. Take snapshots with strategy "bundle", or "git" in a git repository.`,
     { details: { backend: 'hash' } },
   )
-}
-
-async function prepareState(path: string): Promise<string> {
-  try {
-    await mkdir(resolve(path, 'hash'), { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw toWorkspaceError(error, 'use the state directory', path)
-  }
-  return resolveRealPath(path, 'use the state directory')
-}
-
-async function resolveRealPath(path: string, action: string): Promise<string> {
-  try {
-    return decodePath(await realpath(encodePath(path), { encoding: 'buffer' }))
-  } catch (error) {
-    throw toWorkspaceError(error, action, path)
-  }
 }

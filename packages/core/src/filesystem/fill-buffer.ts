@@ -1,9 +1,9 @@
 import { readSync } from 'node:fs'
 
-/** Fewer bytes than asked for when the file ends. @throws `NodeJS.ErrnoException` */
+/** Reads at a position. @returns how many bytes: fewer than asked for when the file ends. @throws `NodeJS.ErrnoException` */
 export function fillBuffer(
   fd: number,
-  buffer: Buffer,
+  buffer: Uint8Array,
   offset: number,
   length: number,
   position: number,
