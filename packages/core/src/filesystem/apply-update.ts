@@ -11,6 +11,7 @@ import {
   type DirectoryHandle,
 } from './directory-handle.ts'
 import { isAbsence } from './filesystem-error.ts'
+import { mergeEntry, moveEntry } from './move-entry.ts'
 import { makeAccessible, openAccessible } from './open-accessible.ts'
 import { renameEntry } from './rename-entry.ts'
 import { setDirectoryFields, setFields } from './set-fields.ts'
@@ -46,7 +47,7 @@ export async function applyUpdate(
   await visitDirectories(work, target, journal, slice, foreign, {
     enter(place, update) {
       for (const entry of update.entries) {
-        if (!moveEntry(place, entry)) foreign(join(...update.path, entry.name))
+        if (!makeMove(place, entry)) foreign(join(...update.path, entry.name))
       }
       for (const fields of update.fields) {
         if (!setFields(place.directory, fields, fields.after)) foreign(join(...update.path, fields.name))
@@ -169,8 +170,9 @@ function descend(
 }
 
 /** False when somebody has changed the entry; makes only what is left to do. */
-function moveEntry({ directory, fresh, parked }: Place, { name, number, goes, comes }: EntryUpdate): boolean {
+function makeMove({ directory, fresh, parked }: Place, { name, number, goes, comes }: EntryUpdate): boolean {
   const path = childPath(directory, name)
+  const parkedPlace = { directory: parked, name: String(number) }
   const from = childPath(fresh, String(number))
   const to = childPath(parked, String(number))
   const coming = comes ? lstatOrNull(from) : null
@@ -178,16 +180,16 @@ function moveEntry({ directory, fresh, parked }: Place, { name, number, goes, co
   const old = goes === null ? null : lstatOrNull(to)
   const found = lstatOrNull(path)
   if (goes !== null && old !== null) {
+    if (isHalfMoved(found, goes, old)) moveEntry({ directory, name }, parkedPlace)
     // Parked under a second name, and killed before the new file took its place: it may have been written to since.
-    const isFree = found === null || (found.ino === old.ino && isUnwritten(found, goes))
-    if (!isFree) return false
+    else if (found !== null && !(found.ino === old.ino && isUnwritten(found, goes))) return false
   } else {
     if (goes === null) {
       if (found !== null) return false
     } else {
       if (found === null || !isStill(found, goes)) return false
       if (coming !== null && !coming.isDirectory() && !goes.isDirectory) linkOrRename(path, to)
-      else renameEntry(path, to)
+      else moveEntry({ directory, name }, parkedPlace)
     }
   }
   if (comes) renameEntry(from, path)
@@ -202,10 +204,21 @@ function moveBack({ directory, fresh, parked }: Place, { name, number, goes, com
     if (comes && lstatOrNull(back) === null && lstatOrNull(path) !== null) renameEntry(path, back)
     return
   }
-  if (lstatOrNull(old) === null) return
+  const parkedEntry = lstatOrNull(old)
+  if (parkedEntry === null) return
+  if (isHalfMoved(lstatOrNull(path), goes, parkedEntry)) {
+    mergeEntry({ directory: parked, name: String(number) }, { directory, name })
+    return
+  }
   const present = comes && lstatOrNull(back) === null ? lstatOrNull(path) : null
   if (present !== null && present.isDirectory() !== goes.isDirectory) renameEntry(path, back)
   renameEntry(old, path)
+}
+
+/** A directory that cannot be renamed moves entry by entry; then a part of it may still be in its old place. */
+function isHalfMoved(found: BigIntStats | null, goes: FoundEntry, parked: BigIntStats): boolean {
+  const areDirectories = found?.isDirectory() === true && goes.isDirectory && parked.isDirectory()
+  return areDirectories && found.ino.toString() === goes.inode && found.ino !== parked.ino
 }
 
 /** A second name keeps the old file while the new one takes its place in one step: nobody ever finds nothing there. */

@@ -15,6 +15,9 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENAMETOOLONG: ['UNSUPPORTED', 'a name or path is longer than the file system allows'],
   EXDEV: ['UNSUPPORTED', 'another file system is mounted inside it'],
   ENOTSUP: ['UNSUPPORTED', 'the file system does not support it'],
+  EOPNOTSUPP: ['UNSUPPORTED', 'the file system does not support it'],
+  ENOSYS: ['UNSUPPORTED', 'the file system does not support it'],
+  EILSEQ: ['UNSUPPORTED', 'the file system cannot hold a name'],
 }
 
 export function errnoOf(error: unknown): string | undefined {

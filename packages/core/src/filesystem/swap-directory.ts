@@ -13,16 +13,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
-import {
-  childPath,
-  closeDirectory,
-  listDirectory,
-  openRoot,
-  toByteString,
-  type ByteString,
-} from './directory-handle.ts'
+import { closeDirectory, listDirectory, openRoot, toByteString, type ByteString } from './directory-handle.ts'
 import { fileTime } from './file-time.ts'
 import { errnoOf } from './filesystem-error.ts'
+import { mergeEntry, moveEntry, type EntryPlace } from './move-entry.ts'
 import { renameEntry } from './rename-entry.ts'
 
 /** Marks in a work directory that tell how far its process came. */
@@ -55,7 +49,14 @@ export function swapDirectory(work: string, target: string, keepDirectory: boole
     }
     if (errno !== 'ENOTEMPTY' && errno !== 'EEXIST' && errno !== 'EPERM') throw error
   }
-  renameEntry(target, parked)
+  try {
+    renameEntry(target, parked)
+  } catch (error) {
+    if (errnoOf(error) !== 'EXDEV') throw error
+    // A lower layer of overlayfs has it.
+    swapEntries(work, target)
+    return
+  }
   try {
     renameEntry(fresh, target)
   } catch (error) {
@@ -177,7 +178,7 @@ function swapEntries(work: string, target: string): void {
     }
     // A mark that stayed would have `recoverDirectory` move the new entries in again.
     unmark(work, MOVING_IN)
-    moveEntries(join(work, 'old'), target)
+    moveEntries(join(work, 'old'), target, undefined, mergeEntry)
     unmark(work, MOVING_OUT)
     throw error
   }
@@ -186,7 +187,7 @@ function swapEntries(work: string, target: string): void {
 /** Ends a swap of entries that was cut short: forward once the new entries had begun to go in, else back. */
 export function finishEntrySwap(work: string, target: string): void {
   if (isMovingIn(work)) moveEntries(join(work, 'new'), target)
-  else if (existsSync(join(work, MOVING_OUT))) moveEntries(join(work, 'old'), target)
+  else if (existsSync(join(work, MOVING_OUT))) moveEntries(join(work, 'old'), target, undefined, mergeEntry)
 }
 
 export function isMovingIn(work: string): boolean {
@@ -202,14 +203,19 @@ function unmark(work: string, name: string): void {
 }
 
 /** Work directories stay where they are: one of them is the place that entries are moved from or to. */
-function moveEntries(from: string, to: string, names?: ReadonlySet<ByteString>): void {
+function moveEntries(
+  from: string,
+  to: string,
+  names?: ReadonlySet<ByteString>,
+  move: (from: EntryPlace, to: EntryPlace) => void = moveEntry,
+): void {
   const source = openRoot(toByteString(from))
   try {
     const destination = openRoot(toByteString(to))
     try {
-      for (const entry of listDirectory(source)) {
-        if (entry.name.startsWith('.ws-work-') || names?.has(entry.name) === false) continue
-        renameEntry(childPath(source, entry.name), childPath(destination, entry.name))
+      for (const { name } of listDirectory(source)) {
+        if (name.startsWith('.ws-work-') || names?.has(name) === false) continue
+        move({ directory: source, name }, { directory: destination, name })
       }
     } finally {
       closeDirectory(destination)

@@ -18,6 +18,7 @@ import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { recoverDirectory } from '../../src/filesystem/work-directory.ts'
 import { swapDirectory } from '../../src/filesystem/swap-directory.ts'
 import { file, tarGz } from './tar-blocks.ts'
+import { listTree, withoutTimes } from './tree-listing.ts'
 
 let base = ''
 let target = ''
@@ -97,22 +98,28 @@ describe('a process killed while it extracts', () => {
     expect(readdirSync(base).sort()).toEqual(['child.ts', 'target'])
   })
 
+  /** What a process that is dead now left in the target. */
+  function leaveWork(): string {
+    const identity = {
+      pid: 2 ** 22 + 7,
+      startTicks: '1',
+      bootId: 'another boot',
+      pidNamespace: null,
+      host: hostname(),
+    }
+    const work = join(target, `.ws-work-${tagOf(target)}-0123456789ab`)
+    mkdirSync(join(work, 'new'), { recursive: true })
+    mkdirSync(join(work, 'old'))
+    writeFileSync(join(work, 'owner'), JSON.stringify(identity))
+    return work
+  }
+
   it.each(['moving-out', 'moving-in'])(
     'in an exchange of entries, at %s, has it ended by the next call',
     async (mark) => {
-      const identity = {
-        pid: 2 ** 22 + 7,
-        startTicks: '1',
-        bootId: 'another boot',
-        pidNamespace: null,
-        host: hostname(),
-      }
       mkdirSync(target)
       for (const name of ['old1', 'old2']) writeFileSync(join(target, name), 'old')
-      const work = join(target, `.ws-work-${tagOf(target)}-0123456789ab`)
-      mkdirSync(join(work, 'new'), { recursive: true })
-      mkdirSync(join(work, 'old'))
-      writeFileSync(join(work, 'owner'), JSON.stringify(identity))
+      const work = leaveWork()
       for (const name of ['new1', 'new2']) writeFileSync(join(work, 'new', name), 'new')
       writeFileSync(join(work, 'moving-out'), '')
       renameSync(join(target, 'old1'), join(work, 'old/old1'))
@@ -125,6 +132,18 @@ describe('a process killed while it extracts', () => {
       expect(readdirSync(target)).toEqual(mark === 'moving-in' ? ['new1', 'new2'] : ['old1', 'old2'])
     },
   )
+
+  it('while a directory that cannot be renamed moved out entry by entry, has all of it put back by the next call', async () => {
+    mkdirSync(join(target, 'd/inner'), { recursive: true })
+    for (const name of ['d/1', 'd/2', 'd/inner/3', 'd/inner/4']) writeFileSync(join(target, name), 'old')
+    const before = withoutTimes(listTree(target))
+    const work = leaveWork()
+    writeFileSync(join(work, 'moving-out'), '')
+    mkdirSync(join(work, 'old/d/inner'), { recursive: true })
+    for (const name of ['d/1', 'd/inner/3']) renameSync(join(target, name), join(work, 'old', name))
+    await recoverDirectory(target)
+    expect(withoutTimes(listTree(target))).toEqual(before)
+  })
 })
 
 describe('a swap', () => {

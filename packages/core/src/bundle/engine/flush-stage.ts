@@ -19,7 +19,7 @@ import {
   type StagedEntry,
   type StageState,
 } from './stage-state.ts'
-import { exclusively } from './staging-directories.ts'
+import { makingLink } from './staging-directories.ts'
 
 /** From here on threads are worth their start. */
 const FILES_WORTH_THREADS = 3000
@@ -219,7 +219,7 @@ function makeLink(state: StageState, { place, file }: StagedLink): void {
   try {
     const to = directories.acquire(place.directory)
     try {
-      exclusively(place.path, () => linkSync(childPath(from, name), childPath(to, place.name)))
+      makingLink(place.path, 'hard link', () => linkSync(childPath(from, name), childPath(to, place.name)))
     } finally {
       directories.release(place.directory)
     }
@@ -237,7 +237,7 @@ function makeSymlink(
 ): void {
   const path = childPath(directories.acquire(place.directory), place.name)
   try {
-    exclusively(place.path, () => symlinkSync(toFilePath(link.target), path))
+    makingLink(place.path, 'symbolic link', () => symlinkSync(toFilePath(link.target), path))
     const time = fileTime(link.mtimeSeconds, link.mtimeNanoseconds)
     lutimesSync(path, time, time)
   } finally {

@@ -202,3 +202,18 @@ export function exclusively<T>(name: ByteString, make: () => T): T {
     )
   }
 }
+
+/** Makes a link where no such name is. @throws `UNSUPPORTED` where the file system has no such links, naming it */
+export function makingLink(name: ByteString, kind: 'symbolic link' | 'hard link', make: () => void): void {
+  try {
+    exclusively(name, make)
+  } catch (error) {
+    if (!['ENOSYS', 'EPERM', 'EOPNOTSUPP', 'ENOTSUP'].includes(errnoOf(error) ?? '')) throw error
+    const entry = pathText(name)
+    throw new WorkspaceError(
+      'UNSUPPORTED',
+      `This file system holds no ${kind}s, and ${JSON.stringify(entry)} is one. Nothing was changed. Load into a directory on another file system, or leave it out with "exclude".`,
+      { cause: error, details: { entry } },
+    )
+  }
+}

@@ -14,10 +14,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
@@ -25,6 +24,8 @@ import { openRepository, type Repository } from '../../../src/bundle/engine/repo
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
+import { mountOverlay } from '../../support/overlay.ts'
+import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { listTree, withoutTimes } from '../tree-listing.ts'
 import type { Death, DyingLoad } from './dying-load.ts'
 import { storeTree } from './store-tree.ts'
@@ -37,7 +38,7 @@ let newVersion: VersionRecord
 let newTree: ReturnType<typeof listTree>
 
 beforeEach(async () => {
-  base = mkdtempSync(join(tmpdir(), 'ws-load-crash-'))
+  base = temporaryDirectory()
   target = join(base, 'target')
   const source = join(base, 'source')
   mkdirSync(join(source, 'a/b'), { recursive: true })
@@ -74,10 +75,6 @@ beforeEach(async () => {
   )
 })
 
-afterEach(() => {
-  execFileSync('rm', ['-rf', base])
-})
-
 function loadInChild(directory: string, killAt: number): { steps: number; isKilled: boolean } {
   const preload = join(import.meta.dirname, 'kill-at-step.ts')
   const child = spawnSync(
@@ -110,6 +107,7 @@ interface Scene {
   /** Makes what is at the path before the load. */
   readonly make: (path: string) => void
   readonly isClosed?: boolean
+  readonly isLower?: boolean
 }
 
 const scenes: readonly Scene[] = [
@@ -122,21 +120,32 @@ const scenes: readonly Scene[] = [
     make: (path) => mkdirSync(path),
     isClosed: true,
   },
+  {
+    // None of its directories can be renamed.
+    name: 'a full directory of a lower layer',
+    make: (path) => execFileSync('cp', ['-a', target, path]),
+    isLower: true,
+  },
 ]
 
 /** Makes so many directories for one scene, and the user that owns them when it must not be root. */
 function setUp(scene: Scene, names: readonly string[]): { paths: string[]; owner: number | undefined } {
   const isRoot = process.geteuid?.() === 0
   const owner = scene.isClosed === true && isRoot ? 65_534 : undefined
-  const paths = names.map((name) => {
-    const parent = join(base, name)
+  const make = (place: string) => (name: string) => {
+    const parent = join(place, name)
     mkdirSync(parent)
     const path = join(parent, 'target')
     scene.make(path)
     if (owner !== undefined) chownSync(path, owner, owner)
     if (scene.isClosed === true) chmodSync(parent, 0o555)
     return path
-  })
+  }
+  if (scene.isLower === true) {
+    const merged = mountOverlay(mkdtempSync(join(base, 'layers-')), (lower) => names.forEach(make(lower)))
+    return { paths: names.map((name) => join(merged, name, 'target')), owner }
+  }
+  const paths = names.map(make(base))
   if (owner !== undefined) execFileSync('chmod', ['-R', 'a+rX', base])
   return { paths, owner }
 }
@@ -144,7 +153,7 @@ function setUp(scene: Scene, names: readonly string[]): { paths: string[]; owner
 /** Of the second load in a process: the first one also finds out about the system. */
 function measure(scene: Scene): { before: unknown; total: number } {
   const { paths, owner } = setUp(scene, ['first', 'second'])
-  const before = stateOf(scene.name === 'a full directory' ? target : (paths[0] ?? ''))
+  const before = stateOf(scene.name.startsWith('a full directory') ? target : (paths[0] ?? ''))
   const counts = dieIn(
     paths.map((directory) => ({ kind: 'load', directory, step: NEVER })),
     owner,

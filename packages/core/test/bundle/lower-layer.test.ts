@@ -1,0 +1,94 @@
+import { chmodSync, linkSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { memoryStore } from '@ws/store-memory'
+import { describe, expect, it } from 'vitest'
+import { createBundle } from '../../src/bundle/create-bundle.ts'
+import { extractBundle } from '../../src/bundle/extract-bundle.ts'
+import { executeRun } from '../../src/run/execute-run.ts'
+import { Workspace } from '../../src/workspace/workspace.ts'
+import { mountOverlay } from '../support/overlay.ts'
+import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
+import { listTree, withoutTimes } from './tree-listing.ts'
+
+function fillWorkspace(path: string): void {
+  createRepository(path, { 'a.txt': 'one', 'sub/b.txt': 'two', 'sub/deep/er/c.txt': 'three' })
+  mkdirSync(join(path, 'empty'))
+  linkSync(join(path, 'a.txt'), join(path, 'hard.txt'))
+  symlinkSync('a.txt', join(path, 'link'))
+  chmodSync(join(path, 'sub/b.txt'), 0o600)
+  chmodSync(join(path, 'sub/deep'), 0o750)
+}
+
+/** The next state: directories that go, one that becomes a file, a file that becomes a directory. */
+function fillOther(path: string): void {
+  writeFiles(path, { 'a.txt/x': 'a directory now', 'sub/new.txt': 'new', empty: 'a file now' })
+}
+
+function leftovers(path: string): string[] {
+  return [...readdirSync(path), ...readdirSync(dirname(path))].filter((name) => name.startsWith('.ws-'))
+}
+
+function mountWorkspace(): { path: string; other: string; base: string } {
+  const base = temporaryDirectory()
+  const merged = mountOverlay(join(base, 'layers'), (lower) => fillWorkspace(join(lower, 'work')))
+  const other = join(base, 'other')
+  fillOther(other)
+  return { path: join(merged, 'work'), other, base }
+}
+
+describe('a workspace in a lower layer of overlayfs, whose directories cannot be renamed', () => {
+  it.each([{ keepDirectory: false }, { keepDirectory: true }])(
+    'is replaced by what an archive holds (%o)',
+    async (options) => {
+      const { path, other } = mountWorkspace()
+      await extractBundle(createBundle(other), path, options)
+      expect(listTree(path)).toEqual(listTree(other))
+      expect(leftovers(path)).toEqual([])
+    },
+  )
+
+  it.each([{ keepDirectory: false }, { keepDirectory: true }])(
+    'is as it was when the archive turns out to be damaged (%o)',
+    async (options) => {
+      const { path, other } = mountWorkspace()
+      const before = listTree(path)
+      const chunks: Uint8Array[] = []
+      for await (const chunk of createBundle(other)) chunks.push(chunk)
+      const bundle = Buffer.concat(chunks).subarray(0, -20)
+      await expect(extractBundle(bundle, path, options)).rejects.toMatchObject({ code: 'CORRUPT' })
+      expect([listTree(path), leftovers(path)]).toEqual([before, []])
+    },
+  )
+
+  it('is loaded over, and loaded back', async () => {
+    const { path, other, base } = mountWorkspace()
+    const before = withoutTimes(listTree(path))
+    const options = { store: memoryStore(), stateDir: join(base, 'state') }
+    const workspace = new Workspace({ id: 'here', path, ...options })
+    await workspace.save('as it came')
+    await new Workspace({ id: 'there', path: other, ...options }).save('another')
+    const loaded = await new Workspace({ id: 'there', path, ...options }).load()
+    expect(loaded?.report.deleted.files).toBeGreaterThan(2)
+    expect(listTree(path)).toEqual(listTree(other))
+    await workspace.load()
+    expect(withoutTimes(listTree(path))).toEqual(before)
+    expect(leftovers(path)).toEqual([])
+  })
+
+  it.each(['git', 'bundle'] as const)('is rolled back by %s, and that is undone', async (strategy) => {
+    const { path, base } = mountWorkspace()
+    const listed = () => withoutTimes(listTree(join(path, 'sub')))
+    const before = listed()
+    const workspace = new Workspace({ id: 'w', path, stateDir: join(base, 'state') })
+    const agent = async (): Promise<never> => {
+      writeFiles(path, { 'sub/b.txt': 'longer than before', 'sub/deep/er/new.txt': 'new' })
+      chmodSync(join(path, 'sub/deep'), 0o700)
+      throw new Error('the model gave up')
+    }
+    const { workspace: seen } = await executeRun(workspace, agent, { rollbackOnFailure: true, strategy })
+    expect(seen?.rollback).toMatchObject({ verified: true, deleted: ['sub/deep/er/new.txt'] })
+    expect(listed()).toEqual(before)
+    if (seen?.rollback?.guard != null) await workspace.rollback(seen.rollback.guard)
+    expect(lstatSync(join(path, 'sub/deep/er/new.txt')).size).toBe(3)
+  })
+})
