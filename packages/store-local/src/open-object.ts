@@ -9,7 +9,7 @@ const readAsync = promisify(read)
 const closeFile = promisify(close)
 
 const CHUNK_BYTES = 1_048_576
-/** Files up to this size are read at once and closed: nothing stays open, and one synchronous read is fastest. */
+/** Files and ranges up to this size are read at once and closed: nothing stays open, and one synchronous read is fastest. */
 const SMALL_BYTES = 262_144
 
 /** Opens the object in the file, or `null`. A file stays readable while it is open, also when it is replaced meanwhile. */
@@ -23,7 +23,7 @@ export function openObject(
   const { fd, stats } = opened
   let keepsOpen = false
   try {
-    const whole = stats.size <= SMALL_BYTES ? readWhole(fd, stats.size) : null
+    const whole = stats.size <= SMALL_BYTES ? readWhole(fd, 0, stats.size) : null
     const { info, contentCrc } =
       whole === null ? readObjectInfo(key, fd, stats) : parseObjectInfo(key, whole, stats)
     const { start, end } =
@@ -32,6 +32,11 @@ export function openObject(
     if (whole !== null) {
       const content = whole.subarray(start, end)
       if (expectedCrc !== null && zlib.crc32(content) !== expectedCrc) throw damagedContent(key)
+      return { info, body: inMemory(content, signal), discard: async () => undefined }
+    }
+    if (end - start <= SMALL_BYTES && expectedCrc === null) {
+      const content = readWhole(fd, start, end - start)
+      if (content.length < end - start) throw cutShort(key)
       return { info, body: inMemory(content, signal), discard: async () => undefined }
     }
     keepsOpen = true
@@ -120,7 +125,7 @@ async function readFully(key: string, fd: number, start: number, chunk: Buffer):
   try {
     while (filled < chunk.length) {
       const { bytesRead } = await readAsync(fd, chunk, filled, chunk.length - filled, start + filled)
-      if (bytesRead === 0) throw corrupt(key, 'its file was cut short while it was read')
+      if (bytesRead === 0) throw cutShort(key)
       filled += bytesRead
     }
   } catch (error) {
@@ -129,15 +134,19 @@ async function readFully(key: string, fd: number, start: number, chunk: Buffer):
   return chunk
 }
 
-function readWhole(fd: number, length: number): Buffer {
+function readWhole(fd: number, start: number, length: number): Buffer {
   const whole = Buffer.allocUnsafeSlow(length)
   let filled = 0
   while (filled < length) {
-    const count = readSync(fd, whole, filled, length - filled, filled)
+    const count = readSync(fd, whole, filled, length - filled, start + filled)
     if (count === 0) break
     filled += count
   }
   return whole.subarray(0, filled)
+}
+
+function cutShort(key: string): Error {
+  return corrupt(key, 'its file was cut short while it was read')
 }
 
 function damagedContent(key: string): Error {

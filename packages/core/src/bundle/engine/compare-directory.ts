@@ -1,5 +1,6 @@
 import { fstatSync, readlinkSync, type BigIntStats } from 'node:fs'
 import { openAccessible } from '../../filesystem/open-accessible.ts'
+import { WorkspaceError } from '../../errors.ts'
 import {
   childPath,
   closeDirectory,
@@ -17,16 +18,15 @@ import {
   occupied,
   replace,
   stagedPlace,
-  surveyBelow,
   type CompareContext,
   type CompareState,
-  type FileCount,
   type Place,
 } from './compare-state.ts'
 import { confirmDirectory } from './confirm-directory.ts'
 import { joinPath } from './known-tree.ts'
-import { fieldsOf, foundEntry, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
+import { fieldsOf, isSameFields, wantedFields } from './load-plan.ts'
 import type { Selection } from './path-selection.ts'
+import { removeStale } from './remove-stale.ts'
 import type { FileFields } from './restore-frame.ts'
 import { notInVersion, partsOf, stageSubtree } from './stage-subtree.ts'
 import { childOf, type TreeDirectory } from './tree-reader.ts'
@@ -34,19 +34,17 @@ import { childOf, type TreeDirectory } from './tree-reader.ts'
 /** A directory that is there and in the version. */
 interface ComparedDirectory {
   readonly directory: TreeDirectory
-  /** From the version's root down. */
-  readonly names: readonly ByteString[]
+  /** `null` for the root, which is open and stays so. */
+  readonly outer: ComparedDirectory | null
+  readonly name: ByteString
   /** As its parent saw it. */
   readonly stats: BigIntStats
-  readonly handle: LazyHandle
   readonly chosen: Selection
   readonly wanted: FileFields
-}
-
-/** Opened when it is needed: most directories are as they were. */
-interface LazyHandle {
-  open(): DirectoryHandle
-  close(): void
+  /** It is as the known parent, which is kept, knows it. */
+  readonly isAsKnown: boolean
+  /** Opened when it is needed: most directories are as they were. */
+  open: DirectoryHandle | null
 }
 
 /**
@@ -62,16 +60,65 @@ export async function compareDirectory(
 ): Promise<void> {
   const state: CompareState = { context, groups: new Map(), inodes: new Map() }
   const stats = fstatSync(open.fd, { bigint: true })
-  const handle = { open: () => open, close: () => undefined }
-  await compareOne(state, { directory: root, names: [], stats, handle, chosen, wanted })
+  await compareFrom(state, {
+    directory: root,
+    outer: null,
+    name: '',
+    stats,
+    chosen,
+    wanted,
+    isAsKnown: false,
+    open,
+  })
   await settleGroups(state)
 }
 
+/** Goes through directories that are as they were in a loop of its own, depth first, and compares the others. */
+async function compareFrom(state: CompareState, first: ComparedDirectory): Promise<void> {
+  const pending = [first]
+  const above: ComparedDirectory[] = []
+  const closeFrom = (depth: number): void => {
+    while ((above.at(-1)?.directory.depth ?? -1) >= depth) {
+      const { outer, open } = above.pop() ?? first
+      if (outer !== null && open !== null) closeDirectory(open)
+    }
+  }
+  try {
+    for (let compared = pending.pop(); compared !== undefined; compared = pending.pop()) {
+      const pause = state.context.slice.pauseWhenDue()
+      if (pause !== undefined) await pause
+      closeFrom(compared.directory.depth)
+      above.push(compared)
+      const confirming = confirmKnown(state, compared)
+      const children = confirming instanceof Promise ? await confirming : confirming
+      if (children === null) {
+        await compareOne(state, compared)
+        continue
+      }
+      keepKnown(state, compared)
+      for (let index = children.length - 1; index >= 0; index -= 1) {
+        const child = children[index]
+        if (child !== undefined)
+          pending.push(inside(compared, child.entry, child.stats, 'all', child.isAsKnown))
+      }
+    }
+  } finally {
+    closeFrom(0)
+  }
+}
+
+function openDirectory(compared: ComparedDirectory): DirectoryHandle {
+  const { outer, name } = compared
+  if (compared.open !== null) return compared.open
+  if (outer === null) throw new WorkspaceError('INTERNAL', 'The root of a load is not open.')
+  return (compared.open = openAccessible(openDirectory(outer), name))
+}
+
 async function compareOne(state: CompareState, compared: ComparedDirectory): Promise<void> {
-  if (await keepKnown(state, compared)) return
-  const { directory, names, chosen, wanted } = compared
+  const { directory, chosen, wanted } = compared
   const { plan, stage, tree, memory, mode, slice } = state.context
-  const open = compared.handle.open()
+  const names = directory.path === '' ? [] : directory.path.split('/')
+  const open = openDirectory(compared)
   const there = plan.open(names, fstatSync(open.fd, { bigint: true }))
   if (chosen === 'all') there.after = wantedFields(wanted, there.before)
   const present = listNames(open, names.length === 0)
@@ -83,7 +130,7 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   }
   const stale: ByteString[] = []
   const missing = new Set(chosen === 'all' ? [] : chosen.keys())
-  const outer = { ...compared, open }
+  const outer: OpenDirectory = Object.assign(compared, { open })
   for await (const part of partsOf(tree, directory, onDamage)) {
     const rows = memory.rowsOf(part)
     for (const [index, entry] of part.entries()) {
@@ -111,70 +158,55 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   for (const name of stale) await removeStale(state, { there, names, open, path: directory.path }, name)
 }
 
-/** Leaves a directory alone that is as it was, and goes on with those in it. */
-async function keepKnown(state: CompareState, compared: ComparedDirectory): Promise<boolean> {
-  const { directory, chosen, wanted, stats } = compared
-  const { memory, tree, tally } = state.context
-  const known = chosen === 'all' ? memory.knownDirectory(directory) : null
+/** The directories in one that is as it was, to go on with; `null` for any other. */
+function confirmKnown(
+  { context }: CompareState,
+  { directory, chosen, wanted, stats, isAsKnown }: ComparedDirectory,
+): ReturnType<typeof confirmDirectory> {
+  const known = chosen === 'all' ? context.memory.knownDirectory(directory) : null
   // What else a hard-linked file is called is known when all of its names have been compared.
-  if (known === null || known.entries.some(isHardLinked)) return false
-  const before = fieldsOf(stats)
-  if (!isSameFields(before, wantedFields(wanted, before))) return false
-  const isAsListed = memory.listed.isAsListed(directory, stats)
-  const children = await confirmDirectory(state.context, directory, known, isAsListed)
-  if (children === null) return false
+  if (known === null || known.entries.some(isHardLinked)) return null
+  if (!isAsKnown) {
+    const before = fieldsOf(stats)
+    if (!isSameFields(before, wantedFields(wanted, before))) return null
+  }
+  const { listed } = context.memory
+  const isAsListed = isAsKnown ? listed.showsNames(stats) : listed.isAsListed(directory, stats)
+  return confirmDirectory(context, directory, known, isAsListed)
+}
+
+function keepKnown({ context }: CompareState, { directory, stats, isAsKnown }: ComparedDirectory): void {
+  const { memory, tree, tally } = context
+  const known = memory.knownDirectory(directory)
+  if (known === null) return
   tree.count(directory, known.entries)
   memory.keepDirectory(directory.path, known)
-  memory.listed.add(directory, stats, isAsListed)
+  if (!isAsKnown) memory.listed.add(directory, stats, memory.listed.isAsListed(directory, stats))
   for (const entry of known.entries)
     if (entry.type !== 'directory') countFile(tally.kept, entry.type === 'file' ? entry.size : 0)
-  state.context.onProgress()
-  for (const child of children) await descend(state, compared, child.entry, child.stats, 'all')
-  return true
+  context.onProgress()
 }
 
 function isHardLinked(entry: TreeEntry): boolean {
   return entry.type === 'file' && entry.hardLinkGroup !== 0n
 }
 
-async function descend(
-  state: CompareState,
+function inside(
   outer: ComparedDirectory,
   entry: DirectoryEntry,
   stats: BigIntStats,
   chosen: Selection,
-): Promise<void> {
-  const handle = openLater(() => openAccessible(outer.handle.open(), entry.name))
+  isAsKnown: boolean,
+): ComparedDirectory {
   const { name, node, entriesBelow } = entry
-  const path = childOf(outer.directory, name)
-  const directory = { path, node, entriesBelow, depth: outer.directory.depth + 1 }
-  try {
-    await compareOne(state, {
-      directory,
-      names: [...outer.names, name],
-      stats,
-      handle,
-      chosen,
-      wanted: entry,
-    })
-  } finally {
-    handle.close()
-  }
-}
-
-function openLater(open: () => DirectoryHandle): LazyHandle {
-  let handle: DirectoryHandle | null = null
-  return {
-    open: () => (handle ??= open()),
-    close: () => {
-      if (handle !== null) closeDirectory(handle)
-    },
-  }
+  const { path, depth } = outer.directory
+  const directory = { path: joinPath(path, name), node, entriesBelow, depth: depth + 1 }
+  return { directory, outer, name, stats, chosen, wanted: entry, isAsKnown, open: null }
 }
 
 /** One that differs, and so is open. */
 interface OpenDirectory extends ComparedDirectory {
-  readonly open: DirectoryHandle
+  open: DirectoryHandle
 }
 
 async function compareEntry(
@@ -210,7 +242,7 @@ async function compareChild(
   stats: BigIntStats | null,
   chosen: Selection,
 ): Promise<void> {
-  if (stats?.isDirectory() === true) return descend(state, outer, entry, stats, chosen)
+  if (stats?.isDirectory() === true) return compareFrom(state, inside(outer, entry, stats, chosen, false))
   if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
   const { stage } = state.context
   const { node, entriesBelow } = entry
@@ -241,51 +273,4 @@ async function compareSymlink(
     }
   }
   stage.addSymlink(stagedPlace(place, await replace(state, place, stats, open)), entry)
-}
-
-/** A directory that is there, and the changes to it. */
-interface StaleParent {
-  readonly there: DirectoryPlan
-  readonly names: readonly ByteString[]
-  readonly open: DirectoryHandle
-  readonly path: ByteString
-}
-
-/** Has something removed, as far as nothing in it has to stay. */
-async function removeStale(state: CompareState, outer: StaleParent, name: ByteString): Promise<void> {
-  const { plan, tally, left, slice } = state.context
-  const stats = lstatOrNull(outer.open, name)
-  if (stats === null) return
-  const path = joinPath(outer.path, name)
-  const reason = left.reasonFor(path, stats)
-  if (reason !== null) {
-    left.add(path, reason, false)
-    return
-  }
-  const remove = (gone: FileCount): void => {
-    tally.deleted.files += gone.files
-    tally.deleted.bytes += gone.bytes
-    outer.there.entries.push({ name, number: plan.nextNumber(), goes: foundEntry(stats), comes: false })
-  }
-  if (!stats.isDirectory()) {
-    remove({ files: 1, bytes: Number(stats.size) })
-    return
-  }
-  const open = openAccessible(outer.open, name)
-  try {
-    const inside = { files: 0, bytes: 0 }
-    if ((await surveyBelow(state.context, open, path, inside)) === null) {
-      remove(inside)
-      return
-    }
-    const names = [...outer.names, name]
-    const below = { there: plan.open(names, fstatSync(open.fd, { bigint: true })), names, open, path }
-    for (const entry of listDirectory(open)) {
-      const pause = slice.pauseWhenDue()
-      if (pause !== undefined) await pause
-      await removeStale(state, below, entry.name)
-    }
-  } finally {
-    closeDirectory(open)
-  }
 }

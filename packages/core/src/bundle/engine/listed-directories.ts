@@ -13,6 +13,8 @@ import type { TreeDirectory } from './tree-reader.ts'
 
 /** What a load learns about directories, so that the next load or save need not list them: see `walkDirectory`. */
 export interface ListedDirectories {
+  /** Whether a directory that has not changed holds the same names. */
+  showsNames(stats: BigIntStats): boolean
   /** Whether a directory has not changed since it held the names that are known. @param stats what it is now */
   isAsListed(directory: TreeDirectory, stats: BigIntStats): boolean
   /** Takes a directory that holds the names that are known. @param stats what it was before it was listed */
@@ -27,6 +29,7 @@ export function createListedDirectories(known: KnownTree, device: bigint | null)
   const listed = new Map<ByteString, BigIntStats>()
 
   return {
+    showsNames: (stats) => stats.dev === device,
     isAsListed({ path, node }, stats) {
       const parent = known.directories.get(parentOf(path))
       if (parent === undefined || path === '' || stats.dev !== device) return false

@@ -29,7 +29,7 @@ import type { KnownTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
 import { holdSmallPacks } from './hold-small-packs.ts'
 import { createLeftNotes } from './left-notes.ts'
-import { createLoadMemory } from './load-memory.ts'
+import { createLoadMemory, waitForTick } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
 import { createLoadPlan } from './load-plan.ts'
 import { selectPaths, type Selection } from './path-selection.ts'
@@ -80,6 +80,7 @@ export async function loadDirectory(
   signal?.throwIfAborted()
   const selection = selectPaths(options.paths)
   const given = resolve(directory)
+  const clock: LoadClock = { probe: null, lastChangeNs: 0n }
   try {
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
@@ -96,12 +97,17 @@ export async function loadDirectory(
           known,
           options,
           settled,
+          clock,
         }),
       timeSlice(),
     )
+    // Last of all: what else there was to do has taken most of a tick.
+    if (clock.probe !== null) await waitForTick(clock.probe, clock.lastChangeNs)
     return { ...loaded, recovered }
   } catch (error) {
     throw toWorkspaceError(error, 'load into', given)
+  } finally {
+    if (clock.probe !== null) closeDirectory(clock.probe)
   }
 }
 
@@ -114,6 +120,13 @@ interface LoadTask {
   readonly known: KnownTree
   readonly options: LoadDirectoryOptions
   readonly settled: Promise<unknown>
+  readonly clock: LoadClock
+}
+
+/** What tells when a change would show: see `waitForTick`. */
+interface LoadClock {
+  probe: DirectoryHandle | null
+  lastChangeNs: bigint
 }
 
 async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovered'>> {
@@ -218,7 +231,7 @@ async function compare(
 
 /** Only of a directory that is the version as a whole. */
 async function remember(
-  { options, selection, target, record }: LoadTask,
+  { options, selection, target, record, clock }: LoadTask,
   parts: LoadParts,
   work: WorkDirectory,
 ): Promise<void> {
@@ -227,12 +240,8 @@ async function remember(
   const isWhole =
     parts.stage.outcome.damaged.length === 0 && !parts.left.entries.some(({ isInVersion }) => isInVersion)
   if (!isWhole) return
-  const handle = openRoot(toByteString(work.path))
-  try {
-    await parts.memory.conclude(target, record, parts.locator, handle)
-  } finally {
-    closeDirectory(handle)
-  }
+  clock.probe = openRoot(toByteString(work.path))
+  clock.lastChangeNs = await parts.memory.conclude(target, record, parts.locator)
 }
 
 function holdsEntries(target: string): boolean {

@@ -44,8 +44,11 @@ export interface LoadMemory {
   addWritten(place: EntryRow, file: FileEntry, written: Omit<WrittenFile, 'file'>): void
   /** Takes something new whose facts will change yet: it is looked at when everything is in place. */
   addUnsettled(place: EntryRow): void
-  /** The directory now is this version as a whole. @param work a directory of ours on the same file system */
-  conclude(target: string, record: VersionRecord, locator: ChunkLocator, work: DirectoryHandle): Promise<void>
+  /**
+   * The directory now is this version as a whole. Whoever is told so may change it at once, and has to be found out: not
+   * before `waitForTick` of the change time that this returns.
+   */
+  conclude(target: string, record: VersionRecord, locator: ChunkLocator): Promise<bigint>
 }
 
 /** A file or link of the version, and where what is known of it is put down. */
@@ -135,7 +138,7 @@ export function createLoadMemory(
       if (ctimeNs > lastChangeNs) lastChangeNs = ctimeNs
     },
     addUnsettled: (place) => void unsettled.push(place),
-    async conclude(target, record, locator, work) {
+    async conclude(target, record, locator) {
       lookAgain(target)
       // From here on nobody can abort.
       const slice = timeSlice()
@@ -150,21 +153,29 @@ export function createLoadMemory(
       for (const [path, directory] of built) known.directories.set(path, directory)
       known.root = record.root.node
       rememberPacks(known, record, locator)
-      await waitForTick(work, lastChangeNs)
+      return lastChangeNs
     },
   }
 }
 
-/** Whoever changes a file from here on gives it a later change time than it has now. */
-async function waitForTick(work: DirectoryHandle, lastChangeNs: bigint): Promise<void> {
+/**
+ * Whoever changes a file from here on gives it a later change time than it has now.
+ * @param probe a directory of ours on the same file system, open; it may be removed already
+ */
+export async function waitForTick(probe: DirectoryHandle, lastChangeNs: bigint): Promise<void> {
   const waitsUntil = performance.now() + CLOCK_TICK_MS
-  const { mode } = fstatSync(work.fd)
-  for (let look = 1; ; look += 1) {
-    fchmodSync(work.fd, mode & 0o7777)
-    if (fstatSync(work.fd, { bigint: true }).ctimeNs > lastChangeNs) return
-    if (performance.now() >= waitsUntil) return
-    // Where times are exact as soon as somebody has looked, the second look is later already.
-    if (look > 1) await sleep(CLOCK_POLL_MS)
+  try {
+    const { mode } = fstatSync(probe.fd)
+    for (let look = 1; ; look += 1) {
+      fchmodSync(probe.fd, mode & 0o7777)
+      if (fstatSync(probe.fd, { bigint: true }).ctimeNs > lastChangeNs) return
+      if (performance.now() >= waitsUntil) return
+      // Where times are exact as soon as somebody has looked, the second look is later already.
+      if (look > 1) await sleep(CLOCK_POLL_MS)
+    }
+  } catch {
+    // A file system that lets nobody change what is removed (NFS) tells nothing.
+    await sleep(Math.max(0, waitsUntil - performance.now()))
   }
 }
 
