@@ -13,6 +13,8 @@ export interface BackupTool {
   readonly deduplicates: boolean
   /** Takes part with big trees only in full runs: it is slow there, or nothing was promised beside it. */
   readonly isExtra: boolean
+  /** Whether it can also restore over a directory that differs in a few files, looking at the others only. */
+  readonly loadsOver?: boolean
   /** A repository of its own below an empty directory. */
   open(directory: string): BackupRepository
 }

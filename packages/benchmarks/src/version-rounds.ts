@@ -122,10 +122,9 @@ async function measureRound(
     const destination = join(directory, `restored-${index}`)
     mkdirSync(destination)
     await time('restore', tool.name, () => repository.restore(destination))
-    if (tool === warmWorkspace) {
-      if (isProof) await shell(`diff -r --no-dereference ${quote(tree)} ${quote(destination)}`, directory)
-      await measureLoad(destination, repository, time)
-    }
+    if (tool === warmWorkspace && isProof)
+      await shell(`diff -r --no-dereference ${quote(tree)} ${quote(destination)}`, directory)
+    if (tool.loadsOver === true) await measureLoad(destination, { tool, repository }, time)
     await shell(`rm -r ${quote(destination)}`, directory)
   }
   await edits.undo()
@@ -134,13 +133,13 @@ async function measureRound(
 /** Brings a directory that differs from a version in ten files back to it. */
 async function measureLoad(
   destination: string,
-  repository: BackupRepository,
+  { tool, repository }: OpenTool,
   time: (step: TimedStep, name: string, run: () => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
   await wait(SETTLE_MS)
   await repository.restore(destination)
   const { small } = chooseFiles(destination)
   editFiles(small)
-  await time('load of 10 files', BARE_WALK, async () => walkTree(destination))
-  await time('load of 10 files', warmWorkspace.name, () => repository.restore(destination))
+  if (tool === warmWorkspace) await time('load of 10 files', BARE_WALK, async () => walkTree(destination))
+  await time('load of 10 files', tool.name, () => repository.restore(destination))
 }

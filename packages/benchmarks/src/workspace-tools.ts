@@ -11,6 +11,7 @@ const traits = { programs: [], isIncremental: true, deduplicates: true, isExtra:
 export const warmWorkspace: BackupTool = {
   ...traits,
   name: 'ws',
+  loadsOver: true,
   open(directory) {
     const store = createBundleStore(localStore({ root: join(directory, 'store') }))
     const stateDir = join(directory, 'state')
