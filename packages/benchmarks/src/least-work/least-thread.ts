@@ -40,7 +40,7 @@ parentPort?.on('message', ({ task, directory }: LeastTask) => {
     if (tree.names.length === 0) saveFirst(directory)
     else saveAgain(directory)
     if (number === 0) putRecord()
-  } else if (readdirSync(directory).length === 0) restoreAll(directory, tree, packPath(), number, counters)
+  } else if (task === 'restore') restoreAll(directory, tree, packPath(), number, counters)
   else restoreChanged(directory, tree, packPath(), findChanged(directory, tree.stats))
   parentPort?.postMessage(null)
 })

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { BackupRepository, BackupTool } from '../backup-tools.ts'
@@ -61,7 +61,11 @@ function openRepository(directory: string): BackupRepository {
       }
     },
     save: (tree) => run({ task: 'save', directory: tree }),
-    restore: (destination) => run({ task: 'restore', directory: destination }),
+    // Asked here: each thread would see what the other one has begun to make.
+    restore(destination) {
+      const isEmpty = readdirSync(destination).length === 0
+      return run({ task: isEmpty ? 'restore' : 'restore over', directory: destination })
+    },
     storedMegabytes: () => megabytesIn(directory),
   }
 }

@@ -74,8 +74,12 @@ function writeRun(directory: string, tree: KnownTree, { pieces }: Frame, raw: Bu
   const first = pieces[from] as Piece
   let next = from
   let length = 0
-  for (; pieces[next]?.entry === first.entry; next += 1)
-    length += checkPiece(raw, pieces[next] as Piece).length
+  for (let piece: Piece | undefined = first; piece !== undefined; piece = pieces[next]) {
+    // Parts of a large file need not lie one behind the other.
+    if (piece.entry !== first.entry || piece.position !== first.position + length) break
+    length += checkPiece(raw, piece).length
+    next += 1
+  }
   const fd = create(`${directory}/${tree.names[first.entry]}`, tree, first.entry)
   const seconds = statOf(tree, first.entry, field.mtimeMs) / 1000
   writeSync(fd, raw, first.offset, length, first.position)

@@ -15,7 +15,7 @@ export interface SharedState {
 }
 
 export interface LeastTask {
-  readonly task: 'save' | 'restore'
+  readonly task: 'save' | 'restore' | 'restore over'
   readonly directory: string
 }
 
