@@ -11,7 +11,7 @@ import { bundleSuite } from './suites/bundle.ts'
 import { gitSnapshotSuite } from './suites/git-snapshot.ts'
 import { hashSnapshotSuite } from './suites/hash-snapshot.ts'
 import { hugeFileSuite } from './suites/huge-file.ts'
-import { limitsSuite } from './suites/limits.ts'
+import { limitsSuites } from './suites/limits.ts'
 import { memorySuite } from './suites/memory.ts'
 import { manyOtherWaysSuite, otherWaysSuite, projectOtherWaysSuite } from './suites/other-ways.ts'
 import { runSuite } from './suites/run.ts'
@@ -36,7 +36,7 @@ const suites: readonly Suite[] = [
   largeVersionsSuite,
   versionHistorySuite,
   memorySuite,
-  limitsSuite,
+  ...limitsSuites,
   manyOtherWaysSuite,
   manyVersionsSuite,
   hugeFileSuite,

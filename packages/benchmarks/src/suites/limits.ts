@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { peerTools, TAR_ZSTD, type BackupTool } from '../backup-tools.ts'
 import { leastWork } from '../least-work/least-work.ts'
@@ -10,9 +9,8 @@ import { writeLargeTree, writeSmallTree } from '../trees/workspace-trees.ts'
 import { BARE_WALK, measureRounds, type RoundFigures, type TimedStep } from '../version-rounds.ts'
 import { warmWorkspace } from '../workspace-tools.ts'
 
-const SUITE = 'limits'
-
 interface LimitedTree {
+  readonly suite: string
   readonly name: string
   readonly rounds: number
   readonly peers: readonly string[]
@@ -25,6 +23,7 @@ const ZPAQ = 'zpaq -m1'
 
 const trees: readonly LimitedTree[] = [
   {
+    suite: 'limits-small',
     name: 'S',
     rounds: 7,
     peers: [TAR_ZSTD],
@@ -37,6 +36,7 @@ const trees: readonly LimitedTree[] = [
     writeTree: (tree, { log }) => writeSmallTree(tree, log),
   },
   {
+    suite: 'limits-project',
     name: 'M',
     rounds: 5,
     peers: [TAR_ZSTD, 'restic', ZPAQ],
@@ -51,6 +51,7 @@ const trees: readonly LimitedTree[] = [
     writeTree: (tree, { log }) => copyProjectTree(tree, log),
   },
   {
+    suite: 'limits-large',
     name: 'L',
     rounds: 3,
     peers: [TAR_ZSTD, 'restic'],
@@ -67,35 +68,36 @@ const trees: readonly LimitedTree[] = [
 ]
 
 /** How near saves and loads are to the least work that ends with the same, and how near that is to what was promised. */
-export const limitsSuite: Suite = {
-  name: SUITE,
+export const limitsSuites: readonly Suite[] = trees.map((limited) => ({
+  name: limited.suite,
   isHeavy: true,
   async run(context) {
-    const measurements: Measurement[] = []
-    const rows: string[][] = []
-    for (const limited of trees) {
-      const directory = join(context.directory, limited.name)
-      mkdirSync(directory)
-      const tree = join(directory, 'tree')
-      await limited.writeTree(tree, context)
-      const tools = [warmWorkspace, leastWork, ...peersOf(limited)]
-      const rounds = context.isQuick ? 1 : limited.rounds
-      const figures = await measureRounds({ directory, tree, tools, rounds, log: context.log })
-      const steps = new Set(limited.promises.map(([step]) => step))
-      for (const step of steps) measurements.push(beside(limited, step, figures, rounds))
-      for (const promise of limited.promises) rows.push(row(limited, promise, tools, figures))
+    const { directory, isQuick, log } = context
+    const tree = join(directory, 'tree')
+    await limited.writeTree(tree, context)
+    const tools = [warmWorkspace, leastWork, ...peersOf(limited)]
+    const rounds = isQuick ? 1 : limited.rounds
+    const figures = await measureRounds({ directory, tree, tools, rounds, log })
+    const steps = [...new Set(limited.promises.map(([step]) => step))]
+    return {
+      measurements: steps.map((step) => beside(limited, step, figures, rounds)),
+      tables: [tabulate(limited, tools, figures)],
     }
-    return { measurements, tables: [tabulate(rows)] }
   },
-}
+}))
 
 function peersOf({ peers }: LimitedTree): readonly BackupTool[] {
   return peerTools.filter(({ name, programs }) => peers.includes(name) && isInstalled(...programs))
 }
 
-function beside({ name }: LimitedTree, step: TimedStep, figures: RoundFigures, samples: number): Measurement {
+function beside(
+  { suite, name }: LimitedTree,
+  step: TimedStep,
+  figures: RoundFigures,
+  samples: number,
+): Measurement {
   return {
-    suite: SUITE,
+    suite,
     name: `${name}, ${wordsOf(step)}`,
     unit: 'ms',
     ours: figures.ms(step, warmWorkspace.name),
@@ -128,9 +130,14 @@ function row(
   ]
 }
 
-function tabulate(rows: readonly (readonly string[])[]): ComparisonTable {
+function tabulate(
+  limited: LimitedTree,
+  tools: readonly BackupTool[],
+  figures: RoundFigures,
+): ComparisonTable {
+  const title = `${limited.name}: the least work in Node, in two threads, beside ws and what was promised`
   const head = ['what', 'ws', 'least in Node', 'peer', 'target', 'ws / peer', 'least / peer', 'ws / least']
-  return { title: 'The least work in Node, in two threads, beside ws and what was promised', head, rows }
+  return { title, head, rows: limited.promises.map((promise) => row(limited, promise, tools, figures)) }
 }
 
 function wordsOf(step: TimedStep): string {
