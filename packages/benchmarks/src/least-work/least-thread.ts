@@ -12,8 +12,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { BATCH_ENTRIES, isType, REGULAR_FILE, statOf, type KnownTree } from './known-tree.ts'
 import { createPackPart, type PackPart } from './pack-part.ts'
-import { restoreAll, restoreChanged, type KnownTree } from './restore-part.ts'
+import { restoreAll, restoreChanged } from './restore-part.ts'
 import {
   counter,
   field,
@@ -27,11 +28,10 @@ import {
 } from './shared-state.ts'
 
 const { number, port, repository, counters, changed, packBytes } = workerData as ThreadData
-const BATCH = 256
 /** A larger file is shared. */
 const PART_BYTES = 16 * 1_048_576
 
-const tree: KnownTree = { names: [], stats: [], latest: [], links: [], frames: [], hashes: new Map() }
+const tree: KnownTree = { names: [], stats: [], latest: [], links: [], frames: [], hashes: new Set() }
 let part: PackPart | null = null
 let records = 0
 
@@ -82,7 +82,7 @@ function saveFirst(directory: string): void {
 function walk(root: string): void {
   let names: string[] = []
   let links: string[] = []
-  let stats = new Float64Array(BATCH * FIELDS)
+  let stats = new Float64Array(BATCH_ENTRIES * FIELDS)
   const publish = (): void => {
     const batch: EntryBatch = { names, stats, links }
     take(batch)
@@ -90,16 +90,16 @@ function walk(root: string): void {
     raise(counters, counter.published)
     names = []
     links = []
-    stats = new Float64Array(BATCH * FIELDS)
+    stats = new Float64Array(BATCH_ENTRIES * FIELDS)
   }
   const visit = (directory: string, prefix: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       const path = `${directory}/${entry.name}`
-      const { size, mtimeMs, mode, ino } = lstatSync(path)
-      stats.set([size, mtimeMs, mode, ino], names.length * FIELDS)
+      const { size, mtimeMs, mode } = lstatSync(path)
+      stats.set([size, mtimeMs, mode], names.length * FIELDS)
       links.push(entry.isSymbolicLink() ? readlinkSync(path) : '')
       names.push(prefix + entry.name)
-      if (names.length === BATCH) publish()
+      if (names.length === BATCH_ENTRIES) publish()
       if (entry.isDirectory()) visit(path, `${prefix}${entry.name}/`)
     }
   }
@@ -119,14 +119,12 @@ function receive(): void {
 }
 
 function takeBatch(pack: PackPart, directory: string, batch: number): void {
-  const stats = tree.stats[batch]
-  if (stats === undefined) throw new Error('a batch was claimed that did not come')
-  const end = Math.min(tree.names.length - batch * BATCH, BATCH)
-  for (let index = 0; index < end; index += 1) {
-    const size = stats[index * FIELDS + field.size] ?? 0
-    if (!isFile(stats[index * FIELDS + field.mode] ?? 0) || size === 0 || size > PART_BYTES) continue
-    const entry = batch * BATCH + index
-    addPart(pack, directory, entry, 0, size)
+  if (tree.stats[batch] === undefined) throw new Error('a batch was claimed that did not come')
+  const end = Math.min(tree.names.length, (batch + 1) * BATCH_ENTRIES)
+  for (let entry = batch * BATCH_ENTRIES; entry < end; entry += 1) {
+    const size = statOf(tree, entry, field.size)
+    if (size > 0 && size <= PART_BYTES && isType(tree, entry, REGULAR_FILE))
+      addPart(pack, directory, entry, 0, size)
   }
 }
 
@@ -134,8 +132,8 @@ function takeBatch(pack: PackPart, directory: string, batch: number): void {
 function takeLarge(pack: PackPart, directory: string): void {
   let turn = 0
   for (let entry = 0; entry < tree.names.length; entry += 1) {
-    const size = statOf(entry, field.size)
-    if (size <= PART_BYTES || !isFile(statOf(entry, field.mode))) continue
+    const size = statOf(tree, entry, field.size)
+    if (size <= PART_BYTES || !isType(tree, entry, REGULAR_FILE)) continue
     for (let from = 0; from < size; from += PART_BYTES, turn += 1)
       if (turn % 2 === number) addPart(pack, directory, entry, from, Math.min(size, from + PART_BYTES))
   }
@@ -150,12 +148,13 @@ function findChanged(directory: string, known: readonly Float64Array[]): readonl
   const half = tree.names.length >> 1
   const [from, to] = number === 0 ? [0, half] : [half, tree.names.length]
   for (let entry = from; entry < to; entry += 1) {
-    const { size, mtimeMs, mode } = lstatSync(`${directory}/${tree.names[entry]}`)
-    const stats = known[Math.floor(entry / BATCH)]
-    const row = (entry % BATCH) * FIELDS
+    const found = lstatSync(`${directory}/${tree.names[entry]}`)
+    const stats = known[Math.floor(entry / BATCH_ENTRIES)]
+    const row = (entry % BATCH_ENTRIES) * FIELDS
     const isSame =
-      size === stats?.[row + field.size] && Math.abs(mtimeMs - (stats[row + field.mtimeMs] ?? 0)) < 0.01
-    if (!isSame && isFile(mode)) changed[raise(counters, counter.changed)] = entry
+      found.size === stats?.[row + field.size] &&
+      Math.abs(found.mtimeMs - (stats[row + field.mtimeMs] ?? 0)) < 0.01
+    if (!isSame && found.isFile()) changed[raise(counters, counter.changed)] = entry
   }
   meet(counters, 1)
   return [...changed.subarray(0, Atomics.load(counters, counter.changed))]
@@ -167,11 +166,11 @@ function saveAgain(directory: string): void {
   const found = findChanged(directory, tree.latest)
   const pack = openPart()
   if (tree.hashes.size === 0)
-    for (const { pieces } of tree.frames) for (const { hash } of pieces) tree.hashes.set(hash, true)
+    for (const { pieces } of tree.frames) for (const { hash } of pieces) tree.hashes.add(hash)
   for (const [turn, entry] of found.entries()) {
     const path = `${directory}/${tree.names[entry]}`
     const { size, mtimeMs } = lstatSync(path)
-    tree.latest[Math.floor(entry / BATCH)]?.set([size, mtimeMs], (entry % BATCH) * FIELDS)
+    tree.latest[Math.floor(entry / BATCH_ENTRIES)]?.set([size, mtimeMs], (entry % BATCH_ENTRIES) * FIELDS)
     if (turn % 2 === number) pack.addFile(path, entry, 0, size, (_, hash) => !tree.hashes.has(hash))
   }
   pack.flush()
@@ -201,12 +200,4 @@ function syncFile(path: string): void {
   const fd = openSync(path, 'r')
   fsyncSync(fd)
   closeSync(fd)
-}
-
-function statOf(entry: number, column: number): number {
-  return tree.stats[Math.floor(entry / BATCH)]?.[(entry % BATCH) * FIELDS + column] ?? 0
-}
-
-function isFile(mode: number): boolean {
-  return (mode & 0o170_000) === 0o100_000
 }

@@ -10,23 +10,10 @@ import {
   utimesSync,
   writeSync,
 } from 'node:fs'
+import { BATCH_ENTRIES, DIRECTORY, isType, statOf, SYMLINK, type KnownTree } from './known-tree.ts'
 import { checkPiece, readFrame, type Frame, type Piece } from './pack-part.ts'
-import { counter, field, FIELDS, meet, raise, waitFor } from './shared-state.ts'
+import { counter, field, meet, raise, waitFor } from './shared-state.ts'
 
-/** What a thread knows of the tree; the frames are those that it made itself. */
-export interface KnownTree {
-  readonly names: string[]
-  readonly links: string[]
-  /** Of the first save, which is what is restored; of 256 entries each. */
-  readonly stats: Float64Array[]
-  /** The same of the latest save. */
-  readonly latest: Float64Array[]
-  readonly frames: Frame[]
-  /** Of the pieces. */
-  readonly hashes: Map<string, true>
-}
-
-const BATCH = 256
 const FRAME_ROOM = 1_048_576 + 65_536
 
 /** Makes the tree of the first save: the first thread directories and links, both the files of their own frames. */
@@ -49,7 +36,7 @@ export function restoreAll(
   closeSync(fd)
   meet(counters, 1)
   for (let entry = tree.names.length - 1; entry >= 0; entry -= 1) {
-    if (entry % 2 !== number || !isType(tree, entry, 0o040_000)) continue
+    if (entry % 2 !== number || !isType(tree, entry, DIRECTORY)) continue
     const seconds = statOf(tree, entry, field.mtimeMs) / 1000
     utimesSync(`${directory}/${tree.names[entry]}`, seconds, seconds)
   }
@@ -58,15 +45,15 @@ export function restoreAll(
 function makeDirectories(directory: string, tree: KnownTree, counters: Int32Array): void {
   for (let entry = 0; entry < tree.names.length; entry += 1) {
     const path = `${directory}/${tree.names[entry]}`
-    if (isType(tree, entry, 0o040_000)) mkdirSync(path, statOf(tree, entry, field.mode) & 0o777)
-    else if (isType(tree, entry, 0o120_000)) {
+    if (isType(tree, entry, DIRECTORY)) mkdirSync(path, statOf(tree, entry, field.mode) & 0o777)
+    else if (isType(tree, entry, SYMLINK)) {
       const seconds = statOf(tree, entry, field.mtimeMs) / 1000
       symlinkSync(tree.links[entry] ?? '', path)
       lutimesSync(path, seconds, seconds)
     } else if (statOf(tree, entry, field.size) === 0) closeSync(create(path, tree, entry))
-    if (entry % BATCH === BATCH - 1) raise(counters, counter.made, BATCH)
+    if (entry % BATCH_ENTRIES === BATCH_ENTRIES - 1) raise(counters, counter.made, BATCH_ENTRIES)
   }
-  raise(counters, counter.made, BATCH)
+  raise(counters, counter.made, BATCH_ENTRIES)
 }
 
 /** Writes pieces of one file that lie one behind the other. @returns the number of the next piece */
@@ -94,7 +81,7 @@ function create(path: string, tree: KnownTree, entry: number): number {
   return openSync(path, flags, statOf(tree, entry, field.mode) & 0o777)
 }
 
-/** Replaces files that differ by temporary ones; each thread those in its own frames. */
+/** Replaces files that differ by temporary ones; each thread those in its own frames, where files that are not shared lie whole. */
 export function restoreChanged(
   directory: string,
   tree: KnownTree,
@@ -102,29 +89,30 @@ export function restoreChanged(
   changed: readonly number[],
 ): void {
   const wanted = new Set(changed)
+  const open = new Map<number, number>()
+  const openTemporary = (entry: number): number => {
+    const known = open.get(entry)
+    if (known !== undefined) return known
+    const path = `${directory}/${tree.names[entry]}.new`
+    const file = openSync(path, 'wx', statOf(tree, entry, field.mode) & 0o777)
+    open.set(entry, file)
+    return file
+  }
   const fd = openSync(pack, 'r')
   const stored = Buffer.allocUnsafeSlow(FRAME_ROOM)
   for (const frame of tree.frames) {
     const pieces = frame.pieces.filter(({ entry }) => wanted.has(entry))
     if (pieces.length === 0) continue
     const raw = readFrame(fd, frame, stored)
-    for (const piece of pieces) {
-      const path = `${directory}/${tree.names[piece.entry]}`
-      const file = openSync(`${path}.new`, 'wx', statOf(tree, piece.entry, field.mode) & 0o777)
-      const seconds = statOf(tree, piece.entry, field.mtimeMs) / 1000
-      writeSync(file, checkPiece(raw, piece), 0, piece.length, piece.position)
-      futimesSync(file, seconds, seconds)
-      closeSync(file)
-      renameSync(`${path}.new`, path)
-    }
+    for (const piece of pieces)
+      writeSync(openTemporary(piece.entry), checkPiece(raw, piece), 0, piece.length, piece.position)
   }
   closeSync(fd)
-}
-
-function statOf(tree: KnownTree, entry: number, column: number): number {
-  return tree.stats[Math.floor(entry / BATCH)]?.[(entry % BATCH) * FIELDS + column] ?? 0
-}
-
-function isType(tree: KnownTree, entry: number, type: number): boolean {
-  return (statOf(tree, entry, field.mode) & 0o170_000) === type
+  for (const [entry, file] of open) {
+    const seconds = statOf(tree, entry, field.mtimeMs) / 1000
+    futimesSync(file, seconds, seconds)
+    closeSync(file)
+    const path = `${directory}/${tree.names[entry]}`
+    renameSync(`${path}.new`, path)
+  }
 }

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 
 /** Counters that both threads see, by their place in shared memory. */
 export const counter = { published: 0, claimed: 1, isWalked: 2, arrived: 3, made: 4, changed: 5 } as const
-export const COUNTERS = 16
+export const COUNTERS = Object.keys(counter).length
 export const MAX_CHANGED = 4096
 
 /** What the two threads share for the life of a repository. */
@@ -37,8 +37,8 @@ export interface EntryBatch {
   readonly links: readonly string[]
 }
 
-export const FIELDS = 4
-export const field = { size: 0, mtimeMs: 1, mode: 2, inode: 3 } as const
+export const FIELDS = 3
+export const field = { size: 0, mtimeMs: 1, mode: 2 } as const
 
 export function waitFor(counters: Int32Array, index: number, isEnough: (value: number) => boolean): void {
   for (let value = Atomics.load(counters, index); !isEnough(value); value = Atomics.load(counters, index))

@@ -122,7 +122,7 @@ function row(
     `${name}, ${wordsOf(step)}`,
     formatFigure(ours, 'ms'),
     formatFigure(least, 'ms'),
-    isThere ? `${peer}: ${formatFigure(theirs, 'ms')}` : `${peer}: absent`,
+    `${peer === TAR_ZSTD && step === 'restore' ? 'zstd -d | tar -x' : peer}: ${isThere ? formatFigure(theirs, 'ms') : 'absent'}`,
     target === null ? '' : `<= ${target} x`,
     times(ours / theirs),
     times(least / theirs),
