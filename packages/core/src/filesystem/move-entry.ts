@@ -3,7 +3,6 @@ import {
   childPath,
   closeDirectory,
   listDirectory,
-  openChild,
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
@@ -24,8 +23,8 @@ export interface EntryPlace {
  * Moves an entry within one file system, also a directory that cannot be renamed: overlayfs answers `EXDEV` for one of
  * a lower layer, which is what an image brings into a container
  * (https://docs.kernel.org/filesystems/overlayfs.html#renaming-directories). Its content moves then, entry by entry, into
- * a directory made for it. Killed in between, the same call goes on with the rest, and {@link mergeEntry} the other way
- * takes it back; a failure in between takes it back at once.
+ * a directory made for it. Where that fails or is killed in between, the same call goes on with the rest, and
+ * {@link mergeEntry} the other way takes it back.
  */
 export function moveEntry(from: EntryPlace, to: EntryPlace): void {
   try {
@@ -48,25 +47,23 @@ export function mergeEntry(from: EntryPlace, to: EntryPlace): void {
 }
 
 /**
- * Moves what a directory holds into another one, which is made with the same owner, mode and times where it is absent, and
- * removes the first one.
- * @param reason what to throw when the entry is no directory, or lies on another file system
+ * Moves what a directory holds into another one, which is made where it is absent, gives that its owner, mode and times,
+ * and removes the first one.
+ * @param reason what to throw when the entry is no directory
  */
 function moveDirectoryContent(from: EntryPlace, to: EntryPlace, reason: unknown): void {
   const source = openSource(from, reason)
   try {
     const stats = fstatSync(source.fd, { bigint: true })
-    if (fstatSync(to.directory.fd, { bigint: true }).dev !== stats.dev) throw reason
-    const isMade = makeDirectory(to)
-    const destination = openChild(to.directory, to.name)
+    const destination = openDestination(to, stats)
     try {
-      moveAll(source, destination, from)
-      if (isMade) copyFields(destination, stats)
-    } catch (error) {
-      setDirectoryFields(source, fieldsOf(stats))
-      if (isMade) rmdirSync(pathOf(to))
-      throw error
+      makeAccessible(source)
+      for (const { name } of listDirectory(source))
+        mergeEntry({ directory: source, name }, { directory: destination, name })
+      rmdirSync(pathOf(from))
     } finally {
+      // Also of one half: whoever takes it back has them from there.
+      copyFields(destination, stats)
       closeDirectory(destination)
     }
   } finally {
@@ -82,6 +79,14 @@ function openSource(from: EntryPlace, reason: unknown): DirectoryHandle {
   }
 }
 
+function openDestination(place: EntryPlace, stats: BigIntStats): DirectoryHandle {
+  const isMade = makeDirectory(place)
+  const destination = openAccessible(place.directory, place.name)
+  if (isMade) copyFields(destination, stats)
+  makeAccessible(destination)
+  return destination
+}
+
 /** False when it is there. */
 function makeDirectory(place: EntryPlace): boolean {
   try {
@@ -90,23 +95,6 @@ function makeDirectory(place: EntryPlace): boolean {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
     return false
-  }
-}
-
-function moveAll(source: DirectoryHandle, destination: DirectoryHandle, from: EntryPlace): void {
-  makeAccessible(source)
-  const moved: ByteString[] = []
-  try {
-    for (const { name } of listDirectory(source)) {
-      mergeEntry({ directory: source, name }, { directory: destination, name })
-      moved.push(name)
-    }
-    // Whoever put something into it meanwhile keeps the directory, and all that was in it.
-    rmdirSync(pathOf(from))
-  } catch (error) {
-    for (const name of moved.toReversed())
-      mergeEntry({ directory: destination, name }, { directory: source, name })
-    throw error
   }
 }
 

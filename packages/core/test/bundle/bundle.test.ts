@@ -31,7 +31,7 @@ import { decompress } from '../../src/bundle/decompress.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import type { CreateBundleOptions } from '../../src/bundle/bundle.ts'
 import { makeMessyTree } from './messy-tree.ts'
-import { listTree, withoutTimes, type ListedEntry } from './tree-listing.ts'
+import { expectSameTree, listTree, withoutTimes } from './tree-listing.ts'
 import { directory, file, tarGz } from './tar-blocks.ts'
 import { writeTarHeader } from '../../src/bundle/tar-header.ts'
 import { createTarReader } from '../../src/bundle/tar-reader.ts'
@@ -77,14 +77,6 @@ function openBelow(path: string): string[] {
     }
   })
   return places.filter((place) => place === path || place.startsWith(`${path}/`))
-}
-
-function expectSameTree(actual: Record<string, ListedEntry>, expected: Record<string, ListedEntry>): void {
-  expect(withoutTimes(actual)).toEqual(withoutTimes(expected))
-  const off = Object.keys(expected).filter(
-    (path) => Math.abs((actual[path]?.mtimeUs ?? 0) - (expected[path]?.mtimeUs ?? 0)) > 2,
-  )
-  expect(off).toEqual([])
 }
 
 const gnuTar = (args: readonly string[], input?: Buffer): Buffer =>

@@ -1,4 +1,13 @@
-import { chmodSync, linkSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +17,9 @@ import { executeRun } from '../../src/run/execute-run.ts'
 import { Workspace } from '../../src/workspace/workspace.ts'
 import { mountOverlay } from '../support/overlay.ts'
 import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
-import { listTree, withoutTimes } from './tree-listing.ts'
+import { expectSameTree, listTree, withoutTimes } from './tree-listing.ts'
+
+const MEBIBYTE = 1024 * 1024
 
 function fillWorkspace(path: string): void {
   createRepository(path, { 'a.txt': 'one', 'sub/b.txt': 'two', 'sub/deep/er/c.txt': 'three' })
@@ -42,7 +53,7 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
     async (options) => {
       const { path, other } = mountWorkspace()
       await extractBundle(createBundle(other), path, options)
-      expect(listTree(path)).toEqual(listTree(other))
+      expectSameTree(listTree(path), listTree(other))
       expect(leftovers(path)).toEqual([])
     },
   )
@@ -74,6 +85,45 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
     expect(withoutTimes(listTree(path))).toEqual(before)
     expect(leftovers(path)).toEqual([])
   })
+
+  it.each(['load', 'extractBundle'])(
+    'has every directory back, with owners, modes and times, when the disk is full halfway through a %s',
+    async (operation) => {
+      const base = temporaryDirectory()
+      const fill = (lower: string): void => {
+        const path = join(lower, 'work')
+        // One moves as a whole; of the other one a part, and then there is no room in the upper layer.
+        writeFiles(path, {
+          'a/one.txt': 'one',
+          'a/inner/two.txt': 'two',
+          'z/first/three.txt': 'three',
+          'z/last': new Uint8Array(6 * MEBIBYTE),
+        })
+        for (const name of ['a/inner', 'z/first', 'z']) {
+          chmodSync(join(path, name), 0o750)
+          chownSync(join(path, name), 1234, 4321)
+          utimesSync(join(path, name), 1_000_000_000, 1_000_000_000)
+        }
+      }
+      const path = join(mountOverlay(join(base, 'layers'), fill, 4), 'work')
+      const owners = (): string[] =>
+        ['a/inner', 'z/first', 'z'].map((name) => {
+          const { uid, gid } = lstatSync(join(path, name))
+          return `${uid}:${gid}`
+        })
+      const before = [listTree(path), owners()]
+      const other = join(base, 'other')
+      fillOther(other)
+      const replaceAll = async (): Promise<unknown> => {
+        if (operation === 'extractBundle') return extractBundle(createBundle(other), path)
+        const options = { store: memoryStore(), stateDir: join(base, 'state') }
+        await new Workspace({ id: 'w', path: other, ...options }).save('another')
+        return new Workspace({ id: 'w', path, ...options }).load()
+      }
+      await expect(replaceAll()).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
+      expect([[listTree(path), owners()], leftovers(path)]).toEqual([before, []])
+    },
+  )
 
   it.each(['git', 'bundle'] as const)('is rolled back by %s, and that is undone', async (strategy) => {
     const { path, base } = mountWorkspace()

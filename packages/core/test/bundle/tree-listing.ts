@@ -1,5 +1,6 @@
 import { lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { Buffer } from 'node:buffer'
+import { expect } from 'vitest'
 
 export interface ListedEntry {
   readonly type: string
@@ -41,8 +42,19 @@ export function listTree(root: string): Record<string, ListedEntry> {
   return result
 }
 
-/** Times compare to the microsecond, give or take one: that is what the system call's argument can say. */
 export function withoutTimes(tree: Record<string, ListedEntry>): Record<string, unknown> {
   const untimed = ({ type, mode, content, links }: ListedEntry) => ({ type, mode, content, links })
   return Object.fromEntries(Object.entries(tree).map(([path, entry]) => [path, untimed(entry)]))
+}
+
+/** Times compare to the microsecond, give or take one: that is what the numbers of an archive can say. */
+export function expectSameTree(
+  actual: Record<string, ListedEntry>,
+  expected: Record<string, ListedEntry>,
+): void {
+  expect(withoutTimes(actual)).toEqual(withoutTimes(expected))
+  const off = Object.keys(expected).filter(
+    (path) => Math.abs((actual[path]?.mtimeUs ?? 0) - (expected[path]?.mtimeUs ?? 0)) > 2,
+  )
+  expect(off).toEqual([])
 }
