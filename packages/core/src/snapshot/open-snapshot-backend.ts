@@ -111,9 +111,9 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   return openHashBackend({ path, stateDirectory, ignore })
 }
 
-const broken = ['CORRUPT', 'INVALID_INPUT', 'TIMEOUT', 'UNSUPPORTED'] as const
+const broken = ['ACCESS_DENIED', 'CORRUPT', 'INVALID_INPUT', 'TIMEOUT', 'UNSUPPORTED'] as const
 
-/** An agent may have removed the repository, or broken it. */
+/** An agent may have removed the repository, broken it, or closed it. */
 async function openForSnapshots(options: OpenGitBackendOptions): Promise<SnapshotBackend | null> {
   try {
     const backend = await openGitBackend(options)

@@ -239,7 +239,8 @@ export class Workspace {
     const { signal, ignore } = options
     assertSnapshot(from)
     if (to !== undefined) assertSnapshot(to)
-    const backend = await this.openBackend({ strategy: from.backend, ignore })
+    const isForSnapshots = to !== undefined
+    const backend = await this.openBackend({ strategy: from.backend, ignore, isForSnapshots })
     const end = to ?? (await backend.capture({ label: 'now', previous: from, signal }))
     return attachPatch(await computeDiff(backend, from, end, { signal }), backend, from, end, options)
   }

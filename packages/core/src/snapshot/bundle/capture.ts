@@ -6,9 +6,10 @@ import { findVersion } from '../../bundle/engine/list-versions.ts'
 import { saveDirectory } from '../../bundle/engine/save-directory.ts'
 import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { CapturePolicy } from '../capture-policy.ts'
-import { toBytePath } from '../byte-path.ts'
+import { compareBytes, fromBytePath, toBytePath } from '../byte-path.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
 import {
@@ -24,6 +25,8 @@ import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } f
 export interface CaptureRequest {
   readonly label: string
   readonly rules: IgnoreRules
+  /** Permission bits that count in the place of those on the disk. @default none */
+  readonly modes?: ReadonlyMap<ByteString, number> | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -99,7 +102,7 @@ export async function captureDirectory(
 function isStillTheSame(
   parent: VersionRecord,
   saved: SavedTree,
-  { label, rules, policy }: CaptureRequest & { readonly policy: CapturePolicy },
+  { label, rules, modes, policy }: CaptureRequest & { readonly policy: CapturePolicy },
   omitted: readonly Omission[],
 ): boolean {
   // A label of the caller's own has a claim to be kept, which that of the other version might not have.
@@ -108,14 +111,14 @@ function isStillTheSame(
   if (Date.now() - Date.parse(parent.createdAt) > REUSE_MS) return false
   const facts = factsOf(parent)
   return (
-    JSON.stringify([facts.rules, facts.omitted, facts.unstable, facts.precious ?? []]) ===
-    JSON.stringify([rules, omitted, saved.unstable, policy.precious.patterns])
+    JSON.stringify([facts.rules, facts.omitted, facts.unstable, facts.precious ?? [], facts.modes ?? []]) ===
+    JSON.stringify([rules, omitted, saved.unstable, policy.precious.patterns, listModes(modes)])
   )
 }
 
 async function commit(
   workspace: BundleWorkspace,
-  { label, rules, signal }: CaptureRequest,
+  { label, rules, modes, signal }: CaptureRequest,
   {
     latest,
     saved,
@@ -128,10 +131,10 @@ async function commit(
 ): Promise<VersionRecord> {
   const { repository, workspaceId } = workspace
   const cache = stateCacheOf(workspace)
-  const state = openState(workspace, saved, cache, signal)
+  const state = openState(workspace, saved, cache, { modes: listModes(modes), signal })
   const { hash: content, entries } = await state.stateOf(rootPlace(state))
   cache.save()
-  const ref = crypto.hash('sha256', `ws bundle state 2\n${saved.root.mode.toString(8)} ${content}`)
+  const ref = crypto.hash('sha256', `ws bundle state 2\n${state.rootMode.toString(8)} ${content}`)
   const record: VersionRecord = {
     format: 1,
     workspaceId,
@@ -147,6 +150,7 @@ async function commit(
       omitted,
       unstable: saved.unstable,
       precious: workspace.policy.precious.patterns,
+      ...(modes !== undefined && modes.size > 0 && { modes: listModes(modes) }),
     }),
     tags: [],
     createdAt: new Date().toISOString(),
@@ -159,6 +163,11 @@ async function commit(
   throw new WorkspaceError('BUSY', `Another process captured ${workspace.path} meanwhile. Try again.`, {
     details: { path: workspace.path },
   })
+}
+
+function listModes(modes: CaptureRequest['modes'] = new Map()): [path: string, mode: number][] {
+  const sorted = [...modes].toSorted(([left], [right]) => compareBytes(left, right))
+  return sorted.map(([path, mode]) => [fromBytePath(path), mode])
 }
 
 /** What stays left out, so that a directory that nobody touches looks the same each time. */

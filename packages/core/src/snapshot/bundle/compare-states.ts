@@ -20,6 +20,7 @@ export async function compareStates(
 ): Promise<Delta[]> {
   const deltas: Delta[] = []
   const pending: { left: NodePlace | null; right: NodePlace | null }[] = []
+  const isAltered = (path: ByteString): boolean => before.isAltered(path) || after.isAltered(path)
   const visit = async (parent: NodePlace, left: TreeEntry | null, right: TreeEntry | null): Promise<void> => {
     const name = left?.name ?? right?.name ?? ''
     const path = parent.path === '' ? name : `${parent.path}/${name}`
@@ -27,13 +28,14 @@ export async function compareStates(
     if (delta !== null) deltas.push(delta)
     const leftPlace = left?.type === 'directory' ? placeOf(parent, left, path) : null
     const rightPlace = right?.type === 'directory' ? placeOf(parent, right, path) : null
-    if (leftPlace?.node !== rightPlace?.node) pending.push({ left: leftPlace, right: rightPlace })
+    if (leftPlace?.node !== rightPlace?.node || isAltered(path))
+      pending.push({ left: leftPlace, right: rightPlace })
   }
   pending.push({ left: rootPlace(before), right: rootPlace(after) })
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     signal?.throwIfAborted()
     const parent = next.left ?? next.right
-    if (parent === null || next.left?.node === next.right?.node) continue
+    if (parent === null || (next.left?.node === next.right?.node && !isAltered(parent.path))) continue
     const old = next.left === null ? none() : before.tree.entries(next.left)
     const fresh = next.right === null ? none() : after.tree.entries(next.right)
     let left = await old.next()

@@ -124,7 +124,8 @@ async function openBoth(
   const cache = stateCacheOf(workspace)
   const describe = async (snapshot: Snapshot): Promise<DescribedState> => {
     const record = await findSnapshot(workspace, snapshot, signal)
-    return { state: openState(workspace, record, cache, signal), facts: factsOf(record) }
+    const facts = factsOf(record)
+    return { state: openState(workspace, record, cache, { ...facts, signal }), facts }
   }
   return [await describe(from), await describe(to)]
 }

@@ -37,7 +37,7 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     const facts = factsOf(record)
     return {
       ref: facts.ref,
-      stored: openState(workspace, record, cache),
+      stored: openState(workspace, record, cache, facts),
       facts,
       isLeftOut: leftOut(facts),
       isUnread: () => false,
@@ -47,14 +47,17 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     path: workspace.path,
     journalDirectory: workspace.cacheDirectory,
     open: async (snapshot, signal) => toState(await findSnapshot(workspace, snapshot, signal)),
-    async capture({ label, goal, onProgress, signal }) {
+    async capture({ label, goal, modes, onProgress, signal }) {
       const { rules } = (goal as BundleState).facts
-      const captured = await captureDirectory(workspace, { label, rules, onProgress, signal })
+      const captured = await captureDirectory(workspace, { label, rules, modes, onProgress, signal })
       const state = toState(captured.record)
       return {
         ...state,
         snapshot: captured.snapshot,
-        isAsCaptured: (found, entry) => isAsCaptured(state.stored, captured.startedAt, found, entry),
+        unreadable: unreadableOf(state.facts),
+        isAsCaptured: (found, entry) =>
+          // What the owner has been given access to has other permissions on the disk for now.
+          isAsCaptured(state.stored, captured.startedAt, found, entry, modes?.has(found.path) === true),
       } satisfies PresentState & BundleState
     },
     async compare(from, to, signal) {
@@ -83,7 +86,7 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
 function compareRoots(from: BundleState, to: BundleState): Delta[] {
   const root = ({ stored }: BundleState): StateEntry => ({
     type: 'directory',
-    mode: stored.record.root.mode,
+    mode: stored.rootMode,
     isEmpty: false,
   })
   const [before, after] = [root(from), root(to)]
@@ -110,6 +113,10 @@ function leafIn(entry: LeafEntry): Leaf {
   return entry.content as Leaf
 }
 
+function unreadableOf({ omitted }: SnapshotFacts): ByteString[] {
+  return omitted.filter(({ reason }) => reason === 'unreadable').map(({ path }) => toBytePath(path))
+}
+
 /** What a snapshot did not capture, and everything below it. */
 function leftOut({ omitted, unstable }: SnapshotFacts): (path: ByteString) => boolean {
   const places = new Set([...omitted.map(({ path }) => path), ...unstable].map(toBytePath))
@@ -125,13 +132,14 @@ async function isAsCaptured(
   startedAt: number,
   { path, file, stats }: FoundFile,
   { content }: LeafEntry,
+  hasOtherMode: boolean,
 ): Promise<boolean> {
   const entry = content as Leaf
   if (entry.type === 'symlink') return readlinkSync(file, { encoding: 'latin1' }) === entry.target
   const { mode, mtimeSeconds, mtimeNanoseconds } = statFactsOf('', stats)
   const isAlike =
     Number(stats.size) === entry.size &&
-    mode === entry.mode &&
+    (mode === entry.mode || hasOtherMode) &&
     mtimeSeconds === entry.mtimeSeconds &&
     mtimeNanoseconds === entry.mtimeNanoseconds
   if (!isAlike) return false

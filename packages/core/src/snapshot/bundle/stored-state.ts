@@ -2,18 +2,22 @@ import crypto, { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { createChunkLocator } from '../../bundle/engine/chunk-locator.ts'
 import { createChunkReader } from '../../bundle/engine/read-chunk.ts'
-import { createTreeReader, type TreeReader } from '../../bundle/engine/tree-reader.ts'
+import { createTreeReader } from '../../bundle/engine/tree-reader.ts'
 import type { ContentId } from '../../bundle/format/content-id.ts'
 import type { FileEntry, SymlinkEntry, TreeEntry } from '../../bundle/format/tree-node.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { joinPath } from '../byte-path.ts'
+import { withOtherModes, type AlteredTree } from './other-modes.ts'
 import { openStateCache, type NodeState, type StateCache } from './state-cache.ts'
-import type { BundleWorkspace } from './workspace-versions.ts'
+import type { BundleWorkspace, SnapshotFacts } from './workspace-versions.ts'
 
 /** A captured tree with its content. Every byte is checked against its content id when it is read. */
 export interface StoredState {
   readonly record: Pick<VersionRecord, 'root' | 'packs'>
-  readonly tree: TreeReader
+  readonly rootMode: number
+  readonly tree: AlteredTree['tree']
+  readonly isAltered: AlteredTree['isAltered']
   /** The content of a file, or the text of a link. */
   read(path: ByteString, entry: FileEntry | SymlinkEntry): AsyncGenerator<Uint8Array, void, void>
   /** SHA-256 of the same, in hexadecimal; independent of how the content was cut. */
@@ -36,21 +40,26 @@ export function stateCacheOf(workspace: BundleWorkspace): StateCache {
   return openStateCache(join(workspace.cacheDirectory, 'states'))
 }
 
+export interface OpenStateOptions extends Pick<SnapshotFacts, 'modes'> {
+  readonly signal?: AbortSignal | undefined
+}
+
 export function openState(
   workspace: BundleWorkspace,
   record: Pick<VersionRecord, 'root' | 'packs'>,
   cache: StateCache,
-  signal?: AbortSignal,
+  { modes: list, signal }: OpenStateOptions = {},
 ): StoredState {
   const { repository } = workspace
   const locator = createChunkLocator(repository, record.packs, signal)
   const chunks = createChunkReader(repository, locator, false, signal)
   // What the user's directory held is not limited here.
-  const tree = createTreeReader(chunks.read, {
+  const stored = createTreeReader(chunks.read, {
     maxContentBytes: Number.MAX_SAFE_INTEGER,
     maxFileBytes: Number.MAX_SAFE_INTEGER,
     maxEntries: Number.MAX_SAFE_INTEGER,
   })
+  const { tree, isAltered, rootMode } = withOtherModes(stored, list)
 
   async function* read(
     path: ByteString,
@@ -88,13 +97,14 @@ export function openState(
   }
 
   async function stateOf(directory: NodePlace): Promise<NodeState> {
-    const known = cache.nodes.get(directory.node)
+    const isOwnNode = !isAltered(directory.path)
+    const known = isOwnNode ? cache.nodes.get(directory.node) : undefined
     if (known !== undefined) return known
     signal?.throwIfAborted()
     const digest = createHash('sha256')
     let entries = 0
     for await (const entry of tree.entries(directory)) {
-      const path = directory.path === '' ? entry.name : `${directory.path}/${entry.name}`
+      const path = joinPath(directory.path, entry.name)
       const below = entry.type === 'directory' ? await stateOf(placeOf(directory, entry, path)) : null
       const content = entry.type === 'directory' ? (below?.hash ?? '') : await hashOf(path, entry)
       entries += below === null ? 1 : Math.max(1, below.entries)
@@ -102,11 +112,11 @@ export function openState(
       digest.update(`${entry.type} ${mode} ${content} ${entry.name}\0`, 'latin1')
     }
     const state = { hash: digest.digest('hex'), entries }
-    cache.nodes.set(directory.node, state)
+    if (isOwnNode) cache.nodes.set(directory.node, state)
     return state
   }
 
-  return { record, tree, read, hashOf, stateOf }
+  return { record, rootMode: rootMode ?? record.root.mode, tree, isAltered, read, hashOf, stateOf }
 }
 
 export function rootPlace(state: Pick<StoredState, 'record'>): NodePlace {

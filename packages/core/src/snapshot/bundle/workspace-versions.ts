@@ -30,6 +30,8 @@ export interface SnapshotFacts {
   readonly rules: IgnoreRules
   readonly omitted: readonly Omission[]
   readonly unstable: readonly string[]
+  /** Permission bits that count in the place of those in the tree; sorted. */
+  readonly modes?: readonly (readonly [path: string, mode: number])[]
   /** Patterns of the files whose content is kept out of patches; see `CapturePolicyOptions.precious`. */
   readonly precious?: readonly string[]
 }

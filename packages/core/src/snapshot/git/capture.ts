@@ -41,6 +41,8 @@ export interface CaptureRequest {
   readonly lookFor?: readonly BytePath[] | undefined
   /** Objects that the private repository has, as somebody has just seen who read them whole. @default none */
   readonly held?: ReadonlySet<string> | undefined
+  /** Permissions that count in the place of those on the disk. @default none */
+  readonly modes?: ReadonlyMap<BytePath, number> | undefined
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -101,7 +103,11 @@ async function captureFrom(
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = await findChanged(capture)
   const isSameListing =
-    last !== null && listing === last && hasSameKeptDirectories(capture) && haveSameModesUnlisted(capture)
+    last !== null &&
+    listing === last &&
+    (capture.modes?.size ?? 0) === 0 &&
+    hasSameKeptDirectories(capture) &&
+    haveSameModesUnlisted(capture)
   if (isSameListing && candidates === null && changed.length === 0) {
     const { tree, entries } = last
     const head = await early.head
@@ -160,7 +166,7 @@ type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
-  { keepInView, lookFor = [], held = new Set(), onProgress, signal }: CaptureRequest,
+  { keepInView, lookFor = [], held = new Set(), modes, onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
@@ -177,18 +183,18 @@ async function look(
   const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
-  const { isFirst, look: files } = early
   const capture = {
     ...workspace,
     last,
-    isFirst,
-    look: files,
+    isFirst: early.isFirst,
+    look: early.look,
     listing,
     nested,
     tracked,
     ...ofStates,
     first,
     held,
+    modes,
     recall,
     pause,
     onProgress,

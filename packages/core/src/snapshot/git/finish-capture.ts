@@ -12,6 +12,8 @@ import { logSnapshot } from './snapshot-log.ts'
 export interface Captured {
   readonly snapshot: Snapshot
   readonly state: CaptureState
+  /** What may not be read, or has too long a path. */
+  readonly unreadable: readonly BytePath[]
 }
 
 export interface Outcome {
@@ -71,7 +73,8 @@ export function finishCapture(
   rememberPaths(state)
   if (isPassing === true) workspace.stateFile.hold(toSave, drift)
   else workspace.stateFile.save(toSave, drift)
-  return { snapshot, state }
+  const unreadable = omitted.filter(({ reason }) => reason === 'unreadable').map(({ path }) => path)
+  return { snapshot, state, unreadable }
 }
 
 function driftOf(

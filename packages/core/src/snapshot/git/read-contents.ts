@@ -60,6 +60,8 @@ export interface Capture extends GitWorkspace {
   readonly first: FirstCapture | null
   /** Objects that need not be stored, because they are. */
   readonly held: ReadonlySet<string>
+  /** Permissions that count in the place of those on the disk. */
+  readonly modes: ReadonlyMap<BytePath, number> | undefined
   /** What an earlier capture says of a path that cannot be read now. */
   readonly recall: (path: BytePath) => Promise<RecalledEntry | undefined>
   readonly pause: Pause

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import type {
   FoundFile,
@@ -30,12 +31,16 @@ interface GitState extends RollbackState {
   absent(): ReadonlySet<BytePath>
 }
 
+const repositoryInside = {
+  directory: '.git',
+  files: ['HEAD', 'config', 'index', 'info/exclude', 'objects', 'refs'].map((name) => `.git/${name}`),
+}
 const MAX_READ_BYTES = 1024 * 1024
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** What one rollback needs, from the private repository; under the workspace's lock, so that nothing goes meanwhile. */
 export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
-  const { own, path } = workspace
+  const { own, path, user } = workspace
   const held = new Set<string>()
   const readOwn = ownObjectReader(own)
   const read: ObjectReader = (id) => {
@@ -57,6 +62,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
   }
   return {
     path,
+    alsoRead: user.gitDirectory === join(path, '.git') ? repositoryInside : undefined,
     journalDirectory: own.directory,
     repository: rollbackRepository(workspace),
     async open(snapshot) {
@@ -66,15 +72,16 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       if (!hasLooseObject(own, stored.tree)) await assertPresent(own, [stored])
       return toState(snapshot)
     },
-    async capture({ label, inView, isPassing, onProgress, signal }) {
+    async capture({ label, inView, modes, isPassing, onProgress, signal }) {
       const states = inView.map((state) => state as GitState)
       const keepInView = states.map(({ stored }) => stored)
       const lookFor = states.flatMap((state) => [...state.absent()])
-      const { snapshot, state } = await captureWorkspace(workspace, {
+      const { snapshot, state, unreadable } = await captureWorkspace(workspace, {
         label,
         keepInView,
         lookFor,
         held,
+        modes,
         isPassing,
         onProgress,
         signal,
@@ -83,6 +90,7 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       return {
         ...captured,
         snapshot,
+        unreadable,
         isAsCaptured: (found, _entry, isContentAtStake) =>
           // What could not be read is in no snapshot as it is now.
           !(isContentAtStake && captured.isUnread(found.path)) &&

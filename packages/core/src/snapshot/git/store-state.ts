@@ -59,7 +59,8 @@ export async function storeState(
     return stats === null || stats === 'denied' ? USUAL_DIRECTORY_MODE : Number(stats.mode)
   }
   const noteMode = (path: BytePath): void => {
-    const mode = (capture.listing.directories.get(path)?.mode ?? modeOnDisk(path)) & 0o7777
+    const found = capture.modes?.get(path) ?? capture.listing.directories.get(path)?.mode ?? modeOnDisk(path)
+    const mode = found & 0o7777
     if (mode !== USUAL_DIRECTORY_MODE) directoryModes.set(path, mode)
   }
   for (const path of ids.keys()) noteMode(path)
@@ -67,13 +68,23 @@ export async function storeState(
     for (let above = parentOf(leaf); above !== '' && !ids.has(above); above = parentOf(above)) noteMode(above)
   const { unread } = contents
   const sidecar = writeSidecar(own, {
-    modes: fileModes,
-    directories: leafDirectories,
+    modes: withModes(fileModes, capture.modes, (path) => contents.entries.has(path)),
+    directories: withModes(leafDirectories, capture.modes, (path) => leafDirectories.has(path)),
     directoryModes,
     unread,
     precious,
   })
   return { tree: root, sidecar, leafDirectories, fileModes, treeIds: ids }
+}
+
+/** None of those that are put in is one that a git tree can hold: the owner may read there. */
+function withModes(
+  found: ReadonlyMap<BytePath, number>,
+  others: ReadonlyMap<BytePath, number> | undefined,
+  isHeld: (path: BytePath) => boolean,
+): ReadonlyMap<BytePath, number> {
+  const held = [...(others ?? [])].filter(([path]) => isHeld(path))
+  return held.length === 0 ? found : new Map([...found, ...held])
 }
 
 /** Those that were built for the index serve where little is not as it says. */

@@ -1,7 +1,9 @@
 import { type UserRepository } from './repository-layout.ts'
+import { accessSync, constants } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { toBytePath } from '../byte-path.ts'
 import { configurationFile } from './configuration-file.ts'
 import { askGit, runGit } from './git-command.ts'
@@ -108,7 +110,12 @@ async function nearestRepository(path: string): Promise<string | null> {
   for (let directory = path; ; directory = dirname(directory)) {
     const info = await lstat(directory)
     if (info.dev !== device) return null
-    if (await lstat(join(directory, '.git')).catch(() => null)) return directory
+    const found = await lstat(join(directory, '.git')).catch((error: unknown) => {
+      // Whether a repository is there cannot be told, and what is above is another one.
+      if (directory === path && errnoOf(error) === 'EACCES') throw closedDirectory(path, error)
+      return null
+    })
+    if (found !== null) return directory
     if (dirname(directory) === directory) return null
   }
 }
@@ -196,6 +203,23 @@ async function askAboutGit(cwd: string): Promise<string | null> {
   return isAbsolute(file) ? file : null
 }
 
+function isClosed(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.X_OK)
+    return false
+  } catch (error) {
+    return errnoOf(error) === 'EACCES'
+  }
+}
+
+function closedDirectory(path: string, cause: unknown): WorkspaceError {
+  return new WorkspaceError(
+    'ACCESS_DENIED',
+    `${path} is closed to this user. Let its owner in (chmod -R u+rwX ${JSON.stringify(path)}), then try again.`,
+    { cause, details: { path } },
+  )
+}
+
 function bareRepository(path: string): WorkspaceError {
   return new WorkspaceError(
     'INVALID_INPUT',
@@ -207,6 +231,8 @@ function bareRepository(path: string): WorkspaceError {
 function explainFailure(path: string, candidate: string | null, reason: string): null {
   if (/must be run in a work tree/.test(reason)) throw bareRepository(path)
   if (candidate === null && /not a git repository/.test(reason)) return null
+  if (candidate !== null && isClosed(join(candidate, '.git')))
+    throw closedDirectory(join(candidate, '.git'), new Error(reason.trim()))
   throw new WorkspaceError(
     'CORRUPT',
     `git cannot open the repository of ${path}: ${reason.trim()}. Repair it, remove its .git, or use the strategy "hash".`,

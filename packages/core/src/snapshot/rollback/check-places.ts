@@ -5,6 +5,7 @@ import { childPath, openRealRoot, toFilePath, type ByteString } from '../../file
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, joinPath, nameOf, parentOf, toBytePath } from '../byte-path.ts'
+import { adviseAccess, closedIn } from './explain-closed.ts'
 import { listPaths, shownPath } from './list-paths.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import type { LeafEntry, PresentState } from './rollback-source.ts'
@@ -22,7 +23,7 @@ export async function checkPlaces(
   const cursor = createDirectoryCursor(toBytePath(root), openRealRoot)
   try {
     const obstructions = await findObstructions(cursor, plan, guard, timeSlice(signal))
-    if (obstructions.size > 0) throw inTheWay([...obstructions])
+    if (obstructions.size > 0) throw inTheWay([...obstructions], guard)
   } finally {
     cursor.close()
   }
@@ -128,12 +129,18 @@ function hasGoingAncestor(path: ByteString, going: ReadonlySet<ByteString>): boo
   return false
 }
 
-function inTheWay(places: readonly ByteString[]): WorkspaceError {
-  const paths = places.toSorted(compareBytes).map(shownPath)
+function inTheWay(places: readonly ByteString[], guard: PresentState): WorkspaceError {
+  const sorted = places.toSorted(compareBytes)
+  const paths = sorted.map(shownPath)
+  const closed = sorted.filter(closedIn(guard)).map(shownPath)
   const [verb, pronoun] = paths.length === 1 ? ['is', 'it'] : ['are', 'them']
+  const advice =
+    closed.length > 0
+      ? `${listPaths(closed)} cannot be read. ${adviseAccess(closed)}`
+      : `Move or remove ${pronoun}, then roll back again.`
   return new WorkspaceError(
     'CONFLICT',
-    `The rollback stopped before it changed anything: ${listPaths(paths)} ${verb} in the way and no snapshot holds ${pronoun} as found. Move or remove ${pronoun}, then roll back again.`,
+    `The rollback stopped before it changed anything: ${listPaths(paths)} ${verb} in the way and no snapshot holds ${pronoun} as found. ${advice}`,
     { details: { paths } },
   )
 }

@@ -4,12 +4,21 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { compareBytes, pathResolver } from '../byte-path.ts'
 import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
+import { captureOpened } from './capture-opened.ts'
 import { checkPlaces } from './check-places.ts'
+import { adviseAccess, closedIn } from './explain-closed.ts'
 import { findFaults } from './find-faults.ts'
 import { listPaths, shownPath } from './list-paths.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
+import { ownerAccess, type OwnerAccess } from './owner-access.ts'
 import { planRollback, type PresentPaths } from './plan-rollback.ts'
-import { closeJournal, readJournal, sweepHalfWritten, type RollbackJournal } from './rollback-journal.ts'
+import {
+  changedPaths,
+  closeJournal,
+  readJournal,
+  sweepHalfWritten,
+  type RollbackJournal,
+} from './rollback-journal.ts'
 import {
   leafOf,
   type Delta,
@@ -27,12 +36,25 @@ import {
  */
 export async function recoverRollback(source: RollbackSource): Promise<RollbackRecovery | null> {
   const journal = readJournal(source)
-  if (journal === null) return null
+  const access = ownerAccess(source)
+  try {
+    if (journal === null) return null
+    return await endRollback(source, access, journal)
+  } finally {
+    access.close()
+  }
+}
+
+async function endRollback(
+  source: RollbackSource,
+  access: OwnerAccess,
+  journal: RollbackJournal,
+): Promise<RollbackRecovery> {
   const { target, guard, direction } = journal
   const failures: unknown[] = []
   for (const outcome of direction === 'forward' ? (['forward', 'back'] as const) : (['back'] as const)) {
     try {
-      const kept = await bringTo(source, { ...journal, direction: outcome }, { keepsLaterEdits: true })
+      const kept = await bringTo(source, access, { ...journal, direction: outcome }, true)
       closeJournal(source)
       return { outcome, target, guard, kept: kept.map(shownPath) }
     } catch (error) {
@@ -52,11 +74,12 @@ export async function recoverRollback(source: RollbackSource): Promise<RollbackR
  */
 export async function turnBack(
   source: RollbackSource,
+  access: OwnerAccess,
   journal: RollbackJournal,
   reason: unknown,
 ): Promise<void> {
   try {
-    await bringTo(source, { ...journal, direction: 'back' }, { keepsLaterEdits: false })
+    await bringTo(source, access, { ...journal, direction: 'back' }, false)
   } catch (error) {
     throw new WorkspaceError(
       'INTERNAL',
@@ -72,8 +95,9 @@ export async function turnBack(
 /** @returns paths that were left as they are */
 async function bringTo(
   source: RollbackSource,
+  access: OwnerAccess,
   journal: RollbackJournal,
-  { keepsLaterEdits }: { readonly keepsLaterEdits: boolean },
+  keepsLaterEdits: boolean,
 ): Promise<ByteString[]> {
   const { direction, prefix } = journal
   const [goalSnapshot, otherSnapshot]: [Snapshot, Snapshot] =
@@ -83,7 +107,7 @@ async function bringTo(
   const other = await source.open(otherSnapshot)
   // What it finds that is of neither state is about to go, so that this capture is a guard of its own.
   const label = keepsLaterEdits ? 'rollback_recovery' : 'rollback_guard'
-  const now = await source.capture({ label, goal, inView: [goal, other] })
+  const now = await captureOpened(source, access, { label, goal, inView: [goal, other] })
   const touched = new Set(journal.touched)
   const merged = direction === 'forward' ? journal.merged : new Map<ByteString, MergedFile>()
   const isTouched = (path: ByteString): boolean => touched.has(path)
@@ -104,8 +128,13 @@ async function bringTo(
   const prepared = journal.restoresGit
     ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
     : undefined
+  access.release(changedPaths(plan))
   await applyRollback(source, goal, plan, { prefix })
-  const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, other] })
+  const reached = await captureOpened(source, access, {
+    label: 'rollback_check',
+    goal,
+    inView: [goal, other],
+  })
   const { faults } = await findFaults(source, reached, {
     goal,
     guard: now,
@@ -114,7 +143,7 @@ async function bringTo(
     merged,
     isEmptyNow: present.isEmptyNow,
   })
-  if (faults.length > 0) throw unproven(faults)
+  if (faults.length > 0) throw unproven(faults, reached)
   await prepared?.restore()
   return [...kept].toSorted(compareBytes)
 }
@@ -171,13 +200,17 @@ export function presentPathsIn(root: string, states: readonly RollbackState[]): 
   }
 }
 
-export function unproven(faults: readonly ByteString[]): WorkspaceError {
-  const paths = faults.map(shownPath)
-  return new WorkspaceError(
-    'CONFLICT',
-    `The rollback was undone: afterwards ${listPaths(paths)} did not equal the target. Stop what writes there, then roll back again.`,
-    { details: { paths } },
-  )
+export function unproven(faults: readonly ByteString[], reached: PresentState): WorkspaceError {
+  const isClosed = closedIn(reached)
+  const closed = faults.filter(isClosed)
+  const paths = (closed.length > 0 ? closed : faults).map(shownPath)
+  const reason =
+    closed.length > 0
+      ? `could not be read. ${adviseAccess(paths)}`
+      : 'did not equal the target. Stop what writes there, then roll back again.'
+  return new WorkspaceError('CONFLICT', `The rollback was undone: afterwards ${listPaths(paths)} ${reason}`, {
+    details: { paths },
+  })
 }
 
 function unrecovered(path: string, failures: readonly unknown[], isLost: boolean): WorkspaceError {

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes } from '../byte-path.ts'
+import { compareBytes, parentOf } from '../byte-path.ts'
 import type { RollbackOptions } from '../snapshot-backend.ts'
 import { listPaths, shownPath } from './list-paths.ts'
 import { mergeForeignEdits, type MergedEdits, type ThreeStates } from './merge-foreign-edits.ts'
@@ -22,19 +22,42 @@ export async function settleForeignEdits(
   source: RollbackSource,
   states: ThreeStates,
   deltas: readonly Delta[],
-  policy: NonNullable<RollbackOptions['onForeignEdits']>,
+  { policy, opened }: ForeignEditPolicy,
   signal?: AbortSignal,
 ): Promise<SettledEdits> {
   const touched = new Map(deltas.map((delta) => [delta.path, delta]))
-  const edits = (await source.compare(states.believed, states.guard, signal)).filter(
-    (edit) => touched.has(edit.path) && !isMerelyFilled(edit),
-  )
+  const edits: Delta[] = []
+  const unseen = new Set<ByteString>()
+  for (const edit of await source.compare(states.believed, states.guard, signal)) {
+    const { path } = edit
+    if (!touched.has(path) || isMerelyFilled(edit)) continue
+    const isUnknown = states.believed.isUnread(path) || states.believed.isLeftOut(path)
+    if (!isUnknown || opened.size === 0) edits.push(edit)
+    else if (!isOpened(opened, path)) unseen.add(path)
+  }
   const foreign = new Set(edits.map(({ path }) => path))
-  if (foreign.size === 0) return noForeignEdits
-  if (policy === 'refuse') throw refusal(foreign)
-  if (policy === 'keep') return { kept: foreign, merged: new Map(), foreign }
   if (policy === 'overwrite') return { ...noForeignEdits, foreign }
-  return { ...(await mergeForeignEdits(source, states, edits, touched, signal)), foreign }
+  if (foreign.size === 0) return { ...noForeignEdits, kept: unseen }
+  if (policy === 'refuse') throw refusal(foreign)
+  if (policy === 'keep') return { kept: new Set([...foreign, ...unseen]), merged: new Map(), foreign }
+  const { kept, merged } = await mergeForeignEdits(source, states, edits, touched, signal)
+  return { kept: new Set([...kept, ...unseen]), merged, foreign }
+}
+
+export interface ForeignEditPolicy {
+  readonly policy: NonNullable<RollbackOptions['onForeignEdits']>
+  /**
+   * What this rollback has opened. What the expected state could not read either is nobody's edit: it has stayed closed.
+   * Whatever else that state did not see (files that closed ignore rules may have named) stays as it is.
+   */
+  readonly opened: ReadonlyMap<ByteString, number>
+}
+
+function isOpened(opened: ReadonlyMap<ByteString, number>, path: ByteString): boolean {
+  for (let part = path; ; part = parentOf(part)) {
+    if (opened.has(part)) return true
+    if (part === '') return false
+  }
 }
 
 /** A directory that is the same but for what is in it: that has paths of its own. */

@@ -5,6 +5,7 @@ import type { RollbackOptions, RollbackResult } from '../snapshot-backend.ts'
 import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
+import { captureOpened } from './capture-opened.ts'
 import { checkPlaces } from './check-places.ts'
 import { presentPathsIn, recoverRollback, turnBack, unproven } from './complete-rollback.ts'
 import { describeSteps } from './describe-steps.ts'
@@ -12,8 +13,9 @@ import { findFaults } from './find-faults.ts'
 import { findUnmatched } from './find-unmatched.ts'
 import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
 import { shownPath } from './list-paths.ts'
+import { ownerAccess, type OwnerAccess } from './owner-access.ts'
 import { planRollback } from './plan-rollback.ts'
-import { closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
+import { changedPaths, closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
 import { scopeOf } from './rollback-scope.ts'
 import type { Delta, RollbackSource, RollbackState } from './rollback-source.ts'
 
@@ -27,16 +29,38 @@ export async function rollbackDirectory(
   target: Snapshot,
   options: RollbackOptions,
 ): Promise<RollbackResult> {
-  const { dryRun = false, expected, onForeignEdits = 'refuse', signal } = options
+  const { expected, signal } = options
   if (options.restoreGit === true) assertCanRestoreGit(source, target, options)
   const goal = await source.open(target, signal)
   const believed = expected === undefined ? null : await source.open(expected, signal)
   const isNamed = scopeOf(options.paths)
-  const onProgress = passProgress(options.onProgress)
   const recovery = await recoverRollback(source)
+  const access = ownerAccess(source)
+  try {
+    return await rollBack(source, access, { target, goal, believed, isNamed, recovery }, options)
+  } finally {
+    access.close()
+  }
+}
 
+interface Request {
+  readonly target: Snapshot
+  readonly goal: RollbackState
+  readonly believed: RollbackState | null
+  readonly isNamed: (path: ByteString) => boolean
+  readonly recovery: RollbackResult['recovery']
+}
+
+async function rollBack(
+  source: RollbackSource,
+  access: OwnerAccess,
+  { target, goal, believed, isNamed, recovery }: Request,
+  options: RollbackOptions,
+): Promise<RollbackResult> {
+  const { dryRun = false, onForeignEdits = 'refuse', signal } = options
+  const onProgress = passProgress(options.onProgress)
   const inView = believed === null ? [goal] : [goal, believed]
-  const guard = await source.capture({
+  const guard = await captureOpened(source, access, {
     label: dryRun ? 'rollback_preview' : 'rollback_guard',
     goal,
     inView,
@@ -45,10 +69,11 @@ export async function rollbackDirectory(
     signal,
   })
   const deltas = inScope(await source.compare(guard, goal, signal), goal, isNamed)
+  const policy = { policy: onForeignEdits, opened: access.modes }
   const settled =
     believed === null
       ? noForeignEdits
-      : await settleForeignEdits(source, { believed, guard, goal }, deltas, onForeignEdits, signal)
+      : await settleForeignEdits(source, { believed, guard, goal }, deltas, policy, signal)
   const { kept, merged } = settled
   const present = presentPathsIn(source.path, [guard])
   const { isEmptyNow } = present
@@ -80,17 +105,23 @@ export async function rollbackDirectory(
   writeJournal(source, journal)
   let appeared: readonly ByteString[]
   try {
+    access.release(changedPaths(plan))
     await applyRollback(source, goal, plan, { prefix: journal.prefix, onProgress, signal })
-    const reached = await source.capture({ label: 'rollback_check', goal, inView: [goal, guard], onProgress })
+    const reached = await captureOpened(source, access, {
+      label: 'rollback_check',
+      goal,
+      inView: [goal, guard],
+      onProgress,
+    })
     const named = new Set(deltas.map(({ path }) => path))
     const isInScope = (path: ByteString): boolean => isNamed(path) || named.has(path)
     const findings = await findFaults(source, reached, { goal, guard, isInScope, kept, merged, isEmptyNow })
-    if (findings.faults.length > 0) throw unproven(findings.faults)
+    if (findings.faults.length > 0) throw unproven(findings.faults, reached)
     appeared = findings.appeared
     await prepared?.restore()
   } catch (error) {
     writeJournal(source, { ...journal, direction: 'back' })
-    await turnBack(source, journal, error)
+    await turnBack(source, access, journal, error)
     closeJournal(source)
     throw error
   }

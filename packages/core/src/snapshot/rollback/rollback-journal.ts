@@ -36,15 +36,17 @@ export function makeJournal(
   merged: ReadonlyMap<ByteString, MergedFile>,
   restoresGit: boolean,
 ): RollbackJournal {
-  const paths = [
-    ...plan.removals.map(({ path }) => path),
-    ...plan.directories.map(({ path }) => path),
-    ...plan.writes.map(({ path }) => path),
-  ]
-  const parents = [...new Set(paths.map(parentOf))]
-  const touched = [...new Set([...paths, ...plan.modeChanges.map(({ path }) => path), ...parents])]
+  const changed = changedPaths(plan)
+  const inPlace = new Set(plan.modeChanges.map(({ path }) => path))
+  const parents = [...new Set(changed.filter((path) => !inPlace.has(path)).map(parentOf))]
+  const touched = [...new Set([...changed, ...parents])]
   const prefix = `.ws-rollback-${randomBytes(8).toString('hex')}-`
   return { target, guard, direction: 'forward', prefix, parents, touched, merged, restoresGit }
+}
+
+/** What a plan writes, removes or gives other permissions. */
+export function changedPaths({ removals, directories, writes, modeChanges }: RollbackPlan): ByteString[] {
+  return [...removals, ...directories, ...writes, ...modeChanges].map(({ path }) => path)
 }
 
 /** Whole or not at all, as far as a process can die; replaces the one before. */

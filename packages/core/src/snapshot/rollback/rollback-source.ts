@@ -51,6 +51,8 @@ export interface RollbackState {
 /** The directory as it has just been captured. */
 export interface PresentState extends RollbackState {
   readonly snapshot: Snapshot
+  /** What is left out because it may not be read, or has too long a path. */
+  readonly unreadable: readonly ByteString[]
   /**
    * Whether a file is still, beyond doubt, the one that was captured.
    * @param isContentAtStake false when only its permissions are about to change
@@ -71,6 +73,8 @@ export interface CaptureForRollback {
   readonly goal: RollbackState
   /** What they captured stays in view. */
   readonly inView: readonly RollbackState[]
+  /** Permission bits that count in the place of those on the disk. @default none */
+  readonly modes?: ReadonlyMap<ByteString, number> | undefined
   /** Whether another capture follows, so that what only saves time need not be written down. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -84,6 +88,8 @@ export interface CaptureForRollback {
 export interface RollbackSource {
   /** Real path of the workspace. */
   readonly path: string
+  /** A directory in the workspace that a capture reads and does not hold, and files in it that it cannot do without. */
+  readonly alsoRead?: { readonly directory: ByteString; readonly files: readonly ByteString[] } | undefined
   /** A private directory for the journal and for what is merged. */
   readonly journalDirectory: string
   /** @throws `INVALID_INPUT` for a snapshot of another workspace or backend, `NOT_FOUND` when its data is gone */

@@ -172,7 +172,7 @@ describe('files that cannot be read any more', () => {
     expect(describeTree(path)).toEqual(original)
   })
 
-  it('come back with their modes also where they have other names, as there is nothing to write them anew from', async () => {
+  it('come back in the place of those that have other names, which stay as they are', async () => {
     const { run, path } = prepare()
     const output = await run(`
       const { linkSync } = await import('node:fs')
@@ -181,7 +181,8 @@ describe('files that cannot be read any more', () => {
       chmodSync('a.txt', 0o000)
       console.log(JSON.stringify(await backend.rollback(before)))`)
     expect(output).toMatchObject({ restored: ['a.txt'], verified: true })
-    expect(lstatSync(join(path, 'a.txt'))).toMatchObject({ nlink: 2, mode: 0o100644 })
+    expect(lstatSync(join(path, 'a.txt'))).toMatchObject({ nlink: 1, mode: 0o100644 })
+    expect(lstatSync(join(path, '../twin'))).toMatchObject({ nlink: 1, mode: 0o100000 })
   })
 
   it('count as naming everything when they hold ignore rules: what is new is left out, and no rollback touches it (case 12)', async () => {
@@ -217,18 +218,21 @@ describe('files that cannot be read any more', () => {
     expect(existsSync(join(path, '.gitignore'))).toBe(true)
   })
 
-  it('are not overwritten when nobody knows what is in them', async () => {
+  it('are read before they are overwritten, so that this can be undone as well', async () => {
     const { run, read } = prepare()
     const output = await run(`
       const before = await backend.capture({ label: 'before' })
       writeFileSync('a.txt', 'secret')
       chmodSync('a.txt', 0o000)
       const after = await backend.capture({ label: 'after', previous: before })
-      const refused = await backend.rollback(before).then(() => null, ({ code, details }) => ({ code, details }))
+      const undone = await backend.rollback(before, { expected: after })
+      const redone = await backend.rollback(undone.guard)
       chmodSync('a.txt', 0o644)
       const unread = await backend.rollback(after)
-      console.log(JSON.stringify({ refused, unread }))`)
-    expect(output.refused).toEqual({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+      console.log(JSON.stringify({ undone, redone, unread }))`)
+    const step = { path: 'a.txt', before: { mode: 0, size: 6 }, after: { mode: 0o644, size: 8 } }
+    expect(output.undone).toMatchObject({ restored: ['a.txt'], steps: [step], verified: true })
+    expect(output.redone).toMatchObject({ restored: ['a.txt'], verified: true })
     expect(output.unread).toMatchObject({ restored: [], deleted: [], verified: true })
     expect(read('a.txt')).toBe('secret')
   })

@@ -15,13 +15,13 @@ const { target, options } = JSON.parse(request) as { target: Snapshot; options: 
 let steps = 0
 let isArmed = fs
   .readdirSync(stateDirectory, { recursive: true })
-  .some((file) => String(file).endsWith('/rollback'))
+  .some((file) => /\/rollback(-opened)?$/.test(String(file)))
 const ours = new Set<unknown>()
 
 function isOurs(file: unknown): boolean {
   if (typeof file === 'number') return ours.has(file)
   const text = String(file)
-  if (/\/rollback(-merged.*)?(\.[^/]*)?$/.test(text)) isArmed = true
+  if (/\/rollback(-merged.*|-opened)?(\.[^/]*)?$/.test(text)) isArmed = true
   return (
     isArmed && (text.startsWith(path) || /^\/proc\/[^/]+\/fd\//.test(text) || /\/rollback[^/]*/.test(text))
   )
@@ -45,6 +45,7 @@ const changing = [
   'lutimesSync',
   'utimesSync',
   'writeFileSync',
+  'appendFileSync',
   'writeSync',
   'fchmodSync',
   'fchownSync',
