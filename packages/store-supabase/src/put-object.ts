@@ -13,7 +13,7 @@ import { escapeKey } from './escape-key.ts'
 import { CRC32_FIELD, headObject, NONCE_FIELD } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { readStoredObject } from './read-stored-object.ts'
-import { SentBodyDigest, type SentBody } from './sent-body.ts'
+import { digestWhole } from './sent-body.ts'
 import { streamBytes } from './stream-bytes.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
 import { problemFailure } from './supabase-error.ts'
@@ -48,20 +48,23 @@ export async function putObject(
         await uploadInParts(connection, target, bytes, parts, again),
       )
     }
-    const digest = new SentBodyDigest()
-    await digest.add(bytes)
-    const sent = digest.whole()
-    const metadata = { ...target.metadata, [CRC32_FIELD]: sent.crc32 }
-    await uploadWhole(connection, { ...target, metadata }, bytes)
-    if (options.bare === true) return unseen(target, sent)
-    return await readStoredObject(connection, target, sent)
+    const crc32 = target.metadata[CRC32_FIELD] ?? zlib.crc32(bytes).toString(16)
+    const metadata = { ...target.metadata, [CRC32_FIELD]: crc32 }
+    const uploading = uploadWhole(connection, { ...target, metadata }, bytes)
+    if (options.bare === true) {
+      await uploading
+      return unseen(target, bytes.length)
+    }
+    const digest = digestWhole()
+    await Promise.all([uploading, digest.add(bytes)])
+    return await readStoredObject(connection, target, digest.finish())
   } finally {
     await parts.return(undefined)
   }
 }
 
 /** What can be said of an object that was not looked at. No etag matches. */
-function unseen({ key, contentType, nonce }: PutTarget, { size }: SentBody): ObjectInfo {
+function unseen({ key, contentType, nonce }: PutTarget, size: number): ObjectInfo {
   return { key, size, etag: `unseen-${nonce}`, modifiedAt: new Date(), contentType, metadata: {} }
 }
 

@@ -12,43 +12,55 @@ export interface SentBody {
   readonly etag: string
 }
 
-/** Digests a body as it is sent. */
-export class SentBodyDigest {
-  readonly #md5 = createHash('md5')
-  readonly #partMd5s: Buffer[] = []
-  #crc32 = 0
-  #size = 0
+/** Digests a body while it is sent. */
+export interface SentBodyDigest {
+  /** Lets others have their turns. The memory must stay as it is until then. */
+  add(part: Uint8Array): Promise<void>
+  finish(): SentBody
+}
 
-  get size(): number {
-    return this.#size
+/** Of a body that goes in one request. */
+export function digestWhole(): SentBodyDigest {
+  const md5 = createHash('md5')
+  let crc32 = 0
+  let size = 0
+  return {
+    async add(part) {
+      for await (const slice of slicesOf(part)) {
+        md5.update(slice)
+        crc32 = zlib.crc32(slice, crc32)
+      }
+      size += part.length
+    },
+    finish: () => ({ size, crc32: crc32.toString(16), etag: md5.digest('hex') }),
   }
+}
 
-  /** Lets others have a turn. The part's memory must stay as it is until then. */
-  async add(part: Uint8Array): Promise<void> {
-    const ofPart = createHash('md5')
-    for (let start = 0; start < part.length; start += SLICE_BYTES) {
-      if (start > 0) await yieldToEventLoop()
-      const slice = part.subarray(start, start + SLICE_BYTES)
-      this.#md5.update(slice)
-      ofPart.update(slice)
-      this.#crc32 = zlib.crc32(slice, this.#crc32)
-    }
-    this.#partMd5s.push(ofPart.digest())
-    this.#size += part.length
+/** Of a body that goes in a request for each part. */
+export function digestParts(): SentBodyDigest {
+  const md5s: Buffer[] = []
+  let crc32 = 0
+  let size = 0
+  return {
+    async add(part) {
+      const md5 = createHash('md5')
+      for await (const slice of slicesOf(part)) {
+        md5.update(slice)
+        crc32 = zlib.crc32(slice, crc32)
+      }
+      md5s.push(md5.digest())
+      size += part.length
+    },
+    finish() {
+      const md5 = createHash('md5').update(Buffer.concat(md5s)).digest('hex')
+      return { size, crc32: crc32.toString(16), etag: `${md5}-${md5s.length}` }
+    },
   }
+}
 
-  /** Sent in one request. */
-  whole(): SentBody {
-    return this.#body(this.#md5.digest('hex'))
-  }
-
-  /** Sent in a request for each part. */
-  inParts(): SentBody {
-    const ofParts = createHash('md5').update(Buffer.concat(this.#partMd5s)).digest('hex')
-    return this.#body(`${ofParts}-${this.#partMd5s.length}`)
-  }
-
-  #body(etag: string): SentBody {
-    return { size: this.#size, crc32: this.#crc32.toString(16), etag }
+async function* slicesOf(part: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let start = 0; start < part.length; start += SLICE_BYTES) {
+    if (start > 0) await yieldToEventLoop()
+    yield part.subarray(start, start + SLICE_BYTES)
   }
 }

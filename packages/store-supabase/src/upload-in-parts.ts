@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { seeObject } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
-import { SentBodyDigest, type SentBody } from './sent-body.ts'
+import { digestParts, digestWhole, type SentBody } from './sent-body.ts'
 import { streamBytes } from './stream-bytes.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
 import { notTheService, problemFailure, type SupabaseProblem } from './supabase-error.ts'
@@ -26,18 +26,18 @@ export async function uploadInParts(
   rest: AsyncGenerator<BodyPart, void, undefined>,
   beforeLast: () => Promise<void>,
 ): Promise<SentBody> {
-  const sent = new SentBodyDigest()
   const path = await createUpload(connection, target)
-  if (path === null) return uploadStream(connection, target, first, rest, sent)
+  if (path === null) return uploadStream(connection, target, first, rest)
+  const digest = digestParts()
+  let start = 0
   try {
     let part: BodyPart = { bytes: first, isLast: false }
     for (;;) {
       const { bytes, isLast } = part
-      const start = sent.size
-      await sent.add(bytes)
       if (isLast) await beforeLast()
-      await sendPart(connection, target, path, { bytes, start, isLast })
-      if (isLast) return sent.inParts()
+      await Promise.all([sendPart(connection, target, path, { bytes, start, isLast }), digest.add(bytes)])
+      if (isLast) return digest.finish()
+      start += bytes.length
       part = await nextPart(rest)
     }
   } catch (error) {
@@ -210,8 +210,8 @@ async function uploadStream(
   target: PutTarget,
   first: Buffer,
   rest: AsyncGenerator<BodyPart, void, undefined>,
-  sent: SentBodyDigest,
 ): Promise<SentBody> {
+  const digest = digestWhole()
   const { key, name, contentType, metadata, upsert, signal } = target
   let sourceFailure: { readonly error: unknown } | null = null
   async function* body(): AsyncGenerator<Uint8Array> {
@@ -220,7 +220,7 @@ async function uploadStream(
       for (;;) {
         // The next part may take the memory of this one.
         yield Uint8Array.from(part.bytes)
-        await sent.add(part.bytes)
+        await digest.add(part.bytes)
         if (part.isLast) return
         part = await nextPart(rest)
       }
@@ -247,7 +247,7 @@ async function uploadStream(
     })
     if (problem !== null) throw refusal(problem, target, connection.bucket)
     await response.body?.cancel()
-    return sent.whole()
+    return digest.finish()
   } catch (error) {
     throw (sourceFailure as { readonly error: unknown } | null)?.error ?? error
   }
