@@ -24,6 +24,8 @@ export interface ChunkLocator {
   /** As `locate`, among the packs that are open. */
   find(id: ContentId): ChunkPlace | null
   openPacks(): readonly PackIndex[]
+  /** Tells of each pack, also of those that are open: as soon as its index has come, before its chunks can be found. */
+  onIndex(listener: (pack: PackIndex) => void): void
   /** Packs whose index could not be read so far: the error by the pack's id. */
   readonly damagedPacks: ReadonlyMap<string, unknown>
 }
@@ -48,6 +50,7 @@ export function createChunkLocator(
   let opening: Promise<void> | null = null
   let packsAtOnce = all ? MAX_PACKS_AT_ONCE : 1
   let replacements: Promise<readonly PackReference[]> | null = null
+  const listeners: ((pack: PackIndex) => void)[] = []
 
   async function openMore(): Promise<void> {
     // What a pack has lost is looked for in its replacements first.
@@ -64,10 +67,12 @@ export function createChunkLocator(
       batch.map(async (pack) => {
         try {
           // Damage may have happened on the way, so it is asked for once more.
-          return await readPackIndex(repository, pack, signal).catch((error: unknown) => {
+          const index = await readPackIndex(repository, pack, signal).catch((error: unknown) => {
             if (!WorkspaceError.is(error, 'CORRUPT')) throw error
             return readPackIndex(repository, pack, signal)
           })
+          for (const tell of listeners) tell(index)
+          return index
         } catch (error) {
           if (!WorkspaceError.is(error, 'CORRUPT')) throw error
           damagedPacks.set(pack.id, damageIn(repository.packKey(pack.id), error))
@@ -81,6 +86,10 @@ export function createChunkLocator(
     damagedPacks,
     find: table.find,
     openPacks: table.packs,
+    onIndex(listener) {
+      table.packs().forEach(listener)
+      listeners.push(listener)
+    },
     async locate(id) {
       for (;;) {
         const place = table.find(id)

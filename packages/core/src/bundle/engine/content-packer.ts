@@ -45,7 +45,7 @@ const FRAME_BYTES = 1024 * 1024
 const BUFFER_BYTES = 2 * FRAME_BYTES
 /** Most are closed by a small file. */
 const USUAL_FRAME_BYTES = FRAME_BYTES + 64 * 1024
-const PACK_BYTES = 15 * 1024 * 1024
+export const PACK_BYTES = 15 * 1024 * 1024
 /** Each holds a frame's memory; one more than the cores gains nothing. */
 const MAX_COMPRESSING = Math.min(3, Math.max(2, availableParallelism()))
 

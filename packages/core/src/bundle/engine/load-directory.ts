@@ -27,7 +27,7 @@ import { createChunkLocator } from './chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
 import type { KnownTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
-import { holdSmallPacks } from './hold-small-packs.ts'
+import { estimateTreeBytes, holdPackEnds } from './hold-pack-ends.ts'
 import { createLeftNotes } from './left-notes.ts'
 import { createLoadMemory, waitForTick } from './load-memory.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
@@ -90,7 +90,7 @@ export async function loadDirectory(
       repository.marker.repository,
       (known) =>
         loadInto({
-          repository: holdSmallPacks(repository, record.packs),
+          repository,
           record,
           target,
           selection,
@@ -166,12 +166,15 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
 }
 
 function prepare(
-  { repository, record, target, selection, known, options }: LoadTask,
+  { repository: given, record, target, selection, known, options }: LoadTask,
   fresh: DirectoryHandle,
   isFull: boolean,
 ) {
   const { onDamage = 'fail', signal } = options
   const readsAll = selection === 'all' && !isFull
+  const readsTree = readsAll && known.root === '' && given.store.capabilities.remote === true
+  const treeBytes = readsTree ? estimateTreeBytes(record.stats) : 0
+  const repository = holdPackEnds(given, record.packs, treeBytes)
   const slice = timeSlice(signal)
   const count = () => ({ files: 0, bytes: 0 })
   const tally = { deleted: count(), kept: count(), verified: count() }

@@ -48,7 +48,6 @@ export function createChunkReader(
       frames.set(key, known)
       return known
     }
-    if (ahead) prefetched ??= prefetchTrees(repository, locator.openPacks(), signal)
     const coming = prefetched?.frames.get(key)
     if (coming === undefined) return fetch(pack, frame)
     return keep(
@@ -88,6 +87,11 @@ export function createChunkReader(
   return {
     fetchedBytes: () => fetched + (prefetched?.fetchedBytes() ?? 0),
     async read(id) {
+      if (ahead && prefetched === null) {
+        const coming = prefetchTrees(repository, signal)
+        locator.onIndex((pack) => coming.add(pack))
+        prefetched = coming
+      }
       const { pack, chunk } = await locator.locate(id)
       try {
         return cutChunk(pack.packId, await load(pack, chunk.frame), chunk, repository.keys)

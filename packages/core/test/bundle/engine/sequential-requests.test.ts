@@ -56,16 +56,16 @@ async function keys(prefix: string): Promise<string[]> {
 }
 
 /**
- * The store with a note of each call: how many calls had ended, one behind the other, when it began. An answer takes a
- * turn of the event loop and not less.
+ * The store with a note of each call: how many calls had ended, one behind the other, when it began. An answer takes so
+ * many turns of the event loop and not less: more than go by between calls that do not wait for each other.
  */
-function traced(inner: ObjectStore) {
+function traced(inner: ObjectStore, turns = 1) {
   let ended = 0
   const calls: { readonly what: string; readonly round: number }[] = []
   const call = async <T>(what: string, make: () => Promise<T>): Promise<T> => {
     const round = ended + 1
     calls.push({ what, round })
-    await new Promise((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve))
     try {
       return await make()
     } finally {
@@ -369,6 +369,40 @@ it('a load by a new process waits for five answers, one behind the other, howeve
   expect(calls).toHaveLength(11)
 })
 
+it('a load by a new process through a network waits for four', async () => {
+  mkdirSync(join(source, 'many'))
+  for (let count = 0; count < 100; count += 1)
+    writeFileSync(join(source, 'many', String(count)), randomBytes(8_000))
+  await save(store)
+  const remote = { ...bindStore(store), capabilities: { ...store.capabilities, remote: true } }
+  const { store: seen, rounds, calls } = traced(remote, 50)
+  await createBundleStore(seen).load('w', join(base, 'loaded'))
+  expect(readFileSync(join(base, 'loaded/a/b/c/d/deep'), 'utf8')).toBe('deep')
+  // Marker and list; record; index with the tree, repairs and tags; contents.
+  expect(rounds()).toBe(4)
+  expect(calls.filter(({ what }) => what.startsWith('get packs/'))).toHaveLength(2)
+})
+
+it('the trees are asked for while the repairs are listed', async () => {
+  writeFileSync(join(source, 'large'), randomBytes(400_000))
+  await save(store)
+  const areAskedFor = Promise.withResolvers<void>()
+  let reads = 0
+  const waiting: ObjectStore = {
+    ...bindStore(store),
+    get(key, options) {
+      if (key.startsWith('packs/') && (reads += 1) === 2) areAskedFor.resolve()
+      return store.get(key, options)
+    },
+    async *list(prefix, options) {
+      if (prefix === 'repairs/') await areAskedFor.promise
+      yield* store.list(prefix, options)
+    },
+  }
+  await createBundleStore(waiting).load('w', join(base, 'loaded'))
+  expect(readFileSync(join(base, 'loaded/a/b/c/d/deep'), 'utf8')).toBe('deep')
+})
+
 it('a load of what small saves have made waits for three, and asks for each of their packs once', async () => {
   for (let count = 0; count < 6; count += 1) {
     writeFileSync(join(source, 'f'), String(count))
@@ -402,7 +436,7 @@ describe('a load through a network of more than it plans at once', () => {
     await save(store)
   })
 
-  /** @param answers what the first contents wait for, and those after them; index and trees are asked for before */
+  /** @param answers what the first contents wait for, and those after them; the index, with the tree, is asked for before */
   function remote(answers: readonly (() => Promise<void>)[]): ObjectStore {
     let reads = 0
     return {
@@ -411,7 +445,7 @@ describe('a load through a network of more than it plans at once', () => {
       async get(key, options) {
         if (!key.startsWith('packs/')) return store.get(key, options)
         reads += 1
-        await answers[reads - 3]?.()
+        await answers[reads - 2]?.()
         return store.get(key, options)
       },
     }
