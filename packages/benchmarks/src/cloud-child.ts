@@ -68,8 +68,11 @@ async function open(given: CloudConnection): Promise<Cloud> {
   }
   if (given.kind === 'supabase') {
     const { createClient } = await import('@supabase/supabase-js')
-    const { supabaseStore } = await import('@ws/store-supabase')
-    const client = createClient(given.url, given.key, { auth: { persistSession: false } })
+    const { storageFetch, supabaseStore } = await import('@ws/store-supabase')
+    const client = createClient(given.url, given.key, {
+      auth: { persistSession: false },
+      global: { fetch: storageFetch },
+    })
     const bucket = client.storage.from('bucket')
     return {
       store: supabaseStore({ client, bucket: 'bucket' }),

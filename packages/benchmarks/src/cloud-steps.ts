@@ -70,6 +70,37 @@ export function tabulateRatios(tree: string, all: readonly MeasuredSteps[]): Com
   return [beside, besideRestic]
 }
 
+/**
+ * What an edit save would take that did nothing but wait: its requests one behind the other, each for the latency alone,
+ * beside the same transfer. Where that is over the target already, no faster save could meet it.
+ */
+export function tabulateWaiting(
+  tree: string,
+  all: readonly MeasuredSteps[],
+  target: number,
+): ComparisonTable {
+  return {
+    title: `Edit saves by waiting alone, target ${target} x: ${tree}`,
+    head: ['service', 'latency', 'one behind the other', 'waiting', 'transfer', 'ratio', 'can be met'],
+    rows: all
+      .filter(({ latencyMs }) => latencyMs > 0)
+      .map(({ service, latencyMs, steps }) => {
+        const { roundTrips } = steps['edit save']
+        const waitingMs = roundTrips * latencyMs
+        const { up } = transferMs(steps)
+        return [
+          service,
+          `${latencyMs} ms`,
+          `${roundTrips}`,
+          `${waitingMs} ms`,
+          `${Math.round(up)} ms`,
+          `${(waitingMs / up).toFixed(2)} x`,
+          waitingMs / up <= target ? 'yes' : 'no',
+        ]
+      }),
+  }
+}
+
 export function tabulateRequests(tree: string, all: readonly MeasuredSteps[]): ComparisonTable {
   return {
     title: `Requests and bytes: ${tree}`,

@@ -31,7 +31,14 @@ export type {
   StoredObject,
 } from './store/object-store.ts'
 export type { DirectoryStore } from './store/store-directory.ts'
-export { MAX_KEY_BYTES, assertKeyPrefix, assertObjectKey, compareKeys } from './store/object-key.ts'
+export {
+  MAX_KEY_BYTES,
+  assertKeyPrefix,
+  assertObjectKey,
+  compareKeys,
+  isObjectKey,
+} from './store/object-key.ts'
+export { plainEtag } from './store/plain-etag.ts'
 export { isBucketName, isStorePrefix, withStorePrefix } from './store/store-options.ts'
 export {
   assertByteRange,
@@ -59,6 +66,7 @@ export {
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
 export { receiveChunks } from './store/received-chunks.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'
+export { sendRequest, type HttpRequest, type HttpResponse } from './store/send-request.ts'
 export { readBody } from './store/read-body.ts'
 export { readParts, type BodyPart } from './store/read-parts.ts'
 export { requestRetries, type RequestRetries, type RequestRetryOptions } from './store/request-retries.ts'

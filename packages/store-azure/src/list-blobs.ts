@@ -1,8 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob'
-import { WorkspaceError, assertObjectKey, compareKeys, type ObjectInfo } from '@ws/core'
+import { compareKeys, isObjectKey, plainEtag, type ObjectInfo } from '@ws/core'
 import { notFromService } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
-import { withoutQuotes } from './open-blob.ts'
 
 /**
  * Blobs in the order of their names' UTF-8 bytes. Blobs whose names are no legal keys are not ours and are left out.
@@ -42,12 +41,12 @@ async function* listPages(
     // An answer that is no listing comes through without what a listing has.
     if (page.requestId === undefined) throw notFromService('list', prefix)
     for (const { name, properties, metadata } of page.segment.blobItems) {
-      if (!isKey(name)) continue
+      if (!isObjectKey(name)) continue
       const { contentLength = 0, etag, lastModified, contentType } = properties
       yield {
         key: name,
         size: contentLength,
-        etag: withoutQuotes(etag),
+        etag: plainEtag(etag),
         modifiedAt: lastModified,
         ...(contentType === undefined ? {} : { contentType }),
         metadata: decodeMetadata(metadata),
@@ -91,14 +90,4 @@ function firstHigh(key: string): number {
 
 function isHigh(key: string, position: number): boolean {
   return key.charCodeAt(position) >= 0xd800
-}
-
-function isKey(name: string): boolean {
-  try {
-    assertObjectKey(name)
-    return true
-  } catch (error) {
-    if (WorkspaceError.is(error)) return false
-    throw error
-  }
 }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
 import {
   WorkspaceError,
+  plainEtag,
   receiveChunks,
   resolveByteRange,
   type GetOptions,
@@ -121,16 +122,11 @@ function toInfo(action: string, key: string, answer: BlobAnswer, size: number | 
   return {
     key,
     size,
-    etag: withoutQuotes(etag),
+    etag: plainEtag(etag),
     modifiedAt: lastModified,
     ...(contentType === undefined ? {} : { contentType }),
     metadata: decodeMetadata(metadata),
   }
-}
-
-/** Headers quote etags, listings do not. */
-export function withoutQuotes(etag: string): string {
-  return etag.replaceAll('"', '')
 }
 
 /** The size of the whole object from `bytes 0-9/1000`. */

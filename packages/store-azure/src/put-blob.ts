@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
 import {
   conditionFailed,
+  plainEtag,
   sizeMismatch,
   type ObjectBody,
   type ObjectInfo,
@@ -12,7 +13,6 @@ import {
 import { isAbsence, isConditionFailure, isLostBlocks, notFromService, toStoreError } from './azure-error.ts'
 import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
-import { withoutQuotes } from './open-blob.ts'
 import { stageBlocks, type StagedBlocks } from './stage-blocks.ts'
 
 export interface PutBlobOptions extends PutOptions {
@@ -142,7 +142,7 @@ async function toPutError(error: unknown, { key, blob, options }: Target): Promi
     const current = await blob.getProperties().catch((headError: unknown) => headError)
     const etag = isAbsence(current) ? null : (current as { readonly etag?: string }).etag
     if (condition === 'ifAbsent' && typeof etag === 'string') return conditionFailed(key, condition)
-    if (condition === 'ifMatch' && etag !== undefined && (etag === null || withoutQuotes(etag) !== ifMatch))
+    if (condition === 'ifMatch' && etag !== undefined && (etag === null || plainEtag(etag) !== ifMatch))
       return conditionFailed(key, condition)
   }
   return toStoreError(error, 'put', key, signal)
@@ -160,7 +160,7 @@ function toInfo(
   return {
     key,
     size,
-    etag: withoutQuotes(etag),
+    etag: plainEtag(etag),
     modifiedAt: lastModified,
     contentType: options.contentType ?? 'application/octet-stream',
     metadata: { ...options.metadata },

@@ -1,8 +1,7 @@
 import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
 import { credentialFailure, notTheService, responseFailure } from './gcs-error.ts'
-import { sendRequest, type HttpResponse } from './send-request.ts'
-import { connectionFailure, type RequestRetries } from '@ws/core'
+import { connectionFailure, sendRequest, type HttpResponse, type RequestRetries } from '@ws/core'
 
 export interface GcsCall {
   /** What messages say the call does: `read`, `put`. */

@@ -4,11 +4,11 @@ import {
   foreignAnswer,
   refusalFailure,
   statusMeanings,
+  type HttpResponse,
   type Meaning,
   type StoreCall,
   type WorkspaceError,
 } from '@ws/core'
-import type { HttpResponse } from './send-request.ts'
 
 const statuses: Readonly<Record<number, Meaning>> = {
   ...statusMeanings,

@@ -2,6 +2,7 @@ import {
   callFailure,
   type ByteRange,
   type GetOptions,
+  type HttpResponse,
   type ObjectInfo,
   type StoredObject,
   receiveBody,
@@ -13,7 +14,6 @@ import type { GcsClient } from './gcs-client.ts'
 import { notTheService } from './gcs-error.ts'
 import { headObject } from './head-object.ts'
 import type { ObjectResource } from './object-resource.ts'
-import type { HttpResponse } from './send-request.ts'
 
 /** What is known of an object's metadata, by key: good for exactly one generation and metageneration. */
 export type KnownMetadata = Map<string, ObjectResource>

@@ -1,4 +1,4 @@
-import { damagedContent, assertObjectKey, compareKeys, type ListOptions, type ObjectInfo } from '@ws/core'
+import { damagedContent, compareKeys, isObjectKey, type ListOptions, type ObjectInfo } from '@ws/core'
 import { readJson, type GcsClient } from './gcs-client.ts'
 import { notTheService } from './gcs-error.ts'
 import { OBJECT_FIELDS, parseObjectResource } from './object-resource.ts'
@@ -32,7 +32,7 @@ export async function* listObjects(
       const info = parseObjectResource(item)?.info
       if (info === undefined) throw notTheService(call, response.status)
       signal?.throwIfAborted()
-      if (info.key === startAfter || !isKey(info.key)) continue
+      if (info.key === startAfter || !isObjectKey(info.key)) continue
       if (last !== '' && compareKeys(info.key, last) <= 0)
         throw damagedContent(
           info.key,
@@ -43,13 +43,4 @@ export async function* listObjects(
     }
     pageToken = typeof nextPageToken === 'string' && nextPageToken !== '' ? nextPageToken : undefined
   } while (pageToken !== undefined)
-}
-
-function isKey(name: string): boolean {
-  try {
-    assertObjectKey(name)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -1,8 +1,7 @@
-import { damagedContent, conditionFailed } from '@ws/core'
+import { damagedContent, conditionFailed, type HttpResponse } from '@ws/core'
 import { readJson, type GcsClient } from './gcs-client.ts'
 import { notTheService, responseFailure } from './gcs-error.ts'
 import { parseObjectResource, type ObjectResource } from './object-resource.ts'
-import type { HttpResponse } from './send-request.ts'
 
 /** What a put sends beside the bytes. */
 export interface PutTarget {

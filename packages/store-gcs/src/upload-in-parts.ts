@@ -1,11 +1,10 @@
 import { Buffer } from 'node:buffer'
-import { callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
+import { callFailure, WorkspaceError, conditionFailed, type BodyPart, type HttpResponse } from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
 import { notTheService, responseFailure } from './gcs-error.ts'
 import type { ObjectResource } from './object-resource.ts'
 import { readStoredObject, type PutTarget } from './read-stored-object.ts'
-import type { HttpResponse } from './send-request.ts'
 
 const CANCEL_TIMEOUT_MS = 10_000
 

@@ -1,5 +1,3 @@
-import { assertObjectKey } from '@ws/core'
-
 /** The store's own folder inside the root. No key is encoded to this name: `%` always has two hex digits or an end after it. */
 export const PRIVATE_FOLDER = '%ws'
 /** What the name of every object's file ends with. A file without it is not an object. */
@@ -47,15 +45,6 @@ export function decodeName(name: string): DecodedName | null {
   if (name.endsWith(CONTINUATION_SUFFIX)) return decodeText(name.slice(0, -2), 'continuation')
   if (name.endsWith(OBJECT_SUFFIX)) return decodeText(name.slice(0, -1), 'object')
   return decodeText(name, 'folder')
-}
-
-export function isLegalKey(key: string): boolean {
-  try {
-    assertObjectKey(key)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function segmentToNames(segment: string): string[] {

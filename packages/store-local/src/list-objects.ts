@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { compareKeys, type ObjectInfo } from '@ws/core'
+import { compareKeys, isObjectKey, type ObjectInfo } from '@ws/core'
 import { errnoOf } from './file-error.ts'
-import { decodeName, folderToNames, isLegalKey, keyToNames } from './key-path.ts'
+import { decodeName, folderToNames, keyToNames } from './key-path.ts'
 import { readInfoAt } from './object-file.ts'
 import { checkFolders } from './store-folders.ts'
 
@@ -120,7 +120,7 @@ function mayHold(start: string, { prefix, startAfter }: Selection): boolean {
 
 /** A name that this store would not have chosen for the key is a stranger's: `get` would not find it there. */
 function isCanonical(key: string, names: readonly string[]): boolean {
-  return isLegalKey(key) && keyToNames(key).join('/') === names.join('/')
+  return isObjectKey(key) && keyToNames(key).join('/') === names.join('/')
 }
 
 async function readFolder(

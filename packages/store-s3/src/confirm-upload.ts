@@ -2,10 +2,10 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { GetObjectCommand } from '@aws-sdk/client-s3'
-import { WorkspaceError } from '@ws/core'
+import { WorkspaceError, plainEtag } from '@ws/core'
 import { deleteObject } from './delete-object.ts'
 import { headObject } from './head-object.ts'
-import { bareEtag, isHashEtag, type EtagFacts } from './object-info.ts'
+import { isHashEtag, type EtagFacts } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 
 /** About a millisecond of hashing at a time, so that the event loop lives. */
@@ -32,7 +32,7 @@ export async function confirmUpload(
   parts: readonly SentPart[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const etag = bareEtag(answer.ETag ?? '')
+  const etag = plainEtag(answer.ETag ?? '')
   if (etag === hashOf(parts) || etag === multipartHashOf(parts)) return
   if (calls.memory.etagsAreHashes && isHashEtag(answer)) {
     const stored = await compareStored(calls, key, etag, parts, signal)
@@ -87,7 +87,7 @@ async function compareStored(
 ): Promise<'same' | 'different' | 'replaced'> {
   const command = new GetObjectCommand({ Bucket: calls.bucket, Key: calls.base + key })
   const { output } = await calls.send(command, { action: 'read back', key }, signal)
-  if (bareEtag(output.ETag ?? '') !== etag) return 'replaced'
+  if (plainEtag(output.ETag ?? '') !== etag) return 'replaced'
   const expected = parts.filter(({ length }) => length > 0).values()
   let part = expected.next().value
   let hash = createHash('md5')

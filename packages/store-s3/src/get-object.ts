@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import {
   WorkspaceError,
+  plainEtag,
   receiveChunks,
   resolveByteRange,
   type ByteRange,
@@ -10,7 +11,7 @@ import {
   type StoredObject,
 } from '@ws/core'
 import { headObject } from './head-object.ts'
-import { bareEtag, isHashEtag, toObjectInfo } from './object-info.ts'
+import { isHashEtag, toObjectInfo } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
 
@@ -78,7 +79,7 @@ function opened(
     if (isNearEnd) stream.resume()
     else stream.destroy()
   }
-  const md5 = range === undefined && needsHash(calls, output) ? bareEtag(output.ETag ?? '') : null
+  const md5 = range === undefined && needsHash(calls, output) ? plainEtag(output.ETag ?? '') : null
   return {
     info,
     body: chunks(calls, key, receiveChunks(stream, reusesChunks), progress, md5, signal, discard),

@@ -1,5 +1,5 @@
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput, type _Object } from '@aws-sdk/client-s3'
-import { WorkspaceError, assertObjectKey, compareKeys, type ListOptions, type ObjectInfo } from '@ws/core'
+import { WorkspaceError, compareKeys, isObjectKey, type ListOptions, type ObjectInfo } from '@ws/core'
 import { toObjectInfo } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { strangeAnswer } from './s3-error.ts'
@@ -123,7 +123,7 @@ function infosOf(calls: S3Calls, prefix: string, { objects, isUrlEncoded }: Page
     const name = isUrlEncoded ? decode(object.Key ?? '') : (object.Key ?? '')
     if (!name.startsWith(calls.base + prefix)) continue
     const key = name.slice(calls.base.length)
-    if (!isLegalKey(key)) continue
+    if (!isObjectKey(key)) continue
     const info = toObjectInfo(key, object.Size, object)
     if (info === null)
       throw strangeAnswer({ action: 'list', key: prefix }, calls.bucket, 'an entry describes no object')
@@ -138,15 +138,6 @@ function decode(name: string): string {
     return decodeURIComponent(name.replaceAll('+', ' '))
   } catch {
     return ''
-  }
-}
-
-function isLegalKey(key: string): boolean {
-  try {
-    assertObjectKey(key)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ObjectInfo } from '@ws/core'
+import { plainEtag, type ObjectInfo } from '@ws/core'
 
 /** What the store wants to know about a stored object, from any answer that describes one. */
 export interface StoredFacts {
@@ -15,16 +15,11 @@ export function toObjectInfo(key: string, size: number | undefined, facts: Store
   return {
     key,
     size,
-    etag: bareEtag(ETag),
+    etag: plainEtag(ETag),
     modifiedAt: LastModified,
     ...(ContentType === undefined ? {} : { contentType: ContentType }),
     metadata: decodeMetadata(Metadata ?? {}),
   }
-}
-
-/** Without quotes: not every service quotes an etag the same way in every answer. */
-export function bareEtag(etag: string): string {
-  return etag.replace(/^(?:W\/)?"(.*)"$/, '$1')
 }
 
 /*
@@ -66,5 +61,5 @@ export interface EtagFacts {
 export function isHashEtag({ ETag, ServerSideEncryption, SSECustomerAlgorithm }: EtagFacts): boolean {
   if (SSECustomerAlgorithm !== undefined) return false
   if (ServerSideEncryption !== undefined && ServerSideEncryption !== 'AES256') return false
-  return /^[0-9a-f]{32}(?:-\d+)?$/.test(bareEtag(ETag ?? ''))
+  return /^[0-9a-f]{32}(?:-\d+)?$/.test(plainEtag(ETag ?? ''))
 }

@@ -9,11 +9,10 @@ import {
   type CompleteMultipartUploadCommandOutput,
   type CompletedPart,
 } from '@aws-sdk/client-s3'
-import { WorkspaceError, type ObjectInfo } from '@ws/core'
+import { WorkspaceError, plainEtag, type ObjectInfo } from '@ws/core'
 import type { BodyPart } from './body-parts.ts'
 import { base64Crc32, confirmUpload, md5Of, type SentPart } from './confirm-upload.ts'
 import { headObject } from './head-object.ts'
-import { bareEtag } from './object-info.ts'
 import { describePut, type PutTarget } from './put-whole.ts'
 import type { S3Answer } from './s3-calls.ts'
 import { strangeAnswer } from './s3-error.ts'
@@ -175,7 +174,7 @@ async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): P
     )
     if (!parts.every(({ isProven }) => isProven))
       await confirmUpload(calls, key, output, parts, options.signal)
-    return await describePut(upload, size, bareEtag(output.ETag ?? ''), date)
+    return await describePut(upload, size, plainEtag(output.ETag ?? ''), date)
   } catch (error) {
     // The answer to an earlier try got lost: the upload is gone because it is the object by now.
     if (isNotLost(error) || failures < 2) throw error
@@ -206,7 +205,7 @@ async function sendCompletion(
 function expectedEtag(parts: readonly UploadedPart[]): string {
   const hash = createHash('md5')
   for (const { md5, completed } of parts)
-    hash.update(md5.length > 0 ? md5 : Buffer.from(bareEtag(completed.ETag ?? ''), 'hex'))
+    hash.update(md5.length > 0 ? md5 : Buffer.from(plainEtag(completed.ETag ?? ''), 'hex'))
   return `${hash.digest('hex')}-${parts.length}`
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import zlib from 'node:zlib'
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3'
-import { conditionFailed, type ObjectInfo, type PutOptions } from '@ws/core'
+import { conditionFailed, plainEtag, type ObjectInfo, type PutOptions } from '@ws/core'
 import { base64Crc32, confirmUpload, md5Of } from './confirm-upload.ts'
 import { headObject } from './head-object.ts'
-import { bareEtag, isHashEtag } from './object-info.ts'
+import { isHashEtag } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isRace, isReset, isUnclear, strangeAnswer } from './s3-error.ts'
 
@@ -76,7 +76,7 @@ export async function putWhole(
         await confirmUpload(calls, key, output, sent, signal)
       }
       if (body.length > 0) options.onProgress?.(body.length)
-      return await describePut(target, body.length, bareEtag(output.ETag), date)
+      return await describePut(target, body.length, plainEtag(output.ETag), date)
     } catch (error) {
       // A service may refuse a condition and hang up before it has read the body, so that its answer gets lost.
       if (isUnclear(error) || (condition !== undefined && isReset(error)))

@@ -2,6 +2,7 @@ import zlib from 'node:zlib'
 import {
   damagedContent,
   callFailure,
+  plainEtag,
   type ByteRange,
   type GetOptions,
   type StoredObject,
@@ -10,7 +11,8 @@ import {
   type ReceivedBody,
 } from '@ws/core'
 import { escapeKey } from './escape-key.ts'
-import { headObject, plainEtag, type DescribedObject } from './head-object.ts'
+import { headObject, type DescribedObject } from './head-object.ts'
+import { answerOf } from './storage-fetch.ts'
 import type { SupabaseConnection } from './supabase-client.ts'
 import { isNoSuchObject, notTheService, problemFailure } from './supabase-error.ts'
 
@@ -117,7 +119,7 @@ function openBody(
     body: receiveBody({
       key: info.key,
       // An answer without bytes has no stream.
-      chunks: receiveChunks(media.body ?? ReadableStream.from([]), reusesChunks),
+      chunks: receiveChunks(answerOf(media) ?? media.body ?? ReadableStream.from([]), reusesChunks),
       expected: Math.min(range?.end ?? info.size, info.size) - start,
       checksum: range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined,
       stop: () => stop.abort(),

@@ -1,4 +1,4 @@
-import type { ObjectInfo } from '@ws/core'
+import { plainEtag, type ObjectInfo } from '@ws/core'
 import { assertAbsence } from './assert-absence.ts'
 import { escapeKey } from './escape-key.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
@@ -47,11 +47,6 @@ export async function seeObject(
   )
   if (described === null) throw notTheService(call, response.status)
   return described
-}
-
-/** Etags come with quotes, without, or weak when something between has packed the bytes. */
-export function plainEtag(etag: string): string {
-  return etag.replace(/^W\//, '').replaceAll('"', '')
 }
 
 function parseDescription(key: string, given: Readonly<Record<string, unknown>>): DescribedObject | null {

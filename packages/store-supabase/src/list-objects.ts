@@ -1,7 +1,6 @@
-import { damagedContent, compareKeys, type ListOptions, type ObjectInfo } from '@ws/core'
+import { damagedContent, compareKeys, plainEtag, type ListOptions, type ObjectInfo } from '@ws/core'
 import { assertEmptiness } from './assert-absence.ts'
 import { escapeKey, unescapeKey } from './escape-key.ts'
-import { plainEtag } from './head-object.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
 import { notTheService } from './supabase-error.ts'
 

@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type OptionNames,
 } from '@ws/core'
+import { storageFetch } from './storage-fetch.ts'
 import { supabaseStore } from './supabase-store.ts'
 
 export interface OpenSupabaseStoreOptions {
@@ -53,6 +54,9 @@ export async function openSupabaseStore(options: OpenSupabaseStoreOptions): Prom
       'There is no Supabase key in the environment: set SUPABASE_SERVICE_ROLE_KEY.',
     )
   const { createClient } = await import('@supabase/supabase-js')
-  const client = createClient(url, key, { auth: { persistSession: false, autoRefreshToken: false } })
+  const client = createClient(url, key, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    global: { fetch: storageFetch },
+  })
   return supabaseStore({ client, bucket: options.bucket, prefix: options.prefix })
 }

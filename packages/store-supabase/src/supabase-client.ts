@@ -1,4 +1,5 @@
 import { WorkspaceError, isObject, type OptionCheck, type RequestRetries } from '@ws/core'
+import { markRequest } from './storage-fetch.ts'
 import {
   networkFailure,
   notTheService,
@@ -76,7 +77,7 @@ export function connectSupabase(
       try {
         const sent = new Headers(headers)
         for (const [field, value] of Object.entries(call.headers ?? {})) sent.set(field, value)
-        response = await fetch(`${url}/${call.path}`, { ...init, headers: sent } as RequestInit)
+        response = await fetch(`${url}/${call.path}`, markRequest({ ...init, headers: sent }))
       } catch (error) {
         call.signal?.throwIfAborted()
         throw networkFailure(error, call)

@@ -26,8 +26,12 @@ export const tokens: SupabaseTokens = Object.fromEntries(
   Object.entries(keys).map(([role, key]) => [key, role as keyof typeof keys]),
 )
 
-export function storageClient(url: string, key: string = keys.service): StorageClient {
-  return new StorageClient(`${url}/storage/v1`, { apikey: key, authorization: `Bearer ${key}` })
+export function storageClient(
+  url: string,
+  key: string = keys.service,
+  fetch?: typeof globalThis.fetch,
+): StorageClient {
+  return new StorageClient(`${url}/storage/v1`, { apikey: key, authorization: `Bearer ${key}` }, fetch)
 }
 
 export interface TestStorage {

@@ -1,9 +1,10 @@
-import { supabaseStore } from '../src/index.ts'
+import { storageFetch, supabaseStore } from '../src/index.ts'
 import { storageClient } from './open-test-storage.ts'
 
 /** Puts and gets a stream in a process of its own, and prints what that took in memory. */
-const [url = '', key = '', bucket = '', mebibytes = '0'] = process.argv.slice(2)
-const store = supabaseStore({ client: storageClient(url, key), bucket, prefix: 'stream-child' })
+const [url = '', key = '', bucket = '', mebibytes = '0', transport = ''] = process.argv.slice(2)
+const client = storageClient(url, key, transport === 'storageFetch' ? storageFetch : undefined)
+const store = supabaseStore({ client, bucket, prefix: 'stream-child' })
 const count = Number(mebibytes)
 /** Sampled, because the system's own peak counts what the parent had before this process began. */
 let peakBytes = 0

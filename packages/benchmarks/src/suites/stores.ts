@@ -14,6 +14,7 @@ import {
   OWN_STEPS,
   tabulateRatios,
   tabulateRequests,
+  tabulateWaiting,
   transferMs,
   type MeasuredSteps,
   type OwnStep,
@@ -81,7 +82,8 @@ function storesSuiteOf(
         }
       }
       const shown = isQuick ? 'S, 500 files' : tree
-      return { measurements, tables: [...tabulateRatios(shown, all), tabulateRequests(shown, all)] }
+      const waiting = tabulateWaiting(shown, all, EDIT_RATIO)
+      return { measurements, tables: [...tabulateRatios(shown, all), waiting, tabulateRequests(shown, all)] }
     },
   }
 }

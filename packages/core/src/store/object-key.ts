@@ -18,6 +18,17 @@ export function assertObjectKey(key: string): void {
   }
 }
 
+/** For adapters: whether a name that a service lists is one that this library may have given. */
+export function isObjectKey(name: string): boolean {
+  try {
+    assertObjectKey(name)
+    return true
+  } catch (error) {
+    if (WorkspaceError.is(error)) return false
+    throw error
+  }
+}
+
 /** Checks what may start a key: the empty string, or the beginning of some legal key. @throws `INVALID_INPUT` */
 export function assertKeyPrefix(prefix: string): void {
   if (prefix === '') return
