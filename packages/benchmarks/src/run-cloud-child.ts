@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { S3TestClientConfig } from '@ws/test-servers'
 
 const child = fileURLToPath(new URL('./cloud-child.ts', import.meta.url))
@@ -18,7 +18,7 @@ export type CloudConnection =
   | { readonly kind: 'supabase'; readonly url: string; readonly key: string }
 
 export interface CloudTask {
-  readonly task: 'save' | 'load' | 'upload' | 'download'
+  readonly task: 'save' | 'save again' | 'load' | 'upload' | 'download'
   /** Of the workspace. */
   readonly id: string
   readonly connection: CloudConnection
@@ -34,8 +34,24 @@ export interface CloudFigures {
   readonly megabytes: number
 }
 
-/** Runs one task in a process of its own, of what is published: servers and proxy are in others. */
-export async function runCloudChild(task: CloudTask): Promise<CloudFigures> {
-  const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(task)])
-  return JSON.parse(stdout) as CloudFigures
+/**
+ * Runs one task in a process of its own, of what is published: servers and proxy are in others.
+ * @param onReady waited for before what is timed begins
+ */
+export async function runCloudChild(
+  task: CloudTask,
+  onReady: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<CloudFigures> {
+  const running = fork(child, [JSON.stringify(task)], { execArgv: [] })
+  const gone = once(running, 'exit').then(([code]) => {
+    throw new Error(`The process that was to ${task.task} ended with ${String(code)}.`)
+  })
+  gone.catch(() => undefined)
+  await Promise.race([once(running, 'message'), gone])
+  await onReady()
+  running.send('go')
+  const [figures] = (await Promise.race([once(running, 'message'), gone])) as [CloudFigures]
+  running.disconnect()
+  await once(running, 'exit')
+  return figures
 }

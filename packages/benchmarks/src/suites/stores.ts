@@ -12,6 +12,7 @@ import {
 } from '../cloud-services.ts'
 import {
   OWN_STEPS,
+  WARM_EDIT,
   tabulateRatios,
   tabulateRequests,
   tabulateWaiting,
@@ -101,10 +102,11 @@ async function measureService(
   // Each latency has versions of its own.
   const connection = service.connect(proxy.origin)
   const stateDirectory = join(place, 'state')
+  const taskOf = (task: CloudTask['task'], at: string, file: string): CloudTask => {
+    return { task, id: `at-${latencyMs}`, connection, directory: at, stateDirectory, file }
+  }
   const run = (task: CloudTask['task'], at: string, file = archive): Promise<Step> =>
-    seen(proxy, () =>
-      runCloudChild({ task, id: `at-${latencyMs}`, connection, directory: at, stateDirectory, file }),
-    )
+    seen(proxy, () => runCloudChild(taskOf(task, at, file)))
   const timed = (command: string, at: string, environment = {}): Promise<Step> =>
     seen(proxy, async () => {
       const start = performance.now()
@@ -129,6 +131,9 @@ async function measureService(
     await edits.apply()
     const edited = await run('save', tree)
     Object.assign(ofRestic, await restic('edit save', 'restic backup -q --pack-size 8 .'))
+    await edits.undo()
+    const again = taskOf('save again', tree, archive)
+    const warm = await seen(proxy, () => runCloudChild(again, () => edits.apply().then(() => proxy.reset())))
     const loaded = await run('load', join(place, 'loaded'))
     const downloaded = await run('download', tree, join(place, 'downloaded.tar.zst'))
     mkdirSync(join(place, 'unpacked'))
@@ -136,7 +141,7 @@ async function measureService(
     mkdirSync(join(place, 'restored'))
     const restore = 'restic restore -q latest --target .'
     Object.assign(ofRestic, await restic('full load', restore, join(place, 'restored')))
-    return { ...ofRestic, archive: packed, upload: uploaded, download: downloaded, unpack: unpacked, 'first save': saved, 'edit save': edited, 'full load': loaded } // prettier-ignore
+    return { ...ofRestic, archive: packed, upload: uploaded, download: downloaded, unpack: unpacked, 'first save': saved, 'edit save': edited, [WARM_EDIT]: warm, 'full load': loaded } // prettier-ignore
   } finally {
     await edits.undo()
     await proxy.stop()
