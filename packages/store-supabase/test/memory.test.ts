@@ -6,7 +6,14 @@ import { keys, openTestStorage } from './open-test-storage.ts'
 
 const MIB = 1_048_576
 
-it('streams 200 MiB in and out of a process that takes no more than 250 MiB', async () => {
+interface Seen {
+  readonly size: number
+  readonly received: number
+  readonly peakBytes: number
+  readonly readingBytes: number
+}
+
+async function streamIn(transport: string): Promise<Seen> {
   const storage = await openTestStorage()
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [
@@ -16,11 +23,23 @@ it('streams 200 MiB in and out of a process that takes no more than 250 MiB', as
       process.env['WS_TEST_SUPABASE_KEY'] ?? keys.service,
       storage.bucket,
       '200',
+      transport,
     ])
-    const seen = JSON.parse(stdout) as { size: number; received: number; peakBytes: number }
-    expect(seen).toMatchObject({ size: 200 * MIB, received: 200 * MIB })
-    expect(seen.peakBytes).toBeLessThan(250 * MIB)
+    return JSON.parse(stdout) as Seen
   } finally {
     await storage.stop()
   }
+}
+
+it('streams 200 MiB in and out of a process that takes no more than 250 MiB', async () => {
+  const seen = await streamIn('fetch')
+  expect(seen).toMatchObject({ size: 200 * MIB, received: 200 * MIB })
+  expect(seen.peakBytes).toBeLessThan(250 * MIB)
+})
+
+it('gives back what is read of a connection at once, by storageFetch, to a reader that is done with it', async () => {
+  const seen = await streamIn('storageFetch')
+  expect(seen).toMatchObject({ size: 200 * MIB, received: 200 * MIB })
+  expect(seen.peakBytes).toBeLessThan(250 * MIB)
+  expect(seen.readingBytes).toBeLessThan(24 * MIB)
 })
