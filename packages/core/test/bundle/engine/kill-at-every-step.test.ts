@@ -3,13 +3,19 @@ import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { localStore } from '@ws/store-local'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { BundleStore } from '../../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
+import { buildScript } from '../../support/build-script.ts'
 import { listTree } from '../tree-listing.ts'
 
 let base = ''
+let script = ''
+
+beforeAll(async () => {
+  script = await buildScript(join(import.meta.dirname, 'killed-operation.ts'))
+})
 
 /** A store with three versions and the packs of a deleted workspace, and a directory that differs from the last version. */
 beforeEach(async () => {
@@ -43,19 +49,10 @@ async function killedAt(step: number, operation: string): Promise<{ place: strin
   const place = join(base, `${operation}-${step}`)
   execFileSync('cp', ['-a', join(base, 'scene'), place])
   const preload = join(import.meta.dirname, 'kill-at-step.ts')
-  const script = join(import.meta.dirname, 'killed-operation.ts')
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@ws/source', `--import=${preload}`, script, operation, place],
-    {
-      env: {
-        ...process.env,
-        WS_KILL_AT: String(step),
-        NODE_OPTIONS: '',
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  )
+  const child = spawn(process.execPath, [`--import=${preload}`, script, operation, place], {
+    env: { ...process.env, WS_KILL_AT: String(step), NODE_OPTIONS: '' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let complaints = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text))
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
