@@ -52,7 +52,7 @@ export function readLargeFilesAhead(
         blocks += 1
         const content = bufferOf(memory)
         return ask({ kind: 'cut', fd, position, bytesLeft: end - position, memory, keys }).then((answer) =>
-          answer === null ? null : { position, content, ends: answer.ends, ids: answer.ids.map(String) },
+          answer === null ? null : { position, content, ends: answer.ends, ids: answer.ids },
         )
       }
       let next = askFor(start)
@@ -110,7 +110,7 @@ interface Turn {
   readonly from: number
   readonly first: number
   readonly end: number
-  readonly ids: Promise<readonly (ContentId | null)[]>
+  readonly ids: Promise<readonly ContentId[]>
 }
 
 /** The index after as many runs as have that many bytes; before a hole, if there is one. */

@@ -6,7 +6,7 @@ import type { Run } from '../format/tree-runs.ts'
 import { fileStats, isSameState, type FileStats } from './file-stats.ts'
 import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { joinPath } from './known-tree.ts'
-import { keepSmall, readRuns, type ContentReader } from './read-runs.ts'
+import { keepSmall, mayHaveHoles, readRuns, type ContentReader } from './read-runs.ts'
 
 /** `moved`: the file kept changing while it was read. */
 export type ReadContent =
@@ -22,26 +22,27 @@ const CLOCK_STEP_NS = 20_000_000n
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 const MAX_PATH_BYTES = 3500
 
-/** Whether a file is one chunk, not empty, and may be read as the walk saw it: see {@link readSmallFile}. */
-export function isSmallFile(path: ByteString, { size, ctimeNs }: FileStats): boolean {
-  if (size === 0 || size > MIN_CHUNK_BYTES || path.length >= MAX_PATH_BYTES) return false
+/** Whether a file is not empty and may be read as the walk saw it: see {@link readWhole}. */
+export function isReadWhole(path: ByteString, { size, ctimeNs }: FileStats, maxBytes: number): boolean {
+  if (size === 0 || size > maxBytes || path.length >= MAX_PATH_BYTES) return false
   return BigInt(Date.now()) * 1_000_000n - ctimeNs >= CLOCK_STEP_NS
 }
 
 /**
- * Reads a small file that is as the walk saw it, with the fewest calls. False when it has changed since, or when
- * anything else is not plain: then `readContent` finds out. Reads at a position, which takes nothing out of a pipe that
- * somebody may have put there meanwhile.
+ * Reads a file that is as the walk saw it, with the fewest calls. False when it has changed since, or when anything else
+ * is not plain (one of several chunks may have holes, too): then `readContent` finds out. Reads at a position, which takes
+ * nothing out of a pipe that somebody may have put there meanwhile.
  * @param path absolute
  * @param expected what the walk saw of it
  * @param buffer gets the content at its beginning
  */
-export function readSmallFile(path: ByteString, expected: FileStats, buffer: Buffer): boolean {
+export function readWhole(path: ByteString, expected: FileStats, buffer: Buffer): boolean {
   let fd: number | null = null
   try {
     fd = openSync(toFilePath(path), READ_FLAGS)
     if (fillBuffer(fd, buffer, 0, expected.size, 0) < expected.size) return false
-    return isSameState(expected, fstatSync(fd, { bigint: true }))
+    const stats = fstatSync(fd, { bigint: true })
+    return isSameState(expected, stats) && (expected.size <= MIN_CHUNK_BYTES || !mayHaveHoles(stats))
   } catch {
     return false
   } finally {
@@ -64,9 +65,9 @@ export async function readContent(
   oldRuns: readonly Run[],
 ): Promise<ReadContent> {
   const path = filePath(reader, parent, name)
-  if (isSmallFile(path, expected)) {
+  if (isReadWhole(path, expected, MIN_CHUNK_BYTES)) {
     const content = reader.chunker.buffer.subarray(0, expected.size)
-    if (readSmallFile(path, expected, content))
+    if (readWhole(path, expected, content))
       return { outcome: 'read', runs: [keepSmall(reader, content)], stats: expected }
   }
   const opened = openFile(reader, parent, name, expected)

@@ -3,9 +3,11 @@ import type { FileEntry, Run } from '../format/tree-node.ts'
 import type { FileStats } from './file-stats.ts'
 import { inodeKey, type HardLinks } from './find-hard-links.ts'
 import { findEntry, joinPath, type KnownTree } from './known-tree.ts'
-import { filePath, isSmallFile, readContent } from './read-content.ts'
+import { MIN_CHUNK_BYTES } from '../format/chunker.ts'
+import { MAX_BATCH_BYTES } from './reading-messages.ts'
+import { filePath, isReadWhole, readContent } from './read-content.ts'
 import type { ContentReader } from './read-runs.ts'
-import type { ReadingAhead } from './small-files-ahead.ts'
+import type { FilesAhead } from './files-ahead.ts'
 import type { SaveNotes } from './save-notes.ts'
 import { skipReason } from './skip-reason.ts'
 import { factsOf, type FoundDirectory, type FoundEntry } from './walk-directory.ts'
@@ -23,8 +25,8 @@ export interface FileReadingOptions {
   readonly isWhole: (file: FileEntry) => boolean
   readonly notes: SaveNotes
   readonly onRead: (bytes: number) => void
-  /** Another thread for small files, asked for once there are many; `null` where there is none. */
-  readonly readAhead: () => ReadingAhead | null
+  /** Another thread for files that are not large, asked for once there are many; `null` where there is none. */
+  readonly readAhead: () => FilesAhead | null
 }
 
 /** Fewer are read before another thread would have begun. */
@@ -50,6 +52,8 @@ export function createFileReading(options: FileReadingOptions): FileReading {
   const { reader } = options
   const byInode = new Map<string, ReadFile>()
   const ahead = createReadingAhead(options)
+  /** Larger than what goes to the other thread in batches: it cuts them when it has read the others. */
+  const large: Place[] = []
 
   async function readOne(
     directory: FoundDirectory,
@@ -81,12 +85,14 @@ export function createFileReading(options: FileReadingOptions): FileReading {
       for (const [index, entry] of directory.entries.entries()) {
         if (entry.kind !== 'unread' || entry.stats.nlink > 1) continue
         const place = { directory, index, entry }
-        if (!ahead.offer(place)) await readHere(place, 0n)
+        if (ahead.offer(place)) continue
+        if (ahead.isThreadStarted() && entry.stats.size > MAX_BATCH_BYTES) large.push(place)
+        else await readHere(place, 0n)
       }
       await ahead.takeReady()
     },
     async settle() {
-      for (const place of await ahead.settle()) await readHere(place, 0n)
+      for (const place of [...(await ahead.settle()), ...large.splice(0)]) await readHere(place, 0n)
     },
     async readLinked(found, links) {
       for (const directory of found) {
@@ -99,23 +105,25 @@ export function createFileReading(options: FileReadingOptions): FileReading {
   }
 }
 
-/** Hands small files to another thread once there are many of them. */
+/** Hands files to another thread once there are many of them; not those that are cut where they were before. */
 function createReadingAhead(options: FileReadingOptions): {
   /** False for a file that is to be read here. */
   offer(place: Place): boolean
+  isThreadStarted(): boolean
   takeReady(): Promise<void>
   /** Resolves when all have arrived, with those that were not as the walk saw them. */
   settle(): Promise<readonly Place[]>
 } {
   const { reader } = options
   const missed: Place[] = []
-  let ahead: ReadingAhead | null = null
+  let ahead: FilesAhead | null = null
   let filesBegun = 0
   function offer(place: Place): boolean {
     const { directory, index, entry } = place
     const { name, stats } = entry
     const path = filePath(reader, directory.path, name)
-    if (!isSmallFile(path, stats)) return false
+    if (!isReadWhole(path, stats, MAX_BATCH_BYTES)) return false
+    if (stats.size > MIN_CHUNK_BYTES && hasCuts(options.base, directory.path, name)) return false
     filesBegun += 1
     if (filesBegun < FILES_WORTH_A_THREAD) return false
     ahead ??= options.readAhead()
@@ -123,16 +131,14 @@ function createReadingAhead(options: FileReadingOptions): {
       filesBegun = Number.NEGATIVE_INFINITY
       return false
     }
-    return ahead.offer(path, stats, (read) => {
-      if (read === null) return void missed.push(place)
-      const { id, content } = read
-      reader.keep(id, content)
+    return ahead.offer(path, stats, (chunks) => {
+      if (chunks === null) return void missed.push(place)
+      const runs = chunks.map(({ id, content }): Run => {
+        reader.keep(id, content)
+        return { kind: 'chunk', id, length: content.length }
+      })
       options.onRead(stats.size)
-      directory.entries[index] = {
-        kind: 'leaf',
-        entry: fileEntry(name, stats, 0n, [{ kind: 'chunk', id, length: stats.size }]),
-        stats,
-      }
+      directory.entries[index] = { kind: 'leaf', entry: fileEntry(name, stats, 0n, runs), stats }
     })
   }
   async function takeReady(): Promise<void> {
@@ -140,6 +146,7 @@ function createReadingAhead(options: FileReadingOptions): {
   }
   return {
     offer,
+    isThreadStarted: () => ahead !== null,
     takeReady,
     async settle() {
       for (let next = ahead?.next() ?? null; next !== null; next = ahead?.next() ?? null) {
@@ -149,6 +156,11 @@ function createReadingAhead(options: FileReadingOptions): {
       return missed.splice(0)
     },
   }
+}
+
+function hasCuts(base: KnownTree, parent: ByteString, name: ByteString): boolean {
+  const old = findEntry(base.directories.get(parent)?.entries ?? [], name)
+  return old?.type === 'file' && old.runs.length > 0
 }
 
 /** Of a file that is to be read. */

@@ -17,8 +17,8 @@ export interface ContentReader {
   readonly chunker: Chunker
   /** Whether the content need not be taken. */
   readonly isHeld: (id: ContentId) => boolean
-  /** Another thread for large files; `null` where there is none. */
-  readonly largeFiles: () => LargeFilesAhead | null
+  /** Another thread for so many bytes of one file; `null` where there is none, or it is not worth it. */
+  readonly largeFiles: (bytes: number, hasCuts: boolean) => LargeFilesAhead | null
   readonly cursor: DirectoryCursor
   /** Absolute path of the root. */
   readonly directory: ByteString
@@ -45,13 +45,19 @@ export async function readRuns(
     return [keepSmall(reader, buffer.subarray(0, size))]
   }
   const runs: Run[] = []
-  const isSparse = stats.blocks * 512n < stats.size
-  const segments = isSparse ? findHoles(reader, fd, size) : [{ start: 0, end: size, isHole: false }]
+  const segments = mayHaveHoles(stats)
+    ? findHoles(reader, fd, size)
+    : [{ start: 0, end: size, isHole: false }]
   for await (const { start, end, isHole } of segments) {
     if (isHole) runs.push({ kind: 'zeros', id: '', length: end - start })
     else if (!(await readSegment(reader, fd, start, end, oldRuns, runs))) return null
   }
   return runs
+}
+
+/** A file on fewer blocks than its size takes. */
+export function mayHaveHoles({ blocks, size }: BigIntStats): boolean {
+  return blocks * 512n < size
 }
 
 /** False when the file ended early. */
@@ -64,8 +70,7 @@ async function readSegment(
   runs: Run[],
 ): Promise<boolean> {
   const oldBytes = oldRuns.reduce((sum, { length }) => sum + length, 0)
-  const isLarge = Math.max(oldBytes, end - start) >= WORTH_THREAD_BYTES
-  const thread = isLarge ? reader.largeFiles() : null
+  const thread = reader.largeFiles(Math.max(oldBytes, end - start), oldBytes > 0)
   if (thread === null) return readHere(reader, fd, start, end, oldRuns, runs, null)
   if (oldBytes < WORTH_THREAD_BYTES) return cutInThread(reader, thread, fd, start, end, runs)
   const ahead = thread.followCuts(fd, oldRuns, reader.isHeld)

@@ -11,16 +11,18 @@ export interface ReadingWorkerData {
 }
 
 /** What a reading thread is asked. An open file stays open until the answer has come. */
-export type ReadingRequest = ReadSmallFiles | CutBlock | IdentifyRuns
+export type ReadingRequest = ReadFiles | CutBlock | IdentifyRuns
 
-export interface ReadSmallFiles {
-  readonly kind: 'small-files'
+export interface ReadFiles {
+  readonly kind: 'files'
   /** Absolute, with NUL between them. */
   readonly paths: ByteString
   /** What the walk saw of each: see {@link writeStats}. */
   readonly stats: BigInt64Array<ArrayBuffer>
   /** Gets the contents one after the other, each with room for the size that the walk saw. */
   readonly memory: SharedArrayBuffer
+  /** In which files of more than one chunk are cut; `null` when there is none among them. */
+  readonly chunker: ChunkerMemory | null
   readonly keys: RepositoryKeys | null
 }
 
@@ -46,16 +48,16 @@ export interface IdentifyRuns {
 }
 
 export interface ReadingAnswer {
-  /**
-   * Of each small file: `null` for one that was not there as the walk saw it. Of the chunks of a block. Of the runs,
-   * until the file ended.
-   */
-  readonly ids: readonly (ContentId | null)[]
-  /** Of a block: where each chunk ends. None when the file ended before it should. */
+  /** Of the chunks of files or of a block. Of the runs, until the file ended. */
+  readonly ids: readonly ContentId[]
+  /** Of files and blocks: where each chunk ends in the memory. None when the file ended before it should. */
   readonly ends: readonly number[]
+  /** Of each file: how many chunks it has; none when it was not there as the walk saw it. */
+  readonly counts: readonly number[]
 }
 
-export const MAX_BATCH_BYTES = 256 * 1024
+/** Also of a file that is read in a batch. */
+export const MAX_BATCH_BYTES = 1024 * 1024
 export const MAX_BATCH_FILES = 128
 
 const NUMBERS_PER_FILE = 6

@@ -1,10 +1,10 @@
 /** A thread that reads files for a save; see `reading-thread.ts` for who talks to it. */
 import { Buffer } from 'node:buffer'
 import { workerData } from 'node:worker_threads'
-import { MAX_CHUNK_BYTES, openChunker } from '../format/chunker.ts'
+import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, openChunker } from '../format/chunker.ts'
 import { contentIdOf } from '../format/content-id.ts'
 import { fillBuffer } from '../../filesystem/fill-buffer.ts'
-import { readSmallFile } from './read-content.ts'
+import { readWhole } from './read-content.ts'
 import {
   readStats,
   type CutBlock,
@@ -12,7 +12,7 @@ import {
   type ReadingAnswer,
   type ReadingRequest,
   type ReadingWorkerData,
-  type ReadSmallFiles,
+  type ReadFiles,
 } from './reading-messages.ts'
 
 const { port } = workerData as ReadingWorkerData
@@ -22,19 +22,34 @@ port.on('message', (message: ReadingRequest & { readonly request: number }) => {
 })
 
 function answerTo(request: ReadingRequest): ReadingAnswer {
-  if (request.kind === 'small-files') return readSmallFiles(request)
+  if (request.kind === 'files') return readFiles(request)
   return request.kind === 'cut' ? cutBlock(request) : identifyRuns(request)
 }
 
-function readSmallFiles({ paths, stats, memory, keys }: ReadSmallFiles): ReadingAnswer {
+function readFiles({ paths, stats, memory, chunker: chunkerMemory, keys }: ReadFiles): ReadingAnswer {
+  const chunker = chunkerMemory === null ? null : openChunker(chunkerMemory)
+  const ids: string[] = []
+  const ends: number[] = []
   let start = 0
-  const ids = paths.split('\0').map((path, index) => {
+  const counts = paths.split('\0').map((path, index) => {
     const expected = readStats(stats, index)
-    const content = Buffer.from(memory, start, expected.size)
-    start += expected.size
-    return readSmallFile(path, expected, content) ? contentIdOf(content, keys) : null
+    const { size } = expected
+    const before = ids.length
+    const content = Buffer.from(memory, start, size)
+    const cutting = size > MIN_CHUNK_BYTES ? chunker : null
+    const target = cutting === null ? content : cutting.buffer.subarray(0, size)
+    if (readWhole(path, expected, target)) {
+      for (let first = 0; first < size; first = (ends.at(-1) ?? 0) - start) {
+        const end = cutting === null ? size : cutting.cut(first, size)
+        ids.push(contentIdOf(target.subarray(first, end), keys))
+        ends.push(start + end)
+      }
+      if (cutting !== null) target.copy(content)
+    }
+    start += size
+    return ids.length - before
   })
-  return { ids, ends: [] }
+  return { ids, ends, counts }
 }
 
 function cutBlock({ fd, position, bytesLeft, memory, keys }: CutBlock): ReadingAnswer {
@@ -43,7 +58,7 @@ function cutBlock({ fd, position, bytesLeft, memory, keys }: CutBlock): ReadingA
   const filled = Math.min(buffer.length, bytesLeft)
   const ids: string[] = []
   const ends: number[] = []
-  if (fillBuffer(fd, buffer, 0, filled, position) < filled) return { ids, ends }
+  if (fillBuffer(fd, buffer, 0, filled, position) < filled) return { ids, ends, counts: [] }
   for (let start = 0; start < filled;) {
     const end = chunker.cut(start, filled)
     // Where the content goes on behind the block, this may be no cut.
@@ -52,7 +67,7 @@ function cutBlock({ fd, position, bytesLeft, memory, keys }: CutBlock): ReadingA
     ends.push(end)
     start = end
   }
-  return { ids, ends }
+  return { ids, ends, counts: [] }
 }
 
 let runBuffer: Buffer | null = null
@@ -66,5 +81,5 @@ function identifyRuns({ fd, position, lengths, keys }: IdentifyRuns): ReadingAns
     ids.push(contentIdOf(buffer.subarray(0, length), keys))
     start += length
   }
-  return { ids, ends: [] }
+  return { ids, ends: [], counts: [] }
 }

@@ -4,11 +4,12 @@ import { createChunker, type Chunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
 import { knownStats } from './known-stats.ts'
 import { createNewFileFilter } from './new-file-limits.ts'
-import { readLargeFilesAhead, type LargeFilesAhead } from './large-files-ahead.ts'
+import { readLargeFilesAhead, WORTH_THREAD_BYTES, type LargeFilesAhead } from './large-files-ahead.ts'
+import { MAX_BATCH_BYTES } from './reading-messages.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
 import { READ_BUFFER_BYTES } from './read-runs.ts'
-import { readSmallFilesAhead } from './small-files-ahead.ts'
+import { readFilesAhead } from './files-ahead.ts'
 import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 /**
@@ -89,6 +90,7 @@ function createReading(state: SaveState): FileReading {
   /** Their memory is some MiB, which a save that reads nothing does without. */
   let chunker: Chunker | null = null
   let largeFiles: LargeFilesAhead | null = null
+  let isThreadStarted = false
   const reader = {
     identify: (content: Uint8Array) => contentIdOf(content, job.keys),
     keep: (id: ContentId, content: Uint8Array) => {
@@ -98,7 +100,8 @@ function createReading(state: SaveState): FileReading {
     },
     pause: () => pauseSave(state),
     isHeld: (id: ContentId) => hasChunk(state, id),
-    largeFiles() {
+    largeFiles(bytes: number, hasCuts: boolean) {
+      if (bytes < (isThreadStarted && !hasCuts ? MAX_BATCH_BYTES : WORTH_THREAD_BYTES)) return null
       const thread = largeFiles === null ? host.readingThread() : null
       const first = reader.chunker.memory
       const second =
@@ -125,7 +128,8 @@ function createReading(state: SaveState): FileReading {
     },
     readAhead() {
       const thread = host.readingThread()
-      return thread === null ? null : readSmallFilesAhead(thread, job.keys)
+      isThreadStarted = thread !== null
+      return thread === null ? null : readFilesAhead(thread, job.keys)
     },
   })
 }

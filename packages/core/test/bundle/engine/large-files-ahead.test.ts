@@ -6,7 +6,11 @@ import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createDirectoryCursor } from '../../../src/bundle/engine/directory-cursor.ts'
 import { fileStats } from '../../../src/bundle/engine/file-stats.ts'
-import { readLargeFilesAhead, type CutsAhead } from '../../../src/bundle/engine/large-files-ahead.ts'
+import {
+  readLargeFilesAhead,
+  WORTH_THREAD_BYTES,
+  type CutsAhead,
+} from '../../../src/bundle/engine/large-files-ahead.ts'
 import { readContent, type ReadContent } from '../../../src/bundle/engine/read-content.ts'
 import { READ_BUFFER_BYTES } from '../../../src/bundle/engine/read-runs.ts'
 import { readingThread, type ReadingThread } from '../../../src/bundle/engine/reading-thread.ts'
@@ -68,7 +72,7 @@ async function read(inThread: boolean, choices: Choices = {}): Promise<Reading> 
         },
         pause,
         isHeld,
-        largeFiles: () => (inThread ? largeFiles : null),
+        largeFiles: (bytes) => (inThread && bytes >= WORTH_THREAD_BYTES ? largeFiles : null),
         chunker,
         cursor,
         directory,
@@ -227,7 +231,7 @@ describe('the part of known cuts that the other thread checks', () => {
       asked.push(request)
       const first = oldRuns.findIndex((_, index) => index * MIB >= request.position)
       const ids = oldRuns.slice(first, first + request.lengths.length).map(({ id }) => id)
-      answer(() => settle({ ids, ends: [] }))
+      answer(() => settle({ ids, ends: [], counts: [] }))
     }
     const { memory } = createChunker(null, READ_BUFFER_BYTES)
     if (memory === null) throw new Error('this Node has no WebAssembly')

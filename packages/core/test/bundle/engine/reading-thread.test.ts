@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import {
   appendFileSync,
   lstatSync,
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -12,21 +14,22 @@ import { expect, it } from 'vitest'
 import { fileStats } from '../../../src/bundle/engine/file-stats.ts'
 import { MAX_BATCH_BYTES } from '../../../src/bundle/engine/reading-messages.ts'
 import { readingThread } from '../../../src/bundle/engine/reading-thread.ts'
-import { readSmallFilesAhead, type ReadingAhead } from '../../../src/bundle/engine/small-files-ahead.ts'
+import { readFilesAhead, type FilesAhead } from '../../../src/bundle/engine/files-ahead.ts'
+import { createChunker } from '../../../src/bundle/format/chunker.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 
-type Taken = Record<string, { readonly id: string; readonly text: string } | null>
+type Taken = Record<string, readonly { readonly id: string; readonly text: string }[] | null>
 
 const statsOf = (path: string): ReturnType<typeof fileStats> => fileStats(lstatSync(path, { bigint: true }))
 
-function start(): ReadingAhead {
+function start(): FilesAhead {
   const thread = readingThread()
   if (thread === null) throw new Error('this machine has one core')
-  return readSmallFilesAhead(thread, null)
+  return readFilesAhead(thread, null)
 }
 
-async function takeAll(ahead: ReadingAhead): Promise<void> {
+async function takeAll(ahead: FilesAhead): Promise<void> {
   for (let next = ahead.next(); next !== null; next = ahead.next()) {
     await next
     while (ahead.takeReady());
@@ -40,22 +43,52 @@ function writeNumbered(count: number): { readonly directory: string; readonly na
   return { directory, names }
 }
 
-it('reads and identifies small files in another thread', async () => {
+it('reads and identifies files in another thread', async () => {
   const { directory, names } = writeNumbered(300)
   const ahead = start()
   const taken: Taken = {}
   for (const name of names) {
     const path = join(directory, name)
-    const isTaken = ahead.offer(path, statsOf(path), (read) => {
-      taken[name] = read === null ? null : { id: read.id, text: read.content.toString() }
+    const isTaken = ahead.offer(path, statsOf(path), (chunks) => {
+      taken[name] = chunks?.map(({ id, content }) => ({ id, text: content.toString() })) ?? null
     })
     expect(isTaken).toBe(true)
   }
   await takeAll(ahead)
   for (const name of names) {
     const text = `content of ${name}\n`
-    expect(taken[name]).toEqual({ id: contentIdOf(Buffer.from(text), null), text })
+    expect(taken[name]).toEqual([{ id: contentIdOf(Buffer.from(text), null), text }])
   }
+})
+
+it('cuts those of more than one chunk, and gives back what has holes', async () => {
+  const directory = temporaryDirectory()
+  const contents = [70_000, 300_000, MAX_BATCH_BYTES - 1, MAX_BATCH_BYTES].map((bytes) => randomBytes(bytes))
+  writeFiles(directory, Object.fromEntries(contents.map((content, index) => [`file-${index}`, content])))
+  const holes = join(directory, 'holes')
+  writeFileSync(holes, 'content')
+  truncateSync(holes, 300_000)
+  const { buffer, cut } = createChunker(null, MAX_BATCH_BYTES)
+  const ahead = start()
+  for (const [index, content] of contents.entries()) {
+    const path = join(directory, `file-${index}`)
+    const isTaken = ahead.offer(path, statsOf(path), (chunks) => {
+      expect(Buffer.concat(chunks?.map((chunk) => chunk.content) ?? [])).toEqual(content)
+      content.copy(buffer)
+      let first = 0
+      for (const chunk of chunks ?? []) {
+        expect(chunk.content.length).toBe(cut(first, content.length) - first)
+        expect(chunk.id).toBe(contentIdOf(chunk.content, null))
+        first += chunk.content.length
+      }
+    })
+    expect(isTaken).toBe(true)
+  }
+  await takeAll(ahead)
+  let withHoles: unknown
+  ahead.offer(holes, statsOf(holes), (chunks) => (withHoles = chunks))
+  await takeAll(ahead)
+  expect(withHoles).toBeNull()
 })
 
 it('gives back what is not there any more as it was seen', async () => {
@@ -77,13 +110,13 @@ it('gives back what is not there any more as it was seen', async () => {
   names.forEach((name, index) => {
     const stats = seen[index]
     if (stats === undefined) throw new Error('not seen')
-    ahead.offer(at(name), stats, (read) => {
-      taken[name] = read === null ? null : { id: read.id, text: read.content.toString() }
+    ahead.offer(at(name), stats, (chunks) => {
+      taken[name] = chunks?.map(({ id, content }) => ({ id, text: content.toString() })) ?? null
     })
   })
   await takeAll(ahead)
   const nothing = { [longer]: null, [rewritten]: null, [replaced]: null, [gone]: null, [link]: null }
-  expect(taken).toEqual({ ...nothing, [kept]: expect.objectContaining({ text: `content of ${kept}\n` }) })
+  expect(taken).toEqual({ ...nothing, [kept]: [expect.objectContaining({ text: `content of ${kept}\n` })] })
 })
 
 it('takes no more than a few batches, and gives back all of them when the thread dies', async () => {
@@ -95,13 +128,13 @@ it('takes no more than a few batches, and gives back all of them when the thread
   let back = 0
   // More than the memory of a batch: no save offers it, and the thread cannot read it.
   const stats = { ...seen, size: MAX_BATCH_BYTES + 1 }
-  while (ahead.offer(path, stats, (read) => (back += read === null ? 1 : 0))) given += 1
+  while (ahead.offer(path, stats, (chunks) => (back += chunks === null ? 1 : 0))) given += 1
   expect(given).toBeLessThan(10)
   await takeAll(ahead)
   expect(back).toBe(given)
   const again = start()
   let id: string | null = null
-  again.offer(path, seen, (read) => (id = read?.id ?? null))
+  again.offer(path, seen, (chunks) => (id = chunks?.[0]?.id ?? null))
   await takeAll(again)
   expect(id).toBe(contentIdOf(Buffer.from(`content of ${names[0]}\n`), null))
 })

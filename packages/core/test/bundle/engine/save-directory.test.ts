@@ -26,6 +26,7 @@ import type { ObjectStore } from '../../../src/store/object-store.ts'
 import { WorkspaceError } from '../../../src/errors.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 import { useKnownTree } from '../../../src/bundle/engine/known-trees.ts'
+import { decodeTreeNode } from '../../../src/bundle/format/tree-node.ts'
 import { startSaving } from './save-session.ts'
 import { listDirectory, listSaved, readChunks } from './saved-files.ts'
 
@@ -518,7 +519,31 @@ describe('a large directory', () => {
     controller.abort(new Error('enough'))
     await expect(session.save({ signal: controller.signal })).rejects.toThrow('enough')
   })
+
+  it('has the chunks that its files have in a small one, whichever thread cuts them', async () => {
+    const directory = temporaryDirectory()
+    const sizes = [65_536, 65_537, 200_000, 700_000, 1_048_576, 1_048_577, 5_000_000]
+    const files = sizes.map((bytes) => [`same/${bytes}`, randomBytes(bytes)] as const)
+    writeFiles(directory, Object.fromEntries(files))
+    writeFileSync(join(directory, 'same/holes'), 'content')
+    truncateSync(join(directory, 'same/holes'), 600_000)
+    const small = await startSaving(directory, temporaryDirectory())
+    const alone = await nodeOf(small, 'same')
+    for (let index = 0; index < 4000; index += 1) writeFiles(directory, { [`many/${index}`]: `${index}\n` })
+    const large = await startSaving(directory, temporaryDirectory())
+    expect(await nodeOf(large, 'same')).toBe(alone)
+  })
 })
+
+/** Of a directory at the top of what is saved now. */
+async function nodeOf(session: Awaited<ReturnType<typeof startSaving>>, name: string): Promise<string> {
+  const saved = await session.save()
+  const chunks = await readChunks(session.repository, saved)
+  const root = decodeTreeNode(chunks.get(saved.root.node) ?? Buffer.alloc(0), saved.root.node)
+  const entry = root.kind === 'entries' ? root.entries.find((found) => found.name === name) : undefined
+  if (entry?.type !== 'directory') throw new Error(`not a directory: ${name}`)
+  return entry.node
+}
 
 async function readEverything(store: ObjectStore): Promise<Buffer> {
   const parts: Uint8Array[] = []
@@ -534,7 +559,6 @@ async function hardLinkGroups(
   repository: Parameters<typeof readChunks>[0],
   saved: Awaited<ReturnType<Awaited<ReturnType<typeof startSaving>>['save']>>,
 ): Promise<Record<string, bigint>> {
-  const { decodeTreeNode } = await import('../../../src/bundle/format/tree-node.ts')
   const chunks = await readChunks(repository, saved)
   const groups: Record<string, bigint> = {}
   const visit = (path: string, id: string): void => {
