@@ -130,7 +130,11 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
       await finishPack()
       return finished
     },
-    close: () => compressor.close(),
+    close() {
+      compressor.close()
+      for (const { buffer } of [text, noise, tree]) spare.push(buffer)
+      for (const buffer of spare) releaseBuffer(buffer)
+    },
   }
 }
 

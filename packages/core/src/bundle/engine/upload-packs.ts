@@ -1,4 +1,5 @@
 import type { PackReference } from '../format/version-record.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 import { storeDirectory } from '../../store/store-directory.ts'
 import { FULL_PACK_BYTES } from '../format/pack-writer.ts'
 import type { Repository } from './repository.ts'
@@ -60,6 +61,7 @@ export function uploadPacks(repository: Repository, signal: AbortSignal | undefi
           () => {
             uploadedBytes += bytes.length
             if (bytes.buffer.byteLength >= MIN_SPARE_BYTES) spare.push(bytes.buffer)
+            else releaseBuffer(bytes)
           },
           (error: unknown) => void (failure ??= { error }),
         )
@@ -77,6 +79,7 @@ export function uploadPacks(repository: Repository, signal: AbortSignal | undefi
     async settle() {
       await Promise.all(running)
       throwFailure()
+      for (const memory of spare.splice(0)) releaseBuffer(new Uint8Array(memory))
       giveBack(shared.splice(0))
     },
     uploadedBytes: () => uploadedBytes,

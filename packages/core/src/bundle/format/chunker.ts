@@ -107,8 +107,14 @@ export function openChunker(memory: ChunkerMemory): Chunker {
   }
 }
 
+let plainTable: Int32Array | null = null
+
 /** What each byte adds to the rolling hash. Keyed in an encrypted repository, where chunk lengths could tell of content. */
 export function gearTable(keys: RepositoryKeys | null): Int32Array {
+  return keys === null ? (plainTable ??= makeGearTable(null)) : makeGearTable(keys)
+}
+
+function makeGearTable(keys: RepositoryKeys | null): Int32Array {
   const table = new Int32Array(256)
   for (let byte = 0; byte < 256; byte += 1) {
     const seed = Buffer.concat([Buffer.from('ws-gear-1'), Buffer.from([byte])])

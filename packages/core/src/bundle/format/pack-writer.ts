@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import type { ContentId } from './content-id.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 import { compressFrame, encodeFrameParts, INDEX_FRAME, type FrameContent } from './frame.ts'
 import { encodePackIndex, type PackChunk, type PackFrame } from './pack-index.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
@@ -66,7 +67,9 @@ export function createPackWriter(
       const bytes = grownBytes(memory.byteLength, wanted)
       const full = bytes === FULL_PACK_BYTES ? takeFull?.() : null
       const larger = full ?? Buffer.allocUnsafeSlow(bytes).buffer
-      new Uint8Array(larger).set(new Uint8Array(memory, 0, length))
+      const smaller = new Uint8Array(memory, 0, length)
+      new Uint8Array(larger).set(smaller)
+      releaseBuffer(smaller)
       memory = larger
     }
     new Uint8Array(memory).set(part, length)

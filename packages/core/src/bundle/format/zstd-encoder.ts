@@ -63,7 +63,10 @@ export function createZstdEncoder({ params, blockBytes }: ZstdEncoderOptions): Z
       return frame
     },
     close() {
-      void last.then(() => stream.destroy())
+      void last.then(() => {
+        stream.destroy()
+        if (output !== null) releaseBuffer(output)
+      })
     },
   }
 }

@@ -80,3 +80,14 @@ it('leaves the memory of a pack that the store has failed to take to whoever may
   expect(first?.body.buffer).toBeInstanceOf(SharedArrayBuffer)
   expect(hash('sha256', first?.body ?? Buffer.of())).toBe(first?.hash)
 })
+
+it('gives back what a save in this thread has taken, without a collection', async () => {
+  const directory = temporaryDirectory()
+  writeFiles(directory, { noise: randomBytes(3 * MEBIBYTE), text: 'words, '.repeat(400_000) })
+  const before = process.memoryUsage().arrayBuffers
+  const session = await startSaving(directory, temporaryDirectory())
+  await session.save()
+  await setImmediate()
+  // What the store holds, the memory of the chunker, and a little for everything else.
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan((3 + 2 + 3) * MEBIBYTE)
+})
