@@ -46,7 +46,7 @@ export function restoreFrame(job: FrameJob, stored: Uint8Array, keys: Repository
   }
 }
 
-/** Works in this thread, in slices between which the event loop gets its turns; decodes on the thread pool. */
+/** Works in this thread, in slices between which the event loop gets its turns; decodes on the thread pool. Takes the memory of what is stored. */
 export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
   let last: Promise<unknown> = Promise.resolve()
   const write = async (job: FrameJob, stored: Uint8Array): Promise<FrameResult> => {
@@ -62,17 +62,22 @@ export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
       // One after the other: slices of several frames in one turn of the event loop would add up.
       await before
       let merged: FrameResult = { damaged: [], damage: null, files: [] }
-      for (let from = 0; from < job.pieces.length;) {
-        const { next, result } = writePieces(job, raw, keys, from, SLICE_MS)
-        merged = {
-          damaged: [...merged.damaged, ...result.damaged],
-          damage: merged.damage ?? result.damage,
-          files: [...merged.files, ...result.files],
+      try {
+        for (let from = 0; from < job.pieces.length;) {
+          const { next, result } = writePieces(job, raw, keys, from, SLICE_MS)
+          merged = {
+            damaged: [...merged.damaged, ...result.damaged],
+            damage: merged.damage ?? result.damage,
+            files: [...merged.files, ...result.files],
+          }
+          from = next
+          await setImmediate()
         }
-        from = next
-        await setImmediate()
+        return merged
+      } finally {
+        releaseBuffer(raw)
+        releaseBuffer(stored)
       }
-      return merged
     }
     const result = run()
     last = result.catch(() => undefined)

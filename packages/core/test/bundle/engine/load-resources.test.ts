@@ -24,6 +24,7 @@ import { openRepository, type Repository } from '../../../src/bundle/engine/repo
 import { saveDirectory } from '../../../src/bundle/engine/save-directory.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
+import { collectGarbage } from '../../support/collect-garbage.ts'
 import { listTree } from '../tree-listing.ts'
 import { recordOf, storeTree } from './store-tree.ts'
 
@@ -379,4 +380,16 @@ describe('a large load', () => {
     expect(statSync(join(base, 'target/large3')).size).toBe(128 * 2 ** 20)
     expect(peak).toBeLessThan(260 * 1024)
   })
+})
+
+it('gives the memory of what a load in this thread has written back, without a collection', async () => {
+  for (let index = 0; index < 20; index += 1)
+    writeFileSync(join(source, `file-${index}`), `words of ${index}, `.repeat(60_000))
+  const record = await storeTree(repository, source)
+  mkdirSync(target)
+  collectGarbage()
+  const before = process.memoryUsage().arrayBuffers
+  await loadDirectory(repository, record, target, { cacheDirectory: null })
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * 1024 * 1024)
+  expect(listTree(target)).toEqual(listTree(source))
 })

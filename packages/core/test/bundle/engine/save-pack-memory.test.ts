@@ -4,6 +4,7 @@ import { memoryStore } from '@ws/store-memory'
 import { expect, it } from 'vitest'
 import { verifyVersion } from '../../../src/bundle/engine/verify-version.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
+import { collectGarbage } from '../../support/collect-garbage.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 import { recordOf, startSaving } from './save-session.ts'
 
@@ -84,6 +85,7 @@ it('leaves the memory of a pack that the store has failed to take to whoever may
 it('gives back what a save in this thread has taken, without a collection', async () => {
   const directory = temporaryDirectory()
   writeFiles(directory, { noise: randomBytes(3 * MEBIBYTE), text: 'words, '.repeat(400_000) })
+  collectGarbage()
   const before = process.memoryUsage().arrayBuffers
   const session = await startSaving(directory, temporaryDirectory())
   await session.save()
