@@ -22,7 +22,11 @@ export async function startAzurite(): Promise<AzureTestServer> {
       '--inMemoryPersistence',
       '--silent',
       '--disableTelemetry',
-    ].concat('--skipApiVersionCheck'),
+      '--skipApiVersionCheck',
+      // By default it ends connections after five idle seconds, at the very moment at which a slow machine may use them again.
+      '--blobKeepAliveTimeout',
+      '600',
+    ],
     {
       execArgv: ['--require', fileURLToPath(new URL('exit-with-parent.cjs', import.meta.url))],
       env: { ...process.env, AZURITE_ACCOUNTS: `${ACCOUNT}:${accountKey}` },
