@@ -68,16 +68,16 @@ it('cuts those of more than one chunk, and gives back what has holes', async () 
   const holes = join(directory, 'holes')
   writeFileSync(holes, 'content')
   truncateSync(holes, 300_000)
-  const { buffer, cut } = createChunker(null, MAX_BATCH_BYTES)
+  const chunker = createChunker(null, MAX_BATCH_BYTES)
   const ahead = start()
   for (const [index, content] of contents.entries()) {
     const path = join(directory, `file-${index}`)
     const isTaken = ahead.offer(path, statsOf(path), (chunks) => {
       expect(Buffer.concat(chunks?.map((chunk) => chunk.content) ?? [])).toEqual(content)
-      content.copy(buffer)
+      content.copy(chunker.buffer)
       let first = 0
       for (const chunk of chunks ?? []) {
-        expect(chunk.content.length).toBe(cut(first, content.length) - first)
+        expect(chunk.content.length).toBe(chunker.cut(first, content.length) - first)
         expect(chunk.id).toBe(contentIdOf(chunk.content, null))
         first += chunk.content.length
       }
