@@ -1,11 +1,13 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { buildScript } from '../../support/build-script.ts'
 import { plainUserDirectory, runAsPlainUser } from '../../support/plain-user.ts'
 import { closedStates } from './closed-states.ts'
 import { backends } from './rollback-fixture.ts'
 
 const script = fileURLToPath(new URL('closed-rollback.ts', import.meta.url))
 const killed = fileURLToPath(new URL('killed-closed-rollback.ts', import.meta.url))
+const child = fileURLToPath(new URL('killed-rollback.ts', import.meta.url))
 
 describe.each(backends)('a %s rollback by a user without privileges', (name) => {
   it('undoes what an agent has closed to its owner, and brings it back when that is undone (case 21)', async () => {
@@ -27,7 +29,7 @@ describe.each(backends)('a %s rollback by a user without privileges', (name) => 
   })
 
   it('that is killed on its way leaves nothing open that was closed, and is ended by the next call', async () => {
-    const output = await runAsPlainUser(killed, [name, plainUserDirectory()])
+    const output = await runAsPlainUser(killed, [name, plainUserDirectory(), await buildScript(child)])
     const { steps, ends, undone, spoilt } = JSON.parse(output)
     expect(undone).not.toEqual(spoilt)
     expect(ends.length).toBeGreaterThan(steps / 5)

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { buildScript } from '../../support/build-script.ts'
 import { describeRepository } from '../git/describe-repository.ts'
 import { runUserGit } from '../git/git-fixture.ts'
 import {
@@ -74,6 +75,7 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
   expect(undone).not.toEqual(spoilt)
   expect(fixture.read('merged.txt')).toBe(lines.with(15, 'somebody else\n').join(''))
 
+  const script = await buildScript(join(import.meta.dirname, 'killed-rollback.ts'))
   const outcomes = new Set<string>()
   let killedRecoveries = 0
   for (let step = 1; ; step += 1) {
@@ -84,7 +86,7 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
       rmSync(repository, { recursive: true })
       cpSync(savedRepository, repository, { recursive: true, preserveTimestamps: true })
     }
-    const end = await runKilledRollback(name, fixture, { target, options }, step)
+    const end = await runKilledRollback(script, name, fixture, { target, options }, step)
     if (end !== null) {
       expect(end, 'the steps that were killed at').toBe(step - 1)
       break
@@ -92,7 +94,8 @@ export async function killAtEveryStep(name: BackendName): Promise<ReadonlySet<st
     // Now and then, whoever comes to end it is killed as well, at one step or another.
     if (step % 3 === 0) {
       const recovery = { target, options: { dryRun: true } }
-      const isKilled = (await runKilledRollback(name, fixture, recovery, 1 + ((step / 3) % 12))) === null
+      const isKilled =
+        (await runKilledRollback(script, name, fixture, recovery, 1 + ((step / 3) % 12))) === null
       if (isKilled) killedRecoveries += 1
     }
     const next = await open()

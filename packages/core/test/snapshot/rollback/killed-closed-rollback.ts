@@ -11,7 +11,7 @@ import { runKilledRollback } from './run-killed-rollback.ts'
  */
 /** Most steps open or close one more file; each takes a process. */
 const STRIDE = 4
-const [name = '', base = ''] = process.argv.slice(2)
+const [name = '', base = '', script = ''] = process.argv.slice(2)
 const path = join(base, 'work')
 const stateDirectory = join(base, 'state')
 for (const directory of [path, stateDirectory]) mkdirSync(directory)
@@ -56,7 +56,7 @@ const ends: {
 let steps: number | null = null
 for (let step = 1; steps === null; step += STRIDE) {
   spoil()
-  steps = await runKilledRollback(name as BackendName, { path, stateDirectory }, request, step)
+  steps = await runKilledRollback(script, name as BackendName, { path, stateDirectory }, request, step)
   if (steps !== null) break
   const next = await open()
   const { recovery = null } =
