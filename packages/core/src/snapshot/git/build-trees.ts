@@ -1,7 +1,8 @@
-import { compareBytes, parentOf, type BytePath } from '../byte-path.ts'
-import type { CapturedEntries } from './entry-table.ts'
-import { isLink, type CapturedEntry } from './file-stamp.ts'
-import { pathsIn } from './sorted-paths.ts'
+import { compareBytes, nameOf, parentOf, type BytePath } from '../byte-path.ts'
+import type { EntryTable } from './entry-table.ts'
+import { isLink } from './file-stamp.ts'
+import { FIELDS } from './shared-columns.ts'
+import { visitPlaces } from './sorted-paths.ts'
 import { objectId, type PrivateRepository } from './private-repository.ts'
 import { idBytesOf } from './object-format.ts'
 
@@ -9,12 +10,6 @@ import { idBytesOf } from './object-format.ts'
 export function treeMode(mode: number): '100644' | '100755' | '120000' {
   if (isLink(mode)) return '120000'
   return (mode & 0o100) === 0 ? '100644' : '100755'
-}
-
-interface Child {
-  readonly sortKey: string
-  readonly head: string
-  readonly id: string
 }
 
 export interface BuiltTrees {
@@ -30,72 +25,28 @@ export interface KnownTrees {
   readonly ids: ReadonlyMap<BytePath, string>
   /** All paths that differ from it. */
   readonly changed: Iterable<BytePath>
-  /** Those of all entries, sorted, where they are known without looking at each. */
-  readonly paths: readonly BytePath[] | null
 }
 
-/** The git trees of all entries. Only the directories above what differs from the known ones are built. */
+/** The git trees of all entries. Only the directories above what differs from the known ones are built, and looked at. */
 export function buildTrees(
   repository: PrivateRepository,
-  entries: CapturedEntries,
+  entries: EntryTable,
   known: KnownTrees,
 ): BuiltTrees {
   const affected = ancestorsOf(known.changed)
-  const directories = new Map<BytePath, Child[]>([['', []]])
-  const childrenOf = (directory: BytePath): Child[] => {
-    let children = directories.get(directory)
-    if (children === undefined) {
-      children = []
-      directories.set(directory, children)
-      if (directory !== '') childrenOf(parentOf(directory))
-    }
-    return children
-  }
-  for (const [path, entry] of entriesToBuild(entries, known, affected)) {
-    const directory = parentOf(path)
-    const name = path.slice(directory === '' ? 0 : directory.length + 1)
-    childrenOf(directory).push({ sortKey: name, head: `${treeMode(entry.mode)} ${name}\0`, id: entry.id })
-  }
-  const ids = new Map<BytePath, string>()
-  const addToParent = (directory: BytePath, id: string) => {
-    const parent = parentOf(directory)
-    const name = directory.slice(parent === '' ? 0 : parent.length + 1)
-    childrenOf(parent).push({ sortKey: `${name}/`, head: `40000 ${name}\0`, id })
-  }
-  for (const [directory, id] of known.ids) {
-    if (affected.has(directory)) continue
-    ids.set(directory, id)
-    if (affected.has(parentOf(directory))) addToParent(directory, id)
-  }
+  const ids = new Map(known.ids)
+  for (const directory of affected) ids.delete(directory)
   const built = new Map<string, Buffer>()
   const idBytes = idBytesOf(repository.format)
   // A directory's path sorts before the paths below it, so that in reverse order the inner trees come first.
-  for (const directory of [...directories.keys()].toSorted(compareBytes).toReversed()) {
-    const content = encodeTree(directories.get(directory) ?? [], idBytes)
+  for (const directory of [...affected].toSorted(compareBytes).toReversed()) {
+    const content = encodeTree(directory, entries, ids, idBytes)
+    if (content.length === 0 && directory !== '') continue
     const id = objectId(repository, 'tree', content)
     built.set(id, content)
     ids.set(directory, id)
-    if (directory !== '') addToParent(directory, id)
   }
   return { root: ids.get('') ?? '', ids, built }
-}
-
-/** What lies in the affected directories themselves. */
-function* entriesToBuild(
-  entries: CapturedEntries,
-  { paths }: KnownTrees,
-  affected: ReadonlySet<BytePath>,
-): Iterable<readonly [BytePath, CapturedEntry]> {
-  if (paths === null) {
-    for (const each of entries) if (affected.has(parentOf(each[0]))) yield each
-    return
-  }
-  for (const directory of affected) {
-    for (const path of pathsIn(paths, directory)) {
-      const entry = entries.get(path)
-      if (entry !== undefined) yield [path, entry]
-    }
-  }
 }
 
 function ancestorsOf(paths: Iterable<BytePath>): Set<BytePath> {
@@ -106,17 +57,38 @@ function ancestorsOf(paths: Iterable<BytePath>): Set<BytePath> {
   return found
 }
 
-function encodeTree(children: Child[], idBytes: number): Buffer {
-  const isBefore = (child: Child, row: number) =>
-    row === 0 || (children[row - 1]?.sortKey ?? '') <= child.sortKey
-  const sorted = children.every(isBefore)
-    ? children
-    : children.toSorted((a, b) => compareBytes(a.sortKey, b.sortKey))
-  const content = Buffer.allocUnsafe(sorted.reduce((total, { head }) => total + head.length + idBytes, 0))
-  let position = 0
-  for (const { head, id } of sorted) {
-    position += content.write(head, position, 'latin1')
-    position += content.write(id, position, 'hex')
+interface Child {
+  /** Mode, name and a zero byte. */
+  readonly head: string
+  /** In hex; of an entry its row. */
+  readonly id: string | number
+}
+
+/** In the order of a tree, which is that of all paths: a directory sorts as if its name ended in a slash. */
+function encodeTree(
+  directory: BytePath,
+  entries: EntryTable,
+  trees: ReadonlyMap<BytePath, string>,
+  idBytes: number,
+): Buffer {
+  const { numbers, ids } = entries.columns()
+  const children: Child[] = []
+  let length = 0
+  const add = (head: string, id: Child['id']): void => {
+    children.push({ head, id })
+    length += head.length + idBytes
+  }
+  visitPlaces(entries.paths(), directory, {
+    file: (path, row) => add(`${treeMode(numbers[row * FIELDS] ?? 0)} ${nameOf(path)}\0`, row),
+    directory: (path) => add(`40000 ${nameOf(path)}\0`, trees.get(path) ?? ''),
+  })
+  const content = Buffer.alloc(length)
+  let to = 0
+  for (const { head, id } of children) {
+    to += content.write(head, to, 'latin1')
+    if (typeof id === 'string') content.write(id, to, 'hex')
+    else content.set(ids.subarray(id * idBytes, (id + 1) * idBytes), to)
+    to += idBytes
   }
   return content
 }

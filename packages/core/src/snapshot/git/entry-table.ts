@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import type { BytePath } from '../byte-path.ts'
+import { compareBytes, type BytePath } from '../byte-path.ts'
 import { FIELDS, sharedNumbers, shareNumbers, sharePaths } from './shared-columns.ts'
 import type { SharedColumns, SharedPaths, StampNumbers } from './shared-columns.ts'
 import { rowFinder, rowOf } from './sorted-paths.ts'
@@ -47,8 +47,9 @@ export function tableOf(entries: CapturedEntries, earlier: EarlierTable | null):
       ? table
       : tableOver(copyWith(earlier, entries), table.paths(), table.sharedPaths)
   }
-  const paths = [...entries.keys()]
-  return tableOver({ ...toColumns(entries), ids: idsOf(entries) }, paths)
+  // What has come since stands at the end.
+  const inOrder = new Map([...entries].toSorted(([left], [right]) => compareBytes(left, right)))
+  return tableOver({ ...toColumns(inOrder), ids: idsOf(inOrder) }, [...inOrder.keys()])
 }
 
 export function hasSamePaths({ table, touched }: EarlierTable, entries: CapturedEntries): boolean {

@@ -1,4 +1,4 @@
-import { compareBytes, pathResolver, type BytePath } from '../byte-path.ts'
+import { pathResolver, type BytePath } from '../byte-path.ts'
 import { believeIndex, matchIndex, NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
 import type { CaptureState } from './capture-state.ts'
 import { entriesOver, type ChangedEntries } from './changed-entries.ts'
@@ -102,9 +102,7 @@ function startEntries(
     return { entries, toTable }
   }
   const entries = entriesOver(new Map<BytePath, CapturedEntry>())
-  // What was read stands at the end.
-  const inOrder = () => new Map([...entries].toSorted(([left], [right]) => compareBytes(left, right)))
-  return { entries, toTable: () => tableOf(inOrder(), null) }
+  return { entries, toTable: () => tableOf(entries, null) }
 }
 
 interface FoundEntry {

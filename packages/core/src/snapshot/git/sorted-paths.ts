@@ -29,28 +29,48 @@ export function sortedPathSet(paths: readonly BytePath[]): PathSet {
   return { size: paths.length, has: (path) => find(path) !== null, keys: () => paths }
 }
 
-/** Those that lie in a directory itself, not in one below it. */
-export function* pathsIn(paths: readonly BytePath[], directory: BytePath): Generator<BytePath> {
+/** Goes through what lies in a directory itself, in the order of all paths: files, and directories that hold some. */
+export function visitPlaces(
+  paths: readonly BytePath[],
+  directory: BytePath,
+  visit: {
+    readonly file: (path: BytePath, row: number) => void
+    readonly directory: (path: BytePath) => void
+  },
+): void {
   const lead = directory === '' ? '' : `${directory}/`
   for (let row = firstRowFrom(paths, lead); row < paths.length;) {
     const path = paths[row] ?? ''
     if (!path.startsWith(lead)) return
     const end = path.indexOf('/', lead.length)
     if (end === -1) {
-      yield path
+      visit.file(path, row)
       row += 1
-    } else row = firstRowFrom(paths, `${path.slice(0, end)}${AFTER_SLASH}`)
+    } else {
+      const inner = path.slice(0, end)
+      visit.directory(inner)
+      row = firstRowFrom(paths, inner + AFTER_SLASH, row + 1)
+    }
   }
 }
 
 const AFTER_SLASH = String.fromCharCode('/'.charCodeAt(0) + 1)
 
-/** The first that is not before a path. */
-function firstRowFrom(paths: readonly BytePath[], path: BytePath): number {
-  let [low, high] = [0, paths.length]
+/**
+ * The first that is not before a path.
+ * @param from a row that is not beyond it; steps that grow find what is near in no time
+ */
+function firstRowFrom(paths: readonly BytePath[], path: BytePath, from = 0): number {
+  const isBefore = (row: number) => (paths[row] ?? '') < path
+  let low = from
+  let high = paths.length
+  for (let step = 1; from > 0 && low + step < high; step *= 2) {
+    if (isBefore(low + step)) low += step + 1
+    else high = low + step
+  }
   while (low < high) {
     const middle = (low + high) >>> 1
-    if ((paths[middle] ?? '') < path) low = middle + 1
+    if (isBefore(middle)) low = middle + 1
     else high = middle
   }
   return low

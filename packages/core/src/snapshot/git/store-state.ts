@@ -33,7 +33,6 @@ export async function storeState(
   const knownTrees = last && {
     ids: last.treeIds,
     changed: differingPaths(last, contents),
-    paths: hasSamePathsAsLast ? last.entries.paths() : null,
   }
   const { root, ids, built } =
     knownTrees === null ? treesOfFirst(own, contents) : buildTrees(own, contents.entries, knownTrees)
@@ -93,7 +92,7 @@ function treesOfFirst(own: PrivateRepository, { entries, built: ahead }: Content
     return buildAllTrees(own, leavesOf(entries))
   const { trees, unlike } = ahead
   if (unlike.length === 0) return trees
-  const anew = buildTrees(own, entries, { ids: trees.ids, changed: unlike, paths: entries.paths() })
+  const anew = buildTrees(own, entries, { ids: trees.ids, changed: unlike })
   const used = new Set(anew.ids.values())
   const stay = [...trees.built].filter(([id]) => used.has(id))
   return { ...anew, built: new Map([...stay, ...anew.built]) }
