@@ -1,7 +1,8 @@
-import { joinPath, nativePath, pathResolver, toBytePath, type BytePath } from '../byte-path.ts'
+import { joinPath, nativePath, toBytePath, type BytePath } from '../byte-path.ts'
 import { isAlike, splitNames, type CapturedDirectory } from './captured-directory.ts'
 import type { CaptureState } from './capture-state.ts'
-import { isSameStamp, isSettled, lstatIfAllowed, stampOf } from './file-stamp.ts'
+import { isSettled, lstatIfAllowed } from './file-stamp.ts'
+import { refreshDirectories } from './refresh-directories.ts'
 import { findRepositoryAt } from './repository-files.ts'
 import { sortedPathSet } from './sorted-paths.ts'
 import { hasIgnoredGitlink, walkWorkspace, type ListingSource, type Walk } from './walk-workspace.ts'
@@ -27,7 +28,12 @@ export async function listWorkspace(
 ): Promise<WorkspaceListing> {
   const isSameRules =
     last !== null && last.rulesStamp !== '' && last.rulesStamp === stampRules(source, last.directories)
-  if (last !== null && isSameRules && (await isListingValid(source, last))) return last
+  if (isSameRules && last.unreadableDirectories.length === 0) {
+    const directories = await refreshDirectories(source, last.directories)
+    if (directories === last.directories) return last
+    const { listed, unreadableDirectories, rulesStamp } = last
+    if (directories !== null) return { listed, directories, unreadableDirectories, rulesStamp }
+  }
   const ahead = last === null ? await walkAhead() : null
   const isAhead = ahead !== null && !hasIgnoredGitlink(ahead, source.gitlinks)
   const walk = isAhead ? ahead : await walkWorkspace(source, isSameRules ? last.directories : null)
@@ -43,7 +49,6 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value
 }
 
-/** Directories change their times also when a file is replaced by one of the same name. */
 function hasSameNames(
   now: ReadonlyMap<BytePath, CapturedDirectory>,
   then: ReadonlyMap<BytePath, CapturedDirectory>,
@@ -52,19 +57,6 @@ function hasSameNames(
   for (const [path, directory] of now) {
     const other = then.get(path)
     if (directory !== other && (other === undefined || !isAlike(directory, other))) return false
-  }
-  return true
-}
-
-async function isListingValid(source: ListingSource, last: CaptureState): Promise<boolean> {
-  if (last.unreadableDirectories.length > 0) return false
-  const resolve = pathResolver(source.path)
-  for (const [path, directory] of last.directories) {
-    const pausing = source.pause()
-    if (pausing !== undefined) await pausing
-    const stats = lstatIfAllowed(resolve(path))
-    if (!directory.settled || stats === null || stats === 'denied') return false
-    if (!isSameStamp(directory, stampOf(stats))) return false
   }
   return true
 }

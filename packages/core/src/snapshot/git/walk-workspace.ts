@@ -59,7 +59,7 @@ export async function walkWorkspace(
 }
 
 /** @returns what was found before where that must still be so; `null` for what is no directory any more */
-function lookInto(
+export function lookInto(
   source: ListingSource,
   visit: Visit,
   before: CapturedDirectory | undefined,
@@ -119,7 +119,12 @@ function reachIn({ isRepository, reach }: Kind): Reach {
   return isRepository && reach === 'ignored' ? 'rules' : reach
 }
 
-function rulesIn(source: ListingSource, visit: Visit, kind: Kind): () => IgnoreChain | null {
+/** The rules that count in a directory itself. */
+export function rulesIn(
+  source: ListingSource,
+  visit: Pick<Visit, 'path' | 'rules'>,
+  kind: Kind,
+): () => IgnoreChain | null {
   const { isRepository, hasIgnoreFile } = kind
   if (!isRepository && !hasIgnoreFile) return visit.rules
   const { path } = visit
@@ -214,7 +219,7 @@ export function hasIgnoredGitlink({ directories }: Walk, gitlinks: readonly Byte
 }
 
 /** The other repositories of the index, and the directories above them. */
-function gitlinkPlaces(gitlinks: readonly BytePath[]): Set<BytePath> {
+export function gitlinkPlaces(gitlinks: readonly BytePath[]): Set<BytePath> {
   const places = new Set<BytePath>()
   for (const path of gitlinks) {
     for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) places.add(path.slice(0, end))

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -8,10 +8,17 @@ import { createFixture, createScratch } from './git-fixture.ts'
 // Names that sort before and after a slash, where the order of a tree and that of names differ.
 const segment = fc.constantFrom('a', 'a-b', 'a.b', 'a0', 'b')
 const place = fc.array(segment, { minLength: 1, maxLength: 3 }).map((names) => names.join('/'))
+const rulesFile = place.map((path) => `${path}/.gitignore`)
 const edit = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('write' as const), place, text: fc.string() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), place }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('mkdir' as const), place }) },
+  // The names stay, the time of the directory does not.
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('replace' as const), place, text: fc.string() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('write' as const), place: rulesFile, text: segment }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('chmod' as const), place, mode: fc.constantFrom(0o700, 0o750) }),
@@ -67,7 +74,11 @@ function apply(root: string, { place: name, ...each }: Edit): void {
   try {
     if (each.kind === 'remove') rmSync(target, { recursive: true, force: true })
     else if (each.kind === 'mkdir') mkdirSync(target, { recursive: true })
-    else if (each.kind === 'chmod')
+    else if (each.kind === 'replace') {
+      if (lstatSync(target).isDirectory()) return
+      writeFileSync(`${root}/.git/written`, each.text)
+      renameSync(`${root}/.git/written`, target)
+    } else if (each.kind === 'chmod')
       chmodSync(target, each.mode & (lstatSync(target).isFile() ? 0o666 : 0o777))
     else {
       mkdirSync(dirname(target), { recursive: true })
