@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { dirname, resolve } from 'node:path'
 import { decodePath, encodePath } from '../filesystem/path-text.ts'
 
@@ -32,13 +33,15 @@ export function dirnameOf(path: BytePath): BytePath {
   return dirname(path)
 }
 
-/** Turns paths below a directory into what `node:fs` takes; plain strings where possible, as they are faster. */
-export function pathResolver(root: string): (path: BytePath) => string | Buffer {
+/**
+ * Turns paths below a directory into what `node:fs` takes; plain strings where possible, as they are faster.
+ * @param names the bytes of all paths that will come, where they are at hand: to look at them once is faster, too
+ */
+export function pathResolver(root: string, names?: Uint8Array): (path: BytePath) => string | Buffer {
   const start = `${toBytePath(root)}/`
-  return (path) => {
-    const whole = path === '' ? start.slice(0, -1) : start + path
-    return nativePath(whole)
-  }
+  const wholeOf = (path: BytePath): string => (path === '' ? start.slice(0, -1) : start + path)
+  if (names !== undefined && isAscii(names) && !beyondAscii.test(start)) return wholeOf
+  return (path) => nativePath(wholeOf(path))
 }
 
 /** The directory that holds a path; the workspace itself is the empty path. */

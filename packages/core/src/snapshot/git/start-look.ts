@@ -16,7 +16,7 @@ export interface Look {
 /** The hot loop of a capture where little has changed. */
 export function startLook(root: string, entries: EntryTable, options: SpreadOptions = {}): Look {
   const rows = shareRows(root, entries.size)
-  const resolve = pathResolver(root)
+  const resolve = pathResolver(root, entries.sharedPaths().text)
   const paths = entries.paths()
   const columns = entries.columns()
   const { finish, stop } = spreadRows(

@@ -33,7 +33,7 @@ export function startStamping(
   options: SpreadOptions = {},
 ): Stamping {
   const rows = shareRows(root, paths.length)
-  const resolve = pathResolver(root)
+  const resolve = pathResolver(root, inIndex.text)
   const columns = { ...inIndex, ...sharedNumbers(paths.length) }
   const { help, finish, stop } = spreadRows(
     rows,

@@ -7,7 +7,7 @@ import { stampRow, type RowsToStamp } from './stamped-rows.ts'
 /** In a thread: looks at one piece of the files after the other. What it cannot find out it leaves unknown. */
 export function visitRows(task: RowsToCompare | RowsToStamp): void {
   const { root, verdicts, columns } = task
-  const resolve = pathResolver(root)
+  const resolve = pathResolver(root, columns.text)
   const visit = (path: string, row: number): number =>
     task.kind === 'compare'
       ? compareRow(resolve(path), task.columns, row)
