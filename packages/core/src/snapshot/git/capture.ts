@@ -266,7 +266,11 @@ function isSuperset(now: () => PathSet, then: () => PathSet): boolean {
 }
 
 function isAsListed({ last, listing }: Capture, { entries, touched }: Contents): boolean {
-  const isKnown = touched !== null && last?.isAsListed === true && listing.listed === last.listed
+  const isKnown =
+    touched !== null &&
+    last?.isAsListed === true &&
+    listing.listed === last.listed &&
+    touched.every((path) => last.entries.has(path))
   // Where no name is new, there are as many only if none has gone.
   if (isKnown) return last.entries.size === entries.size
   const listed = listing.listed()

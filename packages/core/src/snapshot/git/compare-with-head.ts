@@ -77,10 +77,7 @@ function* likelyWitnesses({ last }: Source, { head, touched }: Comparison): Gene
   if (last === null || last.head.tree !== head.tree) return
   if (last.dirty?.witness) yield last.dirty.witness
   if (last.tree !== head.tree) return
-  for (const path of touched ?? []) {
-    const entry = last.entries.get(path)
-    if (entry !== undefined) yield { path, id: entry.id }
-  }
+  for (const path of touched ?? []) yield { path, id: last.entries.get(path)?.id ?? '' }
 }
 
 interface HeadChange {

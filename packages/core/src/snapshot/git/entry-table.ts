@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { compareBytes, type BytePath } from '../byte-path.ts'
 import { FIELDS, sharedNumbers, shareNumbers, sharePaths } from './shared-columns.ts'
 import type { SharedColumns, SharedPaths, StampNumbers } from './shared-columns.ts'
-import { rowFinder, rowOf } from './sorted-paths.ts'
+import { firstRowFrom, rowFinder } from './sorted-paths.ts'
 import type { CapturedEntry, FileStamp } from './file-stamp.ts'
 
 /** What was captured, by path; a map is one too. */
@@ -41,13 +41,15 @@ export interface EarlierTable {
 }
 
 export function tableOf(entries: CapturedEntries, earlier: EarlierTable | null): EntryTable {
-  if (earlier !== null && hasSamePaths(earlier, entries)) {
+  if (earlier !== null && earlier.table.size > 0) {
     const { table, touched } = earlier
-    return touched.length === 0
-      ? table
-      : tableOver(copyWith(earlier, entries), table.paths(), table.sharedPaths)
+    if (touched.length === 0) return table
+    const columns = copyWith(earlier, entries)
+    if (hasSamePaths(earlier, entries))
+      return tableOver({ ...columns, paths: table.columns().paths }, table.paths(), table.sharedPaths)
+    const paths = pathsWith(earlier, entries)
+    return tableOver({ ...columns, paths: paths.join('\0') }, paths)
   }
-  // What has come since stands at the end.
   const inOrder = new Map([...entries].toSorted(([left], [right]) => compareBytes(left, right)))
   return tableOver({ ...toColumns(inOrder), ids: idsOf(inOrder) }, [...inOrder.keys()])
 }
@@ -120,24 +122,48 @@ function lazily<T>(make: () => T): () => T {
 }
 
 /** Making all columns anew would take as long as looking at a part of the files. */
-function copyWith({ table, touched }: EarlierTable, entries: CapturedEntries): EntryColumns {
-  const old = table.columns()
-  const paths = table.paths()
+function copyWith(earlier: EarlierTable, entries: CapturedEntries): Omit<EntryColumns, 'paths'> {
+  const old = earlier.table.columns()
+  const idBytes = old.ids.length / earlier.table.size
   // In memory that threads share, so that nobody has to copy it there for them.
-  const { numbers, times } = sharedNumbers(paths.length)
-  numbers.set(old.numbers)
-  times.set(old.times)
-  const copied = new Uint8Array(old.ids)
-  const ids = Buffer.from(copied.buffer)
-  const idBytes = ids.length / Math.max(paths.length, 1)
-  for (const path of touched) {
-    const entry = entries.get(path)
-    const row = rowOf(paths, path)
-    if (entry === undefined || row === null) continue
-    fillRow({ numbers, times }, row, entry)
-    ids.write(entry.id, row * idBytes, 'hex')
+  const { numbers, times } = sharedNumbers(entries.size)
+  const ids = new Uint8Array(entries.size * idBytes)
+  const text = Buffer.from(ids.buffer)
+  let to = 0
+  for (const { from, end, path } of partsOf(earlier)) {
+    numbers.set(old.numbers.subarray(from * FIELDS, end * FIELDS), to * FIELDS)
+    times.set(old.times.subarray(from * FIELDS, end * FIELDS), to * FIELDS)
+    ids.set(old.ids.subarray(from * idBytes, end * idBytes), to * idBytes)
+    to += end - from
+    const entry = path === null ? undefined : entries.get(path)
+    if (entry === undefined) continue
+    fillRow({ numbers, times }, to, entry)
+    text.write(entry.id, to * idBytes, 'hex')
+    to += 1
   }
-  return { paths: old.paths, numbers, times, ids: copied }
+  return { numbers, times, ids }
+}
+
+function pathsWith(earlier: EarlierTable, entries: CapturedEntries): BytePath[] {
+  const old = earlier.table.paths()
+  const paths: BytePath[] = []
+  for (const { from, end, path } of partsOf(earlier)) {
+    for (let row = from; row < end; row += 1) paths.push(old[row] ?? '')
+    if (path !== null && entries.has(path)) paths.push(path)
+  }
+  return paths
+}
+
+/** Rows that are as they were, and after each of those parts the path that may not be, in order. */
+function* partsOf({ table, touched }: EarlierTable) {
+  const paths = table.paths()
+  let from = 0
+  for (const path of [...new Set(touched)].toSorted(compareBytes)) {
+    const end = firstRowFrom(paths, path)
+    yield { from, end, path }
+    from = paths[end] === path ? end + 1 : end
+  }
+  yield { from, end: paths.length, path: null }
 }
 
 export function fillRow({ numbers, times }: StampNumbers, row: number, entry: Stamped): void {

@@ -1,4 +1,4 @@
-import { pathResolver, type BytePath } from '../byte-path.ts'
+import { compareBytes, pathResolver, type BytePath } from '../byte-path.ts'
 import { believeIndex, matchIndex, NOT_BELIEVED, type BelievedEntries } from './believe-index.ts'
 import type { CaptureState } from './capture-state.ts'
 import { entriesOver, type ChangedEntries } from './changed-entries.ts'
@@ -15,6 +15,7 @@ import {
 } from './file-stamp.ts'
 import { isUntouched, type IndexEntry } from './index-rows.ts'
 import type { Pause } from './pause.ts'
+import { rowOf } from './sorted-paths.ts'
 import type { FirstCapture } from './start-first.ts'
 import type { TrackedFiles } from './tracked-files.ts'
 
@@ -36,6 +37,8 @@ export interface KnownFiles {
   readonly believed: BelievedEntries | null
   /** The same of the indexes of other repositories. */
   readonly borrowed: Map<BytePath, CapturedEntry>
+  /** Paths whose entry may differ from the last capture's; `null` when any may. */
+  readonly touched: readonly BytePath[] | null
   /** The entries once all are there. */
   readonly toTable: () => EntryTable
 }
@@ -52,12 +55,18 @@ export async function findKnown(
   const { last, pause } = source
   const conversions = conversionRulesOf(source)
   const believed = candidates === null ? null : await believe(source, candidates, conversions)
-  const growing = startEntries(last, believed, candidates, changed)
-  const { entries } = growing
+  const { looked, gone } =
+    last !== null && candidates !== null
+      ? findTouched(last.entries.paths(), candidates, changed)
+      : { looked: candidates ?? changed, gone: [] }
+  const touched = last === null ? null : [...looked, ...gone]
+  const table = believed?.table ?? last?.entries ?? null
+  const entries = entriesOver(table ?? new Map<BytePath, CapturedEntry>())
+  for (const path of gone) entries.delete(path)
   const borrowed = new Map<BytePath, CapturedEntry>()
   const toRead: FileToRead[] = []
   const find = entryFinder(source, believed, changed, conversions)
-  for (const [row, path] of (candidates ?? changed).entries()) {
+  for (const [row, path] of looked.entries()) {
     if (believed !== null && believed.rows[row] !== NOT_BELIEVED) continue
     const pausing = pause()
     if (pausing !== undefined) await pausing
@@ -70,7 +79,8 @@ export async function findKnown(
     entries.set(path, found.entry)
     if (found.isBorrowed) borrowed.set(path, found.entry)
   }
-  return { ...growing, toRead, believed, borrowed }
+  const toTable = () => tableOf(entries, table && { table, touched: touched ?? entries.changed() })
+  return { entries, toRead, believed, borrowed, touched, toTable }
 }
 
 /** Later on, an index may have been written to hide what was done to a file. */
@@ -87,22 +97,26 @@ async function believe(
   return believeIndex(match, await first.stamping.finish(pause), rules, ahead)
 }
 
-/** A copy of entries that are known would take as long as a look at many files. */
-function startEntries(
-  last: CaptureState | null,
-  believed: BelievedEntries | null,
-  candidates: readonly BytePath[] | null,
+/**
+ * A copy of all entries that are known would take as long as a look at many files.
+ * @param known paths of the last capture, sorted
+ * @returns the paths to look at, in order, and those that count no more
+ */
+function findTouched(
+  known: readonly BytePath[],
+  candidates: readonly BytePath[],
   changed: readonly BytePath[],
-): Pick<KnownFiles, 'entries' | 'toTable'> {
-  const table = (candidates === null ? last?.entries : believed?.table) ?? null
-  if (table !== null) {
-    const entries = entriesOver(table)
-    const toTable = () =>
-      tableOf(entries, { table, touched: candidates === null ? changed : entries.changed() })
-    return { entries, toTable }
+): { readonly looked: readonly BytePath[]; readonly gone: readonly BytePath[] } {
+  const looked = new Set(changed.filter((path) => rowOf(candidates, path) !== null))
+  const gone: BytePath[] = []
+  let row = 0
+  for (const path of candidates) {
+    for (; row < known.length && known[row] !== path && (known[row] ?? '') < path; row += 1)
+      gone.push(known[row] ?? '')
+    if (known[row] === path) row += 1
+    else looked.add(path)
   }
-  const entries = entriesOver(new Map<BytePath, CapturedEntry>())
-  return { entries, toTable: () => tableOf(entries, null) }
+  return { looked: [...looked].toSorted(compareBytes), gone: [...gone, ...known.slice(row)] }
 }
 
 interface FoundEntry {

@@ -176,8 +176,7 @@ export async function readContents(
   const withoutIndex: Capture = { ...capture, last: null, tracked: null }
   for (const path of await adoptBorrowed(capture, { ...known, read: reading.readBorrowed }))
     await readInto(withoutIndex, reading, path)
-  const { believed, entries } = known
-  const touched = candidates === null ? changed : null
+  const { believed, entries, touched } = known
   const built = believed && {
     trees: believed.ahead.trees,
     unlike: [...entries.changed(), ...believed.unlikeIndex],

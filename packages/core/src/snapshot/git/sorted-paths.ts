@@ -60,7 +60,7 @@ const AFTER_SLASH = String.fromCharCode('/'.charCodeAt(0) + 1)
  * The first that is not before a path.
  * @param from a row that is not beyond it; steps that grow find what is near in no time
  */
-function firstRowFrom(paths: readonly BytePath[], path: BytePath, from = 0): number {
+export function firstRowFrom(paths: readonly BytePath[], path: BytePath, from = 0): number {
   const isBefore = (row: number) => (paths[row] ?? '') < path
   let low = from
   let high = paths.length

@@ -126,13 +126,13 @@ function findFileModes(
 ): Map<BytePath, number> {
   const modes = new Map<BytePath, number>(known)
   const paths = known === null ? null : contents.touched
-  const look = (path: BytePath, mode: number) => {
-    const unusual = unusualMode(mode)
+  const look = (path: BytePath, mode: number | undefined) => {
+    const unusual = mode === undefined ? null : unusualMode(mode)
     if (unusual === null) modes.delete(path)
     else modes.set(path, unusual)
   }
   const { entries } = contents
-  if (paths !== null) for (const path of paths) look(path, entries.get(path)?.mode ?? 0)
+  if (paths !== null) for (const path of paths) look(path, entries.get(path)?.mode)
   else {
     const { numbers } = entries.columns()
     const names = entries.paths()

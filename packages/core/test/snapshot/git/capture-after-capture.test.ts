@@ -40,8 +40,13 @@ describe('a capture that builds on the one before', () => {
             for (const each of edits) apply(path, each)
             const stateDirectory = createScratch()
             const anew = await openGitBackend({ path, stateDirectory })
-            const { ref } = await backend.capture({ label: 'x' })
-            expect(ref).toBe((await anew?.capture({ label: 'x' }))?.ref)
+            const expected = await anew?.capture({ label: 'x' })
+            const { ref, metadata, coverage } = await backend.capture({ label: 'x' })
+            expect({ ref, metadata, coverage }).toEqual({
+              ref: expected?.ref,
+              metadata: expected?.metadata,
+              coverage: expected?.coverage,
+            })
           }
         },
       ),
