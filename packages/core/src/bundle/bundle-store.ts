@@ -18,7 +18,8 @@ import type { VersionReference, VersionStats } from './format/version-record.ts'
  * stores what its parent does not have, a load fetches what the directory does not have, a fork stores one record.
  * Absence gives `null` or `false`; outages and damage reject.
  *
- * A call that waits takes a `signal`; when that aborts, the call rejects with its reason.
+ * A call that waits takes a `signal`; when that aborts, the call rejects with its reason. What an `onProgress` throws is
+ * what its call rejects with, and ends it in the same way.
  */
 export interface BundleStore {
   /** Makes a version out of a tar.zst or tar.gz stream. It is checked (format, safety, limits) before it is committed. */

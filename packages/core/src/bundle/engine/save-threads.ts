@@ -96,7 +96,7 @@ function startThread(): SaveThread {
       const { job, cacheDirectory, repositoryId } = options
       try {
         return await new Promise<SavedTree>((resolve, reject) => {
-          const handle = converse(options, save, post, resolve, reject)
+          const handle = converse(options, { save, post, stop: onAbort }, resolve, reject)
           saves.set(save, { handle, fail: reject })
           const packMemory = options.uploads.sharedMemory()
           post({ kind: 'save', save, job, cacheDirectory, repositoryId, stop, packMemory })
@@ -115,11 +115,17 @@ function startThread(): SaveThread {
   return thread
 }
 
+interface SaveInThread {
+  readonly save: number
+  readonly post: (message: ToSaveWorker, transfer?: readonly ArrayBuffer[]) => void
+  /** The thread then says soon that it has failed. */
+  readonly stop: () => void
+}
+
 /** Answers what the save asks; what it fails with here is what it fails with. */
 function converse(
   options: ThreadedSave,
-  save: number,
-  post: (message: ToSaveWorker, transfer?: readonly ArrayBuffer[]) => void,
+  { save, post, stop }: SaveInThread,
   resolve: (saved: SavedTree) => void,
   reject: (error: unknown) => void,
 ): (message: FromSaveWorker) => void {
@@ -137,14 +143,23 @@ function converse(
       },
     )
   }
+  const report = (progress: SaveProgress): void => {
+    if (failure !== null) return
+    try {
+      options.onProgress(progress)
+    } catch (error) {
+      failure = { error }
+      stop()
+    }
+  }
   return (message) => {
     if (message.kind === 'put') {
       answer(options.uploads.put(message.reference, message.bytes).then((memory) => ({ memory })))
     } else if (message.kind === 'read-parent')
       answer(options.readParent(message.request).then((tree) => ({ tree })))
-    else if (message.kind === 'progress') options.onProgress(message.progress)
-    else if (message.kind === 'done') resolve(message.saved)
+    else if (message.kind === 'progress') report(message.progress)
     else if (failure !== null) reject(failure.error)
+    else if (message.kind === 'done') resolve(message.saved)
     else if (options.signal?.aborted === true) reject(options.signal.reason)
     else reject(fromFailure(message.failure))
   }
