@@ -16,14 +16,18 @@ export const isTextList: OptionCheck = (value) =>
 
 export const isTextOrNull: OptionCheck = (value) => (value === null ? null : isText(value))
 
-/** An object of texts, and no list; also one without a prototype. */
+/** A plain object of texts, also one without a prototype. Of a `Map` or `Headers` nothing would be seen, and nothing kept. */
 export const isTextPairs: OptionCheck = (value) =>
-  typeof value === 'object' &&
-  value !== null &&
-  !Array.isArray(value) &&
-  Object.values(value).every((text) => typeof text === 'string')
+  isPlainObject(value) && Object.values(value).every((text) => typeof text === 'string')
     ? null
-    : 'an object of texts'
+    : 'a plain object of texts'
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // Also one that another realm has made.
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
 
 export const isObject: OptionCheck = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? null : 'an object'

@@ -133,7 +133,7 @@ export interface WorkspaceSummary {
   readonly latest: WorkspaceVersion
 }
 
-/** Message, author and metadata may take 1 MiB together. Half a surrogate pair in them becomes U+FFFD. */
+/** Message, author, metadata and tags may take 1 MiB together. Half a surrogate pair in them becomes U+FFFD. */
 export interface VersionDetails {
   /** @default '' for an upload */
   readonly message?: string | undefined

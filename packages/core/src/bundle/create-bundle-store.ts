@@ -13,7 +13,7 @@ import { archiveMethods } from './archive-methods.ts'
 import type { BundleStore, SaveReport } from './bundle-store.ts'
 import { diffVersions } from './engine/diff-versions.ts'
 import { forkVersion } from './engine/fork-version.ts'
-import { findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
+import { assertVersionNumber, findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
 import { loadDirectory } from './engine/load-directory.ts'
 import { prune, type PruneOptions, type PruneResult } from './engine/prune.ts'
 import { readVersionFile } from './engine/read-file.ts'
@@ -32,6 +32,7 @@ import {
   loadLimitNames,
   loadOptionNames,
   pruneOptionNames,
+  rangeNames,
   readFileOptionNames,
   repairOptionNames,
   saveOptionNames,
@@ -39,6 +40,7 @@ import {
   versionOptionNames,
   waitOptionNames,
 } from './option-names.ts'
+import { refuseCacheInside, resolveDirectory } from './named-directories.ts'
 import { noVersion } from './no-version.ts'
 import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
@@ -71,12 +73,14 @@ function contentMethods(
 ): Pick<BundleStore, 'save' | 'load' | 'readFile' | 'verify' | 'diff'> {
   const { commit, findRecord, describeWithTags } = context
   return {
-    async save(id, directory, given) {
+    async save(id, named, given) {
       assertWorkspaceId(id)
+      const directory = resolveDirectory('save', named)
       assertKnownOptions('save', given, saveOptionNames)
       assertMessage(given.message)
       refuseStoreOverlap(directory, store)
       const { exclude, cacheDirectory = null, onProgress } = given
+      refuseCacheInside(directory, cacheDirectory)
       const saved = await commit(id, given, (parent, repository, signal) =>
         saveDirectory(repository, {
           workspaceId: id,
@@ -91,11 +95,13 @@ function contentMethods(
       return { version: describeVersion(saved.record), report: reportOf(saved) }
     },
 
-    async load(id, directory, given = {}) {
+    async load(id, named, given = {}) {
+      const directory = resolveDirectory('load', named)
       assertKnownOptions('load', given, loadOptionNames)
       assertKnownOptions('limits', given.limits ?? {}, loadLimitNames)
       const { version, cacheDirectory = null, signal } = given
       refuseStoreOverlap(directory, store)
+      refuseCacheInside(directory, cacheDirectory)
       const found = await findRecord(id, version, signal)
       if (found === null) return null
       const { repository, record } = found
@@ -110,6 +116,7 @@ function contentMethods(
 
     async readFile(id, path, given = {}) {
       assertKnownOptions('readFile', given, readFileOptionNames)
+      assertKnownOptions('range', given.range ?? {}, rangeNames)
       const found = await findRecord(id, given.version, given.signal)
       return found === null ? null : readVersionFile(found.repository, found.record, path, given)
     },
@@ -124,6 +131,7 @@ function contentMethods(
 
     async *diff(id, from, to, given = {}) {
       assertKnownOptions('diff', given, waitOptionNames)
+      for (const version of [from, to]) assertVersionNumber(version)
       const { signal } = given
       const before = await findRecord(id, from, signal)
       const after = await findRecord(id, to, signal)

@@ -9,10 +9,10 @@ export function excludeFilter(patterns: readonly string[]): (path: ByteString) =
   const names = new Set<ByteString>()
   const matchers: Minimatch[] = []
   for (const pattern of patterns) {
-    if (typeof pattern !== 'string' || pattern.replace(/[/.]/g, '') === '' || pattern.includes('\0')) {
+    if (!isUsable(pattern)) {
       throw new WorkspaceError(
         'INVALID_INPUT',
-        `The exclude pattern ${JSON.stringify(pattern)} is not usable: it must name something inside the directory.`,
+        `The exclude pattern ${JSON.stringify(pattern)} is not usable: it must name something inside the directory, without "..".`,
       )
     }
     const anchored = pattern.replace(/^(\.?\/)+/, '').replace(/\/+$/, '')
@@ -31,6 +31,12 @@ export function excludeFilter(patterns: readonly string[]): (path: ByteString) =
     const text = pathText(path)
     return matchers.some((matcher) => matcher.match(text))
   }
+}
+
+/** Callers need not be written in TypeScript. Outside of the directory there is nothing to be left out. */
+function isUsable(pattern: unknown): boolean {
+  if (typeof pattern !== 'string' || pattern.replace(/[/.]/g, '') === '') return false
+  return !pattern.includes('\0') && !pattern.split('/').includes('..')
 }
 
 export function pathText(path: ByteString): string {

@@ -1,9 +1,11 @@
 import type { OptionNames } from '../known-options.ts'
+import type { ByteRange } from '../store/object-store.ts'
 import {
   isAmount,
   isCount,
   isDate,
   isFalseOrObject,
+  isFilledText,
   isFlag,
   isFunction,
   isObject,
@@ -51,6 +53,8 @@ export const downloadOptionNames: OptionNames<DownloadOptions> = {
 
 export const readFileOptionNames: OptionNames<ReadFileOptions> = { ...versionOptionNames, range: isObject }
 
+export const rangeNames: OptionNames<ByteRange> = { start: isCount, end: isCount }
+
 export const verifyOptionNames: OptionNames<VerifyOptions> = {
   ...versionOptionNames,
   repair: isObject,
@@ -60,8 +64,8 @@ export const verifyOptionNames: OptionNames<VerifyOptions> = {
 
 export const repairOptionNames: OptionNames<RepairOptions> = {
   dryRun: isFlag,
-  directory: isText,
-  cacheDirectory: isText,
+  directory: isFilledText,
+  cacheDirectory: isFilledText,
   stores: isObjectList,
 }
 
@@ -93,7 +97,7 @@ export const uploadOptionNames: OptionNames<UploadOptions> = {
 export const saveOptionNames: OptionNames<SaveOptions> = {
   ...versionDetailNames,
   exclude: isTextList,
-  cacheDirectory: isText,
+  cacheDirectory: isFilledText,
   onProgress: isFunction,
 }
 
@@ -103,7 +107,7 @@ export const loadOptionNames: OptionNames<LoadOptions> = {
   paths: isTextList,
   exclude: isTextList,
   onDamage: isOneOf('fail', 'skip'),
-  cacheDirectory: isText,
+  cacheDirectory: isFilledText,
   limits: isObject,
   onProgress: isFunction,
 }

@@ -20,7 +20,8 @@ export function versionTexts({
   message = '',
   author,
   metadata = {},
-}: Pick<VersionDetails, 'message' | 'author' | 'metadata'>): VersionTexts {
+  tags = [],
+}: Pick<VersionDetails, 'message' | 'author' | 'metadata' | 'tags'>): VersionTexts {
   const texts = {
     message: message.toWellFormed(),
     author: author?.toWellFormed() ?? null,
@@ -28,11 +29,11 @@ export function versionTexts({
       Object.entries(metadata).map(([name, value]) => [name.toWellFormed(), value.toWellFormed()]),
     ),
   }
-  const bytes = Buffer.byteLength(JSON.stringify(texts))
+  const bytes = Buffer.byteLength(JSON.stringify({ ...texts, tags }))
   if (bytes <= MAX_TEXT_BYTES) return texts
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `The message, author and metadata of a version may take 1 MiB together, not ${bytes} bytes. Keep what is larger in a file, or as an artifact.`,
+    `The message, author, metadata and tags of a version may take 1 MiB together, not ${bytes} bytes. Keep what is larger in a file, or as an artifact.`,
     { details: { bytes, maxBytes: MAX_TEXT_BYTES } },
   )
 }

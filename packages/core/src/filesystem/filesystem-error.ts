@@ -12,6 +12,7 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EIO: ['UNAVAILABLE', 'the device failed'],
   ENOENT: ['NOT_FOUND', 'there is no such directory'],
   ENOTDIR: ['INVALID_INPUT', 'it is not a directory'],
+  ELOOP: ['INVALID_INPUT', 'it is a link that leads to itself, or to too many others'],
   ENAMETOOLONG: ['UNSUPPORTED', 'a name or path is longer than the file system allows'],
   EXDEV: ['UNSUPPORTED', 'another file system is mounted inside it'],
   ENOTSUP: ['UNSUPPORTED', 'the file system does not support it'],

@@ -11,7 +11,7 @@ import {
   openRealRoot,
   toByteString,
 } from './directory-handle.ts'
-import { errnoOf } from './filesystem-error.ts'
+import { errnoOf, toWorkspaceError } from './filesystem-error.ts'
 
 /**
  * The real, absolute path of a directory that may be a workspace.
@@ -143,6 +143,8 @@ function unreachable(path: string, error: NodeJS.ErrnoException): WorkspaceError
       details: { path },
     })
   }
+  const known = toWorkspaceError(error, 'use the workspace path', path)
+  if (WorkspaceError.is(known)) return known
   return new WorkspaceError(
     'ACCESS_DENIED',
     `The workspace path ${path} cannot be read (${error.code ?? 'unknown'}).`,

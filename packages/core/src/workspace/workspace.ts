@@ -134,7 +134,8 @@ export class Workspace {
    */
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
     const store = this.#requireStore('save')
-    assertKnownOptions('save', { ...options, message }, saveOptionNames)
+    assertKnownOptions('save', options, saveOptionNames)
+    assertKnownOptions('save', { message }, saveOptionNames)
     const root = await this.#resolveRoot()
     return store.save(this.id, root, { ...(await withSettings(this, options)), message })
   }

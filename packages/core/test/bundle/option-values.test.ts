@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -58,6 +58,11 @@ const refused: readonly (readonly [string, object, (given: object) => unknown])[
   ),
   ['download', { format: 'zip' }, (options) => bundles.download('w', options)],
   ['verify', { repair: null }, (options) => bundles.verify('w', options)],
+  ['readFile', { range: { offset: 1 } }, (options) => bundles.readFile('w', 'n', options)],
+  ['readFile', { range: { start: '0' } }, (options) => bundles.readFile('w', 'n', options)],
+  ['save', { cacheDirectory: '' }, (options) => bundles.save('w', path, { message: '', ...options })],
+  ['save', { metadata: new Map([['a', 'b']]) }, (options) => workspace.save('', options)],
+  ['save', { metadata: new Headers({ a: 'b' }) }, (options) => workspace.save('', options)],
   ['tag', { force: true }, (options) => bundles.tag('w', 1, 't', options)],
   ['usage', { id: 'w' }, (options) => bundles.usage(options)],
   ['createBundleStore', { encryption: null }, (options) => createBundleStore(memoryStore(), options)],
@@ -98,6 +103,68 @@ describe('a value that an option cannot have', () => {
       () => checkBundle(archive),
     ])
       await expect(call()).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+})
+
+describe('a call of a bundle store', () => {
+  it.each([undefined, null, '', 7, 'a\0b'])(
+    'is refused where the path of a directory should be: %j',
+    async (given) => {
+      const workingDirectory = process.cwd()
+      const empty = temporaryDirectory()
+      process.chdir(empty)
+      try {
+        const directory = given as string
+        const refusal = { code: 'INVALID_INPUT', details: { option: 'directory' } }
+        await expect(bundles.load('w', directory)).rejects.toMatchObject(refusal)
+        await expect(bundles.save('w', directory, { message: '' })).rejects.toMatchObject(refusal)
+        expect(readdirSync(empty)).toEqual([])
+      } finally {
+        process.chdir(workingDirectory)
+      }
+    },
+  )
+
+  it('is refused where its cache would be saved with the directory, or removed by a load', async () => {
+    symlinkSync(path, `${path}-link`)
+    for (const cacheDirectory of [path, join(path, 'not', 'yet'), join(`${path}-link`, 'cache')]) {
+      const refusal = { code: 'INVALID_INPUT', details: { option: 'cacheDirectory' } }
+      await expect(bundles.save('w', path, { message: '', cacheDirectory })).rejects.toMatchObject(refusal)
+      await expect(bundles.load('w', path, { cacheDirectory })).rejects.toMatchObject(refusal)
+    }
+    expect(readdirSync(path).sort()).toEqual(['docs', 'n', 'node_modules'])
+  })
+
+  it.each([
+    [undefined, 1],
+    [1, undefined],
+  ])('is refused where the number of a version is missing: %j to %j', async (from, to) => {
+    const changes = workspace.diffVersions(from as number, to as number)
+    await expect(Array.fromAsync(changes)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
+  it.each(['../work', '..', 'docs/../..', './../n'])(
+    'is refused where a pattern leaves the directory, so that nothing would be left out: %s',
+    async (pattern) => {
+      const options = { exclude: [pattern] }
+      await expect(workspace.save('', options)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+      await expect(workspace.load(options)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    },
+  )
+
+  it.each([null, 'author'])('is refused where options should be: %j', async (given) => {
+    const options = given as unknown as object
+    await expect(workspace.save('', options)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    await expect(workspace.load(options)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
+  it('says what is wrong with a path of links that lead to each other', async () => {
+    symlinkSync('two', join(path, '..', 'one'))
+    symlinkSync('one', join(path, '..', 'two'))
+    const looped = join(path, '..', 'one')
+    await expect(bundles.load('w', looped)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    const circle = new Workspace({ id: 'w', path: looped, store: bundles, stateDir: temporaryDirectory() })
+    await expect(circle.save('')).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
 })
 

@@ -49,6 +49,7 @@ describe('what is said of a version', () => {
     ['tags', 'release'],
     ['tags', [7]],
     ['message', 'x'.repeat(1024 * 1024)],
+    ['tags', Array.from({ length: 9000 }, (_, index) => `${index}`.padEnd(120, 'x'))],
     ['parent', -1],
     ['parent', '1'],
     ['onConflict', 'Fail'],
