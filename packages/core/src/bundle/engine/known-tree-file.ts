@@ -16,6 +16,7 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import { readBytes, type ByteReader } from '../format/byte-reader.ts'
 import { decodeTreeNode, encodeTreeNode } from '../format/tree-node.ts'
+import { writeUint64 } from '../format/write-fields.ts'
 import { gatherBlocks } from './gathered-blocks.ts'
 import { emptyTree, joinPath, STATS_PER_ENTRY, type KnownDirectory, type KnownTree } from './known-tree.ts'
 
@@ -176,22 +177,20 @@ async function encodeGroup(
 
 function encodeDirectoryItem(path: ByteString, directory: KnownDirectory): Buffer {
   const { stats } = directory
-  const numbers = Buffer.alloc(16)
-  numbers.writeBigUInt64LE(BigInt(directory.entriesBelow), 0)
-  numbers.writeBigUInt64LE(BigInt(directory.contentBytesBelow), 8)
   const rows = Buffer.from(stats.buffer, stats.byteOffset, directory.entries.length * STATS_PER_ENTRY * 8)
   const entries = encodeTreeNode(directory.entries)
-  const node = Buffer.from(directory.node, 'hex')
-  return fields(
-    [DIRECTORY],
-    text(path),
-    node,
-    numbers,
-    length(rows.length),
-    rows,
-    length(entries.length),
-    entries,
-  )
+  const item = Buffer.allocUnsafe(61 + path.length + rows.length + entries.length)
+  let position = item.writeUInt8(DIRECTORY)
+  position = item.writeUInt32LE(path.length, position)
+  position += item.write(path, position, 'latin1')
+  position += item.write(directory.node, position, 'hex')
+  position = writeUint64(item, directory.entriesBelow, position)
+  position = writeUint64(item, directory.contentBytesBelow, position)
+  position = item.writeUInt32LE(rows.length, position)
+  position += rows.copy(item, position)
+  position = item.writeUInt32LE(entries.length, position)
+  entries.copy(item, position)
+  return item
 }
 
 function fields(type: readonly number[], ...parts: readonly Buffer[]): Buffer {

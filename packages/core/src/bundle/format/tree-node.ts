@@ -4,6 +4,7 @@ import { readBytes, type ByteReader } from './byte-reader.ts'
 import { contentIdOf, type ContentId } from './content-id.ts'
 import { damagedObject } from './damaged-object.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
+import { writeInt64, writeUint64 } from './write-fields.ts'
 import { decodeRunList, readRun, runBytes, writeRun, type NewChunk, type Run } from './tree-runs.ts'
 
 export type { Run } from './tree-runs.ts'
@@ -214,18 +215,18 @@ function writeEntry(bytes: Buffer, start: number, entry: TreeEntry): number {
   position = bytes.writeUInt16LE(entry.name.length, position)
   position += bytes.write(entry.name, position, 'latin1')
   position = bytes.writeUInt16LE(entry.mode, position)
-  position = bytes.writeBigInt64LE(BigInt(entry.mtimeSeconds), position)
+  position = writeInt64(bytes, entry.mtimeSeconds, position)
   position = bytes.writeUInt32LE(entry.mtimeNanoseconds, position)
   if (entry.type === 'directory') {
     position += bytes.write(entry.node, position, 32, 'hex')
-    position = bytes.writeBigUInt64LE(BigInt(entry.entriesBelow), position)
-    return bytes.writeBigUInt64LE(BigInt(entry.contentBytesBelow), position)
+    position = writeUint64(bytes, entry.entriesBelow, position)
+    return writeUint64(bytes, entry.contentBytesBelow, position)
   }
   if (entry.type === 'symlink') {
     position = bytes.writeUInt32LE(entry.target.length, position)
     return position + bytes.write(entry.target, position, 'latin1')
   }
-  position = bytes.writeBigUInt64LE(BigInt(entry.size), position)
+  position = writeUint64(bytes, entry.size, position)
   position = bytes.writeBigUInt64LE(entry.hardLinkGroup, position)
   position = bytes.writeUInt32LE(entry.runs.length, position)
   for (const run of entry.runs) position = writeRun(bytes, position, run)

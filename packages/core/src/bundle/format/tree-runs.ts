@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { readBytes, type ByteReader } from './byte-reader.ts'
 import { contentIdOf, type ContentId } from './content-id.ts'
+import { writeUint64 } from './write-fields.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
 
 /** A stretch of a file's content. `list`: a chunk that holds the runs (chunks and zeros only) of that stretch. */
@@ -34,12 +35,12 @@ export function writeRun(target: Buffer, start: number, run: Run): number {
   let position = start
   if (run.kind === 'zeros') {
     position = target.writeUInt8(ZEROS, position)
-    return target.writeBigUInt64LE(BigInt(run.length), position)
+    return writeUint64(target, run.length, position)
   }
   position = target.writeUInt8(run.kind === 'chunk' ? CHUNK : LIST, position)
   position += target.write(run.id, position, 32, 'hex')
   if (run.kind === 'chunk') return target.writeUInt32LE(run.length, position)
-  return target.writeBigUInt64LE(BigInt(run.length), position)
+  return writeUint64(target, run.length, position)
 }
 
 export function readRun(reader: ByteReader): Run {
