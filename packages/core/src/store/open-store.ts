@@ -44,10 +44,16 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
   if (scheme === undefined) throw invalid(`There is no store for ${name}: URLs. ${whatExists()}`, name)
   const rest = url.slice(name.length + 1)
   if (/^\/\/[^/?#]*@/.test(rest))
-    throw invalid(`A ${name}: URL must not hold credentials. Set them in the environment.`, name)
+    throw invalid(`The ${name}: URL must not hold credentials. Set them in the environment.`, name)
   const { packageName, factory } = scheme
   const factoryOptions = scheme.options(rest)
-  const module = await loadAdapter(name, packageName, options)
+  const { load = (specifier: string): Promise<unknown> => import(/* @vite-ignore */ specifier) } = options
+  let module: unknown
+  try {
+    module = await load(packageName)
+  } catch (error) {
+    throw notLoaded(name, packageName, error)
+  }
   const create = (module as Record<string, unknown>)[factory]
   if (typeof create !== 'function')
     throw new WorkspaceError(
@@ -55,25 +61,25 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
       `The installed ${packageName} has no ${factory}. Install the version that belongs to this @ws/core.`,
       { details: { scheme: name, package: packageName } },
     )
-  const store = await (create as (given: object) => ObjectStore | Promise<ObjectStore>)(factoryOptions)
-  return store.capabilities.remote === true ? reliableStore(store, options.reliability) : store
+  try {
+    const store = await (create as (given: object) => ObjectStore | Promise<ObjectStore>)(factoryOptions)
+    return store.capabilities.remote === true ? reliableStore(store, options.reliability) : store
+  } catch (error) {
+    // Some adapters load their SDK only when they make a client.
+    throw missingPackage(error) === null ? error : notLoaded(name, packageName, error)
+  }
 }
 
-async function loadAdapter(scheme: string, packageName: string, options: OpenStoreOptions): Promise<unknown> {
-  const { load = (specifier: string): Promise<unknown> => import(/* @vite-ignore */ specifier) } = options
-  try {
-    return await load(packageName)
-  } catch (error) {
-    const missing = missingPackage(error)
-    const message =
-      missing === null
-        ? `Cannot open ${scheme}: stores: loading ${packageName} failed.`
-        : `Cannot open ${scheme}: stores: install ${missing === packageName ? packageName : `${missing}, which ${packageName} needs,`} to use ${scheme}:// stores.`
-    throw new WorkspaceError('UNSUPPORTED', message, {
-      cause: error,
-      details: { scheme, package: missing ?? packageName },
-    })
-  }
+function notLoaded(scheme: string, packageName: string, error: unknown): WorkspaceError {
+  const missing = missingPackage(error)
+  const message =
+    missing === null
+      ? `Cannot open ${scheme}: stores: loading ${packageName} failed.`
+      : `Cannot open ${scheme}: stores: ${missing}${missing === packageName ? '' : `, which ${packageName} needs,`} was not found. Install it: npm install ${missing}. Where it is installed and @ws/core does not see it, pass load: (name) => import(name).`
+  return new WorkspaceError('UNSUPPORTED', message, {
+    cause: error,
+    details: { scheme, package: missing ?? packageName },
+  })
 }
 
 /** The package that could not be found: the adapter, or the SDK beside it. */

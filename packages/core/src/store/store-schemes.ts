@@ -160,7 +160,7 @@ function unknownParameter(scheme: string, name: string, names: readonly string[]
     : names.length === 0
       ? 'It has none.'
       : `It has ${names.join(', ')}.`
-  return invalid(`A ${scheme}: URL has no parameter${shown}. ${advice}`, scheme)
+  return invalid(`The ${scheme}: URL has no parameter${shown}. ${advice}`, scheme)
 }
 
 function assertEndpoint(scheme: string, name: string, value: string): void {
