@@ -212,7 +212,12 @@ export type { IgnoreRules, SnapshotStrategy } from './snapshot/open-snapshot-bac
 export type { PatchOptions } from './snapshot/compute-diff.ts'
 export { executeRun } from './run/execute-run.ts'
 export { runOnce, type RunOnceOptions } from './run/run-once.ts'
-export { createRunRecordStore, type RunRecordStore, type StartedRunRecord } from './run/run-record-store.ts'
+export {
+  createRunRecordStore,
+  type RunRecordStore,
+  type RunRecordStoreOptions,
+  type StartedRunRecord,
+} from './run/run-record-store.ts'
 export type {
   Agent,
   RunContext,

@@ -1,6 +1,11 @@
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { WorkspaceError } from '../errors.ts'
+import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { isFalseOrObject } from '../option-checks.ts'
+import { assertStore } from '../store/assert-store.ts'
 import type { ObjectStore } from '../store/object-store.ts'
+import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
+import { isStorePrefix, withStorePrefix } from '../store/store-options.ts'
 import type { RunRecord } from './run-result.ts'
 
 /** JSON-safe. A run that has begun; what `runOnce` stores before the agent starts. */
@@ -24,18 +29,32 @@ export interface RunRecordStore {
   list(workspaceId: string): AsyncIterable<StartedRunRecord | RunRecord>
 }
 
-/** Keeps run records as JSON objects, `<prefix>runs/<workspace id>/<run id>.json`. @throws `CORRUPT` for one that is no JSON */
+export interface RunRecordStoreOptions {
+  /** What all records' keys in the store start with; a `/` follows. @default nothing */
+  readonly prefix?: string | undefined
+  /** The same as that of a bundle store. @default those of `reliableStore` */
+  readonly reliability?: ReliableStoreOptions | false | undefined
+}
+
+const runRecordStoreOptionNames: OptionNames<RunRecordStoreOptions> = {
+  prefix: isStorePrefix,
+  reliability: isFalseOrObject,
+}
+
+/** Keeps run records as JSON objects, `runs/<workspace id>/<run id>.json`. @throws `CORRUPT` for one that is no JSON */
 export function createRunRecordStore(
   store: ObjectStore,
-  options: { readonly prefix?: string | undefined } = {},
+  options: RunRecordStoreOptions = {},
 ): RunRecordStore {
-  const { prefix = '' } = options
+  assertStore('createRunRecordStore', store)
+  assertKnownOptions('createRunRecordStore', options, runRecordStoreOptionNames)
+  const objects = withStorePrefix(reliableIfRemote(store, options.reliability), options.prefix)
   const keyOf = (workspaceId: string, runId: string): string => {
     assertWorkspaceId(workspaceId)
-    return `${prefix}runs/${workspaceId}/${encodeURIComponent(runId)}.json`
+    return `runs/${workspaceId}/${encodeURIComponent(runId.toWellFormed())}.json`
   }
   const read = async (key: string): Promise<StartedRunRecord | RunRecord | null> => {
-    const object = await store.get(key)
+    const object = await objects.get(key)
     if (object === null) return null
     const chunks: Uint8Array[] = []
     for await (const chunk of object.body) chunks.push(chunk)
@@ -55,7 +74,7 @@ export function createRunRecordStore(
   return {
     async put(record) {
       const bytes = Buffer.from(JSON.stringify(record))
-      await store.put(keyOf(record.workspaceId, record.runId), bytes, {
+      await objects.put(keyOf(record.workspaceId, record.runId), bytes, {
         size: bytes.byteLength,
         contentType: 'application/json',
       })
@@ -63,7 +82,7 @@ export function createRunRecordStore(
     get: (workspaceId, runId) => read(keyOf(workspaceId, runId)),
     async *list(workspaceId) {
       assertWorkspaceId(workspaceId)
-      for await (const { key } of store.list(`${prefix}runs/${workspaceId}/`)) {
+      for await (const { key } of objects.list(`runs/${workspaceId}/`)) {
         const record = await read(key)
         if (record !== null) yield record
       }
