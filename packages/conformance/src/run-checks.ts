@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   assertKnownOptions,
+  WorkspaceError,
   isFlag,
   isFunction,
   isObject,
@@ -88,6 +89,11 @@ export async function runChecks(
   options: RunChecksOptions = {},
 ): Promise<CheckReport> {
   assertKnownOptions('runChecks', options, runChecksOptionNames)
+  if (typeof openStore !== 'function')
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      'runChecks needs a function that opens the store: runChecks(() => store).',
+    )
   const { checks = [...objectStoreChecks, ...fixtureChecks], onResult, signal } = options
   const { name: store, capabilities } = await openStore()
   const results: CheckResult[] = []

@@ -707,6 +707,14 @@ it('ends a run when the signal aborts', async () => {
   await expect(runChecks(memoryStore, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
 })
 
+it('says that it takes a function when it is given the store itself', async () => {
+  const given = memoryStore() as unknown as () => ObjectStore
+  await expect(runChecks(given)).rejects.toMatchObject({
+    code: 'INVALID_INPUT',
+    message: expect.stringContaining('runChecks(() => store)'),
+  })
+})
+
 it('reports an outage as a failure of every check and not as a skip', async () => {
   const store = broken(() => ({
     put: () => Promise.reject(outage()),

@@ -43,6 +43,12 @@ export const isObjectList: OptionCheck = (value) =>
 
 export const isFunction: OptionCheck = (value) => (typeof value === 'function' ? null : 'a function')
 
+/** Not an `ObjectStore`, whose `put` would take what is given, and whose `get` gives something else back. */
+export const isArtifactStore: OptionCheck = (value) =>
+  typeof value === 'object' && value !== null && 'put' in value && 'open' in value
+    ? null
+    : 'an artifact store: createArtifactStore(store) makes one'
+
 export const isSignal: OptionCheck = (value) =>
   typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value
     ? null

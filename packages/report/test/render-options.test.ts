@@ -34,6 +34,14 @@ const renderers = {
   },
 }
 
+it.each([undefined, null, {}, 'diff', { record: null }])(
+  'refuses what is no diff and no run: %j',
+  (given) => {
+    for (const render of [renderDiff, renderReport])
+      expect(() => render(given as never)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
+  },
+)
+
 describe.each(Object.entries(renderers))('%s', (_, { render, wrong }) => {
   it.each(Object.entries(wrong))('refuses values that its option %s cannot have', (name, values: readonly unknown[]) => {
     for (const value of values)

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { isFalseOrObject, isFilledText } from '../option-checks.ts'
+import { assertStore } from '../store/assert-store.ts'
 import { assertKeyPrefix, assertObjectKey } from '../store/object-key.ts'
 import { assertPutOptions } from '../store/object-options.ts'
 import type { ObjectBody, ObjectInfo, ObjectStore, StoredObject } from '../store/object-store.ts'
@@ -46,12 +47,7 @@ type SignalOption = { readonly signal?: AbortSignal | undefined }
  */
 export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOptions = {}): ArtifactStore {
   assertKnownOptions('createArtifactStore', options, artifactStoreOptionNames)
-  if (typeof store !== 'object' || store === null) {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      'An artifact store needs a store to keep its objects in, for example memoryStore().',
-    )
-  }
+  assertStore('createArtifactStore', store)
   const objects = withPrefix(reliableIfRemote(store, options.reliability), options.prefix ?? 'artifacts')
   return {
     async put(key, body, { contentType = DEFAULT_CONTENT_TYPE, signal } = {}) {

@@ -1,5 +1,6 @@
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions } from '../known-options.ts'
+import { assertStore } from '../store/assert-store.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { refuseStoreOverlap, storeDirectory } from '../store/store-directory.ts'
 import {
@@ -54,7 +55,7 @@ import { assertWorkspaceId } from './workspace-id.ts'
  * key or passphrase is not the one that the store was first used with, and `UNSUPPORTED` for a newer format.
  */
 export function createBundleStore(store: ObjectStore, options: BundleStoreOptions = {}): BundleStore {
-  assertStore(store)
+  assertStore('createBundleStore', store)
   assertKnownOptions('createBundleStore', options, bundleStoreOptionNames)
   const context = createContext(store, options)
   const directory = storeDirectory(store)
@@ -251,16 +252,6 @@ function repositoryMethods(
       return measureUsage(repository, signal)
     },
   }
-}
-
-/** @throws `INVALID_INPUT` */
-function assertStore(store: unknown): void {
-  const isStore = (value: object): boolean => 'put' in value && 'list' in value && 'capabilities' in value
-  if (typeof store === 'object' && store !== null && isStore(store)) return
-  throw new WorkspaceError(
-    'INVALID_INPUT',
-    'A bundle store needs a store to keep its versions in, for example memoryStore() or await openStore(url).',
-  )
 }
 
 /** @throws `INVALID_INPUT` */

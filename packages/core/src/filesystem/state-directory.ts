@@ -37,10 +37,11 @@ export async function prepareStateDirectory(
   } catch (error) {
     if (WorkspaceError.is(error)) throw error
     const code = (error as NodeJS.ErrnoException).code
-    const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'QUOTA_EXCEEDED' : 'ACCESS_DENIED'
+    const isFile = code === 'EEXIST' || code === 'ENOTDIR'
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT'
     throw new WorkspaceError(
-      kind,
-      `The state directory ${wanted} cannot be used (${code}). Pass another one as stateDir.`,
+      isFile ? 'INVALID_INPUT' : isFull ? 'QUOTA_EXCEEDED' : 'ACCESS_DENIED',
+      `The state directory ${wanted} cannot be used (${isFile ? 'it, or a part of its path, is a file' : code}). Pass another one as stateDir.`,
       {
         cause: error,
         details: { path: wanted },

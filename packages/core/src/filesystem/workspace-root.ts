@@ -128,9 +128,10 @@ export function isInside(directory: string, path: string): boolean {
 
 function unreachable(path: string, error: NodeJS.ErrnoException): WorkspaceError {
   if (error.code === 'ENOENT') {
+    const isTilde = /(^|[/\\])~([/\\]|$)/.test(path)
     return new WorkspaceError(
       'NOT_FOUND',
-      `There is no directory ${path}. Create it first, or correct the path.`,
+      `There is no directory ${path}. ${isTilde ? 'Only a shell knows "~": write the path of the home directory.' : 'Create it first, or correct the path.'}`,
       {
         cause: error,
         details: { path },

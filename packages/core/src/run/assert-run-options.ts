@@ -37,8 +37,10 @@ export function assertCanSave({ id, hasStore }: Workspace, { enabled = true, sav
 /** @throws `INVALID_INPUT` before the agent runs, rather than when its work is to be saved */
 function assertSave(save: RunOptions['save']): void {
   if (save === undefined || typeof save === 'string') return
-  assertKnownOptions('save', save, runSaveOptionNames)
-  if (typeof save.message === 'string') return
+  if (typeof save === 'object' && save !== null) {
+    assertKnownOptions('save', save, runSaveOptionNames)
+    if (typeof save.message === 'string') return
+  }
   throw new WorkspaceError(
     'INVALID_INPUT',
     "The option save of a run is a message, or { message: 'what the run did' }.",

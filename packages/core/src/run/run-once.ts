@@ -62,9 +62,10 @@ export async function runOnce<T>(
   }
 }
 
-/** Callers without types. */
+/** Callers without types, who may give the store itself in the place of its records. */
 function assertHasRecords(options: Partial<RunOnceOptions> | undefined): void {
-  if (typeof options?.records?.put === 'function') return
+  const records = options?.records
+  if (typeof records?.put === 'function' && !('capabilities' in records)) return
   throw new WorkspaceError(
     'INVALID_INPUT',
     'runOnce needs the option records, a store for its records: createRunRecordStore(store) makes one. For a run without records call executeRun.',

@@ -1,6 +1,7 @@
 import type { OptionNames } from '../known-options.ts'
 import {
   isAmount,
+  isArtifactStore,
   isFlag,
   isFlagOrObject,
   isFunction,
@@ -14,6 +15,7 @@ import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { LoadOptions, LoadProgress, SaveProgress } from '../bundle/bundle-store.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { IgnoreRules, SnapshotStrategy } from '../snapshot/open-snapshot-backend.ts'
+import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
 import type { RollbackOptions } from '../snapshot/snapshot-backend.ts'
 import type { SnapshotProgress } from '../snapshot/snapshot-progress.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
@@ -80,20 +82,18 @@ export interface RunOptions {
   readonly runId?: string | undefined
 }
 
-/** See `RollbackOptions`. */
 /** JSON-safe. How far a step around the agent is. */
 export type RunProgress =
   | ({ readonly step: 'load' } & LoadProgress)
   | ({ readonly step: 'before-snapshot' | 'after-snapshot' | 'rollback' } & SnapshotProgress)
   | ({ readonly step: 'save' } & SaveProgress)
 
+/** See `RollbackOptions`. */
 export type RunRollbackOptions = Pick<RollbackOptions, 'paths' | 'onForeignEdits' | 'restoreGit'>
 
-export const runRollbackOptionNames: OptionNames<RunRollbackOptions> = {
-  paths: true,
-  onForeignEdits: true,
-  restoreGit: true,
-}
+const { paths, onForeignEdits, restoreGit } = rollbackOptionNames
+
+export const runRollbackOptionNames: OptionNames<RunRollbackOptions> = { paths, onForeignEdits, restoreGit }
 
 export const runOptionNames: OptionNames<RunOptions> = {
   enabled: isFlag,
@@ -101,7 +101,7 @@ export const runOptionNames: OptionNames<RunOptions> = {
   capturePatch: isFlag,
   maxPatchBytes: isAmount,
   rollbackOnFailure: isFlagOrObject,
-  artifactStore: isObject,
+  artifactStore: isArtifactStore,
   ignore: isObject,
   limits: isObject,
   precious: isTextList,

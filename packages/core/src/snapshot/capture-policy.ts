@@ -51,9 +51,13 @@ export function fillCapturePolicy({ limits = {}, precious = [] }: CapturePolicyO
   const filled = { maxFileBytes, maxDeltaBytes, maxFiles }
   for (const [name, value] of Object.entries(filled)) {
     if (typeof value === 'number' && value >= 1) continue
-    throw new WorkspaceError('INVALID_INPUT', `limits.${name} must be a number of 1 or more, not ${value}.`, {
-      details: { option: name },
-    })
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `limits.${name} must be a number of 1 or more, not ${JSON.stringify(value)}.`,
+      {
+        details: { option: name },
+      },
+    )
   }
   return { limits: filled, precious: parsePreciousRules(precious) }
 }

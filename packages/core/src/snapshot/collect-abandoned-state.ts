@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
+import { isAmount, isFilledText, isFlag, isSignal } from '../option-checks.ts'
 import { encodePath } from '../filesystem/path-text.ts'
 import { defaultStateDirectory, readStateOwner } from '../filesystem/state-directory.ts'
 
@@ -20,10 +21,10 @@ export interface CollectAbandonedOptions {
 }
 
 const collectAbandonedOptionNames: OptionNames<CollectAbandonedOptions> = {
-  stateDir: true,
-  dryRun: true,
-  unusedForMs: true,
-  signal: true,
+  stateDir: isFilledText,
+  dryRun: isFlag,
+  unusedForMs: isAmount,
+  signal: isSignal,
 }
 
 const THIRTY_DAYS_MS = 30 * 24 * 60 * 60_000

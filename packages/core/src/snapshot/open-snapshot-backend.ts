@@ -1,6 +1,7 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertRealRoot } from '../filesystem/workspace-root.ts'
+import { isFlag, isTextList } from '../option-checks.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
 import { collectLater } from './collect-later.ts'
 import { openBundleBackend } from './bundle/open-bundle-backend.ts'
@@ -31,7 +32,11 @@ export interface IgnoreRules {
   readonly defaults?: boolean | undefined
 }
 
-const ignoreRuleNames: OptionNames<IgnoreRules> = { paths: true, globs: true, defaults: true }
+const ignoreRuleNames: OptionNames<IgnoreRules> = {
+  paths: isTextList,
+  globs: isTextList,
+  defaults: isFlag,
+}
 
 export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
   /** Real path of the workspace. */

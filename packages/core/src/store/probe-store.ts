@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isSignal } from '../option-checks.ts'
+import { assertStore } from './assert-store.ts'
 import type { ObjectInfo, ObjectStore, PutOptions, StoreCapabilities } from './object-store.ts'
 import { weakerCondition, withCapabilities } from './with-capabilities.ts'
 import { withPrefix } from './with-prefix.ts'
@@ -49,6 +50,7 @@ export interface StoreProbe {
  * @throws what the store throws, when the answer to a probe is neither success nor a refusal
  */
 export async function probeStore(store: ObjectStore, options: ProbeStoreOptions = {}): Promise<StoreProbe> {
+  assertStore('probeStore', store)
   assertKnownOptions('probeStore', options, probeStoreOptionNames)
   const { signal } = options
   const scratch = withPrefix(store, `ws-probe-${randomUUID()}`)

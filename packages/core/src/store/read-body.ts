@@ -16,7 +16,7 @@ export async function* readBody(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { size, signal, onProgress } = options
   signal?.throwIfAborted()
-  const source = body instanceof Uint8Array ? singleChunk(body) : body[Symbol.asyncIterator]()
+  const source = body instanceof Uint8Array ? singleChunk(body) : iterate(key, body)
   let bytes = 0
   let isAtEnd = false
   try {
@@ -24,7 +24,7 @@ export async function* readBody(
       const next = await nextUnlessAborted(source, signal)
       if (next.done) break
       const chunk: unknown = next.value
-      if (!(chunk instanceof Uint8Array)) throw notBytes(key)
+      if (!(chunk instanceof Uint8Array)) throw notBytes(key, 'a chunk of the body')
       bytes += chunk.length
       if (size !== undefined && bytes > size) throw sizeMismatch(key, size, bytes)
       if (chunk.length > 0) {
@@ -56,7 +56,13 @@ function nextUnlessAborted(
   })
 }
 
-function notBytes(key: string): WorkspaceError {
-  const message = `Cannot put ${JSON.stringify(key)}: a chunk of the body is not a Uint8Array.`
+function iterate(key: string, body: Exclude<ObjectBody, Uint8Array>): AsyncIterator<Uint8Array> {
+  const isIterable = typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+  if (!isIterable) throw notBytes(key, 'the body')
+  return body[Symbol.asyncIterator]()
+}
+
+function notBytes(key: string, what: string): WorkspaceError {
+  const message = `Cannot put ${JSON.stringify(key)}: ${what} is not a Uint8Array. Buffer.from(text) makes one.`
   return new WorkspaceError('INVALID_INPUT', message, { details: { key } })
 }

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { assertStore } from './assert-store.ts'
 import { assertObjectKey } from './object-key.ts'
 import type { ObjectStore } from './object-store.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -8,6 +9,7 @@ import { innerSignedUrl, wrapStore } from './wrap-store.ts'
  * `ACCESS_DENIED`, and no body is read. Everything else passes through.
  */
 export function readOnly(store: ObjectStore): ObjectStore {
+  assertStore('readOnly', store)
   return wrapStore(store, {
     name: store.name,
     capabilities: store.capabilities,

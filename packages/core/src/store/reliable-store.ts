@@ -1,5 +1,6 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isObject } from '../option-checks.ts'
+import { assertStore } from './assert-store.ts'
 import type { ObjectStore } from './object-store.ts'
 import { withConcurrencyLimit, type ConcurrencyLimitOptions } from './with-concurrency-limit.ts'
 import { withRetry, type RetryOptions } from './with-retry.ts'
@@ -29,6 +30,7 @@ const reliableStoreOptionNames: OptionNames<ReliableStoreOptions> = {
  * to that.
  */
 export function reliableStore(store: ObjectStore, options: ReliableStoreOptions = {}): ObjectStore {
+  assertStore('reliableStore', store)
   assertKnownOptions('reliableStore', options, reliableStoreOptionNames)
   if (isReliable(store)) return store
   const limited = withConcurrencyLimit(store, options.concurrency)

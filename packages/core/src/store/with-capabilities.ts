@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
+import { assertStore } from './assert-store.ts'
 import type { ObjectStore, StoreCapabilities } from './object-store.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
@@ -16,6 +17,7 @@ export function weakerCondition(left: Condition, right: Condition): Condition {
  * anything is sent. A claim that is stronger than the store's own is cut to it.
  */
 export function withCapabilities(store: ObjectStore, claims: Partial<StoreCapabilities>): ObjectStore {
+  assertStore('withCapabilities', store)
   const own = store.capabilities
   const given = { ...own, ...claims }
   const capabilities: StoreCapabilities = {

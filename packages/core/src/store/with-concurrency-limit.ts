@@ -1,5 +1,6 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isPositive } from '../option-checks.ts'
+import { assertStore } from './assert-store.ts'
 import type { ObjectBody, ObjectStore } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -18,6 +19,7 @@ const concurrencyLimitOptionNames: OptionNames<ConcurrencyLimitOptions> = { maxC
  * signal aborts.
  */
 export function withConcurrencyLimit(store: ObjectStore, options: ConcurrencyLimitOptions = {}): ObjectStore {
+  assertStore('withConcurrencyLimit', store)
   assertKnownOptions('withConcurrencyLimit', options, concurrencyLimitOptionNames)
   const gate = createGate(options.maxCalls ?? 32)
   const limited = async <T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> => {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../errors.ts'
+import { assertStore } from './assert-store.ts'
 import { MAX_KEY_BYTES, assertKeyPrefix, assertObjectKey } from './object-key.ts'
 import type { ObjectInfo, ObjectStore } from './object-store.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -12,6 +13,8 @@ import { innerSignedUrl, wrapStore } from './wrap-store.ts'
  * @throws `INVALID_INPUT` for a prefix that is not a legal key, or leaves less than 1 byte for keys
  */
 export function withPrefix(store: ObjectStore, prefix: string): ObjectStore {
+  assertStore('withPrefix', store)
+  if (typeof prefix !== 'string') assertObjectKey(prefix)
   const folder = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   assertObjectKey(folder)
   const base = `${folder}/`

@@ -2,6 +2,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WorkspaceError } from '../errors.ts'
 import { isAmount, isFunction, isPositive } from '../option-checks.ts'
+import { assertStore } from './assert-store.ts'
 import type { GetOptions, ObjectBody, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { retryBudgetOf, type RetryBudget } from './retry-budget.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -68,6 +69,7 @@ export interface RetryNotice {
  * an outage does not multiply the load.
  */
 export function withRetry(store: ObjectStore, options: RetryOptions = {}): ObjectStore {
+  assertStore('withRetry', store)
   assertKnownOptions('withRetry', options, retryOptionNames)
   const startRetrying = retryPolicy(options, retryBudgetOf(store, options.budgetTokens ?? 500))
   const repeat = async <T>(

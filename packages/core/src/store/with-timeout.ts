@@ -2,6 +2,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { WorkspaceError } from '../errors.ts'
 import { isAmount, isFunction } from '../option-checks.ts'
 import { setLongTimer } from '../set-long-timer.ts'
+import { assertStore } from './assert-store.ts'
 import type { ObjectBody, ObjectStore, PutOptions } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
@@ -32,6 +33,7 @@ const timeoutOptionNames: OptionNames<TimeoutOptions> = {
  * that a put waits for its own source does not count. A put that timed out may have been applied.
  */
 export function withTimeout(store: ObjectStore, options: TimeoutOptions = {}): ObjectStore {
+  assertStore('withTimeout', store)
   assertKnownOptions('withTimeout', options, timeoutOptionNames)
   const { callTimeoutMs = 30_000, idleTimeoutMs = 30_000, minBytesPerSecond = 65_536 } = options
   const { schedule = (milliseconds, callback) => setLongTimer(callback, milliseconds) } = options

@@ -26,7 +26,7 @@ export function assertWorkspaceOptions(options: WorkspaceOptions): void {
   if (maxSnapshotBytes !== undefined && !(maxSnapshotBytes >= 0)) {
     throw new WorkspaceError(
       'INVALID_INPUT',
-      `maxSnapshotBytes must be a number of 0 or more, not ${maxSnapshotBytes}.`,
+      `maxSnapshotBytes must be a number of 0 or more, not ${JSON.stringify(maxSnapshotBytes)}.`,
       { details: { option: 'maxSnapshotBytes' } },
     )
   }

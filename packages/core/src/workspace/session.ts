@@ -135,9 +135,10 @@ export async function restoreSession(options: RestoreSessionOptions): Promise<Re
   }
 }
 
-/** Callers without types. @throws `INVALID_INPUT` */
+/** @throws `INVALID_INPUT` without a store, and for what callers without types may pass */
 function assertWorkspace(call: string, workspace: unknown): void {
-  if (typeof workspace === 'object' && workspace !== null && 'hasStore' in workspace) return
+  const isGiven = typeof workspace === 'object' && workspace !== null
+  if (isGiven && 'hasStore' in workspace && workspace.hasStore === true) return
   throw new WorkspaceError(
     'INVALID_INPUT',
     `${call} needs a workspace with a store: new Workspace({ id, path, store }).`,

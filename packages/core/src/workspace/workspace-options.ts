@@ -1,6 +1,15 @@
 import type { BundleStore } from '../bundle/bundle-store.ts'
 import type { OptionNames } from '../known-options.ts'
-import { isAmount, isFlag, isFunction, isObject, isSignal, isText, isTextList } from '../option-checks.ts'
+import {
+  isAmount,
+  isArtifactStore,
+  isFlag,
+  isFunction,
+  isObject,
+  isSignal,
+  isText,
+  isTextList,
+} from '../option-checks.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import type { LastCollection } from '../snapshot/collect-later.ts'
 import type { PatchOptions } from '../snapshot/compute-diff.ts'
@@ -78,7 +87,7 @@ export interface WorkspaceDiffOptions extends PatchOptions {
 export const diffOptionNames: OptionNames<WorkspaceDiffOptions> = {
   capturePatch: isFlag,
   maxPatchBytes: isAmount,
-  artifactStore: isObject,
+  artifactStore: isArtifactStore,
   ignore: isObject,
   signal: isSignal,
 }

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { createBundleStore } from '../bundle/create-bundle-store.ts'
 import { noVersion } from '../bundle/no-version.ts'
+import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { loadOptionNames, saveOptionNames, verifyOptionNames } from '../bundle/option-names.ts'
 import type {
   BundleStore,
@@ -152,6 +153,7 @@ export class Workspace {
    */
   async fork(id: string, options: ForkOptions = {}): Promise<Workspace> {
     const store = this.#requireStore('fork')
+    assertWorkspaceId(id)
     assertKnownOptions('fork', options, forkOptionNames)
     const { path = join(dirname(this.path), id), version, signal } = options
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import {
   assertKnownOptions,
+  WorkspaceError,
   isAmount,
   isBytes,
   isObject,
@@ -69,6 +70,7 @@ const renderReportOptionNames: OptionNames<RenderReportOptions> = {
  * the diff; what the caps leave out is said where it is missing.
  */
 export function renderReport(run: ReportedRun, options: RenderReportOptions = {}): string {
+  assertRun(run)
   assertKnownOptions('renderReport', options, renderReportOptionNames)
   const { record, workspace } = run
   const diff = workspace?.diff ?? null
@@ -110,6 +112,15 @@ export function renderReport(run: ReportedRun, options: RenderReportOptions = {}
       </body>
     </html> `
   return page.markup
+}
+
+/** Callers without types, who may give the record alone. */
+function assertRun(run: Partial<ReportedRun> | null | undefined): void {
+  if (isObject(run?.record) === null && run?.workspace !== undefined) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'renderReport needs the result of a run, or of it at least { record, workspace }.',
+  )
 }
 
 function capsOf(options: RenderReportOptions): ReportCaps {

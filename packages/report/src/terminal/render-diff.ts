@@ -1,5 +1,6 @@
 import {
   assertKnownOptions,
+  WorkspaceError,
   isAmount,
   isBytes,
   isCount,
@@ -55,6 +56,7 @@ const MIN_LINES = 8
  * Takes time linear in the size of the diff.
  */
 export function renderDiff(diff: WorkspaceDiff, options: RenderDiffOptions = {}): string {
+  assertDiff(diff)
   assertKnownOptions('renderDiff', options, renderDiffOptionNames)
   const { color = 'auto', hunks = true, stream = process.stdout } = options
   const maxLines = Math.max(options.maxLines ?? 2_000, MIN_LINES)
@@ -72,6 +74,15 @@ export function renderDiff(diff: WorkspaceDiff, options: RenderDiffOptions = {})
   if (hunks && patch !== null)
     rows.push(...contentRows(files, patch, { width, paint, maxRows: maxLines - rows.length }))
   return `${rows.join('\n')}\n`
+}
+
+/** A run has no diff where it could not be computed, and callers without types pass that on. */
+function assertDiff(diff: Partial<WorkspaceDiff> | null | undefined): void {
+  if (Array.isArray(diff?.changes)) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    'renderDiff needs a diff: what workspace.diff() gave, or result.workspace.diff of a run where it is not null.',
+  )
 }
 
 function headline(files: readonly FileDiff[]): string {

@@ -180,7 +180,11 @@ export async function* readHistory(
 /** @throws `INVALID_INPUT` */
 export function assertVersionNumber(version: number): void {
   if (Number.isSafeInteger(version) && version >= 1 && version < 9_999_999_999) return
-  throw new WorkspaceError('INVALID_INPUT', `A version is a whole number from 1, not ${version}.`, {
-    details: { option: 'version' },
-  })
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `A version is a whole number from 1, not ${JSON.stringify(version)}.`,
+    {
+      details: { option: 'version' },
+    },
+  )
 }

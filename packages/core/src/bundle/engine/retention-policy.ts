@@ -120,7 +120,7 @@ export function planRetention(
 
 /** @throws `INVALID_INPUT` */
 export function assertPolicy(policy: RetentionPolicy): void {
-  assertKnownOptions('RetentionPolicy', policy, policyNames)
+  assertKnownOptions('The retention policy of prune', policy, policyNames)
   for (const [name, value] of Object.entries(policy)) {
     if (value === undefined || name === 'keepTagged') continue
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) continue

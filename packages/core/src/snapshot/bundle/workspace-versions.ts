@@ -77,14 +77,15 @@ export async function findSnapshot(
   signal?: AbortSignal,
 ): Promise<VersionRecord> {
   const version = /^bundle-([1-9]\d{0,8})-[0-9a-f]+$/.exec(snapshot.id)?.[1]
-  if (snapshot.backend !== 'bundle' || snapshot.path !== path || version === undefined) {
+  if (snapshot.backend !== 'bundle' || snapshot.path !== path) {
     throw new WorkspaceError(
       'INVALID_INPUT',
       `Snapshot ${snapshot.id} is of ${snapshot.path} by the ${snapshot.backend} backend, not of ${path} by bundle. Use snapshots of one workspace and backend.`,
       { details: { path: snapshot.path, backend: snapshot.backend } },
     )
   }
-  const record = await readVersion(repository, workspaceId, Number(version), signal)
+  const record =
+    version === undefined ? null : await readVersion(repository, workspaceId, Number(version), signal)
   const isThere =
     record !== null && factsOf(record).ref === snapshot.ref && (await hasPacks(repository, record))
   if (isThere) return record
