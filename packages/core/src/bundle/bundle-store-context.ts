@@ -14,10 +14,12 @@ import {
 import {
   assumeRepository,
   findRepository,
+  isReplaced,
   keepMarker,
   layOutRepository,
   openRepository,
   proposeRepository,
+  RepositoryReplaced,
   type OpenRepositoryOptions,
   type Repository,
   type RepositoryEncryption,
@@ -90,11 +92,30 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     opened ??= await findRepository(store, { prefix, encryption, signal })
     return opened
   }
-  const commit: BundleStoreContext['commit'] = async (id, details, write) => {
+  /** What was sealed with the keys of another repository looks like damage. */
+  const isOutdated = (known: Repository, error: unknown, signal: AbortSignal | undefined): Promise<boolean> =>
+    WorkspaceError.is(error, 'CORRUPT')
+      ? isReplaced(known, signal).catch(() => false)
+      : Promise.resolve(error instanceof RepositoryReplaced)
+  /** Once more where somebody has emptied the store and begun anew since it was opened. */
+  const inCurrent = async <T>(signal: AbortSignal | undefined, use: () => Promise<T>): Promise<T> => {
+    const known = opened
+    try {
+      return await use()
+    } catch (error) {
+      if (known === null || !(await isOutdated(known, error, signal))) throw error
+      if (opened === known) opened = null
+      return use()
+    }
+  }
+  const commitOnce: BundleStoreContext['commit'] = async (id, details, write) => {
     const known = opened
     const writeTree: typeof write = async (parent, repository, signal) => {
       const keeping = parent === null && known !== null ? keepMarker(repository, signal) : undefined
-      const [tree] = await Promise.all([write(parent, repository, signal), keeping])
+      // Nothing may be put any more when this fails.
+      keeping?.catch(() => undefined)
+      const tree = await write(parent, repository, signal)
+      await keeping
       return tree
     }
     const { tags = [], cacheDirectory = null } = details
@@ -117,13 +138,9 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     noteVersion(cacheDirectory, repository, saved.record)
     return saved
   }
-  const findRecord = async (
-    id: string,
-    version: number | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly repository: Repository; readonly record: VersionRecord } | null> => {
-    assertWorkspaceId(id)
-    if (version !== undefined) assertVersionNumber(version)
+  const commit: BundleStoreContext['commit'] = (id, details, write) =>
+    inCurrent(details.signal, () => commitOnce(id, details, write))
+  const findRecordOnce: BundleStoreContext['findRecord'] = async (id, version, signal) => {
     // What lists first is the latest version whatever the marker says, so both are asked for at once.
     const looking =
       opened === null && version === undefined
@@ -134,6 +151,11 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     if (repository === null) return null
     const record = await findVersion(repository, id, version, signal, await looking)
     return record === null ? null : { repository, record }
+  }
+  const findRecord: BundleStoreContext['findRecord'] = async (id, version, signal) => {
+    assertWorkspaceId(id)
+    if (version !== undefined) assertVersionNumber(version)
+    return inCurrent(signal, () => findRecordOnce(id, version, signal))
   }
   const describeWithTags = async (
     repository: Repository,

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BundleStore, UploadProgress } from '../../src/bundle/bundle-store.ts'
+import { createBundle } from '../../src/bundle/create-bundle.ts'
 import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { WorkspaceError } from '../../src/errors.ts'
@@ -358,6 +359,46 @@ describe('what others do with the store', () => {
       expect(await reader.version('w')).toMatchObject({ version: 1, message: 'after' })
     },
   )
+})
+
+describe('a store that was emptied and begun anew by somebody else', () => {
+  const encryption = { passphrase: 'the same for both' }
+  it.each([{}, { cacheDirectory: 'cache' }])(
+    'is opened again by whoever has it open: nothing is sealed with keys that are gone (%j)',
+    async ({ cacheDirectory: name }: { readonly cacheDirectory?: string }) => {
+      const cache = name === undefined ? {} : { cacheDirectory: join(base, name) }
+      const [saving, uploading, loading] = [1, 2, 3].map(() => createBundleStore(store, { encryption }))
+      await saving?.save('w', source, { message: 'before', ...cache })
+      await uploading?.exists('w')
+      await loading?.exists('w')
+      for (const key of await keys()) await store.delete(key)
+      await createBundleStore(store, { encryption }).save('w', source, { message: 'anew' })
+
+      await saving?.save('other', source, { message: 'after', ...cache })
+      await saving?.save('w', source, { message: 'after', ...cache })
+      await uploading?.upload('uploaded', createBundle(source))
+      expect(await loading?.load('w', join(base, 'target'))).toMatchObject({ version: { version: 2 } })
+      const reader = createBundleStore(store, { encryption })
+      for (const id of ['w', 'other', 'uploaded'])
+        expect(await reader.verify(id)).toMatchObject({ problems: [], files: 1 })
+      expect((await reader.usage()).unreferencedBytes).toBe(0)
+    },
+  )
+
+  it('is not written to by whoever has another key', async () => {
+    const saving = createBundleStore(store, { encryption })
+    await saving.save('w', source, { message: 'before' })
+    for (const key of await keys()) await store.delete(key)
+    await createBundleStore(store, { encryption: { passphrase: 'another' } }).save('w', source, {
+      message: 'anew',
+    })
+    const before = await keys()
+    for (const id of ['w', 'other'])
+      await expect(saving.save(id, source, { message: 'after' })).rejects.toMatchObject({
+        code: 'ACCESS_DENIED',
+      })
+    expect(await keys()).toEqual(before)
+  })
 })
 
 describe('a store that has lost its marker', () => {

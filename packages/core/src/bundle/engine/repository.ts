@@ -140,8 +140,7 @@ async function openMarked(
   marker: FormatMarker,
   { proposed = null, assumed = proposed, encryption, now, pause }: OpenRepositoryOptions,
 ): Promise<Repository> {
-  if (assumed !== null && encodeFormatMarker(assumed.marker).equals(encodeFormatMarker(marker)))
-    return assumed
+  if (assumed !== null && isSameMarker(assumed.marker, marker)) return assumed
   const keys = await openFormatMarker(marker, encryption ?? null)
   return { ...layOut(store, prefix), marker, keys, now: now ?? Date.now, pause: pause ?? waitFor }
 }
@@ -150,16 +149,37 @@ async function waitFor(milliseconds: number, signal?: AbortSignal): Promise<void
   await delay(milliseconds, undefined, { signal }).catch(() => signal?.throwIfAborted())
 }
 
+/** Somebody has emptied the store since it was opened, and has made another repository in it. */
+export class RepositoryReplaced extends WorkspaceError {}
+
 /**
  * Puts the marker of an open repository back when it is gone: somebody has emptied the store since, and without its marker
  * nobody could read what is saved next.
+ * @throws {@link RepositoryReplaced} for the marker of another one, whose keys are others
  */
-export async function keepMarker(
+export async function keepMarker(repository: Repository, signal: AbortSignal | undefined): Promise<void> {
+  const { store, prefix, marker } = repository
+  const key = `${prefix}format`
+  const stored = (await readMarker(store, key, signal)) ?? (await putMarker(store, key, marker, signal))
+  if (isSameMarker(stored, marker)) return
+  throw new RepositoryReplaced(
+    'CONFLICT',
+    'The store was emptied and used anew by somebody else since it was opened. Nothing was stored; open it again.',
+    { details: { key } },
+  )
+}
+
+/** Whether the store holds another repository than the one that was opened. */
+export async function isReplaced(
   { store, prefix, marker }: Repository,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const key = `${prefix}format`
-  if ((await readMarker(store, key, signal)) === null) await putMarker(store, key, marker, signal)
+): Promise<boolean> {
+  const stored = await readMarker(store, `${prefix}format`, signal)
+  return stored !== null && !isSameMarker(stored, marker)
+}
+
+function isSameMarker(one: FormatMarker, other: FormatMarker): boolean {
+  return encodeFormatMarker(one).equals(encodeFormatMarker(other))
 }
 
 /** What can be said without the marker. @throws `INVALID_INPUT` */
