@@ -60,9 +60,7 @@ export async function collectGarbage(
     if (needed.has(id)) {
       if (mark !== undefined && !dryRun) await deleteUnlocked(repository, mark.key, signal)
     } else if (exclusive || (mark !== undefined && isOld(mark) && !seen.has(id))) {
-      const outcome = dryRun
-        ? 'deleted'
-        : await sweep(repository, id, { storeNow, graceMs, exclusive, signal })
+      const outcome = await sweep(repository, id, { storeNow, graceMs, dryRun, exclusive, signal })
       if (outcome === 'deleted') deleted.add(pack)
       else waiting.add(pack)
       if (outcome === 'locked') locked.add(pack)
@@ -99,7 +97,7 @@ async function deleteStray(
 async function sweep(
   repository: Repository,
   packId: string,
-  { storeNow, graceMs, exclusive, signal }: Pick<Collection, 'storeNow' | 'graceMs' | 'exclusive' | 'signal'>,
+  { storeNow, graceMs, dryRun, exclusive, signal }: Omit<Collection, 'needed' | 'seen' | 'onLooked'>,
 ): Promise<'deleted' | 'waiting' | 'locked'> {
   const mark = await readMark(repository, packId, signal)
   if (!exclusive) {
@@ -107,6 +105,7 @@ async function sweep(
     const ageMs = storeNow - mark.info.modifiedAt.getTime()
     if (ageMs < graceMs || ageMs < mark.graceMs) return 'waiting'
   }
+  if (dryRun) return 'deleted'
   for await (const { key } of repository.store.list(repository.repairKey(packId, ''), { signal }))
     if (!(await deleteUnlocked(repository, key, signal))) return 'locked'
   if (!(await deleteUnlocked(repository, repository.packKey(packId), signal))) return 'locked'

@@ -20,7 +20,7 @@ import { effectiveTags, isTagSet } from './tags.ts'
 import { isRemovedVersion, REMOVED_VERSION } from './version-number.ts'
 
 export interface PruneOptions {
-  /** Only say what would be done; nothing is written. @default false */
+  /** Only say what would be done; nothing is written. Garbage is as old then as the local clock says. @default false */
   readonly dryRun?: boolean | undefined
   /** Whose versions the policy is applied to. Garbage is looked for in the whole repository. @default every workspace */
   readonly workspaceId?: string | undefined
@@ -86,7 +86,7 @@ export async function prune(
   assertPolicy(policy ?? {})
   const now = options.now ?? new Date()
   // Before anything is listed: a mark that is old enough by this time is so by the time of the listing.
-  const storeNow = dryRun ? now.getTime() : await readStoreClock(repository, signal)
+  const storeNow = dryRun ? repository.now() : await readStoreClock(repository, signal)
   // Everything is read before anything is removed: a record that cannot be read must stop all of it.
   const plans: WorkspacePlan[] = []
   const workspaces = await scanWorkspaces(repository, signal)

@@ -307,6 +307,25 @@ describe('prune', () => {
     await bundles.load('w', join(base, 'target'))
   })
 
+  it('does what its dry run says, whatever the time of the policy and the grace time of earlier marks', async () => {
+    const hourMs = 3_600_000
+    const tooYoung = { now: new Date('2100-01-01') }
+    await save()
+    await bundles.delete('w')
+    expect(await bundles.prune(null, { ...tooYoung, dryRun: true })).toEqual({
+      ...(await bundles.prune(null, tooYoung)),
+      dryRun: true,
+    })
+    const later = createBundleStore(aged(store))
+    expect(await later.prune(null, { graceMs: 1000 * hourMs })).toMatchObject({ condemned: { packs: 0 } })
+    expect(await later.prune(null, { graceMs: 47 * hourMs })).toMatchObject({ condemned: { packs: 1 } })
+    const [mark = ''] = await keysOf('condemned/')
+    await store.put(mark, Buffer.from(JSON.stringify({ graceMs: 1000 * hourMs })))
+    const planned = await later.prune(null, { dryRun: true })
+    expect(planned).toMatchObject({ deleted: { packs: 0 }, waiting: { packs: 1 } })
+    expect(await later.prune(null)).toEqual({ ...planned, dryRun: false })
+  })
+
   it('tells how many records it has read, versions it has removed, and packs it has looked at', async () => {
     for (const content of ['1', '2', '3']) {
       writeFileSync(join(source, 'f'), content)
@@ -367,25 +386,16 @@ describe('prune', () => {
   })
 
   it('leaves a pack whose mark is taken away at the last moment, and deletes it when the mark stays', async () => {
-    const twoDaysMs = 172_800_000
-    const older = <T extends { key: string; modifiedAt: Date }>(info: T): T =>
-      /packs|condemned/.test(info.key)
-        ? { ...info, modifiedAt: new Date(info.modifiedAt.getTime() - twoDaysMs) }
-        : info
     let takesAway = true
-    const aged = observed(store, {
+    const taking = observed(store, {
       async get(key, options) {
         if (key.startsWith('condemned/') && takesAway) await store.delete(key)
-        const found = await store.get(key, options)
-        return found === null ? null : { ...found, info: older(found.info) }
-      },
-      async *list(prefix, options) {
-        for await (const info of store.list(prefix, options)) yield older(info)
+        return store.get(key, options)
       },
     }).store
     await save()
     await bundles.delete('w')
-    const later = createBundleStore(aged)
+    const later = createBundleStore(aged(taking))
     expect(await later.prune(null)).toMatchObject({ condemned: { packs: 1 }, deleted: { packs: 0 } })
     expect(await later.prune(null)).toMatchObject({ deleted: { packs: 0 }, waiting: { packs: 1 } })
     expect(await keysOf('packs/')).toHaveLength(1)
@@ -400,6 +410,25 @@ describe('prune', () => {
     await expect(bundles.prune(null, { graceMs: 1000 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
 })
+
+/** The same store, with packs and marks that are two days older. */
+function aged(given: ObjectStore): ObjectStore {
+  const twoDaysMs = 172_800_000
+  const older = <T extends { key: string; modifiedAt: Date }>(info: T): T =>
+    /packs|condemned/.test(info.key)
+      ? { ...info, modifiedAt: new Date(info.modifiedAt.getTime() - twoDaysMs) }
+      : info
+  return {
+    ...given,
+    async get(key, options) {
+      const found = await given.get(key, options)
+      return found === null ? null : { ...found, info: older(found.info) }
+    },
+    async *list(prefix, options) {
+      for await (const info of given.list(prefix, options)) yield older(info)
+    },
+  }
+}
 
 describe('an encrypted store', () => {
   const key = new Uint8Array(32).fill(7)
