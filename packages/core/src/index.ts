@@ -166,6 +166,7 @@ export type {
   WorkspaceLoadResult,
   WorkspaceSaveResult,
   WorkspaceSummary,
+  UploadedVersion,
   WorkspaceVersion,
 } from './bundle/bundle-store.ts'
 export type { VersionChange, VersionEntry } from './bundle/engine/diff-versions.ts'

@@ -5,6 +5,7 @@ import { archiveVersion } from './engine/archive-version.ts'
 import { saveDirectory } from './engine/save-directory.ts'
 import { extractBundle } from './extract-bundle.ts'
 import { downloadOptionNames, uploadOptionNames } from './option-names.ts'
+import { readableOnce } from './readable-once.ts'
 import { withStagingDirectory } from './staging-directory.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
@@ -17,13 +18,13 @@ export function archiveMethods(context: BundleStoreContext): Pick<BundleStore, '
       assertKnownOptions('upload', given, uploadOptionNames)
       const { limits, onProgress, signal } = given
       return withStagingDirectory(async (directory) => {
-        await extractBundle(bundle, directory, {
+        const extracted = await extractBundle(bundle, directory, {
           limits,
           secondReader: true,
           onProgress: onProgress && (({ entries, bytes }) => onProgress({ step: 'extract', entries, bytes })),
           signal,
         })
-        const { record } = await commit(id, { ...given, cacheDirectory: null }, (parent, repository) =>
+        const { record, tree } = await commit(id, { ...given, cacheDirectory: null }, (parent, repository) =>
           saveDirectory(repository, {
             workspaceId: id,
             directory,
@@ -33,7 +34,8 @@ export function archiveMethods(context: BundleStoreContext): Pick<BundleStore, '
             signal,
           }),
         )
-        return describeVersion(record)
+        const skipped = [...extracted.skipped, ...tree.skipped]
+        return { ...describeVersion(record), skipped, changed: extracted.changed }
       })
     },
 
@@ -56,7 +58,7 @@ function toDownload(
 ): BundleDownload {
   return {
     ...facts,
-    [Symbol.asyncIterator]: () => chunks,
+    ...readableOnce(chunks, 'This download', 'download'),
     async discard() {
       await chunks.return().catch(() => undefined)
     },

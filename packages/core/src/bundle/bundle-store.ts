@@ -1,4 +1,4 @@
-import type { BundleFormat, ExtractLimits } from './bundle.ts'
+import type { BundleFormat, ExtractLimits, ExtractReport } from './bundle.ts'
 import type { VersionChange } from './engine/diff-versions.ts'
 import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './engine/load-options.ts'
 import type { PruneOptions, PruneResult } from './engine/prune.ts'
@@ -22,13 +22,19 @@ import type { VersionReference, VersionStats } from './format/version-record.ts'
  * what its call rejects with, and ends it in the same way.
  */
 export interface BundleStore {
-  /** Makes a version out of a tar.zst or tar.gz stream. It is checked (format, safety, limits) before it is committed. */
+  /**
+   * Makes a version out of a tar.zst or tar.gz stream. It is checked (format, safety, limits) before it is committed; what
+   * of it a version cannot hold is listed.
+   */
   upload(
     id: string,
     bundle: AsyncIterable<Uint8Array> | Uint8Array,
     options?: UploadOptions,
-  ): Promise<WorkspaceVersion>
-  /** A version as an archive that GNU tar reads, or `null` when there is none. Its bytes are verified while they are read. */
+  ): Promise<UploadedVersion>
+  /**
+   * A version as an archive that GNU tar reads, or `null` when there is none. Its bytes are verified while they are read,
+   * which can be done once.
+   */
   download(id: string, options?: DownloadOptions): Promise<BundleDownload | null>
   /**
    * Removes a workspace with all its versions; forks of it stay whole. Removing an absent one succeeds. What only its
@@ -126,6 +132,14 @@ export interface WorkspaceVersion extends VersionStats {
   readonly entries: number
   /** Bytes of all packs that it needs; it shares them with other versions. */
   readonly storedBytes: number
+}
+
+/** JSON-safe. The version that an upload has made, and what it does not have of the archive. */
+export interface UploadedVersion extends WorkspaceVersion {
+  /** Entries that are not in the version, and why: devices and pipes, and what this user may not read once it is extracted. */
+  readonly skipped: ExtractReport['skipped']
+  /** Entries that the version has otherwise than the archive (without a set-uid bit), and how. */
+  readonly changed: ExtractReport['changed']
 }
 
 export interface WorkspaceSummary {

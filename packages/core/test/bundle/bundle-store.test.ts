@@ -13,7 +13,7 @@ import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { WorkspaceError } from '../../src/errors.ts'
 import { bindStore } from '../../src/store/bind-store.ts'
 import type { ObjectStore, PutOptions } from '../../src/store/object-store.ts'
-import { file, tarGz } from './tar-blocks.ts'
+import { file, tarGz, rawHeader } from './tar-blocks.ts'
 
 let base = ''
 let source = ''
@@ -501,6 +501,37 @@ describe('stored bytes that are not what was written', () => {
 })
 
 describe('upload and download', () => {
+  it('list what of an archive is not in the version, or otherwise', async () => {
+    const archive = tarGz(
+      file('a', 'content', { mode: 0o4755 }),
+      rawHeader({ name: 'pipe', type: '6' }),
+      rawHeader({ name: 'terminal', type: '3' }),
+      rawHeader({ name: 'shut/', type: '5', mode: 0o700 }),
+      file('shut/closed', 'content', { mode: 0 }),
+    )
+    process.seteuid?.(65_534)
+    const uploaded = await bundles.upload('w', archive).finally(() => process.seteuid?.(0))
+    expect(uploaded).toMatchObject({
+      files: 1,
+      skipped: [
+        { path: 'pipe', reason: 'special-file' },
+        { path: 'terminal', reason: 'special-file' },
+        { path: 'shut/closed', reason: 'unreadable' },
+      ],
+      changed: [{ path: 'a', reason: 'set-uid bit dropped' }],
+    })
+  })
+
+  it('give an archive once: who reads it again does not find an empty one', async () => {
+    await bundles.save('w', source, { message: '' })
+    const download = await bundles.download('w')
+    expect((await all(download ?? nothing())).length).toBeGreaterThan(0)
+    await expect(all(download ?? nothing())).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    const opened = await bundles.readFile('w', 'f')
+    expect(Buffer.concat(await all(opened?.body ?? nothing())).toString()).toBe('one')
+    await expect(all(opened?.body ?? nothing())).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
   it('carry what an archive holds', async () => {
     const archive = tarGz(file('a', 'content'))
     const steps = new Set<string>()

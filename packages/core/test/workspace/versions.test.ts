@@ -8,6 +8,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { createBundleStore, Workspace, type ObjectStore } from '../../src/index.ts'
 import { makeMessyTree } from '../bundle/messy-tree.ts'
 import { listTree } from '../bundle/tree-listing.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 import { temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 let path = ''
@@ -43,6 +44,20 @@ describe('a workspace with two versions', () => {
     expect(await read('sub/removed', { version: 1 })).toBe('gone soon')
     expect(await read('kept', { version: 3 })).toBeNull()
     await expect(read('sub', { version: 1 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
+  it('reads a file of a time that no Date can have', async () => {
+    const disk = mountSmallDisk(join(temporaryDirectory(), 'disk'), 4)
+    writeFiles(disk, { far: 'away' })
+    execFileSync('touch', ['-d', '@99999999999999', join(disk, 'far')])
+    const far = new Workspace({ id: 'far', path: disk, store, stateDir: temporaryDirectory() })
+    await far.save('one')
+    const file = await far.readFile('far')
+    expect(file?.info).toMatchObject({ size: 4, modifiedAt: '' })
+    writeFiles(disk, { far: 'near' })
+    await far.save('two')
+    const changes = await Array.fromAsync(far.diffVersions(1, 2))
+    expect(changes.find(({ path: changed }) => changed === 'far')?.before?.modifiedAt).toBe('')
   })
 
   it('has no fork in its own directory, which the fork would replace', async () => {

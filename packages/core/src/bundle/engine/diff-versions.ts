@@ -3,6 +3,7 @@ import type { ContentId } from '../format/content-id.ts'
 import type { TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createChunkLocator } from './chunk-locator.ts'
+import { modifiedAtOf } from './modified-at.ts'
 import { createChunkReader } from './read-chunk.ts'
 import type { Repository } from './repository.ts'
 import { childOf, createTreeReader, type TreeDirectory, type TreeReader } from './tree-reader.ts'
@@ -27,7 +28,7 @@ export interface VersionEntry {
   readonly mode: number
   /** Of a file's content or a link's text, in bytes; 0 for a directory. */
   readonly size: number
-  /** ISO 8601, to the millisecond. */
+  /** ISO 8601, to the millisecond; '' for a time that a `Date` cannot have. */
   readonly modifiedAt: string
 }
 
@@ -136,10 +137,9 @@ function isOtherwise(before: TreeEntry | null, after: TreeEntry | null): boolean
 
 function describe(entry: TreeEntry | null): VersionEntry | null {
   if (entry === null) return null
-  const { type, mode, mtimeSeconds, mtimeNanoseconds } = entry
-  const time = new Date(mtimeSeconds * 1000 + Math.floor(mtimeNanoseconds / 1_000_000))
+  const { type, mode } = entry
   const size = entry.type === 'file' ? entry.size : entry.type === 'symlink' ? entry.target.length : 0
-  return { type, mode, size, modifiedAt: Number.isNaN(time.getTime()) ? '' : time.toISOString() }
+  return { type, mode, size, modifiedAt: modifiedAtOf(entry) }
 }
 
 async function* none(): AsyncGenerator<TreeEntry, void, void> {

@@ -7,10 +7,12 @@ import type { VersionRecord } from '../format/version-record.ts'
 import { createChunkLocator, type ChunkLocator, type ChunkPlace } from './chunk-locator.ts'
 import { damageIn } from './damage.ts'
 import { fetchChunks } from './fetch-chunks.ts'
+import { modifiedAtOf } from './modified-at.ts'
 import { splitPath } from './path-selection.ts'
 import { createChunkReader } from './read-chunk.ts'
 import { findEntry } from './read-tree.ts'
 import type { Repository } from './repository.ts'
+import { readableOnce } from '../readable-once.ts'
 import { createTreeReader } from './tree-reader.ts'
 
 export interface ReadVersionFileOptions {
@@ -32,7 +34,7 @@ export interface VersionFileInfo {
   /** Of the whole file, in bytes. */
   readonly size: number
   readonly mode: number
-  /** ISO 8601, UTC, to the millisecond. */
+  /** ISO 8601, UTC, to the millisecond; '' for a time that a `Date` cannot have. */
   readonly modifiedAt: string
 }
 
@@ -66,10 +68,11 @@ export async function readVersionFile(
     path: pathText(found.path),
     size: entry.size,
     mode: entry.mode,
-    modifiedAt: new Date(entry.mtimeSeconds * 1000 + Math.floor(entry.mtimeNanoseconds / 1e6)).toISOString(),
+    modifiedAt: modifiedAtOf(entry),
   }
   const runs = tree.runs(found.path, entry)
-  return { info, body: readRange(repository, locator, runs, { start, end, path: info.path, signal }) }
+  const body = readRange(repository, locator, runs, { start, end, path: info.path, signal })
+  return { info, body: readableOnce(body, `The file ${JSON.stringify(path)}`, 'readFile') }
 }
 
 interface RangeOfFile {
