@@ -12,23 +12,16 @@ import {
   rememberRecord,
 } from './engine/list-versions.ts'
 import {
-  assumeRepository,
-  findRepository,
-  isReplaced,
   keepMarker,
   layOutRepository,
-  openRepository,
-  proposeRepository,
-  RepositoryReplaced,
-  type OpenRepositoryOptions,
   type Repository,
   type RepositoryEncryption,
 } from './engine/repository.ts'
 import { saveOnGuess } from './engine/save-on-guess.ts'
 import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
 import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
-import type { FormatMarker } from './format/format-marker.ts'
 import type { VersionRecord } from './format/version-record.ts'
+import { keepOpened } from './opened-repository.ts'
 import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
@@ -75,41 +68,10 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   const store = reliableIfRemote(given, options.reliability)
   const { prefix, encryption, clock = () => new Date() } = options
   const stamp = (): string => timeText(clock())
-  let opened: Repository | null = null
-  const open = async (
-    signal: AbortSignal | undefined,
-    given: Pick<OpenRepositoryOptions, 'assumed' | 'proposed'> = {},
-  ): Promise<Repository> => {
-    opened ??= await openRepository(store, { ...given, prefix, encryption, signal })
-    return opened
-  }
-  /** `null` when the key does not go with the marker: then the store is asked, and says what is wrong. */
-  const assume = (marker: FormatMarker): Promise<Repository | null> =>
-    assumeRepository(store, marker, { prefix, encryption }).catch(() => null)
-  const propose = (): Promise<Repository | null> => proposeRepository(store, { prefix, encryption })
-  /** `null` for a store that nothing was saved to. */
-  const find = async (signal: AbortSignal | undefined): Promise<Repository | null> => {
-    opened ??= await findRepository(store, { prefix, encryption, signal })
-    return opened
-  }
-  /** What was sealed with the keys of another repository looks like damage. */
-  const isOutdated = (known: Repository, error: unknown, signal: AbortSignal | undefined): Promise<boolean> =>
-    WorkspaceError.is(error, 'CORRUPT')
-      ? isReplaced(known, signal).catch(() => false)
-      : Promise.resolve(error instanceof RepositoryReplaced)
-  /** Once more where somebody has emptied the store and begun anew since it was opened. */
-  const inCurrent = async <T>(signal: AbortSignal | undefined, use: () => Promise<T>): Promise<T> => {
-    const known = opened
-    try {
-      return await use()
-    } catch (error) {
-      if (known === null || !(await isOutdated(known, error, signal))) throw error
-      if (opened === known) opened = null
-      return use()
-    }
-  }
+  const opened = keepOpened(store, { prefix, encryption })
+  const { find, open, assume, propose, inCurrent } = opened
   const commitOnce: BundleStoreContext['commit'] = async (id, details, write) => {
-    const known = opened
+    const known = opened.current()
     const writeTree: typeof write = async (parent, repository, signal) => {
       const keeping = parent === null && known !== null ? keepMarker(repository, signal) : undefined
       // Nothing may be put any more when this fails.
@@ -125,8 +87,8 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     const save = { workspaceId: id, message, author, metadata, tags, parent, onConflict, template, createdAt: stamp, writeTree, signal } // prettier-ignore
     if (cacheDirectory === null) return saveVersion(await open(signal), save)
     const last = lastVersionOf(cacheDirectory, id)
-    const proposed = opened === null && last === null ? await propose() : null
-    const assumed = opened ?? proposed ?? (last === null ? null : await assume(last.marker))
+    const proposed = opened.current() === null && last === null ? await propose() : null
+    const assumed = opened.current() ?? proposed ?? (last === null ? null : await assume(last.marker))
     let opening: Promise<Repository> | null = null
     const openOnce = (): Promise<Repository> => (opening ??= open(signal, { assumed, proposed }))
     const begun = await saveFromNote(assumed ?? (await openOnce()), openOnce, save, last)
@@ -143,7 +105,7 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   const findRecordOnce: BundleStoreContext['findRecord'] = async (id, version, signal) => {
     // What lists first is the latest version whatever the marker says, so both are asked for at once.
     const looking =
-      opened === null && version === undefined
+      opened.current() === null && version === undefined
         ? findLatestVersion(layOutRepository(store, prefix), id, signal)
         : Promise.resolve(undefined)
     looking.catch(() => undefined)
