@@ -12,6 +12,8 @@ import {
 import { silenceWatch } from './silence-watch.ts'
 
 export interface ProcessLockOptions {
+  /** What goes on under the lock, for the message of `BUSY`: "a run of /work". @default the lock's name */
+  readonly activity?: string | undefined
   /** What to do while somebody else holds the lock: wait for it, or reject with `BUSY` at once. @default 'wait' */
   readonly onBusy?: 'wait' | 'refuse' | undefined
   /** How long to wait before rejecting with `BUSY`. @default no limit */
@@ -46,7 +48,12 @@ export async function acquireProcessLock(
   name: string,
   options: ProcessLockOptions = {},
 ): Promise<ProcessLock> {
-  const { onBusy = 'wait', waitTimeoutMs = Number.POSITIVE_INFINITY, signal } = options
+  const {
+    activity = `the step "${name}"`,
+    onBusy = 'wait',
+    waitTimeoutMs = Number.POSITIVE_INFINITY,
+    signal,
+  } = options
   const startedAt = performance.now()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const isSilent = silenceWatch()
@@ -59,7 +66,8 @@ export async function acquireProcessLock(
       if (await createNumber(directory, name, number)) return hold(directory, name, number, state.deadPid)
       continue
     }
-    if (onBusy === 'refuse' || performance.now() - startedAt >= waitTimeoutMs) throw busy(name, state.holder)
+    if (onBusy === 'refuse' || performance.now() - startedAt >= waitTimeoutMs)
+      throw busy(name, activity, state.holder)
     await sleep(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted())
     pollMs = Math.min(pollMs * 2, SLOWEST_POLL_MS)
   }
@@ -196,11 +204,10 @@ function numberPath(directory: string, name: string, number: number): string {
   return join(directory, `${name}.${number}`)
 }
 
-function busy(name: string, owner: ProcessIdentity): WorkspaceError {
-  const who = `process ${owner.pid} on ${owner.host}`
+function busy(name: string, activity: string, owner: ProcessIdentity): WorkspaceError {
   return new WorkspaceError(
     'BUSY',
-    `The lock "${name}" is held by ${who}. Wait until it is done, then try again.`,
+    `Process ${owner.pid} on ${owner.host} is at ${activity}. Wait until it is done, then try again.`,
     {
       details: { lock: name, pid: owner.pid, host: owner.host },
     },

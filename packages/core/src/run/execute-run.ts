@@ -120,6 +120,7 @@ async function lockWorkspace(run: Run): Promise<ProcessLock> {
   }
   const stateDirectory = await prepareStateDirectory(path, run.workspace.stateDir)
   const lock = await acquireProcessLock(join(stateDirectory, 'locks'), 'run', {
+    activity: `a run of ${path}`,
     onBusy,
     waitTimeoutMs,
     signal,

@@ -67,6 +67,7 @@ it('refuses with BUSY while another process runs, when asked to', async () => {
   let calls = 0
   await expect(executeRun(workspace, () => (calls += 1), { onBusy: 'refuse' })).rejects.toMatchObject({
     code: 'BUSY',
+    message: expect.stringContaining(`is at a run of ${workspace.path}.`),
     details: { pid: other.pid },
   })
   await expect(executeRun(workspace, () => (calls += 1), { waitTimeoutMs: 30 })).rejects.toMatchObject({

@@ -27,7 +27,11 @@ export async function collectVersions(
 ): Promise<SnapshotCollection> {
   const { dryRun, signal } = options
   if (dryRun) return (await planCollection(workspace, options)).report
-  const lock = await acquireProcessLock(directory, 'collect', { onBusy: 'refuse', signal })
+  const lock = await acquireProcessLock(directory, 'collect', {
+    activity: `a collection of snapshots in ${directory}`,
+    onBusy: 'refuse',
+    signal,
+  })
   try {
     const plan = await planCollection(workspace, options)
     const locked = async (work: () => Promise<void>): Promise<void> => {

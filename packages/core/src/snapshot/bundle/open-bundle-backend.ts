@@ -60,7 +60,12 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     signal: AbortSignal | undefined,
     work: (recoveredFrom: number | null) => Promise<T>,
   ): Promise<T> => {
-    const lock = await acquireProcessLock(directory, 'capture', { waitTimeoutMs: LOCK_WAIT_MS, signal })
+    const activity = `a snapshot or rollback of ${path}`
+    const lock = await acquireProcessLock(directory, 'capture', {
+      activity,
+      waitTimeoutMs: LOCK_WAIT_MS,
+      signal,
+    })
     try {
       return await work(lock.recoveredFrom)
     } catch (error) {

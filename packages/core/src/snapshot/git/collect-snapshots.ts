@@ -32,7 +32,11 @@ export async function collectSnapshots(
 ): Promise<SnapshotCollection> {
   const { dryRun, maxBytes, signal } = options
   if (dryRun) return reportOf(await planCollection(own, options), maxBytes)
-  const lock = await acquireProcessLock(lockDirectory(own), 'collect', { onBusy: 'refuse', signal })
+  const lock = await acquireProcessLock(lockDirectory(own), 'collect', {
+    activity: `a collection of snapshots in ${own.directory}`,
+    onBusy: 'refuse',
+    signal,
+  })
   try {
     const plan = await planCollection(own, options)
     await withCaptureLock(own, signal, () => dropSnapshots(own, plan))

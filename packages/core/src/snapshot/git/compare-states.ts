@@ -35,7 +35,7 @@ export function stateOf(snapshot: Snapshot, path: string): StoredState {
   if (snapshot.backend === 'git' && snapshot.path === path && state !== null) return state
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `Snapshot ${snapshot.id} is of ${snapshot.path} by the ${snapshot.backend} backend, not of ${path} by git. Use snapshots of one workspace and backend.`,
+    `Snapshot ${snapshot.id}, of ${snapshot.path} by the ${snapshot.backend} backend with the ref ${JSON.stringify(snapshot.ref)}, is none of ${path} by git. Use snapshots of one workspace and backend, as they were given.`,
     { details: { path: snapshot.path, backend: snapshot.backend } },
   )
 }

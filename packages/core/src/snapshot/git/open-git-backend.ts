@@ -69,6 +69,7 @@ async function backendFor(
   const notes: string[] = []
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
     const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture', {
+      activity: `a snapshot or rollback of ${path}`,
       waitTimeoutMs: LOCK_WAIT_MS,
       signal,
     })
