@@ -97,7 +97,7 @@ export class Workspace {
 
   /** What a run was given: a workspace as it is, or one for a path. @throws `INVALID_INPUT` for anything else */
   static of(workspace: Workspace | string): Workspace {
-    if (typeof workspace === 'string') return Workspace.at(workspace)
+    if (typeof workspace === 'string') return this.at(workspace)
     if (typeof workspace === 'object' && workspace !== null && 'openBackend' in workspace) return workspace
     throw new WorkspaceError(
       'INVALID_INPUT',
@@ -112,7 +112,7 @@ export class Workspace {
 
   /** A workspace for a directory that has no id yet: the id is made from its name and path. */
   static at(path: string): Workspace {
-    return new Workspace({ id: makeWorkspaceId(path), path })
+    return make({ id: makeWorkspaceId(path), path })
   }
 
   /**
@@ -157,7 +157,7 @@ export class Workspace {
     assertKnownOptions('fork', options, forkOptionNames)
     const { path = join(dirname(this.path), id), version, signal } = options
     const { stateDir, maxSnapshotBytes, limits, precious, exclude } = this
-    const fork = new Workspace({ id, path, store, stateDir, maxSnapshotBytes, limits, precious, exclude })
+    const fork = make({ id, path, store, stateDir, maxSnapshotBytes, limits, precious, exclude })
     refuseReplacing(this.path, fork)
     await store.fork(this.id, id, { version, signal })
     return fork
@@ -295,6 +295,8 @@ export class Workspace {
   }
 }
 
-function isBundleStore(store: ObjectStore | BundleStore): store is BundleStore {
-  return 'upload' in store && 'save' in store
-}
+/** Not in the class itself: where its body names it, the bundler calls it `_Workspace`, and so does the console. */
+const make = (options: WorkspaceOptions): Workspace => new Workspace(options)
+
+const isBundleStore = (store: ObjectStore | BundleStore): store is BundleStore =>
+  'upload' in store && 'save' in store
