@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'ws-packages-'))
 
 const program = `
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createArtifactStore, createBundle, executeRun, extractBundle, openStore, Workspace } from '@ws/core'
+import { createArtifactStore, createBundle, executeRun, extractBundle, openStore, Workspace, WorkspaceError } from '@ws/core'
 import { runChecks } from '@ws/conformance'
 import { renderReport } from '@ws/report'
 import { localStore } from '@ws/store-local'
@@ -23,6 +23,7 @@ import { memoryStore } from '@ws/store-memory'
 const same = (left, right) => {
   if (left !== right) throw new Error(JSON.stringify(left) + ' is not ' + JSON.stringify(right))
 }
+same([Workspace, WorkspaceError].map(({ name }) => name).join(), 'Workspace,WorkspaceError')
 await mkdir('work/deep', { recursive: true })
 for (let index = 0; index < 5000; index += 1) await writeFile('work/deep/' + index, 'file ' + index)
 const store = localStore({ root: 'store' })
@@ -55,6 +56,10 @@ try {
     run('npx', ['--yes', 'pnpm@12.21.0', 'pack', '--pack-destination', destination], directory)
     const tarball = join(destination, readdirSync(destination)[0])
     tarballs.push(tarball)
+    const strays = run('tar', ['-tzf', tarball], directory)
+      .split('\n')
+      .filter((path) => !/^(package\/(dist\/[\w.-]+|README\.md|LICENSE|package\.json))?$/.test(path))
+    if (strays.length > 0) fail(`${manifest.name} would publish ${strays.join(', ')}`)
     run(join(binaries, 'publint'), ['run', tarball, '--strict'], directory)
     run(join(binaries, 'attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], directory)
     console.log(`ok   ${manifest.name}: tarball and types`)
@@ -69,6 +74,11 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
+function fail(what) {
+  console.error(`FAIL ${what}`)
+  process.exit(1)
+}
+
 function run(command, arguments_, cwd) {
   const result = spawnSync(command, arguments_, {
     cwd,
@@ -76,8 +86,7 @@ function run(command, arguments_, cwd) {
     shell: process.platform === 'win32',
   })
   if (result.status === 0) return result.stdout
-  console.error(
-    `FAIL ${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`,
+  return fail(
+    `${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`,
   )
-  process.exit(1)
 }
