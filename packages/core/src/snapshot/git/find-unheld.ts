@@ -1,4 +1,5 @@
-import { parentOf, type BytePath } from '../byte-path.ts'
+import { parentOf, pathResolver, type BytePath } from '../byte-path.ts'
+import { lstatIfAllowed } from './file-stamp.ts'
 import { pathsOf, type WorkspaceListing } from './list-workspace.ts'
 import type { OmittedPath } from './omitted-paths.ts'
 import type { Capture, Contents } from './read-contents.ts'
@@ -37,10 +38,14 @@ export function findAbsent(
   if (kept.size === 0 && capture.absentDirectories.length === 0) return []
   const leftOut = new Set(omitted.map(({ path }) => path))
   const isRealDirectory = realDirectoriesOf(capture)
-  for (const path of [...kept, ...capture.absentDirectories]) {
-    if (entries.has(path) || leftOut.has(path) || isRealDirectory(path)) continue
-    absent.add(path)
-    for (let above = parentOf(path); !isRealDirectory(above); above = parentOf(above)) absent.add(above)
-  }
+  const resolve = pathResolver(capture.path)
+  // Whatever stands in the place of a directory that was looked for is there, be it left out by its own name or not.
+  const isThere = (path: BytePath) =>
+    path === '' ||
+    entries.has(path) ||
+    leftOut.has(path) ||
+    (isRealDirectory(parentOf(path)) && lstatIfAllowed(resolve(path)) !== null)
+  for (const path of [...kept, ...capture.absentDirectories])
+    for (let part = path; !absent.has(part) && !isThere(part); part = parentOf(part)) absent.add(part)
   return [...absent]
 }
