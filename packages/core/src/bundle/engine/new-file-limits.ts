@@ -8,6 +8,8 @@ export interface NewFileLimits {
   readonly maxFiles: number
   /** Left out by an earlier save for the sake of the total: they stay left out. */
   readonly leftOut: readonly ByteString[]
+  /** Not limited: whoever saves has put them there. */
+  readonly written: readonly ByteString[]
 }
 
 export type LimitReason = 'too-large' | 'over-total'
@@ -18,9 +20,11 @@ export function createNewFileFilter(
 ): (path: ByteString, bytes: number) => LimitReason | null {
   if (limits === undefined) return () => null
   const leftOut = new Set(limits.leftOut)
+  const written = new Set(limits.written)
   let total = 0
   let files = 0
   return (path, bytes) => {
+    if (written.has(path)) return null
     if (bytes > limits.maxFileBytes) return 'too-large'
     if (leftOut.has(path) || total + bytes > limits.maxDeltaBytes || files >= limits.maxFiles)
       return 'over-total'

@@ -25,6 +25,8 @@ import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } f
 export interface CaptureRequest {
   readonly label: string
   readonly rules: IgnoreRules
+  /** Files that no limit leaves out. @default none */
+  readonly written?: readonly ByteString[] | undefined
   /** Permission bits that count in the place of those on the disk. @default none */
   readonly modes?: ReadonlyMap<ByteString, number> | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -59,7 +61,7 @@ export async function captureDirectory(
   request: CaptureRequest,
 ): Promise<CapturedVersion> {
   const { repository, workspaceId, path, cacheDirectory, policy } = workspace
-  const { label, rules, onProgress, signal } = request
+  const { label, rules, written = [], onProgress, signal } = request
   const latest = await findVersion(repository, workspaceId, undefined, signal)
   const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
   const startedAt = Date.now()
@@ -68,7 +70,7 @@ export async function captureDirectory(
     directory: path,
     parent,
     exclude: toExclude(rules, workspace.ownPath),
-    newFiles: { ...policy.limits, leftOut: parent === null ? [] : overTotal(parent) },
+    newFiles: { ...policy.limits, written, leftOut: parent === null ? [] : overTotal(parent) },
     cacheDirectory,
     onProgress:
       onProgress === undefined

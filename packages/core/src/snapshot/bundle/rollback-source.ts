@@ -47,9 +47,16 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     path: workspace.path,
     journalDirectory: workspace.cacheDirectory,
     open: async (snapshot, signal) => toState(await findSnapshot(workspace, snapshot, signal)),
-    async capture({ label, goal, modes, onProgress, signal }) {
+    async capture({ label, goal, written, modes, onProgress, signal }) {
       const { rules } = (goal as BundleState).facts
-      const captured = await captureDirectory(workspace, { label, rules, modes, onProgress, signal })
+      const captured = await captureDirectory(workspace, {
+        label,
+        rules,
+        written,
+        modes,
+        onProgress,
+        signal,
+      })
       const state = toState(captured.record)
       return {
         ...state,

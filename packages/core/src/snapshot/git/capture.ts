@@ -43,6 +43,8 @@ export interface CaptureRequest {
   readonly held?: ReadonlySet<string> | undefined
   /** Permissions that count in the place of those on the disk. @default none */
   readonly modes?: ReadonlyMap<BytePath, number> | undefined
+  /** Files that no limit leaves out. @default none */
+  readonly written?: readonly BytePath[] | undefined
   /** Whether another capture follows at once, which writes down what this one has seen. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined
@@ -166,7 +168,7 @@ type Seen = Pick<CaptureState, 'indexStamp' | 'nestedIndexStamp' | 'gitlinks' | 
 /** Finds out what there is, and how it compares to what was there. */
 async function look(
   workspace: GitWorkspace,
-  { keepInView, lookFor = [], held = new Set(), modes, onProgress, signal }: CaptureRequest,
+  { keepInView, lookFor = [], held = new Set(), written, modes, onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
   const { user, own } = workspace
@@ -194,6 +196,7 @@ async function look(
     ...ofStates,
     first,
     held,
+    written: new Set(written),
     modes,
     recall,
     pause,

@@ -6,8 +6,11 @@ export interface FileToRead {
   readonly size: number
   /** Whether an earlier capture holds it: then it stays in view before anything new comes into it. */
   readonly isKnown: boolean
-  /** Whether it looks as it did then, and is read again only because that was a moment after it was written. */
-  readonly isAlike: boolean
+  /**
+   * Whether there is nothing new to store: it is gone, or looks as it did then and is read again only because that was a
+   * moment after it was written.
+   */
+  readonly isFree: boolean
 }
 
 export type LimitReason = 'too-large' | 'over-total'
@@ -23,8 +26,8 @@ export function chooseOverLimits(
   leftOut: ReadonlySet<BytePath>,
 ): Map<BytePath, LimitReason> {
   const over = new Map<BytePath, LimitReason>()
-  const wanted = files.filter(({ path, size, isKnown, isAlike }) => {
-    if (isAlike) return false
+  const wanted = files.filter(({ path, size, isKnown, isFree }) => {
+    if (isFree) return false
     const reason =
       isKnown || size <= limits.maxFileBytes ? (leftOut.has(path) ? 'over-total' : null) : 'too-large'
     if (reason !== null) over.set(path, reason)

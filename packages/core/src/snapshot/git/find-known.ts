@@ -145,11 +145,11 @@ function entryFinder(
     if (known !== undefined && !mayDiffer.has(path)) return { entry: known, isBorrowed: false }
     const stamp = stampNow(path, row)
     const isKnown = known !== undefined
-    if (stamp === null) return { size: 0, isKnown, isAlike: false }
+    if (stamp === null) return { size: 0, isKnown, isFree: true }
     const entry = isFirst ? untouchedEntry(tracked?.entries.get(path), stamp) : null
     if (entry !== null && !conversions().mayDiffer(path)) return { entry, isBorrowed: true }
     const size = isRegular(stamp.mode) ? stamp.size : 0
-    return { size, isKnown, isAlike: isKnown && isSameStamp(known, stamp) }
+    return { size, isKnown, isFree: isKnown && isSameStamp(known, stamp) }
   }
 }
 

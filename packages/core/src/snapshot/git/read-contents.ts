@@ -60,6 +60,8 @@ export interface Capture extends GitWorkspace {
   readonly first: FirstCapture | null
   /** Objects that need not be stored, because they are. */
   readonly held: ReadonlySet<string>
+  /** Files that no limit leaves out. */
+  readonly written: ReadonlySet<BytePath>
   /** Permissions that count in the place of those on the disk. */
   readonly modes: ReadonlyMap<BytePath, number> | undefined
   /** What an earlier capture says of a path that cannot be read now. */
@@ -193,7 +195,8 @@ async function readWithinLimits(
   const leftOut = new Set<BytePath>()
   for (const [path, { reason }] of capture.last?.leftOut ?? [])
     if (reason === 'over-total' && capture.last?.limitsKey === limitsKey(capture.limits)) leftOut.add(path)
-  const over = chooseOverLimits(files, capture.limits, leftOut)
+  const limited = files.filter(({ path }) => !capture.written.has(path))
+  const over = chooseOverLimits(limited, capture.limits, leftOut)
   const read: BytePath[] = []
   let filesDone = 0
   let bytesDone = 0

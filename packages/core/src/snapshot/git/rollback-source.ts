@@ -72,20 +72,12 @@ export function gitRollbackSource(workspace: GitWorkspace): RollbackSource {
       if (!hasLooseObject(own, stored.tree)) await assertPresent(own, [stored])
       return toState(snapshot)
     },
-    async capture({ label, inView, modes, isPassing, onProgress, signal }) {
+    async capture({ inView, ...request }) {
       const states = inView.map((state) => state as GitState)
       const keepInView = states.map(({ stored }) => stored)
       const lookFor = states.flatMap((state) => [...state.absent()])
-      const { snapshot, state, unreadable } = await captureWorkspace(workspace, {
-        label,
-        keepInView,
-        lookFor,
-        held,
-        modes,
-        isPassing,
-        onProgress,
-        signal,
-      })
+      const call = { ...request, keepInView, lookFor, held }
+      const { snapshot, state, unreadable } = await captureWorkspace(workspace, call)
       const captured = toState(snapshot)
       return {
         ...captured,

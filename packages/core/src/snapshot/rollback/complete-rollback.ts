@@ -107,7 +107,8 @@ async function bringTo(
   const other = await source.open(otherSnapshot)
   // What it finds that is of neither state is about to go, so that this capture is a guard of its own.
   const label = keepsLaterEdits ? 'rollback_recovery' : 'rollback_guard'
-  const now = await captureOpened(source, access, { label, goal, inView: [goal, other] })
+  const written = journal.touched
+  const now = await captureOpened(source, access, { label, goal, inView: [goal, other], written })
   const touched = new Set(journal.touched)
   const merged = direction === 'forward' ? journal.merged : new Map<ByteString, MergedFile>()
   const isTouched = (path: ByteString): boolean => touched.has(path)
@@ -134,6 +135,7 @@ async function bringTo(
     label: 'rollback_check',
     goal,
     inView: [goal, other],
+    written,
   })
   const { faults } = await findFaults(source, reached, {
     goal,

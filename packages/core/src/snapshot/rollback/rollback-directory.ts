@@ -101,16 +101,18 @@ async function rollBack(
     git: prepared?.report ?? null,
   }
   if (dryRun) return { ...result, appeared: [], guard: null, verified: false }
+  const written = changedPaths(plan)
   const journal = makeJournal(target, guard.snapshot, plan, merged, prepared !== undefined)
   writeJournal(source, journal)
   let appeared: readonly ByteString[]
   try {
-    access.release(changedPaths(plan))
+    access.release(written)
     await applyRollback(source, goal, plan, { prefix: journal.prefix, onProgress, signal })
     const reached = await captureOpened(source, access, {
       label: 'rollback_check',
       goal,
       inView: [goal, guard],
+      written,
       onProgress,
     })
     const named = new Set(deltas.map(({ path }) => path))

@@ -75,6 +75,8 @@ export interface CaptureForRollback {
   readonly inView: readonly RollbackState[]
   /** Permission bits that count in the place of those on the disk. @default none */
   readonly modes?: ReadonlyMap<ByteString, number> | undefined
+  /** What the rollback itself writes: no limit leaves it out. @default nothing */
+  readonly written?: readonly ByteString[] | undefined
   /** Whether another capture follows, so that what only saves time need not be written down. @default false */
   readonly isPassing?: boolean | undefined
   readonly onProgress?: SnapshotProgressListener | undefined

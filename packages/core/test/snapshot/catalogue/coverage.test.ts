@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -116,6 +117,73 @@ describe.each<Backend>(['git', 'bundle'])('limits of %s snapshots', (backend) =>
           complete: true,
           captured: 50,
         })
+    },
+  )
+
+  it('hold a file again that was left out, once it is small enough, among names on both sides (case 69)', async () => {
+    const { write, read, path, workspace, snapshot } = createWorkspace(backend, {
+      limits: { maxFileBytes: 100 },
+    })
+    for (const name of 'abcdefghij') write(name, 'f'.repeat('cg'.includes(name) ? 101 : 10))
+    expect((await snapshot()).coverage).toMatchObject({ captured: 8, omitted: { 'too-large': 2 } })
+    write('c', 'small')
+    write('g', 'small too')
+    const small = await snapshot()
+    expect(small.coverage).toMatchObject({ captured: 10, complete: true })
+    for (const name of 'cg') rmSync(join(path, name))
+    expect((await workspace.diff(small)).changedPaths).toEqual(['c', 'g'])
+    expect((await workspace.rollback(small)).restored).toEqual(['c', 'g'])
+    expect([read('c'), read('g')]).toEqual(['small', 'small too'])
+  })
+
+  it('leave a file alone that took the place of a captured directory and is over the limit (cases 52, 69)', async () => {
+    const { write, read, path, workspace, snapshot } = createWorkspace(backend, {
+      limits: { maxFileBytes: 100 },
+    })
+    write('place/file', 'captured')
+    write('kept', 'kept')
+    const first = await snapshot()
+    rmSync(join(path, 'place'), { recursive: true })
+    write('place', 'l'.repeat(101))
+    const left = await snapshot(first)
+    expect(left.coverage.examples).toEqual([{ path: 'place', reason: 'too-large' }])
+    write('place', 'small by now')
+    expect(await workspace.rollback(left)).toMatchObject({ restored: [], deleted: [] })
+    expect(read('place')).toBe('small by now')
+  })
+
+  it.each<[string, CaptureLimits]>([
+    ['maxFileBytes', { maxFileBytes: 100 }],
+    ['maxDeltaBytes', { maxDeltaBytes: 1000 }],
+    ['maxFiles', { maxFiles: 3 }],
+  ])(
+    'never stand between a rollback and what a snapshot holds by now, nor its proof: %s (cases 57, 69, 70)',
+    async (_name, limits) => {
+      const { write, read, path, workspace, snapshot } = createWorkspace(backend, { limits })
+      const names = ['1', '2', '3', '4', '5', '6']
+      for (const name of names) {
+        write(name, 'x'.repeat(90))
+        await snapshot()
+        write(name, 'x'.repeat(900))
+        await snapshot()
+      }
+      const held = await snapshot()
+      expect(held.coverage).toMatchObject({ captured: 6, complete: true })
+      for (const name of names) rmSync(join(path, name))
+      expect((await snapshot(held)).coverage).toMatchObject({ captured: 0, complete: true })
+      write('made', 'by the agent')
+      await expect(
+        workspace.rollback(held, {
+          onProgress: ({ phase, filesDone }) => {
+            if (phase === 'write' && filesDone === names.length) write('3', 'y'.repeat(900))
+          },
+        }),
+      ).rejects.toMatchObject({ code: 'CONFLICT', details: { paths: ['3'] } })
+      expect(readdirSync(path).filter((name) => name !== '.git')).toEqual(['made'])
+      const undone = await workspace.rollback(held)
+      expect(undone).toMatchObject({ restored: names, verified: true })
+      for (const name of names) expect(read(name)).toHaveLength(900)
+      expect((await snapshot()).ref).toBe(held.ref)
     },
   )
 
