@@ -9,7 +9,7 @@ import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { CapturePolicy } from '../capture-policy.ts'
-import { compareBytes, fromBytePath, toBytePath } from '../byte-path.ts'
+import { compareBytes, fromBytePath, nameOf, toBytePath } from '../byte-path.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
 import {
@@ -179,10 +179,13 @@ function overTotal(parent: VersionRecord): string[] {
     .map(({ path }) => toBytePath(path))
 }
 
+/** `.git` in another case, which is the repository itself where case does not count. */
+const unsupportedNames = ['.GIT', '.GIt', '.GiT', '.Git', '.gIT', '.gIt', '.giT']
+
 /** The rules in the engine's terms: anchored globs. */
 function toExclude(rules: IgnoreRules, ownPath: string | null): string[] {
   return [
-    ...rules.names.map((name) => `**/${literally(name)}`),
+    ...[...rules.names, ...unsupportedNames].map((name) => `**/${literally(name)}`),
     ...rules.paths.map(literally),
     ...rules.globs.map((glob) => (glob.includes('/') ? glob.replace(/^\//, '') : `**/${glob}`)),
     ...(ownPath === null ? [] : [literally(ownPath)]),
@@ -196,7 +199,10 @@ function literally(path: string): string {
 /** Sorted by path. */
 function listOmitted(saved: SavedTree, ownPath: string | null): Omission[] {
   const omitted: Omission[] = []
-  for (const path of saved.excluded) if (path !== ownPath) omitted.push({ path, reason: 'ignored' })
+  for (const path of saved.excluded) {
+    const reason = unsupportedNames.includes(nameOf(path)) ? 'unsupported-name' : 'ignored'
+    if (path !== ownPath) omitted.push({ path, reason })
+  }
   for (const { path, reason } of saved.skipped) {
     const known = reasons[reason]
     if (known !== undefined) omitted.push({ path, reason: known })

@@ -71,6 +71,24 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
   })
 
+  it('neither holds nor touches .git in another case, wherever it was made (cases 29, 41)', async () => {
+    const { open, path, read, write } = prepare(name)
+    write('.GIT/config', 'x')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    expect(before.coverage.examples).toContainEqual({ path: '.GIT', reason: 'unsupported-name' })
+    write('.GIT/config', 'y')
+    write('.Git', 'made')
+    write('src/.giT', 'made')
+    write('made/.gIt', 'made')
+    write('made/file', 'made')
+    const after = await backend.capture({ label: 'after', previous: before })
+    const { deleted } = await backend.rollback(before, { expected: after })
+    expect(deleted).toEqual(['made/file'])
+    expect(['.GIT/config', '.Git', 'src/.giT', 'made/.gIt'].map(read)).toEqual(['y', 'made', 'made', 'made'])
+    expect(existsSync(join(path, 'made/file'))).toBe(false)
+  })
+
   it('can be undone, and the undo too, any number of times (case 60)', async () => {
     const { open, path, spoil } = prepare(name)
     const backend = await open()
