@@ -171,9 +171,9 @@ async function look(
   { keepInView, lookFor = [], held = new Set(), written, modes, onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
 ): Promise<{ capture: Capture; seen: Seen }> {
-  const { user, own } = workspace
+  const { own } = workspace
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
-  const ofIndex = await (early.tracked ?? (isIndexKnown ? null : readTrackedFiles(user, signal)))
+  const ofIndex = await (early.tracked ?? (isIndexKnown ? null : readTrackedFiles(workspace, signal)))
   const gitlinks = ofIndex?.gitlinks ?? last?.gitlinks ?? []
   const first = await early.first
   const listing = await listWorkspace({ ...workspace, gitlinks, pause }, last, () =>
@@ -182,7 +182,9 @@ async function look(
   const nested = nestedRepositories(workspace.path, listing.directories)
   const nestedIndexStamp = stampNested(nested)
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
-  const tracked = isKnown ? null : addNestedFiles(ofIndex ?? (await readTrackedFiles(user, signal)), nested)
+  const tracked = isKnown
+    ? null
+    : addNestedFiles(ofIndex ?? (await readTrackedFiles(workspace, signal)), nested)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
   const capture = {
@@ -249,7 +251,7 @@ function startEarly(workspace: GitWorkspace, last: CaptureState | null, signal: 
   const { user, own } = workspace
   const isFirst = last === null && readSnapshotLog(own).length === 0
   const walk = isFirst ? startWalk(workspace) : null
-  const tracked = last === null ? readTrackedFiles(user, signal) : null
+  const tracked = last === null ? readTrackedFiles(workspace, signal) : null
   const first = isFirst
     ? (tracked?.then((files) => startFirst(workspace, files, { walk, signal })) ?? null)
     : null

@@ -60,7 +60,7 @@ export async function isDirty(source: Source, comparison: Comparison): Promise<D
     if (status === 'A' || (status === 'M' && oldMode !== '160000' && isPlainChange(witness)))
       return { key, value: true, witness }
   }
-  const tracked = source.tracked ?? (await readTrackedFiles(source.user, source.signal))
+  const tracked = source.tracked ?? (await readTrackedFiles(source, source.signal))
   const isChange = ({ path, status, oldMode, oldId }: HeadChange): boolean => {
     const inIndex = tracked.entries.get(path)
     const entry = entries.get(path)

@@ -51,7 +51,7 @@ export function sweepTemporaries(repository: PrivateRepository): void {
     if (name.startsWith('tmp_') || isHalf) rmSync(join(packs, name), { force: true })
   }
   const temporary = join(repository.directory, 'temporary')
-  for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
+  for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { recursive: true, force: true })
   // A living process whose note goes here makes it again the next time.
   const git = dirname(repository.directory)
   for (const path of [join(dirname(git), 'git-layout.'), join(git, 'repository-layout.')])

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { joinPath, nativePath, splitRecords, type BytePath } from '../byte-path.ts'
@@ -7,6 +7,7 @@ import { runGit } from './git-command.ts'
 import { isPipe } from './is-pipe.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import { GITLINK, indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
+import { alternateEnvironment, temporaryPath, type PrivateRepository } from './private-repository.ts'
 import { rowFinder } from './sorted-paths.ts'
 import { entriesOf, isWholeIndex, readUserIndex, type UserIndex } from './user-index.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -38,10 +39,8 @@ export function readIndexStamp(indexFile: string | Buffer): string {
 }
 
 /** Paths are relative to the workspace. */
-export async function readTrackedFiles(
-  repository: UserRepository,
-  signal?: AbortSignal,
-): Promise<TrackedFiles> {
+export async function readTrackedFiles(workspace: Place, signal?: AbortSignal): Promise<TrackedFiles> {
+  const repository = workspace.user
   const { prefix } = repository
   const index = readUserIndex(repository.indexFile, repository.format)
   if (index !== null) {
@@ -50,13 +49,18 @@ export async function readTrackedFiles(
   }
   const entries = new Map<BytePath, IndexEntry>()
   const gitlinks: BytePath[] = []
-  for (const entry of await listTrackedFiles(repository, signal)) {
+  for (const entry of await listTrackedFiles(workspace, signal)) {
     if (!entry.path.startsWith(prefix)) continue
     const path = entry.path.slice(prefix.length)
     if (entry.mode === GITLINK) gitlinks.push(path)
     else entries.set(path, entry)
   }
   return { entries, ofIndex: null, trees: [], gitlinks }
+}
+
+interface Place {
+  readonly user: UserRepository
+  readonly own: PrivateRepository
 }
 
 /** What lies below a directory, by paths that begin there. */
@@ -122,9 +126,10 @@ export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRep
  * git would list a part as if it were all, and one that an agent made may be beyond git: then what was committed counts
  * as tracked.
  */
-async function listTrackedFiles(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[]> {
+async function listTrackedFiles(workspace: Place, signal?: AbortSignal): Promise<IndexEntry[]> {
+  const repository = workspace.user
   const isUsable = isWholeIndex(repository.indexFile, repository.format) && !isBlocked(repository)
-  const listed = isUsable ? await listIndex(repository, signal) : null
+  const listed = isUsable ? await listIndex(workspace, signal) : null
   if (listed !== null) return listed
   // There may be no commit.
   const call = { ...callIn(repository, signal), args: ['ls-tree', '-r', '-z', 'HEAD'], exitCodes: [0, 128] }
@@ -137,14 +142,24 @@ function isBlocked({ gitDirectory }: UserRepository): boolean {
   return names.some((name) => isPipe(join(gitDirectory, name)))
 }
 
-/** @returns `null` when git cannot read it */
-async function listIndex(repository: UserRepository, signal?: AbortSignal): Promise<IndexEntry[] | null> {
-  const call = { ...callIn(repository, signal), args: ['ls-files', '-t', '--stage', '-z'] }
+/**
+ * To fill in what a sparse index leaves out git makes trees of what is staged, and stores them: not in the user's repository.
+ * @returns `null` when git cannot read it
+ */
+async function listIndex({ user, own }: Place, signal?: AbortSignal): Promise<IndexEntry[] | null> {
+  const aside = temporaryPath(own)
+  mkdirSync(aside, { mode: 0o700 })
+  const objects = { GIT_OBJECT_DIRECTORY: aside, ...alternateEnvironment(user.objectsDirectory) }
+  const { environment, ...rest } = callIn(user, signal)
+  const args = ['ls-files', '-t', '--stage', '-z']
+  const call = { ...rest, environment: { ...environment, ...objects }, args }
   try {
     return splitRecords(await runGit(call)).map((record) => toEntry(record, (fields) => fields))
   } catch (error) {
     if (WorkspaceError.is(error, 'UNAVAILABLE') || WorkspaceError.is(error, 'TIMEOUT')) return null
     throw error
+  } finally {
+    rmSync(aside, { recursive: true, force: true })
   }
 }
 

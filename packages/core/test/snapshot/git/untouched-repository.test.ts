@@ -35,6 +35,30 @@ describe("the user's repository", () => {
     expect(fingerprint(join(fixture.path, '.git'))).toEqual(before)
   })
 
+  it.each(['split', 'sparse'])(
+    'stays so with a %s index and more staged than git has made trees of (cases 37, 44, 64)',
+    async (index) => {
+      const fixture = createFixture()
+      const { path, write, git } = fixture
+      write('deep/directory/c.txt', 'c')
+      git('add', '-A')
+      git('commit', '-q', '-m', 'deep')
+      if (index === 'split') git('update-index', '--split-index')
+      else git('sparse-checkout', 'set', '--cone', '--sparse-index', 'src')
+      write('staged.txt', 'staged')
+      git('add', 'staged.txt')
+      // git notes by their times which of its files are in use.
+      const describeBytes = () =>
+        Object.entries(fingerprint(join(path, '.git'))).map(([name, facts]) => {
+          const [mode, size, , hash] = facts.split(' ')
+          return [name, mode, size, hash]
+        })
+      const before = describeBytes()
+      await useEverything(fixture)
+      expect(describeBytes()).toEqual(before)
+    },
+  )
+
   it('keeps staged changes, branches and HEAD through a rollback of work that an agent committed (cases 44, 45)', async () => {
     const { open, git, write, read } = createFixture()
     write('staged.txt', 'staged')
