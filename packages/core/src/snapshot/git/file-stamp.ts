@@ -60,6 +60,9 @@ export function stampOf(stats: BigIntStats): FileStamp {
   }
 }
 
+/** No system takes a longer path. */
+const MAX_PATH_BYTES = 4096
+
 /** @returns `null` when there is nothing */
 export function lstatOrNull(path: string | Buffer): BigIntStats | null {
   try {
@@ -67,6 +70,8 @@ export function lstatOrNull(path: string | Buffer): BigIntStats | null {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOTDIR' || code === 'ELOOP') return null
+    // Somewhere on the way is a link, and its text is longer than any path.
+    if (code === 'ENAMETOOLONG' && Buffer.byteLength(path) < MAX_PATH_BYTES) return null
     throw error
   }
 }
@@ -75,7 +80,8 @@ export function lstatIfAllowed(path: string | Buffer): BigIntStats | null | 'den
   try {
     return lstatOrNull(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return 'denied'
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'ENAMETOOLONG') return 'denied'
     throw error
   }
 }

@@ -71,6 +71,22 @@ describe.each(backends)('a rollback by %s', (name) => {
     expect((await backend.capture({ label: 'x' })).ref).toBe(before.ref)
   })
 
+  it('brings back what was behind a link whose text is longer than any path, and the link (cases 28, 52)', async () => {
+    const { open, path, write } = prepare(name)
+    write('dir/.gitignore', 'ignored\n')
+    const backend = await open()
+    const original = describeTree(path)
+    const before = await backend.capture({ label: 'before' })
+    rmSync(join(path, 'dir'), { recursive: true })
+    symlinkSync('x'.repeat(4000), join(path, 'dir'))
+    const spoilt = describeTree(path)
+    const after = await backend.capture({ label: 'after', previous: before })
+    const { guard } = await backend.rollback(before, { expected: after })
+    expect(describeTree(path)).toEqual(original)
+    await backend.rollback(guard as Snapshot)
+    expect(describeTree(path)).toEqual(spoilt)
+  })
+
   it('neither holds nor touches .git in another case, wherever it was made (cases 29, 41)', async () => {
     const { open, path, read, write } = prepare(name)
     write('.GIT/config', 'x')
