@@ -10,8 +10,9 @@ type Looked = Pick<Contents, 'omitted'> & { readonly entries: Pick<ReadonlySet<B
 export function listOmitted(listing: WorkspaceListing, contents: Looked): OmittedPath[] {
   const all: OmittedPath[] = [...contents.omitted]
   const { directories, unreadableDirectories } = listing
+  const listed = new Set(all.map(({ path }) => path))
   for (const path of pathsOf(directories, 'ignored'))
-    if (!contents.entries.has(path)) all.push({ path, reason: 'ignored' })
+    if (!contents.entries.has(path) && !listed.has(path)) all.push({ path, reason: 'ignored' })
   for (const path of pathsOf(directories, 'special')) all.push({ path, reason: 'special-file' })
   for (const path of pathsOf(directories, 'unsupported')) all.push({ path, reason: 'unsupported-name' })
   for (const path of unreadableDirectories) all.push({ path, reason: 'unreadable' })

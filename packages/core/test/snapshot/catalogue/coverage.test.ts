@@ -229,6 +229,17 @@ describe('limits', () => {
     expect((await snapshot()).coverage).toMatchObject({ complete: true, captured: 1 })
   })
 
+  it('count a path once that is tracked, ignored and over one of them (cases 2, 69)', async () => {
+    const { write, path, snapshot } = createWorkspace('git', { limits: { maxFileBytes: 100 } })
+    write('big.bin', 'b'.repeat(101))
+    write('.gitignore', 'big.bin\n')
+    runUserGit(path, 'add', '-f', 'big.bin')
+    write('big.bin', 'c'.repeat(102))
+    const { coverage } = await snapshot()
+    expect(coverage).toMatchObject({ captured: 1, omitted: { 'too-large': 1, ignored: 0 } })
+    expect(coverage.examples).toEqual([{ path: 'big.bin', reason: 'too-large' }])
+  })
+
   it('must be numbers of 1 or more', () => {
     for (const limits of [{ maxFileBytes: 0 }, { maxDeltaBytes: -1 }, { maxFiles: Number.NaN }])
       expect(() => createWorkspace('git', { limits })).toThrow(/must be a number of 1 or more/)
