@@ -1,7 +1,7 @@
 import { lstat, readFile, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Compares two directories entry by entry: type, mode, modification time, bytes or link text. */
+/** Compares two directories and all that is in them, entry by entry: type, mode, modification time, bytes or link text. */
 export async function compareDirectories(
   left: string,
   right: string,
@@ -16,7 +16,7 @@ export async function compareDirectories(
 }
 
 async function list(directory: string): Promise<string[]> {
-  return readdir(directory, { recursive: true })
+  return ['.', ...(await readdir(directory, { recursive: true }))]
 }
 
 async function describe(path: string): Promise<string> {
