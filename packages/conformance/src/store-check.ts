@@ -71,6 +71,7 @@ export function keyOfLength(start: string, bytes: number): string {
   return start + 'k'.repeat(bytes - Buffer.byteLength(start))
 }
 
+/** Whether the store claims what a check needs; one that does not is skipped. */
 export function meetsNeed(capabilities: StoreCapabilities, need: StoreNeed | undefined): boolean {
   switch (need) {
     case undefined:

@@ -25,8 +25,10 @@ export const errorCodes = {
   INTERNAL: { retryable: false, meaning: 'A defect in this library, or something nobody foresaw.' },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>
 
+/** See {@link errorCodes}. */
 export type ErrorCode = keyof typeof errorCodes
 
+/** Facts of an error for programs. JSON-safe. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null | readonly string[]>>
 
 const marker = Symbol.for('@ws/core/WorkspaceError')

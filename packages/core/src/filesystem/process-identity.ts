@@ -16,6 +16,7 @@ export interface ProcessIdentity {
 
 let own: ProcessIdentity | undefined
 
+/** For adapters: who this process is, looked up once. */
 export function currentProcessIdentity(): ProcessIdentity {
   own ??= {
     pid: process.pid,

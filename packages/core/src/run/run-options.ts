@@ -25,6 +25,7 @@ import type { RunEvent } from './run-event.ts'
 /** The work that a run wraps. What it returns is the run's value; what it throws makes the run `failed`. */
 export type Agent<T> = (run: RunContext) => Promise<T> | T
 
+/** What the agent of a run is given. */
 export interface RunContext {
   readonly runId: string
   readonly workspace: Workspace
@@ -36,6 +37,7 @@ export interface RunContext {
   readonly signal: AbortSignal
 }
 
+/** What `executeRun` does around the agent. What is not given has its default. */
 export interface RunOptions {
   /** Whether the workspace is looked at; switched off, only the agent runs. @default true */
   readonly enabled?: boolean | undefined

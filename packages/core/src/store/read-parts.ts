@@ -9,9 +9,9 @@ export interface BodyPart {
 }
 
 /**
- * For adapters: cuts the chunks of a body into parts of `partBytes` and a last one, which is empty only when the whole body is. Chunks are copied
- * (their source may use the memory anew) into one buffer that grows to the size of a part; a body that is in memory
- * as a whole is not.
+ * For adapters: cuts the chunks of a body into parts of `partBytes` and a last one, which is empty only when the whole body
+ * is. Chunks are copied (their source may use the memory anew) into one buffer that grows to the size of a part; a body
+ * that is in memory as a whole is not.
  */
 export async function* readParts(
   whole: Uint8Array | undefined,

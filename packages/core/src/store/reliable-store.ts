@@ -24,10 +24,9 @@ const reliableStoreOptionNames: OptionNames<ReliableStoreOptions> = {
 
 /**
  * A store on a network with everything that calls over a network need: a limit of calls at a time, a timeout on each, and
- * repetition of what failed where repeating is right. A store that is one already, or a
- * wrapper around one, is given back as it is, so that
- * repetitions never multiply. For the same reason the SDK's client below should repeat nothing itself; `openStore` sees
- * to that.
+ * repetition of what failed where repeating is right. A store that is one already, or a wrapper around one, is given back
+ * as it is, so that repetitions never multiply. For the same reason the SDK's client below should repeat nothing itself;
+ * `openStore` sees to that.
  */
 export function reliableStore(store: ObjectStore, options: ReliableStoreOptions = {}): ObjectStore {
   assertStore('reliableStore', store)

@@ -49,6 +49,7 @@ export interface RequestRetries {
   ): Promise<Result>
 }
 
+/** For adapters: see {@link RequestRetries}; what is not given has its default. @throws `INVALID_INPUT` */
 export function requestRetries(options: RequestRetryOptions = {}): RequestRetries {
   assertKnownOptions('retry', options, requestRetryOptionNames)
   const { attempts = 4, firstDelayMs = 200, maxDelayMs = 5_000, random = Math.random, sleep = wait } = options
