@@ -9,7 +9,7 @@ import { walkTree } from './walk-tree.ts'
 import { warmWorkspace } from './workspace-tools.ts'
 
 export type TimedStep = 'first save' | 'unchanged' | 'edits' | 'shift' | 'restore' | 'load of 10 files'
-export type StoredStep = 'first save' | 'edits' | 'shift'
+type StoredStep = 'first save' | 'edits' | 'shift'
 
 /** Samples by step and tool. */
 export interface RoundFigures {

@@ -29,7 +29,7 @@ export interface SupabaseCall {
   readonly signal?: AbortSignal | undefined
 }
 
-export type SupabaseAnswer =
+type SupabaseAnswer =
   | { readonly response: Response; readonly problem: null }
   | { readonly response: Response; readonly problem: SupabaseProblem }
 

@@ -1,7 +1,7 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import type { Fault } from './fault.ts'
 
-export type Direction = 'up' | 'down'
+type Direction = 'up' | 'down'
 
 export interface BodyWatch {
   readonly fault: Fault | undefined

@@ -21,7 +21,7 @@ export interface Frame {
 }
 
 /** As the engine: it hashes large files in pieces of about this size. */
-export const BLOCK_BYTES = 65_536
+const BLOCK_BYTES = 65_536
 const FRAME_BYTES = 1_048_576
 const BULK_AFTER_BYTES = 4 * 1_048_576
 

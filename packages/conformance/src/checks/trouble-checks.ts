@@ -90,7 +90,7 @@ export const troubleChecks: readonly StoreCheck[] = [
 type Call = (options: CallOptions) => Promise<unknown>
 
 /** Each call of the contract; `get` reads the whole body. The value is `null` for absence. */
-export function callsOn(store: ObjectStore, key: string, prefix: string): Readonly<Record<string, Call>> {
+function callsOn(store: ObjectStore, key: string, prefix: string): Readonly<Record<string, Call>> {
   return {
     get: async (options) => {
       const found = await store.get(key, options)

@@ -3,7 +3,7 @@ import { errnoOf } from '../filesystem/filesystem-error.ts'
 import type { BundleReport, BundleSkip } from './bundle.ts'
 import { pathText } from './exclude-filter.ts'
 
-export interface ArchiveTotals {
+interface ArchiveTotals {
   files: number
   directories: number
   symlinks: number

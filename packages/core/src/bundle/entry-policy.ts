@@ -23,7 +23,7 @@ export interface EntryStep {
   readonly replaces: 'file' | 'symlink' | null
 }
 
-export interface EntryTotals {
+interface EntryTotals {
   files: number
   directories: number
   symlinks: number

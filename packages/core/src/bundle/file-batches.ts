@@ -17,7 +17,7 @@ export interface FileBatch {
   readonly files: readonly BatchedFile[]
 }
 
-export interface BatchedFile {
+interface BatchedFile {
   /** Absolute. */
   readonly path: ByteString
   /** For messages. */

@@ -13,7 +13,7 @@ export interface PaxFields {
   readonly sparse?: PaxSparse
 }
 
-export interface PaxSparse {
+interface PaxSparse {
   readonly version: '0.0' | '0.1' | '1.0'
   readonly realSize: number
   readonly path?: ByteString

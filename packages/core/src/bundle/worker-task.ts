@@ -13,7 +13,7 @@ export interface CreateTask {
   readonly level: number
 }
 
-export interface ExtractTask {
+interface ExtractTask {
   readonly kind: 'extract'
   readonly plan: ExtractPlan
   /** The thread that does the `write` task for it; `null` when nothing is written. */

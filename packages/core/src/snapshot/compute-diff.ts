@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../artifact/artifact-store.ts'
 import type { FileChange, Snapshot, WorkspaceDiff } from './snapshot.ts'
 import type { SnapshotBackend } from './snapshot-backend.ts'
 
-export const DEFAULT_MAX_PATCH_BYTES = 1_048_576
+const DEFAULT_MAX_PATCH_BYTES = 1_048_576
 
 export interface PatchOptions {
   /** Make a patch, where the backend can. @default true */

@@ -12,7 +12,7 @@ export interface PreciousRules {
   mayMatchBelow(directory: BytePath): boolean
 }
 
-export const noPreciousRules: PreciousRules = {
+const noPreciousRules: PreciousRules = {
   patterns: [],
   key: '',
   matches: () => false,

@@ -1,6 +1,6 @@
 import type { FileDiff } from '../list-file-diffs.ts'
 
-export interface TreeFile {
+interface TreeFile {
   readonly name: string
   readonly file: FileDiff
   /** Its place in the list of files. */

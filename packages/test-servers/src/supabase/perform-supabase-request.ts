@@ -199,7 +199,7 @@ function* slices(chunks: readonly Buffer[], start: number, end: number): Generat
   }
 }
 
-export function sendJson(response: ServerResponse, body: object): void {
+function sendJson(response: ServerResponse, body: object): void {
   response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body))
 }
 

@@ -35,7 +35,7 @@ export interface CompareContext {
   readonly onProgress: () => void
 }
 
-export interface CompareTally {
+interface CompareTally {
   readonly deleted: FileCount
   readonly kept: FileCount
   readonly verified: FileCount

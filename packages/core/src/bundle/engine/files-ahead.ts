@@ -14,13 +14,13 @@ import {
 import type { ReadingThread } from './reading-thread.ts'
 
 /** A chunk of a file; the content is overwritten later. */
-export interface ReadChunk {
+interface ReadChunk {
   readonly id: ContentId
   readonly content: Buffer
 }
 
 /** What became of a file that was read in the other thread: `null` when it is to be read here after all. */
-export type TakeFile = (chunks: readonly ReadChunk[] | null) => void
+type TakeFile = (chunks: readonly ReadChunk[] | null) => void
 
 /** Reads files of one save, of at most `MAX_BATCH_BYTES`, in another thread while this one goes on. */
 export interface FilesAhead {

@@ -14,7 +14,7 @@ export interface LargeFilesAhead {
   followCuts(fd: number, oldRuns: readonly Run[], isHeld: (id: ContentId) => boolean): CutsAhead
 }
 
-export interface CutChunks {
+interface CutChunks {
   readonly position: number
   /** Overwritten when the next but one block is asked for. */
   readonly content: Buffer

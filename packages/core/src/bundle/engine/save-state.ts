@@ -20,7 +20,7 @@ export interface SaveJob {
   readonly parent: ParentTree | null
 }
 
-export interface ParentTree {
+interface ParentTree {
   readonly root: ContentId
   readonly packs: readonly PackReference[]
 }

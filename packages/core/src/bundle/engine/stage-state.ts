@@ -59,7 +59,7 @@ export interface StagedFile {
   damage: unknown
 }
 
-export interface PlannedPiece extends Omit<Piece, 'base' | 'name'> {}
+interface PlannedPiece extends Omit<Piece, 'base' | 'name'> {}
 
 export interface PlannedFrame {
   readonly pack: PackIndex
@@ -72,7 +72,7 @@ export interface StagedLink {
   readonly file: FileEntry
 }
 
-export interface LinkGroup {
+interface LinkGroup {
   readonly first: StagedPlace
   readonly content: string
   damage: unknown

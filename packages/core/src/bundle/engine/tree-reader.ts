@@ -42,7 +42,7 @@ const GIBIBYTE = 1024 ** 3
 const LEAST_BYTES_PER_RUN = 4096
 const MAX_RUNS = 5_000_000
 
-export function resolveLimits(limits: LoadLimits = {}): { readonly [Name in keyof LoadLimits]-?: number } {
+function resolveLimits(limits: LoadLimits = {}): { readonly [Name in keyof LoadLimits]-?: number } {
   const { maxContentBytes, maxFileBytes, maxEntries, maxDepth } = limits
   return {
     maxContentBytes: maxContentBytes ?? 256 * GIBIBYTE,

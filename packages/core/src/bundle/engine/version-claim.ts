@@ -45,7 +45,7 @@ export interface VersionClaim {
 /** A record that has a number, or what retention leaves in the place of one. */
 export type TakenNumber = VersionRecord | 'removed'
 
-export interface ClaimView {
+interface ClaimView {
   /** What has the number already. */
   readonly existing: TakenNumber | null
   /** Keys of the claims of others who may put the record, too; `null` when the listing does not show the claim itself. */

@@ -4,11 +4,11 @@ import type { RepositoryKeys } from './repository-keys.ts'
 import { chunkerModule, MAX_PAGES } from './chunker-module.ts'
 
 export const MIN_CHUNK_BYTES = 64 * 1024
-export const NORMAL_CHUNK_BYTES = 256 * 1024
+const NORMAL_CHUNK_BYTES = 256 * 1024
 export const MAX_CHUNK_BYTES = 1024 * 1024
 /** 20 high bits before the normal length, 16 after it: cuts gather around the normal length. */
-export const EARLY_MASK = 0xffff_f000 | 0
-export const LATE_MASK = 0xffff_0000 | 0
+const EARLY_MASK = 0xffff_f000 | 0
+const LATE_MASK = 0xffff_0000 | 0
 
 /**
  * Cuts content where its own bytes say so, so that a change moves only the cuts near it: a Gear rolling hash with two

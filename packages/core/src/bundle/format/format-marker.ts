@@ -21,7 +21,7 @@ export interface FormatMarker {
   readonly encryption: MarkerEncryption | null
 }
 
-export interface MarkerEncryption {
+interface MarkerEncryption {
   readonly cipher: 'aes-256-gcm'
   readonly keySource: 'key' | 'scrypt'
   /** `null` when `keySource` is `key`. */

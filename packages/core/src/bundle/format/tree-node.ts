@@ -47,7 +47,7 @@ export interface SymlinkEntry extends EntryFacts {
 }
 
 /** A part of a directory that is too large for one node: the id of a node of entries. */
-export interface TreeSegment {
+interface TreeSegment {
   readonly id: ContentId
   readonly entries: number
 }

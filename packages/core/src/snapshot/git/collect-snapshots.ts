@@ -47,7 +47,7 @@ export async function collectSnapshots(
   }
 }
 
-export interface CollectionPlan {
+interface CollectionPlan {
   /** Oldest first. */
   readonly kept: readonly LoggedSnapshot[]
   readonly removed: readonly LoggedSnapshot[]

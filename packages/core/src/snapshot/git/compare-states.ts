@@ -50,7 +50,7 @@ interface LineCount {
  * Every path that differs, sorted. Directories show only where they hold nothing captured.
  * @param lineCounts filled when it is there, which makes git read the contents
  */
-export async function compareStates(
+async function compareStates(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,

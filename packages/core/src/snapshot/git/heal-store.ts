@@ -19,7 +19,7 @@ import { parseRef } from './sidecar.ts'
 import { readSnapshotLog, type LoggedSnapshot } from './snapshot-log.ts'
 
 /** JSON-safe. */
-export interface Healing {
+interface Healing {
   /** Packs that something else had written to; they are used no more. */
   readonly packs: readonly string[]
   /** Paths whose content is gone for good, in some of the snapshots. */
@@ -37,7 +37,7 @@ const MAX_READ_BYTES = 512 * 1024 * 1024
  * repository, or from files that are as they were. Call it under the workspace's lock.
  * @returns `null` when no pack is damaged
  */
-export async function healStore(workspace: GitWorkspace, signal?: AbortSignal): Promise<Healing | null> {
+async function healStore(workspace: GitWorkspace, signal?: AbortSignal): Promise<Healing | null> {
   const { own, user } = workspace
   const packs = await findDamagedPacks(own)
   if (packs.length === 0) return null

@@ -10,9 +10,9 @@ export interface RepositoryPlan {
   readonly otherRefs: readonly OtherRef[]
 }
 
-export type RepositoryPart = 'HEAD' | 'branch' | 'index' | 'stash' | 'operation'
+type RepositoryPart = 'HEAD' | 'branch' | 'index' | 'stash' | 'operation'
 
-export interface SafetyRef {
+interface SafetyRef {
   readonly name: string
   /** An object id. */
   readonly target: string
@@ -20,7 +20,7 @@ export interface SafetyRef {
   readonly was: string
 }
 
-export interface OtherRef {
+interface OtherRef {
   readonly ref: string
   /** At the snapshot; `null` when there was none. */
   readonly was: string | null

@@ -9,7 +9,7 @@ import type { PrivateRepository } from './private-repository.ts'
 import { readRegularFile } from './read-regular-file.ts'
 import { idBytesOf, type ObjectFormat } from './object-format.ts'
 
-export interface StoredObject {
+interface StoredObject {
   readonly type: string
   readonly content: Buffer
 }

@@ -6,7 +6,7 @@ import { readRegularFile } from './read-regular-file.ts'
 /** A merge, rebase, cherry-pick, revert or `am` that is in progress: the files that git keeps of it, by their names. */
 export type RepositoryOperation = Readonly<Record<string, OperationFile>>
 
-export interface OperationFile {
+interface OperationFile {
   readonly mode: number
   /** Base64. */
   readonly content: string

@@ -31,7 +31,7 @@ export interface RepositoryState {
   readonly obstacle: 'reftable' | 'split-index' | null
 }
 
-export interface StoredIndex {
+interface StoredIndex {
   /** SHA-256 of its bytes, and where they are. */
   readonly content: string
   /** git takes an entry for possibly changed when its file is as new as the index. */

@@ -27,7 +27,7 @@ export interface Sidecar {
   readonly precious: ReadonlySet<BytePath>
 }
 
-export function permissionsOf(mode: number): number {
+function permissionsOf(mode: number): number {
   return isLink(mode) ? 0o777 : mode & 0o7777
 }
 

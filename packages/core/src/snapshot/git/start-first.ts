@@ -18,7 +18,7 @@ interface Workspace {
 }
 
 /** What git says of the blobs that the index names. */
-export interface IndexedBlobs {
+interface IndexedBlobs {
   /** By the rows of the index; -1 for what neither we nor the user's repository has. */
   readonly sizes: Float64Array
   /** Whether we are known to have all of them. */

@@ -24,7 +24,7 @@ export interface TrackedFiles {
 }
 
 /** By path; a map is one too. */
-export interface TrackedEntries {
+interface TrackedEntries {
   get(path: BytePath): IndexEntry | undefined
   has(path: BytePath): boolean
   keys(): Iterable<BytePath>

@@ -26,7 +26,7 @@ export interface RollbackPlan {
   readonly deleted: readonly ByteString[]
 }
 
-export interface Removal {
+interface Removal {
   readonly path: ByteString
   /** As the guard has it. */
   readonly entry: StateEntry
