@@ -27,10 +27,6 @@ export interface Sidecar {
   readonly precious: ReadonlySet<BytePath>
 }
 
-function permissionsOf(mode: number): number {
-  return isLink(mode) ? 0o777 : mode & 0o7777
-}
-
 /** @returns `null` for the permission bits that a git tree can hold */
 export function unusualMode(mode: number): number | null {
   const permissions = mode & 0o7777
