@@ -52,21 +52,13 @@ export function commitOf(state: Pick<RepositoryState, 'head' | 'refs'>): string 
   return /^[0-9a-f]{40,64}$/.test(state.head) ? state.head : null
 }
 
-/** The ids of the stash's entries, oldest first. */
-export function stashEntries({ stashLog }: Pick<RepositoryState, 'stashLog'>): StashEntry[] {
-  return stashLog.split('\n').flatMap((line) => {
-    const [, id = '', name = '', email = '', date = '', message = ''] =
-      /^[0-9a-f]+ ([0-9a-f]+) (.*?) ?<([^>]*)> (\d+ [+-]\d{4})\t?(.*)$/.exec(line) ?? []
-    return id === '' ? [] : [{ id, name, email, date, message }]
-  })
-}
-
-export interface StashEntry {
-  readonly id: string
-  readonly name: string
-  readonly email: string
-  readonly date: string
-  readonly message: string
+/**
+ * The ids of the stash's entries, oldest first, and of its ref: that is the last entry, unless its log has been expired.
+ */
+export function stashIds({ stashLog, refs }: Pick<RepositoryState, 'stashLog' | 'refs'>): string[] {
+  const ids = stashLog.split('\n').flatMap((line) => /^[0-9a-f]+ ([0-9a-f]+) /.exec(line)?.[1] ?? [])
+  const ref = refs.get('refs/stash')
+  return ref === undefined || ids.at(-1) === ref ? ids : [...ids, ref]
 }
 
 function isOtherIndex(now: RepositoryState, goal: RepositoryState): boolean {
@@ -103,9 +95,9 @@ function findSafetyRefs(
     add(`now/${short(ref)}`, is, ref)
     add(`before/${short(ref)}`, was, ref)
   }
-  const kept = new Set(stashEntries(goal).map(({ id }) => id))
-  const stashes = stashEntries(now).toReversed()
-  for (const [at, { id }] of stashes.entries()) if (!kept.has(id)) add(`stash/${at}`, id, `stash@{${at}}`)
+  const kept = new Set(stashIds(goal))
+  const stashes = stashIds(now).toReversed()
+  for (const [at, id] of stashes.entries()) if (!kept.has(id)) add(`stash/${at}`, id, `stash@{${at}}`)
   const inOperation = goal.operation === null ? new Map<string, string>() : commitsIn(goal.operation)
   for (const [name, id] of now.operation === null ? [] : commitsIn(now.operation))
     if (inOperation.get(name) !== id) add(`operation/${name}`, id, name)

@@ -4,7 +4,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { GitRestore } from '../snapshot-backend.ts'
 import { runGit, type GitCall } from './git-command.ts'
 import { importObjects } from './import-objects.ts'
-import { branchOf, commitOf, planRepository, stashEntries, type RepositoryPlan } from './plan-repository.ts'
+import { branchOf, commitOf, planRepository, stashIds, type RepositoryPlan } from './plan-repository.ts'
 import type { PrivateRepository } from './private-repository.ts'
 import { findWorktreeHeads } from './worktree-heads.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -18,6 +18,7 @@ import { commitsIn, operationsIn } from './repository-operation.ts'
 import { entriesOf, parseIndex } from './user-index.ts'
 import { locked, removeIndex, sweepIndex, writeIndex } from './write-index.ts'
 import { writeOperation } from './write-operation.ts'
+import { writeStashLog } from './write-stash-log.ts'
 
 /** The repository of a workspace, on its way back to what a snapshot recorded. */
 export interface RepositoryRestore {
@@ -138,14 +139,14 @@ async function updateRefs(git: Git, commands: readonly string[]): Promise<void> 
   await git(['update-ref', '-m', MESSAGE, '--stdin'], { input: Buffer.from(`${commands.join('\n')}\n`) })
 }
 
-/** The list is made anew, entry by entry, each with its own author, date and message. */
 async function restoreStash(git: Git, now: RepositoryState, goal: RepositoryState): Promise<void> {
-  const present = now.refs.get('refs/stash')
-  if (present !== undefined) await updateRefs(git, [`delete refs/stash ${present}`])
-  for (const { id, name, email, date, message } of stashEntries(goal)) {
-    const environment = { GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email, GIT_COMMITTER_DATE: date }
-    await git(['update-ref', '--create-reflog', '-m', message, 'refs/stash', id], { environment })
+  const [target, present] = [goal.refs.get('refs/stash'), now.refs.get('refs/stash')]
+  if (target === undefined && present !== undefined) await updateRefs(git, [`delete refs/stash ${present}`])
+  else if (target !== undefined && target !== present) {
+    const expected = present ?? '0'.repeat(target.length)
+    await updateRefs(git, [`update refs/stash ${target} ${expected}`])
   }
+  writeStashLog(now.commonDirectory, goal.stashLog)
 }
 
 function neededObjects(
@@ -160,7 +161,7 @@ function neededObjects(
   const commits = new Set<string>()
   const commit = commitOf(goal)
   if (commit !== null) commits.add(commit)
-  for (const { id } of stashEntries(goal)) commits.add(id)
+  for (const id of stashIds(goal)) commits.add(id)
   for (const [ref, id] of goal.refs) if (now.refs.get(ref) !== id) commits.add(id)
   for (const id of goal.operation === null ? [] : commitsIn(goal.operation).values()) commits.add(id)
   const bytes = parts.has('index') && goal.index !== null ? readStored(own, goal.index.content) : null
@@ -198,7 +199,7 @@ async function findLost(
     for (const part of ['HEAD', 'branch'] as const)
       if (plan.restored.includes(part)) lost.push({ part, reason: gone })
   }
-  if (plan.restored.includes('stash') && stashEntries(goal).some(({ id }) => missing.has(id)))
+  if (plan.restored.includes('stash') && stashIds(goal).some((id) => missing.has(id)))
     lost.push({ part: 'stash', reason: gone })
   if (needed.index.some((id) => missing.has(id)))
     lost.push({ part: 'index', reason: 'files that were staged are gone' })

@@ -112,6 +112,30 @@ describe('a rollback with restoreGit', () => {
     },
   )
 
+  it.each(['all', 'the first'])(
+    'puts a stash back although %s of its entries had expired, and keeps what was stashed since (cases 45, 83)',
+    async (expired) => {
+      const fixture = prepare()
+      fixture.git('reflog', 'expire', '--expire=now', '--all')
+      const stash = (content: string): string => {
+        fixture.write('c.txt', content)
+        fixture.git('stash', 'push', '-q', '-m', content, 'c.txt')
+        return fixture.git('rev-parse', 'refs/stash').trim()
+      }
+      if (expired === 'the first') stash('second stash of the user')
+      const stashed = fixture.git('rev-parse', 'refs/stash').trim()
+      const { before, original } = await start(fixture)
+      fixture.git('stash', 'clear')
+      const lost = stash('of the agent')
+      fixture.git('reflog', 'expire', '--expire=now', '--all')
+      const result = await expectBack(fixture, before, original)
+      expect(fixture.git('rev-parse', 'refs/stash').trim()).toBe(stashed)
+      expect(result.git?.restored).toContain('stash')
+      expect(result.git?.safetyRefs.map(({ target }) => target)).toContain(lost)
+      expect(await (await fixture.open()).rollback(before, git)).toMatchObject({ git: { restored: [] } })
+    },
+  )
+
   it('comes back to a branch that the agent left and deleted, whose commits gc has pruned (cases 62, 83)', async () => {
     const fixture = prepare()
     const lost = commit(fixture, 'unpushed.txt', 'unpushed\n', 'unpushed work')
