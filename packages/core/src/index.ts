@@ -54,6 +54,7 @@ export {
 export {
   callFailure,
   connectionFailure,
+  connectionReason,
   damagedContent,
   errnoOf,
   foreignAnswer,

@@ -1,4 +1,12 @@
-import { WorkspaceError, plainCause, quoteKey, statusMeanings, type Meaning } from '@ws/core'
+import {
+  WorkspaceError,
+  connectionReason,
+  errnoOf,
+  plainCause,
+  quoteKey,
+  statusMeanings,
+  type Meaning,
+} from '@ws/core'
 
 /** The service's own codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
 const codes: Readonly<Record<string, Meaning>> = {
@@ -75,10 +83,12 @@ export function toStoreError(error: unknown, action: string, subject: string, si
   const status = statusOf(error)
   const [code, reason] = translate(error, service, status)
   const message = `Cannot ${action} ${quoteKey(subject)} in Azure: ${reason}${service === null ? '' : ` (${service})`}.`
+  const errno = errnoOf(error)
   const details = {
     key: subject,
     ...(status === null ? {} : { status }),
     ...(service === null ? {} : { serviceCode: service }),
+    ...(status === null && errno !== undefined ? { errno } : {}),
     ...retryAfterOf(error),
   }
   return new WorkspaceError(code, message, { cause: plainCause(error), details })
@@ -108,7 +118,7 @@ function translate(error: unknown, service: string | null, status: number | null
       return ['UNAVAILABLE', `the service answered with ${status}. Try again later`]
     return ['INTERNAL', `the service refused with ${status}`]
   }
-  if (isTransport(error)) return ['UNAVAILABLE', 'the connection to the service failed. Try again later']
+  if (isTransport(error)) return ['UNAVAILABLE', connectionReason(error)]
   if (error instanceof RangeError)
     return ['UNAVAILABLE', 'the answer did not come from the service. Check the endpoint']
   return ['INTERNAL', 'the SDK failed']

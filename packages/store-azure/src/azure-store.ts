@@ -85,14 +85,14 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
     async get(key, options = {}) {
       assertKey(key)
       assertGetOptions(key, options)
-      return orNull(() => openBlob(container, key, options), 'get', key, options.signal)
+      return orNull(() => openBlob(container, key, options), 'read', key, options.signal)
     },
 
     async head(key, headOptions = {}) {
       assertKey(key)
       assertCallOptions('head', headOptions)
       const { signal } = headOptions
-      return orNull(() => readBlobInfo(container, key, signal), 'head', key, signal)
+      return orNull(() => readBlobInfo(container, key, signal), 'read', key, signal)
     },
 
     async put(key, body, putOptions = {}) {

@@ -22,7 +22,7 @@ export async function readBlobInfo(
   const answer = await container
     .getBlobClient(key)
     .getProperties(signal === undefined ? {} : { abortSignal: signal })
-  return toInfo('head', key, answer, answer.contentLength)
+  return toInfo('read', key, answer, answer.contentLength)
 }
 
 /** @throws what the SDK throws, and `INVALID_INPUT` for a range past the end */
@@ -41,7 +41,7 @@ export async function openBlob(
       maxRetryRequests: 0,
     })
   const stream = answer.readableStreamBody as Readable | undefined
-  if (stream === undefined) throw notFromService('get', key)
+  if (stream === undefined) throw notFromService('read', key)
   // A body that is discarded or breaks while nobody reads it tells so to nobody.
   stream.on('error', () => undefined)
   const close = (): void => {
@@ -52,7 +52,7 @@ export async function openBlob(
   }
   try {
     const total = sizeFromRange(answer.contentRange) ?? answer.contentLength
-    const info = toInfo('get', key, answer, total)
+    const info = toInfo('read', key, answer, total)
     const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
     const expected = {
       bytes: part.end - part.start,

@@ -69,6 +69,17 @@ async function failuresOf(store: ObjectStore, only = Object.keys(calls)): Promis
   return failures
 }
 
+it.each([
+  ['http://127.0.0.1:9/account/container', 'ECONNREFUSED', 'check it, and whether the service runs'],
+  ['http://no-such-host.invalid/container', 'ENOTFOUND', 'check the address and the network'],
+])('says what is wrong with the address %s', async (url, errno, advice) => {
+  await expect(storeAt(url).head('a')).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(new RegExp(`^Cannot read "a" in Azure: .*\\(${errno}\\); ${advice}\\.$`)),
+    details: { errno },
+  })
+})
+
 describe('on the service', () => {
   it('a missing container is NOT_FOUND for every call, never absence', async () => {
     const failures = await failuresOf(storeAt(`${test.container.url}-missing`))

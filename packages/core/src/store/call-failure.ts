@@ -65,14 +65,26 @@ export function refusalFailure(
 export function connectionFailure(call: StoreCall, error: unknown): WorkspaceError {
   const errno = errnoOf(error)
   const isTimeout = /TIMEOUT|TIMEDOUT/.test(errno ?? '')
-  const reason = isTimeout ? 'the service did not answer in time' : 'the connection failed'
   return callFailure(
     call,
     isTimeout ? 'TIMEOUT' : 'UNAVAILABLE',
-    `${reason}${errno === undefined ? '' : ` (${errno})`}; try again`,
+    connectionReason(error),
     errno === undefined ? {} : { errno },
     error,
   )
+}
+
+/** For adapters: what to say of a connection that failed, and what to do about it. */
+export function connectionReason(error: unknown): string {
+  const errno = errnoOf(error) ?? ''
+  if (errno === 'ECONNREFUSED')
+    return 'nothing listens at the address (ECONNREFUSED); check it, and whether the service runs'
+  if (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN')
+    return `the name of the host was not found (${errno}); check the address and the network`
+  const reason = /TIMEOUT|TIMEDOUT/.test(errno)
+    ? 'the service did not answer in time'
+    : 'the connection failed'
+  return `${reason}${errno === '' ? '' : ` (${errno})`}; try again`
 }
 
 /** For adapters: the answer of something in between: a captive portal, a proxy, a wrong address. */
