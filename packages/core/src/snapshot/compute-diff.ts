@@ -87,7 +87,12 @@ async function storePatch(
     yield first.value
     yield* { [Symbol.asyncIterator]: () => iterator }
   })()
-  await artifactStore.put(patchRef, body, { contentType: 'text/x-diff', signal })
+  try {
+    await artifactStore.put(patchRef, body, { contentType: 'text/x-diff', signal })
+  } finally {
+    // A store that fails may have left the rest unread, and git waiting to write it.
+    await iterator.return?.()
+  }
   return { ...diff, patchRef, patchBytes: patch.size(), patchSha256: patch.sha256() }
 }
 

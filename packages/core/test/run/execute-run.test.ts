@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import {
   createArtifactStore,
   decodePatch,
@@ -330,6 +330,17 @@ it('forwards the ignore rules to the hash strategy', async () => {
   )
   expect(result.workspace).toMatchObject({ backend: 'hash', diff: { patch: null, insertions: 0 } })
   expect(result.workspace?.diff?.changedPaths.filter((path) => path !== 'deep')).toEqual(['seen.txt'])
+})
+
+it('leaves no git behind when the artifact store takes nothing of a large patch, so that the host can end', async () => {
+  const result = await executeRun(
+    makeWorkspace(),
+    ({ path }) => writeFileSync(join(path, 'large.txt'), 'line\n'.repeat(400_000)),
+    { artifactStore: brokenArtifactStore },
+  )
+  expect(result.workspace?.error).toMatchObject({ code: 'UNAVAILABLE' })
+  const isRunning = () => process.getActiveResourcesInfo().includes('ProcessWrap')
+  await vi.waitFor(() => expect(isRunning()).toBe(false))
 })
 
 it('keeps the result of a completed run when the artifact store is down, and says what went wrong', async () => {
