@@ -1,4 +1,6 @@
 import type { WorkspaceLoadResult, WorkspaceSaveResult } from '../bundle/bundle-store.ts'
+import { refuseTemplate } from '../bundle/engine/save-version.ts'
+import { WorkspaceError } from '../errors.ts'
 import type { Workspace } from '../workspace/workspace.ts'
 import type { RunLog } from './run-log.ts'
 import type { RunOptions, RunSaveOptions } from './run-options.ts'
@@ -17,6 +19,7 @@ export async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null>
   const { load, signal } = run.options
   if (load === undefined || load === false) return null
   const given = load === true ? {} : load
+  await refuseOldVersion(run, given.version)
   const signals = [signal, given.signal].filter((each) => each !== undefined)
   const loaded = await run.workspace.load({
     ...given,
@@ -24,7 +27,23 @@ export async function loadVersion(run: Run): Promise<WorkspaceLoadResult | null>
     onProgress: given.onProgress ?? run.log.progressOf('load'),
   })
   run.log.emit({ type: 'workspace_loaded', version: loaded?.version.version ?? null })
+  if (run.options.save !== undefined) refuseTemplate(loaded?.version ?? null)
   return loaded
+}
+
+/** @throws `CONFLICT` when what the agent leaves could not be saved, for there is a later version already */
+async function refuseOldVersion({ workspace, options }: Run, version: number | undefined): Promise<void> {
+  const { save, signal } = options
+  if (version === undefined || save === undefined) return
+  if (typeof save === 'object' && save.onConflict === 'rebase') return
+  for await (const latest of workspace.history({ signal })) {
+    if (latest.version <= version) return
+    throw new WorkspaceError(
+      'CONFLICT',
+      `The run would start from version ${version} of ${workspace.id}, and version ${latest.version} is there already, so that what it leaves could not be saved. Load the latest version, or save with onConflict: 'rebase'.`,
+      { details: { workspaceId: workspace.id, expected: version, winner: latest.version } },
+    )
+  }
 }
 
 /** Saves what the agent has left, if that was asked for. `null` when nothing was saved. */

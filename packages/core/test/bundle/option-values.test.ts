@@ -202,6 +202,39 @@ it('a run that is to be saved needs a workspace with a store, before its agent w
   expect(hasRun).toBe(false)
 })
 
+describe('a run whose work could not be saved', () => {
+  it('from an older version than the latest is refused before its agent works for nothing', async () => {
+    await workspace.save('two')
+    let runs = 0
+    const agent = () => void (runs += 1)
+    const load = { version: 1 }
+    await expect(executeRun(workspace, agent, { load, save: 'three' })).rejects.toMatchObject({
+      code: 'CONFLICT',
+      details: { expected: 1, winner: 2 },
+    })
+    expect(runs).toBe(0)
+    const rebased = await executeRun(workspace, agent, {
+      load,
+      save: { message: 'three', onConflict: 'rebase' },
+    })
+    expect(rebased.workspace?.saved?.version).toMatchObject({ version: 3 })
+    await executeRun(workspace, agent, { load })
+    expect(runs).toBe(2)
+  })
+
+  it('of a template is refused before its agent works for nothing', async () => {
+    await workspace.save('to be forked', { template: true })
+    let hasRun = false
+    const agent = () => void (hasRun = true)
+    await expect(executeRun(workspace, agent, { load: true, save: 'x' })).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+    })
+    expect(hasRun).toBe(false)
+    await executeRun(workspace, agent, { load: true })
+    expect(hasRun).toBe(true)
+  })
+})
+
 describe('a time that is longer than a timer can wait', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => void vi.useRealTimers())

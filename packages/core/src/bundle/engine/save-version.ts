@@ -245,7 +245,7 @@ async function sightWinner(
   }
 }
 
-export function refuseTemplate(parent: VersionRecord | null): void {
+export function refuseTemplate(parent: Pick<VersionRecord, 'workspaceId' | 'template'> | null): void {
   if (parent?.template !== true) return
   throw new WorkspaceError(
     'ACCESS_DENIED',
