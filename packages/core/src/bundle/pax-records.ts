@@ -81,9 +81,13 @@ function textValue(values: Map<string, string>, key: string): string | undefined
   return value
 }
 
+/** Seconds, cut downwards to the microsecond: what is below, a double does not tell and no time of a file is set to. */
 function parseTime(text: string): number {
-  if (!/^-?[0-9]{1,15}(\.[0-9]*)?$/.test(text)) throw corrupt('a PAX header has a malformed time')
-  return Number(text)
+  const [, sign, seconds, digits = ''] = /^(-?)([0-9]{1,15})(?:\.([0-9]*))?$/.exec(text) ?? []
+  if (seconds === undefined) throw corrupt('a PAX header has a malformed time')
+  const microseconds = BigInt(seconds + digits.padEnd(6, '0').slice(0, 6))
+  const isCut = /[1-9]/.test(digits.slice(6))
+  return Number(sign === '' ? microseconds : -microseconds - (isCut ? 1n : 0n)) / 1e6
 }
 
 function sparseFields(values: Map<string, string>, pairs: readonly string[]): PaxSparse | undefined {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fchmodSync, futimesSync, openSync, writeSync } from 'node:fs'
 import type { ByteString } from '../filesystem/directory-handle.ts'
+import { EARLIEST_SECONDS, fileTime as exactFileTime, LATEST_SECONDS } from '../filesystem/file-time.ts'
 import { errnoOf } from '../filesystem/filesystem-error.ts'
 import { refused } from './archive-error.ts'
 
@@ -10,8 +11,6 @@ export interface FileFacts {
 }
 
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-const LATEST_TIME = 253_402_300_799
-const EARLIEST_TIME = -62_135_596_800
 
 /** A file that holds no hole, by the four calls that are the fewest. */
 export function writeFile(path: string | Buffer, facts: FileFacts, bytes: Uint8Array, umask: number): void {
@@ -46,10 +45,13 @@ export function setTime(fd: number, mtime: number): void {
   futimesSync(fd, time, time)
 }
 
-/** A negative number means "now" to Node; only a Date can say a time before 1970. */
-export function fileTime(seconds: number): number | Date {
-  const clamped = Math.min(Math.max(seconds, EARLIEST_TIME), LATEST_TIME)
-  return clamped < 0 ? new Date(clamped * 1000) : clamped
+/** A time in seconds as Node's `utimes` functions take it, exact to the microsecond. */
+export function fileTime(time: number): number | string {
+  const clamped = Math.min(Math.max(time, EARLIEST_SECONDS), LATEST_SECONDS)
+  // Of microseconds, a double holds the 64th parts of a second exactly: nothing of them is cut off.
+  if (Number.isInteger(clamped * 64)) return clamped < 0 ? String(clamped) : clamped
+  const seconds = Math.floor(clamped)
+  return exactFileTime(seconds, Math.round((clamped - seconds) * 1e6) * 1000)
 }
 
 /** `EEXIST` in a directory that only this writer knows: its names are not as different as the archive's. */

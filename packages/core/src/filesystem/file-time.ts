@@ -1,6 +1,6 @@
 /** What the file systems in use can hold; a time beyond it is cut to it. */
-const EARLIEST_SECONDS = -62_135_596_800
-const LATEST_SECONDS = 253_402_300_799
+export const EARLIEST_SECONDS = -62_135_596_800
+export const LATEST_SECONDS = 253_402_300_799
 
 /** libuv before 1.52 cuts times to microseconds towards zero, later ones to nanoseconds downwards. */
 const cutsTowardsZero = /^1\.([0-9]|[1-4][0-9]|5[01])\./.test(process.versions.uv ?? '')

@@ -32,7 +32,7 @@ import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import type { CreateBundleOptions } from '../../src/bundle/bundle.ts'
 import { makeMessyTree } from './messy-tree.ts'
 import { expectSameTree, listTree, withoutTimes } from './tree-listing.ts'
-import { directory, file, tarGz } from './tar-blocks.ts'
+import { directory, file, pax, symlink, tarGz } from './tar-blocks.ts'
 import { writeTarHeader } from '../../src/bundle/tar-header.ts'
 import { createTarReader } from '../../src/bundle/tar-reader.ts'
 
@@ -106,6 +106,32 @@ describe.each(['tar.zst', 'tar.gz'] as const)('a bundle as %s', (format) => {
     expectSameTree(listTree(target), listTree(source))
     expect(statSync(target).mtimeMs).toBe(statSync(source).mtimeMs)
     expect(lstatSync(join(target, 'sparse')).blocks).toBeLessThan(1024)
+  })
+
+  it.each([
+    ['1234567890.654321', 1_234_567_890_654_321n],
+    ['1700000000.123456789', 1_700_000_000_123_456n],
+    ['1700000000.000001', 1_700_000_000_000_001n],
+    ['4294967296.999999', 4_294_967_296_999_999n],
+    ['-152391232.876544', -152_391_232_876_544n],
+    ['-5.1234567', -5_123_457n],
+    ['-0.5', -500_000n],
+    ['1700000000', 1_700_000_000_000_000n],
+    ['-5', -5_000_000n],
+    ['0', 0n],
+  ])('brings times back to the microsecond: %s', async (mtime, microseconds) => {
+    const time = pax({ mtime })
+    const archive = [time, file('file', 'x'), time, symlink('link', 'file'), time, directory('folder/')]
+    await extractBundle(tarGz(...archive), target)
+    // Once more, by the archive that is made of it.
+    await extractBundle(createBundle(target), join(base, 'again'))
+    for (const name of ['file', 'link', 'folder'])
+      for (const directoryOf of [target, join(base, 'again')]) {
+        const { mtimeNs } = lstatSync(join(directoryOf, name), { bigint: true })
+        // Of what a file has beyond microseconds nothing is said, but that it is not less.
+        expect(mtimeNs - microseconds * 1000n, name).toBeGreaterThanOrEqual(0n)
+        expect(mtimeNs - microseconds * 1000n, name).toBeLessThan(mtime.includes('.') ? 1000n : 1n)
+      }
   })
 
   it('is read by GNU tar as the same tree', async () => {
