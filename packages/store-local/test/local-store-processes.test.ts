@@ -154,34 +154,10 @@ it('loses no ifMatch update between processes, though one after another is kille
   }
 })
 
-it('reports a full disk as QUOTA_EXCEEDED, keeps the old object and leaves no temporary file', async () => {
-  const disk = join(root, 'disk')
-  execFileSync('mkdir', [disk])
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', disk])
-  try {
-    const store = localStore({ root: disk })
-    await store.put('old', Buffer.from('old'))
-    async function* endless(): AsyncGenerator<Uint8Array> {
-      for (;;) yield Buffer.alloc(100_000, 1)
-    }
-    for (const body of [endless, () => Buffer.alloc(4_000_000)])
-      for (const key of ['old', 'new/key'])
-        await expect(store.put(key, body())).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
-    expect((await store.head('old'))?.size).toBe(3)
-    expect(await store.head('new/key')).toBe(null)
-    expect(readdirSync(join(disk, '%ws', 'temporary'))).toEqual([])
-    expect(readdirSync(disk).toSorted()).toEqual(['%ws', 'old%'])
-  } finally {
-    execFileSync('umount', [disk])
-  }
-})
-
 it('reports what a user without permission may not do as ACCESS_DENIED', async () => {
   const store = localStore({ root })
   await store.put('a', Buffer.from('x'))
-  execFileSync('chmod', ['-R', 'go-rwx', root])
-  execFileSync('chmod', ['go+x', root])
-  execFileSync('chmod', ['0600', join(root, 'a%')])
+  execFileSync('find', [root, '-depth', '-exec', 'chmod', 'a-rwx', '{}', '+'])
   const codes = execFileSync(
     process.execPath,
     ['--conditions=@ws/source', '--input-type=module-typescript', '-e', `
@@ -196,5 +172,6 @@ it('reports what a user without permission may not do as ACCESS_DENIED', async (
       ]))`],
     { encoding: 'utf8' },
   ) // prettier-ignore
+  execFileSync('chmod', ['-R', 'u+rwX', root])
   expect(JSON.parse(codes)).toEqual(['ACCESS_DENIED', 'ACCESS_DENIED', 'ACCESS_DENIED'])
 })

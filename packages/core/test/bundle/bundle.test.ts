@@ -26,6 +26,8 @@ import { gunzipSync, gzipSync, constants, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import tar from 'tar-stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mount } from '../support/mount.ts'
+import { asPlainUser } from '../support/plain-user.ts'
 import { createBundle } from '../../src/bundle/create-bundle.ts'
 import { decompress } from '../../src/bundle/decompress.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
@@ -415,7 +417,7 @@ describe('extracting', () => {
   it('reports a full disk and leaves the directory as it was', async () => {
     const disk = join(base, 'disk')
     mkdirSync(disk)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])
+    const unmount = mount(disk, '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs')
     try {
       for (const place of [join(disk, 'target'), disk]) {
         mkdirSync(place, { recursive: true })
@@ -429,16 +431,15 @@ describe('extracting', () => {
       await extractBundle(tarGz(file('small')), disk)
       expect(readdirSync(disk)).toEqual(['small'])
     } finally {
-      execFileSync('umount', [disk])
+      unmount()
     }
   })
 
   it('reports missing permissions, and unreadable files as skipped', async () => {
     writeFileSync(join(source, 'readable'), 'r')
-    writeFileSync(join(source, 'unreadable'), 'u', { mode: 0o600 })
-    mkdirSync(join(source, 'closed'), { mode: 0o700 })
-    mkdirSync(target, { mode: 0o755 })
-    chmodSync(base, 0o755)
+    writeFileSync(join(source, 'unreadable'), 'u', { mode: 0o000 })
+    mkdirSync(join(source, 'closed'), { mode: 0o000 })
+    mkdirSync(target, { mode: 0o555 })
     const script = join(base, 'child.ts')
     const core = join(import.meta.dirname, '../../src/bundle')
     writeFileSync(
@@ -451,11 +452,10 @@ describe('extracting', () => {
        try { await extractBundle(Buffer.concat(chunks), process.argv[3]) } catch (error) { code = error.code }
        console.log(JSON.stringify({ skipped: bundle.report().skipped, code }))`,
     )
-    const child = spawnSync(process.execPath, [script, source, target], {
-      uid: 65_534,
-      gid: 65_534,
-      encoding: 'utf8',
-    })
+    chmodSync(base, 0o555)
+    const { command, parameters, user } = asPlainUser(process.execPath, [script, source, target])
+    const child = spawnSync(command, parameters, { encoding: 'utf8', ...user })
+    chmodSync(base, 0o755)
     expect(JSON.parse(child.stdout)).toEqual({
       skipped: [
         { path: 'closed', reason: 'unreadable' },

@@ -13,6 +13,7 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mount } from '../support/mount.ts'
 import { createBundle } from '../../src/bundle/create-bundle.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { recoverDirectory } from '../../src/filesystem/work-directory.ts'
@@ -158,14 +159,14 @@ describe('a swap', () => {
 
   it('of a mount point exchanges its entries', async () => {
     mkdirSync(target)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', target])
+    const unmount = mount(target, '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs')
     try {
       writeFileSync(join(target, 'old'), 'old')
       await extractBundle(generation('a'), target)
       expect(contents(target)).toHaveLength(FILES)
       expect(existsSync(join(target, 'old'))).toBe(false)
     } finally {
-      execFileSync('umount', [target])
+      unmount()
     }
   })
 
@@ -173,13 +174,13 @@ describe('a swap', () => {
     const origin = join(base, 'origin')
     mkdirSync(target)
     mkdirSync(origin)
-    execFileSync('mount', ['--bind', origin, target])
+    const unmount = mount(target, '--bind', origin)
     try {
       writeFileSync(join(target, 'old'), 'old')
       await extractBundle(generation('a'), target)
       expect(contents(origin)).toHaveLength(FILES)
     } finally {
-      execFileSync('umount', [target])
+      unmount()
     }
   })
 })

@@ -1,12 +1,11 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { mount } from './mount.ts'
+import { isNamespace } from './plain-user.ts'
 import { mountSmallDisk } from './small-disk.ts'
 
 /**
- * A directory as a container sees it: what is filled in beforehand lies in a lower layer. Mounting needs root, as in CI
- * and in containers.
+ * A directory as a container sees it: what is filled in beforehand lies in a lower layer.
  * @param upperMebibytes room for what changes; as much as there is by default
  */
 export function mountOverlay(base: string, fill: (lower: string) => void, upperMebibytes?: number): string {
@@ -20,9 +19,8 @@ export function mountOverlay(base: string, fill: (lower: string) => void, upperM
   const [upper, work] = [place('changes/upper'), place('changes/work')]
   fill(lower)
   const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  execFileSync('mount', ['-t', 'overlay', '-o', `${layers},redirect_dir=off`, 'overlay', merged])
-  onTestFinished(() => {
-    execFileSync('umount', ['--lazy', merged])
-  })
+  // Nobody may set the first one in a user namespace, and the second one implies it.
+  const unmovable = isNamespace ? 'userxattr' : 'redirect_dir=off'
+  mount(merged, '-t', 'overlay', '-o', `${layers},${unmovable}`, 'overlay')
   return merged
 }

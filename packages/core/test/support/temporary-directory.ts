@@ -18,8 +18,19 @@ import { onTestFinished } from 'vitest'
 /** A directory that is removed when the test that asked for it is over. Its path is real (no links in it). */
 export function temporaryDirectory(): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'ws-test-')))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
+  onTestFinished(() => removeTree(directory))
   return directory
+}
+
+/** Also what is closed to its owner, which is nothing to root. */
+function removeTree(directory: string): void {
+  const options = { recursive: true, force: true, maxRetries: 3 }
+  try {
+    rmSync(directory, options)
+  } catch {
+    execFileSync('chmod', ['-R', 'u+rwX', directory])
+    rmSync(directory, options)
+  }
 }
 
 export function writeFiles(directory: string, files: Readonly<Record<string, string | Uint8Array>>): void {

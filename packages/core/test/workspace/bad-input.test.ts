@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   backupSession,
   checkBundle,
@@ -25,6 +25,7 @@ import {
   type ErrorCode,
   type ObjectStore,
 } from '../../src/index.ts'
+import { asPlainUser } from '../support/plain-user.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import {
   createRepository,
@@ -359,6 +360,7 @@ describe('repositories', () => {
     for (const path of [empty, old]) {
       const output = await runElsewhere(`await executeRun(${JSON.stringify(repository)}, () => 1)`, {
         PATH: path,
+        HOME: temporaryDirectory(),
       })
       expect(output).toMatchObject({
         code: 'UNSUPPORTED',
@@ -371,17 +373,18 @@ describe('repositories', () => {
 describe('permissions, space and cancellation', () => {
   it('says ACCESS_DENIED where it may not write, and leaves everything as it was', async () => {
     const base = temporaryDirectory()
-    chmodSync(base, 0o755)
     const directory = join(base, 'work')
     mkdirSync(directory)
     writeFiles(directory, { 'a.txt': 'x' })
+    for (const path of [base, directory]) chmodSync(path, 0o555)
+    onTestFinished(() => chmodSync(base, 0o755))
     for (const call of [
       `await executeRun(new Workspace({ id: 'w', path: '${directory}', stateDir: '${base}/state' }), () => 1)`,
       `await new Workspace({ id: 'w', path: '${directory}', store: localStore({ root: '${base}/store' }) }).save('x')`,
       `await extractBundle(createBundle('${directory}'), '${base}/extracted')`,
     ]) {
       const before = describeTree(base, { skip: [] })
-      const output = await runElsewhere(call, { HOME: '/nonexistent' }, { uid: 65534, gid: 65534 })
+      const output = await runElsewhere(call, { HOME: '/nonexistent' }, true)
       expect(output, call).toMatchObject({ code: 'ACCESS_DENIED' })
       expect(describeTree(base, { skip: [] })).toEqual(before)
     }
@@ -526,21 +529,21 @@ it('gives every error through JSON with its code', async () => {
 async function runElsewhere(
   call: string,
   environment: Record<string, string>,
-  user: { readonly uid?: number; readonly gid?: number } = {},
+  isPlain = false,
 ): Promise<unknown> {
   const script = `
     const { createBundle, executeRun, extractBundle, Workspace } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
     const { localStore } = await import(${JSON.stringify(import.meta.resolve('@ws/store-local'))})
     try { ${call}; process.stdout.write('null') } catch (error) { process.stdout.write(JSON.stringify(error)) }
   `
-  const { stdout } = await run(
-    process.execPath,
-    ['--conditions=@ws/source', '--input-type=module-typescript', '-e', script],
-    {
-      cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '', ...environment },
-      ...user,
-    },
-  )
+  const node = ['--conditions=@ws/source', '--input-type=module-typescript', '-e', script]
+  const { command, parameters, user } = isPlain
+    ? asPlainUser(process.execPath, node)
+    : { command: process.execPath, parameters: node, user: {} }
+  const { stdout } = await run(command, parameters, {
+    cwd: '/',
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    ...user,
+  })
   return JSON.parse(stdout) as unknown
 }

@@ -1,23 +1,15 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium, type Browser } from 'playwright-core'
+import { provideDebianPackage } from '../../../../scripts/debian-package.ts'
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
-/** The Chromium of the machine. Where there is none it is installed with Debian's package, as root. */
+/** The Chromium of the machine. Where there is none it is Debian's. */
 export async function openBrowser(): Promise<Browser> {
-  if (findChromium() === null) {
-    execFileSync('apt-get', ['update', '-qq'], { stdio: 'ignore' })
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
-      stdio: 'ignore',
-    })
-  }
-  const executablePath = findChromium()
-  if (executablePath === null)
-    throw new Error('These tests need Chromium; install it and put it on the PATH.')
+  const found = findChromium() ?? provideChromium()
   return chromium.launch({
-    executablePath,
+    ...found,
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -28,9 +20,26 @@ export async function openBrowser(): Promise<Browser> {
   })
 }
 
-function findChromium(): string | null {
+interface FoundBrowser {
+  readonly executablePath: string
+  readonly env?: Record<string, string>
+}
+
+function findChromium(): FoundBrowser | null {
   const paths = (process.env['PATH'] ?? '')
     .split(delimiter)
     .flatMap((directory) => names.map((name) => join(directory, name)))
-  return paths.find((path) => existsSync(path)) ?? null
+  const executablePath = paths.find((path) => existsSync(path))
+  return executablePath === undefined ? null : { executablePath }
+}
+
+function provideChromium(): FoundBrowser {
+  const root = provideDebianPackage('chromium')
+  const libraries = join(root, 'usr/lib')
+  const platform = readdirSync(libraries).find((name) => name.endsWith('-linux-gnu')) ?? ''
+  // What starts it by the name of `chromium` looks for it in the machine's own directories.
+  return {
+    executablePath: join(libraries, 'chromium/chromium'),
+    env: { PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(libraries, platform) },
+  }
 }

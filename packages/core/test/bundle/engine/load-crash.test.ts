@@ -2,7 +2,6 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   chmodSync,
-  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -25,6 +24,7 @@ import type { VersionRecord } from '../../../src/bundle/format/version-record.ts
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
 import { mountOverlay } from '../../support/overlay.ts'
+import { asPlainUser, giveToPlainUser } from '../../support/plain-user.ts'
 import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { listTree, withoutTimes } from '../tree-listing.ts'
 import type { Death, DyingLoad } from './dying-load.ts'
@@ -87,15 +87,19 @@ function loadInChild(directory: string, killAt: number): { steps: number; isKill
 }
 
 /** In one process, so that there is time for all of them: it dies in each directory at the given step. */
-function dieIn(jobs: readonly DyingLoad[], owner?: number): Death[] {
+function dieIn(jobs: readonly DyingLoad[], isPlain = false): Death[] {
   writeFileSync(join(base, 'jobs.json'), JSON.stringify(jobs))
   const preload = join(import.meta.dirname, 'die-at-step.ts')
   const script = join(import.meta.dirname, 'dying-load.ts')
-  const child = spawnSync(
-    process.execPath,
-    ['--conditions=@ws/source', `--import=${preload}`, script, base],
-    { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' }, uid: owner, gid: owner },
-  )
+  const node = ['--conditions=@ws/source', `--import=${preload}`, script, base]
+  const { command, parameters, user } = isPlain
+    ? asPlainUser(process.execPath, node)
+    : { command: process.execPath, parameters: node, user: {} }
+  const child = spawnSync(command, parameters, {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' },
+    ...user,
+  })
   if (child.signal !== 'SIGKILL') throw new Error(child.stderr)
   return JSON.parse(child.stdout) as Death[]
 }
@@ -128,35 +132,34 @@ const scenes: readonly Scene[] = [
   },
 ]
 
-/** Makes so many directories for one scene, and the user that owns them when it must not be root. */
-function setUp(scene: Scene, names: readonly string[]): { paths: string[]; owner: number | undefined } {
-  const isRoot = process.geteuid?.() === 0
-  const owner = scene.isClosed === true && isRoot ? 65_534 : undefined
+/** Makes so many directories for one scene, owned by a user without privileges where one must be at work. */
+function setUp(scene: Scene, names: readonly string[]): { paths: string[]; isPlain: boolean } {
+  const isPlain = scene.isClosed === true
   const make = (place: string) => (name: string) => {
     const parent = join(place, name)
     mkdirSync(parent)
     const path = join(parent, 'target')
     scene.make(path)
-    if (owner !== undefined) chownSync(path, owner, owner)
+    if (isPlain) giveToPlainUser(path)
     if (scene.isClosed === true) chmodSync(parent, 0o555)
     return path
   }
   if (scene.isLower === true) {
     const merged = mountOverlay(mkdtempSync(join(base, 'layers-')), (lower) => names.forEach(make(lower)))
-    return { paths: names.map((name) => join(merged, name, 'target')), owner }
+    return { paths: names.map((name) => join(merged, name, 'target')), isPlain }
   }
   const paths = names.map(make(base))
-  if (owner !== undefined) execFileSync('chmod', ['-R', 'a+rX', base])
-  return { paths, owner }
+  if (isPlain) execFileSync('chmod', ['-R', 'a+rX', base])
+  return { paths, isPlain }
 }
 
 /** Of the second load in a process: the first one also finds out about the system. */
 function measure(scene: Scene): { before: unknown; total: number } {
-  const { paths, owner } = setUp(scene, ['first', 'second'])
+  const { paths, isPlain } = setUp(scene, ['first', 'second'])
   const before = stateOf(scene.name.startsWith('a full directory') ? target : (paths[0] ?? ''))
   const counts = dieIn(
     paths.map((directory) => ({ kind: 'load', directory, step: NEVER })),
-    owner,
+    isPlain,
   )
   return { before, total: counts[1]?.steps ?? 0 }
 }
@@ -188,13 +191,13 @@ describe('a process killed while it loads', () => {
     async (scene) => {
       const { before, total } = measure(scene)
       const steps = Array.from({ length: total }, (_, index) => index + 1)
-      const { paths, owner } = setUp(
+      const { paths, isPlain } = setUp(
         scene,
         steps.map((step) => `step-${step}`),
       )
       const deaths = dieIn(
         paths.map((directory, index) => ({ kind: 'load', directory, step: index + 1 })),
-        owner,
+        isPlain,
       )
       expect(deaths.every(({ isDead }) => isDead)).toBe(true)
       const outcomes = new Set<string>()
@@ -214,26 +217,26 @@ describe('a process killed while it loads', () => {
     const dying = deaths.map((step, index) => ({ directory: trial.paths[index] ?? '', step }))
     dieIn(
       dying.map((each) => ({ ...each, kind: 'load' })),
-      trial.owner,
+      trial.isPlain,
     )
     const repairs = dieIn(
       dying.map(({ directory }) => ({ directory, step: NEVER, kind: 'recover' })),
-      trial.owner,
+      trial.isPlain,
     )
     const pairs = deaths.flatMap((step, index) =>
       Array.from({ length: repairs[index]?.steps ?? 0 }, (_, repair) => ({ step, repair: repair + 1 })),
     )
-    const { paths, owner } = setUp(
+    const { paths, isPlain } = setUp(
       scene,
       pairs.map(({ step, repair }) => `step-${step}-${repair}`),
     )
     dieIn(
       pairs.map(({ step }, index) => ({ kind: 'load', directory: paths[index] ?? '', step })),
-      owner,
+      isPlain,
     )
     const ends = dieIn(
       pairs.map(({ repair }, index) => ({ kind: 'recover', directory: paths[index] ?? '', step: repair })),
-      owner,
+      isPlain,
     )
     expect(ends.filter(({ isDead }) => isDead).length).toBeGreaterThan(ends.length / 2)
     for (const path of paths) await expectOldOrNew(path, before)

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mount } from '../../support/mount.ts'
 import { memoryStore } from '@ws/store-memory'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
 import type { LoadDirectoryOptions } from '../../../src/bundle/engine/load-options.ts'
@@ -250,7 +251,7 @@ describe('a load that cannot be done', () => {
     const record = await storeTree(repository, source)
     const disk = join(base, 'disk')
     mkdirSync(disk)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])
+    const unmount = mount(disk, '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs')
     try {
       mkdirSync(join(disk, 'target'))
       writeFileSync(join(disk, 'target/mine'), 'stays')
@@ -260,7 +261,7 @@ describe('a load that cannot be done', () => {
       expect(readdirSync(disk)).toEqual(['target'])
       expect(readFileSync(join(disk, 'target/mine'), 'utf8')).toBe('stays')
     } finally {
-      execFileSync('umount', [disk])
+      unmount()
     }
   })
 

@@ -90,7 +90,9 @@ export function applyEdit(root: string, step: Edit): void {
       const stats = lstatSync(target)
       if (!stats.isFile() || stats.size === 0) return
       const { atime, mtime } = statSync(target)
+      chmodSync(target, stats.mode | 0o200)
       writeFileSync(target, Buffer.alloc(stats.size, `${stats.ctimeMs}`))
+      chmodSync(target, stats.mode)
       utimesSync(target, atime, mtime)
       return
     }

@@ -16,6 +16,7 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { giveToStranger, makeDevice } from '../../support/foreign-files.ts'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
 import { openSnapshotBackend } from '../../../src/snapshot/open-snapshot-backend.ts'
 import { changeList, createFixture, createScratch, fingerprint, runUserGit } from './git-fixture.ts'
@@ -416,7 +417,7 @@ describe('what a snapshot leaves out', () => {
   it('counts FIFOs, sockets and devices, and an ignored directory once (case 22)', async () => {
     const { open, write, path } = createFixture()
     execFileSync('mkfifo', [join(path, 'pipe'), join(path, 'src/pipe')])
-    execFileSync('mknod', [join(path, 'device'), 'c', '1', '5'])
+    makeDevice(join(path, 'device'))
     const server = createServer().listen(join(path, 'socket'))
     onTestFinished(() => void server.close())
     await once(server, 'listening')
@@ -530,7 +531,7 @@ describe('which directory is captured', () => {
 
   it('may belong to another user, and nobody has to say in a configuration that this is safe (case 80)', async () => {
     const { open, path, outside, git } = createFixture()
-    execFileSync('chown', ['-R', '12345:12345', path])
+    giveToStranger(path)
     expect(() => git('status')).toThrow(/dubious ownership/)
     vi.stubEnv('HOME', outside)
     vi.stubEnv('XDG_CONFIG_HOME', '')

@@ -1,19 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import {
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
+import { asPlainUser, giveToPlainUser } from '../../support/plain-user.ts'
 import { mountSmallDisk } from '../../support/small-disk.ts'
 import { changeList, createFixture, describeTree } from './git-fixture.ts'
 import { holds } from './private-content.ts'
@@ -24,16 +16,17 @@ const backendFile = new URL('../../../src/snapshot/git/open-git-backend.ts', imp
 function startProcess(
   fixture: { path: string; stateDirectory: string },
   program: string,
-  identity: object = {},
+  isPlain = false,
 ): ChildProcess {
   const source = `
     const { openGitBackend } = await import(${JSON.stringify(backendFile)})
     const backend = await openGitBackend(${JSON.stringify({ path: fixture.path, stateDirectory: fixture.stateDirectory })})
     ${program}`
-  return spawn(process.execPath, ['--conditions=@ws/source', '--input-type=module', '-e', source], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    ...identity,
-  })
+  const node = ['--conditions=@ws/source', '--input-type=module', '-e', source]
+  const { command, parameters, user } = isPlain
+    ? asPlainUser(process.execPath, node)
+    : { command: process.execPath, parameters: node, user: {} }
+  return spawn(command, parameters, { stdio: ['ignore', 'pipe', 'inherit'], ...user })
 }
 
 async function outputOf(child: ChildProcess): Promise<string> {
@@ -108,16 +101,15 @@ describe('files that cannot be read', () => {
     const { write, path, stateDirectory } = fixture
     write('locked.txt', 'x', 0o000)
     mkdirSync(join(path, 'closed'), { mode: 0o000 })
-    for (const name of ['', 'src', 'a.txt', 'src/b.txt']) chownSync(join(path, name), 65534, 65534)
-    chownSync(stateDirectory, 65534, 65534)
-    chownSync(join(path, '..'), 65534, 65534)
+    for (const name of ['', 'src', 'a.txt', 'src/b.txt', '..']) giveToPlainUser(join(path, name))
+    giveToPlainUser(stateDirectory)
     const program = `
       const { writeFileSync } = await import('node:fs')
       const before = await backend.capture({ label: 'before' })
       writeFileSync(${JSON.stringify(join(path, 'a.txt'))}, 'changed')
       const result = await backend.rollback(before)
       console.log(JSON.stringify({ coverage: before.coverage, result }))`
-    const output = JSON.parse(await outputOf(startProcess(fixture, program, { uid: 65534, gid: 65534 })))
+    const output = JSON.parse(await outputOf(startProcess(fixture, program, true)))
     expect(output.coverage).toMatchObject({ complete: false, omitted: { unreadable: 2 } })
     expect(output.coverage.examples).toEqual([
       { path: 'closed', reason: 'unreadable' },
@@ -131,8 +123,8 @@ describe('files that cannot be read any more', () => {
   function prepare() {
     const fixture = createFixture()
     const { path, stateDirectory } = fixture
-    for (const name of ['', 'src', 'a.txt', 'src/b.txt']) chownSync(join(path, name), 65534, 65534)
-    for (const name of [stateDirectory, join(path, '..')]) chownSync(name, 65534, 65534)
+    for (const name of ['', 'src', 'a.txt', 'src/b.txt', '..']) giveToPlainUser(join(path, name))
+    giveToPlainUser(stateDirectory)
     const run = async (program: string) =>
       JSON.parse(
         await outputOf(
@@ -141,7 +133,7 @@ describe('files that cannot be read any more', () => {
             `const { chmodSync, writeFileSync } = await import('node:fs')
             process.chdir(${JSON.stringify(path)})
             ${program}`,
-            { uid: 65534, gid: 65534 },
+            true,
           ),
         ),
       )
