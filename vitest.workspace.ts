@@ -21,6 +21,8 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
+    // Most tests wait for processes that they started; the default leaves one of two cores to nobody.
+    maxWorkers: '100%',
     projects: [...readdirSync('packages').map((name) => `packages/${name}`), 'examples']
       .filter((folder) => existsSync(`${folder}/test`) && testsIn(folder).include.length > 0)
       .map((folder) => ({
