@@ -182,7 +182,7 @@ function makeMove({ directory, fresh, parked }: Place, { name, number, goes, com
   if (goes !== null && old !== null) {
     if (isHalfMoved(found, goes, old)) moveEntry({ directory, name }, parkedPlace)
     // Parked under a second name, and killed before the new file took its place: it may have been written to since.
-    else if (found !== null && !(found.ino === old.ino && isUnwritten(found, goes))) return false
+    else if (found !== null && !isParkedOne(found, goes, old)) return false
   } else {
     if (goes === null) {
       if (found !== null) return false
@@ -221,6 +221,12 @@ function isHalfMoved(found: BigIntStats | null, goes: FoundEntry, parked: BigInt
   return areDirectories && found.ino.toString() === goes.inode && found.ino !== parked.ino
 }
 
+/** Overlayfs gives a file of a lower layer another inode once it is changed, also by a second name, for some at any time. */
+function isParkedOne(found: BigIntStats, goes: FoundEntry, parked: BigIntStats): boolean {
+  const isSame = found.ino === parked.ino || found.ino.toString() === goes.inode
+  return isSame && hasTime(found, goes) && hasTime(parked, goes)
+}
+
 /** A second name keeps the old file while the new one takes its place in one step: nobody ever finds nothing there. */
 function linkOrRename(path: string | Buffer, to: string | Buffer): void {
   try {
@@ -247,7 +253,11 @@ function isStill(stats: BigIntStats, found: FoundEntry): boolean {
 
 /** A second name changes the change time of a file, and nothing else of it. */
 function isUnwritten(stats: BigIntStats, found: FoundEntry): boolean {
-  return stats.ino.toString() === found.inode && stats.mtimeNs.toString() === found.mtimeNs
+  return stats.ino.toString() === found.inode && hasTime(stats, found)
+}
+
+function hasTime(stats: BigIntStats, found: FoundEntry): boolean {
+  return stats.mtimeNs.toString() === found.mtimeNs
 }
 
 function lstatOrNull(path: string | Buffer): BigIntStats | null {

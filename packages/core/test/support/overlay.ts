@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { mount } from './mount.ts'
-import { isNamespace } from './plain-user.ts'
 import { mountSmallDisk } from './small-disk.ts'
 
 /**
@@ -19,8 +18,7 @@ export function mountOverlay(base: string, fill: (lower: string) => void, upperM
   const [upper, work] = [place('changes/upper'), place('changes/work')]
   fill(lower)
   const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  // Nobody may set the first one in a user namespace, and the second one implies it.
-  const unmovable = isNamespace ? 'userxattr' : 'redirect_dir=off'
-  mount(merged, '-t', 'overlay', '-o', `${layers},${unmovable}`, 'overlay')
+  // As in a container without root: no directory of a lower layer can be renamed, and links get other inodes.
+  mount(merged, '-t', 'overlay', '-o', `${layers},userxattr`, 'overlay')
   return merged
 }
