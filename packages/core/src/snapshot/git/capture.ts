@@ -184,7 +184,7 @@ async function look(
   const isKnown = ofIndex === null && isTrackedKnown(last, listing, nestedIndexStamp)
   const tracked = isKnown
     ? null
-    : addNestedFiles(ofIndex ?? (await readTrackedFiles(workspace, signal)), nested)
+    : addNestedFiles(ofIndex ?? (await readTrackedFiles(workspace, signal)), nested, own.format)
   const recall = recaller(own, last, treesOf(keepInView), signal)
   const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
   const capture = {

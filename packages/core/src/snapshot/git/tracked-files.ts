@@ -7,6 +7,7 @@ import { runGit } from './git-command.ts'
 import { isPipe } from './is-pipe.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import { GITLINK, indexEntryAt, selectRows, type IndexEntry } from './index-rows.ts'
+import type { ObjectFormat } from './object-format.ts'
 import { alternateEnvironment, temporaryPath, type PrivateRepository } from './private-repository.ts'
 import { rowFinder } from './sorted-paths.ts'
 import { entriesOf, isWholeIndex, readUserIndex, type UserIndex } from './user-index.ts'
@@ -90,9 +91,14 @@ function entriesIn({ rows, paths }: Pick<UserIndex, 'rows' | 'paths'>): TrackedE
 
 /**
  * The same with what the indexes of other repositories know. One that only git could read is passed over: its files are
- * then read, and those that are tracked although they are ignored count as ignored.
+ * then read, and those that are tracked although they are ignored count as ignored. The ids of one whose objects are named
+ * by another hash say nothing here.
  */
-export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRepository[]): TrackedFiles {
+export function addNestedFiles(
+  tracked: TrackedFiles,
+  nested: readonly NestedRepository[],
+  ownFormat: ObjectFormat,
+): TrackedFiles {
   if (nested.length === 0) return tracked
   const entries = new Map<BytePath, IndexEntry>()
   const trees = [...tracked.trees]
@@ -100,9 +106,11 @@ export function addNestedFiles(tracked: TrackedFiles, nested: readonly NestedRep
   for (const { path, indexFile, format } of nested) {
     const index = readUserIndex(nativePath(indexFile), format)
     if (index === null) continue
-    for (const entry of entriesOf(index)) entries.set(joinPath(path, entry.path), entry)
+    const isOurs = format === ownFormat
+    for (const entry of entriesOf(index))
+      entries.set(joinPath(path, entry.path), isOurs ? entry : { ...entry, ...UNKNOWN, id: '' })
     for (const link of index.gitlinks) gitlinks.push(joinPath(path, link))
-    trees.push(...index.trees)
+    if (isOurs) trees.push(...index.trees)
   }
   const { entries: outer } = tracked
   const others = [...entries.keys()].filter((path) => !outer.has(path))
@@ -135,6 +143,9 @@ async function listTrackedFiles(workspace: Place, signal?: AbortSignal): Promise
   const call = { ...callIn(repository, signal), args: ['ls-tree', '-r', '-z', 'HEAD'], exitCodes: [0, 128] }
   return splitRecords(await runGit(call)).map((record) => toEntry(record, ([mode, , id]) => ['H', mode, id]))
 }
+
+/** Of a file that has to be read. */
+const UNKNOWN = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
 
 /** Whether a pipe is in the place of the file that a split index rests on. */
 function isBlocked({ gitDirectory }: UserRepository): boolean {
@@ -175,12 +186,11 @@ function toEntry(
 ): IndexEntry {
   const end = record.indexOf('\t')
   const [tag, mode = '', id = ''] = pick(record.slice(0, end).split(' '))
-  const unknown = { size: -1, inode: 0, mtimeNs: 0n, ctimeNs: 0n, indexWrittenAtNs: 0n }
   return {
     path: record.slice(end + 1),
     id,
     mode: Number.parseInt(mode, 8),
     skipWorktree: tag === 'S',
-    ...unknown,
+    ...UNKNOWN,
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -41,6 +41,26 @@ function tree(path: string): Record<string, string> {
 }
 
 describe('repositories inside the workspace', () => {
+  it.each([
+    ['sha1', 'sha256'],
+    ['sha256', 'sha1'],
+  ])('are captured whole in one of %s that name their objects by %s (cases 7, 38)', async (format, other) => {
+    const fixture = createFixture({ format })
+    const { open, write, path } = fixture
+    runUserGit(path, 'init', '-q', `--object-format=${other}`, 'inner')
+    write('inner/code.txt', 'first\n')
+    runUserGit(join(path, 'inner'), 'add', '-A')
+    runUserGit(join(path, 'inner'), 'commit', '-q', '-m', 'inner')
+    const later = new Date(Date.now() + 60_000)
+    utimesSync(join(path, 'inner/.git/index'), later, later)
+    const original = tree(path)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    rmSync(join(path, 'inner/code.txt'))
+    expect(await backend.rollback(before)).toMatchObject({ restored: ['inner/code.txt'] })
+    expect(tree(path)).toEqual(original)
+  })
+
   it('are captured with their own ignore rules, whether or not they have commits (cases 6, 7)', async () => {
     const fixture = createFixture()
     const { open, write, path } = fixture
