@@ -2,7 +2,6 @@ import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import crypto, { randomBytes } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { commitVersion } from '../../bundle/engine/commit-version.ts'
-import { findVersion } from '../../bundle/engine/list-versions.ts'
 import { saveDirectory } from '../../bundle/engine/save-directory.ts'
 import type { SavedTree } from '../../bundle/engine/saved-tree.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
@@ -20,7 +19,14 @@ import {
   type SnapshotCoverage,
 } from '../snapshot.ts'
 import { openState, rootPlace, stateCacheOf } from './stored-state.ts'
-import { factsOf, hasPacks, makeSnapshotId, toMetadata, type BundleWorkspace } from './workspace-versions.ts'
+import {
+  factsOf,
+  findLatest,
+  hasPacks,
+  makeSnapshotId,
+  toMetadata,
+  type BundleWorkspace,
+} from './workspace-versions.ts'
 
 export interface CaptureRequest {
   readonly label: string
@@ -62,7 +68,7 @@ export async function captureDirectory(
 ): Promise<CapturedVersion> {
   const { repository, workspaceId, path, cacheDirectory, policy } = workspace
   const { label, rules, written = [], onProgress, signal } = request
-  const latest = await findVersion(repository, workspaceId, undefined, signal)
+  const latest = await findLatest(workspace, signal)
   const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
   const startedAt = Date.now()
   const saved = await saveDirectory(repository, {

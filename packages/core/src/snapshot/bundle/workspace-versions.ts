@@ -2,9 +2,16 @@ import crypto from 'node:crypto'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
-import { readVersion } from '../../bundle/engine/list-versions.ts'
+import {
+  findVersion,
+  listVersions,
+  readListedVersion,
+  readVersion,
+} from '../../bundle/engine/list-versions.ts'
 import { openRepository, type Repository } from '../../bundle/engine/repository.ts'
+import { createFormatMarker, encodeFormatMarker } from '../../bundle/format/format-marker.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
+import type { ObjectStore } from '../../store/object-store.ts'
 import { privateDirectoryStore } from '../../store/private-directory-store.ts'
 import { fillCapturePolicy, type CapturePolicy } from '../capture-policy.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
@@ -42,9 +49,45 @@ export async function openWorkspace(
   ownPath: string | null,
   policy: CapturePolicy = fillCapturePolicy({}),
 ): Promise<BundleWorkspace> {
-  const repository = await openRepository(privateDirectoryStore(join(directory, 'store')))
+  const repository = await openStore(privateDirectoryStore(join(directory, 'store')))
   const workspaceId = crypto.hash('sha256', encodePath(path), 'hex').slice(0, 32)
   return { path, repository, workspaceId, cacheDirectory: join(directory, workspaceId), ownPath, policy }
+}
+
+/** What a power failure has made of the marker is replaced: without encryption, nothing in the store depends on it. */
+async function openStore(store: ObjectStore): Promise<Repository> {
+  try {
+    return await openRepository(store)
+  } catch (error) {
+    if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+    const { marker } = await createFormatMarker(null)
+    await store.put('format', encodeFormatMarker(marker))
+    return openRepository(store)
+  }
+}
+
+/**
+ * The latest version. When its record cannot be read, that one and others like it are removed, as after a power failure:
+ * nothing that they held can be had any more, and none could be captured after them. Call it under the workspace's lock.
+ */
+export async function findLatest(
+  { repository, workspaceId }: BundleWorkspace,
+  signal?: AbortSignal,
+): Promise<VersionRecord | null> {
+  const find = () => findVersion(repository, workspaceId, undefined, signal)
+  try {
+    return await find()
+  } catch (error) {
+    if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+  }
+  const damaged: string[] = []
+  for await (const listed of listVersions(repository, workspaceId, { signal }))
+    await readListedVersion(repository, workspaceId, listed, signal).catch((error: unknown) => {
+      if (!WorkspaceError.is(error, 'CORRUPT')) throw error
+      damaged.push(listed.info.key)
+    })
+  for (const key of damaged) await repository.store.delete(key, { signal })
+  return find()
 }
 
 export function toMetadata(facts: SnapshotFacts): Record<string, string> {

@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createFixture, describeTree } from './bundle-fixture.ts'
+
+/** What a file system makes of a file that was not flushed. */
+const spoilings: readonly [name: string, spoil: (content: Buffer) => Buffer][] = [
+  ['empty', () => Buffer.alloc(0)],
+  ['cut', (content) => content.subarray(0, content.length / 2)],
+  ['full of zeros', (content) => Buffer.alloc(content.length)],
+]
+
+describe.each(spoilings)('files that a power failure left %s', (_, spoil) => {
+  it('cost the snapshots that were taken last, and none before or after them', async () => {
+    const { path, stateDirectory, open, write } = createFixture()
+    const taken = await (await open()).capture({ label: 'taken' })
+    const original = describeTree(path)
+    write('a.txt', 'second')
+    const lost = [await (await open()).capture({ label: 'lost' })]
+    write('a.txt', 'third')
+    lost.push(await (await open()).capture({ label: 'lost' }))
+    const records = recordsIn(join(stateDirectory, 'bundle/store/workspaces'))
+    expect(records).toHaveLength(3)
+    // The newest sorts first.
+    for (const record of records.slice(0, 2)) writeFileSync(record, spoil(readFileSync(record)))
+
+    const backend = await open()
+    await expect(backend.capture({ label: 'after' })).resolves.toMatchObject({ coverage: { complete: true } })
+    write('a.txt', 'fourth')
+    expect((await backend.rollback(taken)).verified).toBe(true)
+    expect(describeTree(path)).toEqual(original)
+    for (const snapshot of lost)
+      await expect(backend.rollback(snapshot)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('keep no snapshot away where they say what the store is', async () => {
+    const { path, stateDirectory, open, write } = createFixture()
+    const taken = await (await open()).capture({ label: 'taken' })
+    const original = describeTree(path)
+    const marker = join(stateDirectory, 'bundle/store/format')
+    writeFileSync(marker, spoil(readFileSync(marker)))
+    write('a.txt', 'second')
+    const backend = await open()
+    const second = await backend.capture({ label: 'second' })
+    expect((await backend.rollback(taken)).verified).toBe(true)
+    expect(describeTree(path)).toEqual(original)
+    expect((await backend.rollback(second)).restored).toEqual(['a.txt'])
+  })
+})
+
+function recordsIn(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .toSorted()
+}
