@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
@@ -134,6 +134,21 @@ it('is the patch that git makes, for files of every kind', async () => {
   expect(withoutLiterals(ours)).toBe(withoutLiterals(theirs).replaceAll('delta', 'literal'))
 })
 
+function holdsLoop(directory: string): boolean {
+  const links = execFileSync('find', [directory, '-type', 'l', '-print0'], { encoding: 'latin1' })
+  return links
+    .split('\0')
+    .slice(0, -1)
+    .some((link) => {
+      try {
+        statSync(Buffer.from(link, 'latin1'))
+        return false
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'ELOOP'
+      }
+    })
+}
+
 it('turns any state into any other', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -145,6 +160,8 @@ it('turns any state into any other', async () => {
         const backend = await open()
         const before = await backend.capture({ label: 'before' })
         const copy = copyOf(path)
+        // Where such a link becomes a directory, git looks through it for what the patch puts there.
+        fc.pre(!holdsLoop(copy))
         for (const step of second) applyEdit(path, step)
         const after = await backend.capture({ label: 'after' })
         const patch = await collect(backend.patch(before, after))
