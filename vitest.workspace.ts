@@ -6,6 +6,15 @@ import { testsAsRoot } from './scripts/tests-as-root.ts'
 /** Packages resolve each other's `src` through this export condition, so no test needs a build. */
 const conditions = ['@ws/source', 'node', 'import', 'default']
 
+/**
+ * Most tests wait for processes that they started, so that there are as many at once as cores (the default leaves one of two to
+ * nobody). Those of services come after them, one file at a time: servers that have to wait for a core reset connections.
+ */
+function orderOf(folder: string): { maxWorkers: number | string; sequence: { groupOrder: number } } {
+  const needsServers = /\/(store-(s3|gcs|supabase|azure)|integration|test-servers|benchmarks)$/.test(folder)
+  return { maxWorkers: needsServers ? 1 : '100%', sequence: { groupOrder: needsServers ? 1 : 0 } }
+}
+
 /** What is to run, for who is not root; see `scripts/run-tests.mjs`. */
 const part = process.env['WS_TESTS']
 
@@ -21,8 +30,6 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    // Most tests wait for processes that they started; the default leaves one of two cores to nobody.
-    maxWorkers: '100%',
     projects: [...readdirSync('packages').map((name) => `packages/${name}`), 'examples']
       .filter((folder) => existsSync(`${folder}/test`) && testsIn(folder).include.length > 0)
       .map((folder) => ({
@@ -31,6 +38,7 @@ export default defineConfig({
           name: folder.replace('packages/', ''),
           root: folder,
           ...testsIn(folder),
+          ...orderOf(folder),
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // Hundreds of tests start Node processes on our sources: half of their time went into stripping types.
