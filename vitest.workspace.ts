@@ -8,11 +8,11 @@ const conditions = ['@ws/source', 'node', 'import', 'default']
 
 /**
  * Most tests wait for processes that they started, so that there are as many at once as cores (the default leaves one of two to
- * nobody). Those of services come after them, one file at a time: servers that have to wait for a core reset connections.
+ * nobody). Those of S3 come after the others, one file at a time: R2's server resets connections when it has to wait for a core.
  */
 function orderOf(folder: string): { maxWorkers: number | string; sequence: { groupOrder: number } } {
-  const needsServers = /\/(store-(s3|gcs|supabase|azure)|integration|test-servers|benchmarks)$/.test(folder)
-  return { maxWorkers: needsServers ? 1 : '100%', sequence: { groupOrder: needsServers ? 1 : 0 } }
+  const comesLast = folder === 'packages/store-s3'
+  return { maxWorkers: comesLast ? 1 : '100%', sequence: { groupOrder: comesLast ? 1 : 0 } }
 }
 
 /** What is to run, for who is not root; see `scripts/run-tests.mjs`. */
