@@ -11,6 +11,9 @@ import { isRace, isReset, isUnclear, strangeAnswer } from './s3-error.ts'
 const RACE_ATTEMPTS = 8
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1_000
+/** After an answer got lost: three seconds in all. */
+const LATER_LOOKS = 5
+const FIRST_LOOK_MS = 100
 
 /** Where a body goes. */
 export interface PutTarget {
@@ -97,7 +100,13 @@ async function settle(
   body: WholeBody,
   unclear: unknown,
 ): Promise<unknown> {
-  const stored = await headObject(calls, key, options.signal)
+  let stored = await headObject(calls, key, options.signal)
+  // A stream cannot be put again. Whoever the service let through in its place is there a moment later.
+  const looks = body.sha256 === undefined ? 0 : LATER_LOOKS
+  for (let look = 0; look < looks && stored?.etag === options.ifMatch; look += 1) {
+    await delay(FIRST_LOOK_MS * 2 ** look, undefined, { signal: options.signal }).catch(() => undefined)
+    stored = await headObject(calls, key, options.signal)
+  }
   const isOther =
     stored === null
       ? condition === 'ifMatch'

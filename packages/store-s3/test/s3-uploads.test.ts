@@ -9,7 +9,7 @@ import {
   type FaultProxy,
   type S3TestServer,
 } from '@ws/test-servers'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { S3Store } from '../src/index.ts'
 import { storeWith } from './open-fixtures.ts'
 
@@ -389,6 +389,20 @@ describe('a condition', () => {
       expect(failure, `${key} ${JSON.stringify(options)}`).toMatchObject({ code })
     }
     expect((await contentOf(store, 'kept')).toString()).toBe('old')
+  })
+
+  it('on a large stream whose answer is lost is CONFLICT as soon as the one who was let through is there', async () => {
+    proxy.inject({ match: isPut, fault: { kind: 'reset' } })
+    const failure = failureOf(store.put('raced', pieces(12), { ifAbsent: true }))
+    // The second look after it, so that the first one is over.
+    const looksAfter = (): number => {
+      const methods = proxy.requests.map(({ method }) => method)
+      return methods.slice(methods.lastIndexOf('PUT')).filter((method) => method === 'HEAD').length
+    }
+    const isLookedFor = () => looksAfter() > 1 && proxy.requests.some(isPut)
+    await vi.waitUntil(isLookedFor, { timeout: 30_000 })
+    await storeWith(server).put('raced', Buffer.from('theirs'))
+    expect(await failure).toMatchObject({ code: 'CONFLICT', details: { condition: 'ifAbsent' } })
   })
 
   it('on a large stream goes by one request, from a file that is gone when the put is done', async () => {
