@@ -15,7 +15,7 @@ import { createBundle } from '../../src/bundle/create-bundle.ts'
 import { extractBundle } from '../../src/bundle/extract-bundle.ts'
 import { executeRun } from '../../src/run/execute-run.ts'
 import { Workspace } from '../../src/workspace/workspace.ts'
-import { mountOverlay } from '../support/overlay.ts'
+import { containerKinds, mountOverlay } from '../support/overlay.ts'
 import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 import { expectSameTree, listTree, withoutTimes } from './tree-listing.ts'
 
@@ -39,19 +39,19 @@ function leftovers(path: string): string[] {
   return [...readdirSync(path), ...readdirSync(dirname(path))].filter((name) => name.startsWith('.ws-'))
 }
 
-function mountWorkspace(): { path: string; other: string; base: string } {
+function mountWorkspace(kind: string): { path: string; other: string; base: string } {
   const base = temporaryDirectory()
-  const merged = mountOverlay(join(base, 'layers'), (lower) => fillWorkspace(join(lower, 'work')))
+  const merged = mountOverlay(join(base, 'layers'), (lower) => fillWorkspace(join(lower, 'work')), kind)
   const other = join(base, 'other')
   fillOther(other)
   return { path: join(merged, 'work'), other, base }
 }
 
-describe('a workspace in a lower layer of overlayfs, whose directories cannot be renamed', () => {
+describe.each(containerKinds)('a workspace in a lower layer of overlayfs (a container %s)', (kind) => {
   it.each([{ keepDirectory: false }, { keepDirectory: true }])(
     'is replaced by what an archive holds (%o)',
     async (options) => {
-      const { path, other } = mountWorkspace()
+      const { path, other } = mountWorkspace(kind)
       await extractBundle(createBundle(other), path, options)
       expectSameTree(listTree(path), listTree(other))
       expect(leftovers(path)).toEqual([])
@@ -61,7 +61,7 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
   it.each([{ keepDirectory: false }, { keepDirectory: true }])(
     'is as it was when the archive turns out to be damaged (%o)',
     async (options) => {
-      const { path, other } = mountWorkspace()
+      const { path, other } = mountWorkspace(kind)
       const before = listTree(path)
       const chunks: Uint8Array[] = []
       for await (const chunk of createBundle(other)) chunks.push(chunk)
@@ -72,7 +72,7 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
   )
 
   it('is loaded over, and loaded back', async () => {
-    const { path, other, base } = mountWorkspace()
+    const { path, other, base } = mountWorkspace(kind)
     const before = withoutTimes(listTree(path))
     const options = { store: memoryStore(), stateDir: join(base, 'state') }
     const workspace = new Workspace({ id: 'here', path, ...options })
@@ -105,7 +105,7 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
           utimesSync(join(path, name), 1_000_000_000, 1_000_000_000)
         }
       }
-      const path = join(mountOverlay(join(base, 'layers'), fill, 4), 'work')
+      const path = join(mountOverlay(join(base, 'layers'), fill, kind, 4), 'work')
       const owners = (): string[] =>
         ['a/inner', 'z/first', 'z'].map((name) => {
           const { uid, gid } = lstatSync(join(path, name))
@@ -126,7 +126,7 @@ describe('a workspace in a lower layer of overlayfs, whose directories cannot be
   )
 
   it.each(['git', 'bundle'] as const)('is rolled back by %s, and that is undone', async (strategy) => {
-    const { path, base } = mountWorkspace()
+    const { path, base } = mountWorkspace(kind)
     const listed = () => withoutTimes(listTree(join(path, 'sub')))
     const before = listed()
     const workspace = new Workspace({ id: 'w', path, stateDir: join(base, 'state') })

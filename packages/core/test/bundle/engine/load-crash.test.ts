@@ -23,7 +23,7 @@ import { openRepository, type Repository } from '../../../src/bundle/engine/repo
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
-import { mountOverlay } from '../../support/overlay.ts'
+import { containerKinds, mountOverlay } from '../../support/overlay.ts'
 import { asPlainUser, giveToPlainUser } from '../../support/plain-user.ts'
 import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { listTree, withoutTimes } from '../tree-listing.ts'
@@ -111,7 +111,8 @@ interface Scene {
   /** Makes what is at the path before the load. */
   readonly make: (path: string) => void
   readonly isClosed?: boolean
-  readonly isLower?: boolean
+  /** In a lower layer of what such a container sees. */
+  readonly container?: string
 }
 
 const scenes: readonly Scene[] = [
@@ -124,12 +125,12 @@ const scenes: readonly Scene[] = [
     make: (path) => mkdirSync(path),
     isClosed: true,
   },
-  {
-    // None of its directories can be renamed.
-    name: 'a full directory of a lower layer',
-    make: (path) => execFileSync('cp', ['-a', target, path]),
-    isLower: true,
-  },
+  // None of its directories can be renamed.
+  ...containerKinds.map((container) => ({
+    name: `a full directory of a lower layer (a container ${container})`,
+    make: (path: string) => execFileSync('cp', ['-a', target, path]),
+    container,
+  })),
 ]
 
 /** Makes so many directories for one scene, owned by a user without privileges where one must be at work. */
@@ -144,8 +145,12 @@ function setUp(scene: Scene, names: readonly string[]): { paths: string[]; isPla
     if (scene.isClosed === true) chmodSync(parent, 0o555)
     return path
   }
-  if (scene.isLower === true) {
-    const merged = mountOverlay(mkdtempSync(join(base, 'layers-')), (lower) => names.forEach(make(lower)))
+  if (scene.container !== undefined) {
+    const merged = mountOverlay(
+      mkdtempSync(join(base, 'layers-')),
+      (lower) => names.forEach(make(lower)),
+      scene.container,
+    )
     return { paths: names.map((name) => join(merged, name, 'target')), isPlain }
   }
   const paths = names.map(make(base))
