@@ -7,6 +7,7 @@ import {
   runOnce,
   Workspace,
   WorkspaceError,
+  type ObjectStore,
   type RunRecordStore,
 } from '../../src/index.ts'
 import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
@@ -34,6 +35,27 @@ it('keeps a running record while the agent works and the final one afterwards', 
   expect(await records.get('work', result.runId)).toEqual(result.record)
   expect(result.record.workspace?.diff?.changedPaths).toEqual(['b.txt'])
   expect(await Array.fromAsync(records.list('work'))).toEqual([result.record])
+})
+
+it('asks a store on a network again that was not there for a moment, and says so when told not to', async () => {
+  const memory = memoryStore()
+  let failures = 0
+  const failing: ObjectStore = {
+    ...memory,
+    capabilities: { ...memory.capabilities, remote: true },
+    put(key, body, options) {
+      failures += 1
+      if (failures % 2 === 0) return memory.put(key, body, options)
+      throw new WorkspaceError('UNAVAILABLE', 'The service is busy.')
+    },
+  }
+  const retry = { firstDelayMs: 0, maxDelayMs: 0 }
+  const records = createRunRecordStore(failing, { reliability: { retry } })
+  const result = await runOnce(makeWorkspace(), () => 1, { records })
+  expect(await records.get('work', result.runId)).toEqual(result.record)
+  expect(failures).toBe(4)
+  const once = createRunRecordStore(failing, { reliability: false })
+  await expect(once.put(result.record)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })
 
 it('passes the options of the workspace flow on', async () => {

@@ -270,6 +270,25 @@ describe('a rollback with restoreGit', () => {
     expect(readdirSync(fixture.outside)).toEqual([])
   })
 
+  it.each(['logs', 'logs/refs', 'logs/refs/stash'])(
+    'is refused before anything is touched where %s is a link',
+    async (name) => {
+      const fixture = prepare()
+      const { backend, before } = await start(fixture)
+      fixture.git('stash', 'clear')
+      const place = join(fixture.path, '.git', name)
+      mkdirSync(join(fixture.outside, 'refs'))
+      for (const kept of ['stash', 'refs/stash']) writeFileSync(join(fixture.outside, kept), 'not of git\n')
+      rmSync(place, { recursive: true, force: true })
+      symlinkSync(name.endsWith('stash') ? join(fixture.outside, 'stash') : fixture.outside, place)
+      fixture.write('a.txt', 'agent\n')
+      const outside = describeTree(fixture.outside)
+      await expect(backend.rollback(before, git)).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
+      expect(describeTree(fixture.outside)).toEqual(outside)
+      expect(fixture.read('a.txt')).toBe('agent\n')
+    },
+  )
+
   it('is refused before anything is touched where a directory is in the place of the index', async () => {
     const fixture = prepare()
     const { backend, before } = await start(fixture)
