@@ -64,10 +64,9 @@ export function refusalFailure(
 /** For adapters: the connection failed. Whether a put was carried out stays open. */
 export function connectionFailure(call: StoreCall, error: unknown): WorkspaceError {
   const errno = errnoOf(error)
-  const isTimeout = /TIMEOUT|TIMEDOUT/.test(errno ?? '')
   return callFailure(
     call,
-    isTimeout ? 'TIMEOUT' : 'UNAVAILABLE',
+    isTimeout(errno) ? 'TIMEOUT' : 'UNAVAILABLE',
     connectionReason(error),
     errno === undefined ? {} : { errno },
     error,
@@ -76,15 +75,17 @@ export function connectionFailure(call: StoreCall, error: unknown): WorkspaceErr
 
 /** For adapters: what to say of a connection that failed, and what to do about it. */
 export function connectionReason(error: unknown): string {
-  const errno = errnoOf(error) ?? ''
+  const errno = errnoOf(error)
   if (errno === 'ECONNREFUSED')
     return 'nothing listens at the address (ECONNREFUSED); check it, and whether the service runs'
   if (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN')
     return `the name of the host was not found (${errno}); check the address and the network`
-  const reason = /TIMEOUT|TIMEDOUT/.test(errno)
-    ? 'the service did not answer in time'
-    : 'the connection failed'
-  return `${reason}${errno === '' ? '' : ` (${errno})`}; try again`
+  const reason = isTimeout(errno) ? 'the service did not answer in time' : 'the connection failed'
+  return `${reason}${errno === undefined ? '' : ` (${errno})`}; try again`
+}
+
+function isTimeout(errno = ''): boolean {
+  return /TIMEOUT|TIMEDOUT/.test(errno)
 }
 
 /** For adapters: the answer of something in between: a captive portal, a proxy, a wrong address. */

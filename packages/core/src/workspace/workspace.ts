@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
-import { createBundleStore } from '../bundle/create-bundle-store.ts'
 import { noVersion } from '../bundle/no-version.ts'
 import { assertWorkspaceId } from '../bundle/workspace-id.ts'
 import { loadOptionNames, saveOptionNames, verifyOptionNames } from '../bundle/option-names.ts'
@@ -37,10 +36,10 @@ import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
 import type { RollbackOptions, RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
-import type { ObjectStore } from '../store/object-store.ts'
 import { refuseStoreOverlap } from '../store/store-directory.ts'
 import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
+import { bundleStoreOf } from './bundle-store-of.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
 import { prepareCacheDirectory, withSettings } from './prepare-cache-directory.ts'
@@ -89,10 +88,7 @@ export class Workspace {
     this.path = resolve(options.path)
     this.stateDir = options.stateDir
     this.exclude = options.exclude ?? []
-    this.#store =
-      options.store === undefined || isBundleStore(options.store)
-        ? options.store
-        : createBundleStore(options.store)
+    this.#store = bundleStoreOf(options.store)
   }
 
   /** What a run was given: a workspace as it is, or one for a path. @throws `INVALID_INPUT` for anything else */
@@ -297,6 +293,3 @@ export class Workspace {
 
 /** Not in the class itself: where its body names it, the bundler calls it `_Workspace`, and so does the console. */
 const make = (options: WorkspaceOptions): Workspace => new Workspace(options)
-
-const isBundleStore = (store: ObjectStore | BundleStore): store is BundleStore =>
-  'upload' in store && 'save' in store

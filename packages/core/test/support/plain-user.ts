@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
 const NOBODY = 65_534
-export const isRoot = process.getuid?.() === 0
+const isRoot = process.getuid?.() === 0
 /** Whether this is root of a user namespace with one user in it, as who is not root runs some of the tests. */
 export const isNamespace = isRoot && hasOneUser()
 

@@ -46,7 +46,10 @@ export function restoreFrame(job: FrameJob, stored: Uint8Array, keys: Repository
   }
 }
 
-/** Works in this thread, in slices between which the event loop gets its turns; decodes on the thread pool. Takes the memory of what is stored. */
+/**
+ * Works in this thread, in slices between which the event loop gets its turns; decodes on the thread pool. Takes the
+ * memory of what is stored.
+ */
 export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
   let last: Promise<unknown> = Promise.resolve()
   const write = async (job: FrameJob, stored: Uint8Array): Promise<FrameResult> => {

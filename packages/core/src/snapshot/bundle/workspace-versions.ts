@@ -49,13 +49,13 @@ export async function openWorkspace(
   ownPath: string | null,
   policy: CapturePolicy = fillCapturePolicy({}),
 ): Promise<BundleWorkspace> {
-  const repository = await openStore(privateDirectoryStore(join(directory, 'store')))
+  const repository = await openOrMend(privateDirectoryStore(join(directory, 'store')))
   const workspaceId = crypto.hash('sha256', encodePath(path), 'hex').slice(0, 32)
   return { path, repository, workspaceId, cacheDirectory: join(directory, workspaceId), ownPath, policy }
 }
 
 /** What a power failure has made of the marker is replaced: without encryption, nothing in the store depends on it. */
-async function openStore(store: ObjectStore): Promise<Repository> {
+async function openOrMend(store: ObjectStore): Promise<Repository> {
   try {
     return await openRepository(store)
   } catch (error) {

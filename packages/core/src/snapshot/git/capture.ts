@@ -4,9 +4,10 @@ import type { CaptureState } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
 import type { StoredState } from './compare-states.ts'
 import { allOmitted, findAbsent, listOmitted } from './find-unheld.ts'
+import { findPrecious } from './find-precious.ts'
 import { finishCapture, type Captured } from './finish-capture.ts'
 import { directoriesInView, hasSameKeptDirectories, pathsInView, recaller, unlisted } from './keep-in-view.ts'
-import { listWorkspace, pathsOf, type WorkspaceListing } from './list-workspace.ts'
+import { listWorkspace, type WorkspaceListing } from './list-workspace.ts'
 import { nestedRepositories, type NestedRepository } from './nested-repository.ts'
 import { pauser, type Pause } from './pause.ts'
 import { sweepTemporaries } from './private-repository.ts'
@@ -20,7 +21,6 @@ import {
   type GitWorkspace,
 } from './read-contents.ts'
 import { spelledOnce } from './other-spellings.ts'
-import { isPreciousPath } from '../precious-rules.ts'
 import { readHead } from './read-head.ts'
 import { recordRepositoryState } from './repository-state.ts'
 import type { PathSet } from './sorted-paths.ts'
@@ -283,19 +283,4 @@ function isAsListed({ last, listing }: Capture, { entries, touched }: Contents):
   if (listed.size !== entries.size) return false
   for (const path of listed.keys()) if (!entries.has(path)) return false
   return true
-}
-
-/** Files that the rules name, and those that they named when they came into view. */
-function findPrecious(
-  { last, listing, precious: rules }: Capture,
-  { entries }: Contents,
-  kept: ReadonlySet<BytePath>,
-): Set<BytePath> {
-  const precious = new Set<BytePath>()
-  for (const path of pathsOf(listing.directories, 'precious')) if (entries.has(path)) precious.add(path)
-  for (const path of kept) {
-    if (entries.has(path) && (last?.precious.has(path) === true || isPreciousPath(rules, path)))
-      precious.add(path)
-  }
-  return precious
 }
