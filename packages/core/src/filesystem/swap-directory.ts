@@ -18,6 +18,7 @@ import { fileTime } from './file-time.ts'
 import { errnoOf } from './filesystem-error.ts'
 import { mergeEntry, moveEntry, type EntryPlace } from './move-entry.ts'
 import { renameEntry } from './rename-entry.ts'
+import { isWorkDirectoryName } from './work-name.ts'
 
 /** Marks in a work directory that tell how far its process came. */
 const FILLING = 'filling'
@@ -157,7 +158,7 @@ function listContent(path: string): ByteString[] {
   try {
     return listDirectory(handle)
       .map(({ name }) => name)
-      .filter((name) => !name.startsWith('.ws-work-'))
+      .filter((name) => !isWorkDirectoryName(name))
   } finally {
     closeDirectory(handle)
   }
@@ -214,7 +215,7 @@ function moveEntries(
     const destination = openRoot(toByteString(to))
     try {
       for (const { name } of listDirectory(source)) {
-        if (name.startsWith('.ws-work-') || names?.has(name) === false) continue
+        if (isWorkDirectoryName(name) || names?.has(name) === false) continue
         move({ directory: source, name }, { directory: destination, name })
       }
     } finally {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import {
   existsSync,
   lstatSync,
@@ -14,16 +14,12 @@ import { basename, dirname, join } from 'node:path'
 import { applyUpdate, undoUpdate } from './apply-update.ts'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
-import {
-  currentProcessIdentity,
-  parseProcessIdentity,
-  processState,
-  type ProcessIdentity,
-} from './process-identity.ts'
+import { currentProcessIdentity, parseProcessIdentity, processState } from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap, isMovingIn, readFilling, setRootFields } from './swap-directory.ts'
 import { timeSlice } from './time-slice.ts'
 import { closeJournal, isApplied, readJournal, readUndoneJournal } from './update-journal.ts'
+import { isWorkNameOf, ownerByName, workName } from './work-name.ts'
 
 /**
  * A private directory on the file system of `target`, in which its next content is prepared as `new` and its last one
@@ -39,7 +35,6 @@ export interface WorkDirectory {
   holdsOldContent(): boolean
 }
 
-const PREFIX = '.ws-work-'
 /** How long one of an owner that cannot be looked at (another host or container) is left alone. */
 const UNKNOWN_OWNER_MS = 24 * 60 * 60 * 1000
 
@@ -108,11 +103,6 @@ export async function recoverDirectory(target: string): Promise<Recovery | null>
   return recovery
 }
 
-/** Whether an entry right inside of a target is not part of its content: another process may be working there. */
-export function isWorkDirectoryName(name: string): boolean {
-  return name.startsWith(PREFIX)
-}
-
 /** Leaves it to the next `recoverDirectory`, also of this process. */
 export function abandonWorkDirectory(path: string): void {
   const dead = { ...currentProcessIdentity(), bootId: 'abandoned' }
@@ -177,7 +167,7 @@ export function resolveTarget(target: string): string {
 }
 
 function findWork(directory: string, tag: string): string[] {
-  const names = findNames(directory).filter((name) => name.startsWith(`${PREFIX}${tag}-`))
+  const names = findNames(directory).filter((name) => isWorkNameOf(name, tag))
   return names.map((name) => join(directory, name))
 }
 
@@ -206,17 +196,6 @@ function readOwner(work: string): ReturnType<typeof parseProcessIdentity> {
   } catch {
     return null
   }
-}
-
-/** The name tells the process for the moments in which the owner file is not there yet, or not any more. */
-function workName(tag: string): string {
-  const { pid, startTicks } = currentProcessIdentity()
-  return `${PREFIX}${tag}-${pid}-${startTicks ?? '0'}-${randomBytes(6).toString('hex')}`
-}
-
-function ownerByName(work: string): ProcessIdentity {
-  const [pid = '0', startTicks = '0'] = basename(work).slice(PREFIX.length).split('-').slice(1)
-  return { ...currentProcessIdentity(), pid: Number(pid), startTicks: startTicks === '0' ? null : startTicks }
 }
 
 async function removeWorkDirectory(path: string, outcome: Recovery): Promise<void> {

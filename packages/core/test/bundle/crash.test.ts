@@ -108,7 +108,7 @@ describe('a process killed while it extracts', () => {
       pidNamespace: null,
       host: hostname(),
     }
-    const work = join(target, `.ws-work-${tagOf(target)}-0123456789ab`)
+    const work = join(target, `.ws-work-${tagOf(target)}-${identity.pid}-1-0123456789ab`)
     mkdirSync(join(work, 'new'), { recursive: true })
     mkdirSync(join(work, 'old'))
     writeFileSync(join(work, 'owner'), JSON.stringify(identity))

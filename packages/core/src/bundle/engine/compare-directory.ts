@@ -8,7 +8,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
-import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
+import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { DirectoryEntry, SymlinkEntry, TreeEntry } from '../format/tree-node.ts'
 import { compareFile, settleGroups } from './compare-file.ts'
 import {

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type BigIntStats } from 'node:fs'
 import { isPlainPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
-import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
+import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { DirectoryEntry } from '../format/tree-node.ts'
 import type { CompareContext } from './compare-state.ts'
 import { hasKnownStats, isUntouched } from './known-stats.ts'

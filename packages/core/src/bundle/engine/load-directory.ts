@@ -15,11 +15,11 @@ import type { UpdateJournal } from '../../filesystem/update-journal.ts'
 import {
   abandonWorkDirectory,
   createWorkDirectory,
-  isWorkDirectoryName,
   recoverDirectory,
   resolveTarget,
   type WorkDirectory,
 } from '../../filesystem/work-directory.ts'
+import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import { refuseHome } from '../../filesystem/workspace-root.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createContentCheck } from './check-file.ts'

@@ -9,7 +9,7 @@ import {
 } from '../../filesystem/directory-handle.ts'
 import { isSameFileTime } from '../../filesystem/file-time.ts'
 import { showsNamesInChangeTime } from '../../filesystem/names-in-change-time.ts'
-import { isWorkDirectoryName } from '../../filesystem/work-directory.ts'
+import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import { fileStats, type FileStats } from './file-stats.ts'

@@ -46,6 +46,24 @@ function write(files: Readonly<Record<string, string>>): void {
 
 const read = (name: string): string => readFileSync(join(path, name), 'utf8')
 
+describe('an entry of the user with a name that begins as those of work directories', () => {
+  it('is saved, changed back and removed as any other', async () => {
+    const work = workspace()
+    const tag = '0123456789ab'
+    const names = ['.ws-work-', '.ws-work-notes', `.ws-work-${tag}`, `.ws-work-${tag}-1-1-${tag}-kept`]
+    write(Object.fromEntries(names.map((name) => [`${name}/file`, '1'])))
+    await work.save('one')
+    write(Object.fromEntries(names.map((name) => [`${name}/file`, '2'])))
+    write({ '.ws-work-other': 'new' })
+    await work.load()
+    expect(readdirSync(path).toSorted()).toEqual(names.toSorted())
+    for (const name of names) expect(read(`${name}/file`)).toBe('1')
+    rmSync(path, { recursive: true })
+    await work.load()
+    expect(readdirSync(path).toSorted()).toEqual(names.toSorted())
+  })
+})
+
 describe('what a save leaves out', () => {
   it('is left in the directory by an exact load of the same workspace', async () => {
     const work = workspace(['node_modules', '**/*.log'])
