@@ -22,6 +22,7 @@ import {
 import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import { refuseHome } from '../../filesystem/workspace-root.ts'
 import type { VersionRecord } from '../format/version-record.ts'
+import { changedUnderWay } from './changed-under-way.ts'
 import { createContentCheck } from './check-file.ts'
 import { createChunkLocator } from './chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
@@ -158,7 +159,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
     return report(task.record, parts, journal)
   } catch (error) {
     keepsWork = error instanceof HalfDone
-    throw error
+    throw changedUnderWay(error, target)
   } finally {
     if (keepsWork) abandonWorkDirectory(work.path)
     else await work.remove()

@@ -56,6 +56,22 @@ function keepTimes(path: string, change: () => void): void {
   utimesSync(path, atime, mtime)
 }
 
+it('that somebody else changes at the same time is a conflict, not a directory that does not exist', async () => {
+  writeFileSync(join(target, 'top/inner/a'), 'changed')
+  writeFileSync(join(base, 'source/file'), 'of the top')
+  record = await storeTree(repository, join(base, 'source'))
+  await load()
+  writeFileSync(join(target, 'top/inner/a'), 'changed')
+  // What is known of the top has been looked at, its directories not yet.
+  let isMoved = false
+  const onProgress = (): void => {
+    if (!isMoved) execFileSync('mv', [join(target, 'top'), join(base, 'moved')])
+    isMoved = true
+  }
+  await expect(load({ onProgress })).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(isMoved).toBe(true)
+})
+
 /** Each is the only difference, in a directory that keeps its times. */
 const changes: Record<string, () => void> = {
   'content of the same length and time': () => {
