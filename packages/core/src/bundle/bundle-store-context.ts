@@ -21,7 +21,7 @@ import { saveOnGuess } from './engine/save-on-guess.ts'
 import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
 import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
 import type { VersionRecord } from './format/version-record.ts'
-import { keepOpened } from './opened-repository.ts'
+import { keepOpened, type OpenedRepository } from './opened-repository.ts'
 import { versionTexts } from './version-texts.ts'
 import { assertWorkspaceId } from './workspace-id.ts'
 
@@ -40,7 +40,7 @@ export interface BundleStoreOptions {
 }
 
 /** What the methods of a bundle store work with. */
-export interface BundleStoreContext {
+export interface BundleStoreContext extends Pick<OpenedRepository, 'inCurrent' | 'listInCurrent'> {
   /** `null` for a store that nothing was saved to; writes nothing. */
   readonly find: (signal: AbortSignal | undefined) => Promise<Repository | null>
   /** `null` when there is no such version. @throws `INVALID_INPUT` */
@@ -69,7 +69,7 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
   const { prefix, encryption, clock = () => new Date() } = options
   const stamp = (): string => timeText(clock())
   const opened = keepOpened(store, { prefix, encryption })
-  const { find, open, assume, propose, inCurrent } = opened
+  const { find, open, assume, propose, inCurrent, listInCurrent } = opened
   const commitOnce: BundleStoreContext['commit'] = async (id, details, write) => {
     const known = opened.current()
     const writeTree: typeof write = async (parent, repository, signal) => {
@@ -128,7 +128,7 @@ export function createContext(given: ObjectStore, options: BundleStoreOptions): 
     const changes = await listTagChanges(repository, workspaceId, { version, signal })
     return describeVersion(record, changes.get(version))
   }
-  return { find, findRecord, commit, describeWithTags, stamp }
+  return { find, inCurrent, listInCurrent, findRecord, commit, describeWithTags, stamp }
 }
 
 /** @throws `INVALID_INPUT` for a time that a record cannot hold */

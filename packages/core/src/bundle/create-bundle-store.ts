@@ -146,7 +146,7 @@ function contentMethods(
 function versionMethods(
   context: BundleStoreContext,
 ): Pick<BundleStore, 'exists' | 'version' | 'history' | 'fork' | 'tag' | 'untag'> {
-  const { find, findRecord, describeWithTags, stamp } = context
+  const { find, listInCurrent, findRecord, describeWithTags, stamp } = context
   return {
     async exists(id, given = {}) {
       assertWorkspaceId(id)
@@ -166,11 +166,13 @@ function versionMethods(
       assertWorkspaceId(id)
       assertKnownOptions('history', given, waitOptionNames)
       const { signal } = given
-      const repository = await find(signal)
-      if (repository === null) return
-      const changes = await listTagChanges(repository, id, { signal })
-      for await (const record of readHistory(repository, id, signal))
-        yield describeVersion(record, changes.get(record.version))
+      yield* listInCurrent(signal, async function* () {
+        const repository = await find(signal)
+        if (repository === null) return
+        const changes = await listTagChanges(repository, id, { signal })
+        for await (const record of readHistory(repository, id, signal))
+          yield describeVersion(record, changes.get(record.version))
+      })
     },
 
     async fork(id, newId, given = {}) {
@@ -215,18 +217,21 @@ function versionMethods(
 function repositoryMethods(
   context: BundleStoreContext,
 ): Pick<BundleStore, 'list' | 'delete' | 'prune' | 'usage'> {
-  const { find, describeWithTags } = context
+  const { find, inCurrent, listInCurrent, describeWithTags } = context
   return {
     async *list(given = {}) {
       assertKnownOptions('list', given, listOptionNames)
       const { prefix: within = '', signal } = given
       if (within !== '') assertWorkspaceId(within)
-      const repository = await find(signal)
-      if (repository === null) return
-      for (const workspaceId of await scanWorkspaceIds(repository, within, signal)) {
-        const record = await findVersion(repository, workspaceId, undefined, signal)
-        if (record !== null) yield { workspaceId, latest: await describeWithTags(repository, record, signal) }
-      }
+      yield* listInCurrent(signal, async function* () {
+        const repository = await find(signal)
+        if (repository === null) return
+        for (const workspaceId of await scanWorkspaceIds(repository, within, signal)) {
+          const record = await findVersion(repository, workspaceId, undefined, signal)
+          if (record !== null)
+            yield { workspaceId, latest: await describeWithTags(repository, record, signal) }
+        }
+      })
     },
 
     async delete(id, given = {}) {
@@ -240,16 +245,20 @@ function repositoryMethods(
       assertKnownOptions('prune', given, pruneOptionNames)
       if (policy !== null) assertPolicy(policy)
       if (given.workspaceId !== undefined) assertWorkspaceId(given.workspaceId)
-      const repository = await find(given.signal)
-      return repository === null ? nothingPruned(given) : prune(repository, policy, given)
+      return inCurrent(given.signal, async () => {
+        const repository = await find(given.signal)
+        return repository === null ? nothingPruned(given) : prune(repository, policy, given)
+      })
     },
 
     async usage(given = {}) {
       assertKnownOptions('usage', given, waitOptionNames)
       const { signal } = given
-      const repository = await find(signal)
-      if (repository === null) return { totalBytes: 0, unreferencedBytes: 0, workspaces: [] }
-      return measureUsage(repository, signal)
+      return inCurrent(signal, async () => {
+        const repository = await find(signal)
+        if (repository === null) return { totalBytes: 0, unreferencedBytes: 0, workspaces: [] }
+        return measureUsage(repository, signal)
+      })
     },
   }
 }

@@ -27,6 +27,11 @@ export interface OpenedRepository {
   readonly propose: () => Promise<Repository | null>
   /** Does it once more where somebody has emptied the store and begun anew since it was opened. */
   readonly inCurrent: <T>(signal: AbortSignal | undefined, use: () => Promise<T>) => Promise<T>
+  /** The same for items that are listed: until the first one is there. */
+  readonly listInCurrent: <T>(
+    signal: AbortSignal | undefined,
+    list: () => AsyncIterable<T>,
+  ) => AsyncGenerator<T, void, undefined>
 }
 
 export function keepOpened(
@@ -34,7 +39,7 @@ export function keepOpened(
   options: Pick<OpenRepositoryOptions, 'prefix' | 'encryption'>,
 ): OpenedRepository {
   let opened: Repository | null = null
-  return {
+  const kept: OpenedRepository = {
     current: () => opened,
     async open(signal, given = {}) {
       opened ??= await openRepository(store, { ...given, ...options, signal })
@@ -56,7 +61,19 @@ export function keepOpened(
         return use()
       }
     },
+    async *listInCurrent(signal, list) {
+      const [items, first] = await kept.inCurrent(signal, async () => {
+        const begun = list()[Symbol.asyncIterator]()
+        return [begun, await begun.next()] as const
+      })
+      try {
+        for (let next = first; next.done !== true; next = await items.next()) yield next.value
+      } finally {
+        await items.return?.()
+      }
+    },
   }
+  return kept
 }
 
 /** What was sealed with the keys of another repository looks like damage. */

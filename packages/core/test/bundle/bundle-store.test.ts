@@ -385,6 +385,22 @@ describe('a store that was emptied and begun anew by somebody else', () => {
     },
   )
 
+  it.each<[string, (bundles: BundleStore) => Promise<unknown>, unknown]>([
+    ['list', (bundles) => Array.fromAsync(bundles.list()), [{ workspaceId: 'w', latest: { version: 1 } }]],
+    ['history', (bundles) => Array.fromAsync(bundles.history('w')), [{ message: 'anew' }]],
+    ['version', (bundles) => bundles.version('w'), { message: 'anew' }],
+    ['exists', (bundles) => bundles.exists('w'), true],
+    ['usage', (bundles) => bundles.usage(), { unreferencedBytes: 0 }],
+    ['prune', (bundles) => bundles.prune({ keepLast: 1 }), { keptVersions: 1 }],
+    ['delete', (bundles) => bundles.delete('w'), undefined],
+  ])('is opened again by whoever only asks it (%s)', async (_, ask, answer) => {
+    const open = createBundleStore(store, { encryption })
+    await open.save('w', source, { message: 'before' })
+    for (const key of await keys()) await store.delete(key)
+    await createBundleStore(store, { encryption }).save('w', source, { message: 'anew' })
+    expect({ found: await ask(open) }).toMatchObject({ found: answer })
+  })
+
   it('is not written to by whoever has another key', async () => {
     const saving = createBundleStore(store, { encryption })
     await saving.save('w', source, { message: 'before' })
