@@ -10,7 +10,7 @@ import { Workspace } from './workspace.ts'
 export interface BackupSessionOptions {
   /** @default 'session' */
   readonly message?: string | undefined
-  /** A second place for the newest version, nearer than the store of the workspace. @default none */
+  /** A second place for the newest version, nearer than the store of the workspace, and never that store. @default none */
   readonly local?: ObjectStore | BundleStore | undefined
   /** See `SaveOptions.onConflict`. @default 'fail' */
   readonly onConflict?: 'fail' | 'rebase' | undefined
@@ -75,6 +75,7 @@ const CREATED_AT = 'session-created-at'
  * be at rest: what changes while it is saved may be in one of the two only.
  * @throws `CONFLICT` when somebody else has saved since the session was restored; nothing is stored then
  * (where nothing is known of the session, as when the state directory is gone, it is saved after the latest version)
+ * @throws `INVALID_INPUT` when the version that was saved since is the local copy: `local` is the store of the workspace
  * @throws what `Workspace.save` throws
  */
 export async function backupSession(
@@ -88,7 +89,13 @@ export async function backupSession(
   const isKnown =
     record !== null && record.workspaceId === workspace.id && (await isSameDirectory(workspace.path, record))
   const parent = isKnown ? (record.version ?? 0) : undefined
-  const saved = await workspace.save(message, { parent, onConflict, signal })
+  const saved = await workspace
+    .save(message, { parent, onConflict, signal })
+    .catch(async (error: unknown) => {
+      if (local !== undefined && WorkspaceError.is(error, 'CONFLICT'))
+        await refuseSameStore(workspace, signal)
+      throw error
+    })
   await writeSessionRecord(workspace, saved.version.version)
   if (local === undefined) return { ...saved, localProblem: null }
   const { version, createdAt } = saved.version
@@ -100,6 +107,17 @@ export async function backupSession(
     signal?.throwIfAborted()
     return { ...saved, localProblem: textOf(error) }
   }
+}
+
+/** Two objects can stand for one store, so that only what is in it tells. */
+async function refuseSameStore(workspace: Workspace, signal: AbortSignal | undefined): Promise<void> {
+  const newest = await newestVersion(workspace, signal).catch(onlyAborts(signal))
+  if (newest?.metadata[VERSION] === undefined) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `The newest version of ${workspace.id} in its store is a local copy of the one before: local is that store, too. Give local another store, or none. Nothing was saved.`,
+    { details: { option: 'local', workspaceId: workspace.id } },
+  )
 }
 
 /**

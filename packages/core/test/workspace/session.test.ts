@@ -10,6 +10,7 @@ import {
   WorkspaceError,
   type ObjectStore,
 } from '../../src/index.ts'
+import { bindStore } from '../../src/store/bind-store.ts'
 import { temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 let base = ''
@@ -177,6 +178,15 @@ describe('a backup', () => {
     await restoreSession({ workspace })
     expect(content()).toBe('mine')
     expect((await work('more')).version).toMatchObject({ version: 4, parent: 3 })
+  })
+
+  it('is refused a local copy in the store itself, also by another object that stands for it', async () => {
+    await work('one', { local: bindStore(store) })
+    await expect(work('two', { local: bindStore(store) })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringMatching(/local is that store, too/),
+    })
+    expect(await Array.fromAsync(workspace.history())).toHaveLength(2)
   })
 
   it('is one also when the local copy fails, and says so', async () => {
