@@ -101,7 +101,9 @@ export function withRetry(store: ObjectStore, options: RetryOptions = {}): Objec
       const found = await open(getOptions.range)
       if (found === null || !store.capabilities.rangeReads) return found
       const retries = startRetrying('get', key, getOptions.signal)
-      return resumable(found, getOptions.range, open, retries)
+      const { signal } = getOptions
+      const look = () => repeat('head', key, signal, () => store.head(key, { signal }))
+      return resumable(found, getOptions.range, { open, look }, retries)
     },
     head: (key, callOptions) => repeat('head', key, callOptions?.signal, () => store.head(key, callOptions)),
     put(key, body, putOptions = {}) {
@@ -236,7 +238,10 @@ function observeBody(body: ObjectBody): {
 function resumable(
   first: StoredObject,
   range: GetOptions['range'],
-  open: (range: GetOptions['range']) => Promise<StoredObject | null>,
+  again: {
+    readonly open: (range: GetOptions['range']) => Promise<StoredObject | null>
+    readonly look: () => Promise<{ readonly etag: string } | null>
+  },
   retries: Retries,
 ): StoredObject {
   const end = Math.min(range?.end ?? first.info.size, first.info.size)
@@ -265,13 +270,14 @@ function resumable(
     }
   }
   async function reopen(failure: unknown): Promise<StoredObject> {
-    const again = await open({ start: position, end }).catch((error: unknown) => {
-      // A shorter object in its place has no such range.
-      if (WorkspaceError.is(error, 'INVALID_INPUT')) return null
-      throw error
+    const found = await again.open({ start: position, end }).catch(async (error: unknown) => {
+      if (!WorkspaceError.is(error, 'INVALID_INPUT')) throw error
+      // A shorter object in its place has no such range, nor has one whose answer lied about its size.
+      if ((await again.look())?.etag === first.info.etag) throw failure
+      return null
     })
-    if (again?.info.etag === first.info.etag) return again
-    await again?.discard()
+    if (found?.info.etag === first.info.etag) return found
+    await found?.discard()
     const message = `The object ${JSON.stringify(first.info.key)} changed while it was read. Read it again.`
     throw new WorkspaceError('CONFLICT', message, { cause: failure, details: { key: first.info.key } })
   }

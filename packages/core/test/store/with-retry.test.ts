@@ -1,6 +1,7 @@
 import { faultyStore, type StoreCall } from '@ws/conformance'
 import { memoryStore } from '@ws/store-memory'
 import { expect, it } from 'vitest'
+import { bindStore } from '../../src/store/bind-store.ts'
 import { WorkspaceError, withRetry, type ErrorCode, type ObjectStore } from '../../src/index.ts'
 
 const pauses: number[] = []
@@ -128,4 +129,23 @@ it('goes on with a broken body where it stopped, and rejects with CONFLICT when 
     for await (const _ of found?.body ?? []);
   }
   await expect(read()).rejects.toMatchObject({ code: 'CONFLICT', cause: { code: 'UNAVAILABLE' } })
+})
+
+it('does not take a lie about the size of an object for a change of it', async () => {
+  const memory = memoryStore()
+  await memory.put('a', Buffer.from('short'))
+  const lying: ObjectStore = {
+    ...bindStore(memory),
+    async get(key, options) {
+      const found = await memory.get(key, options)
+      if (found === null || options?.range !== undefined) return found
+      async function* body(): AsyncGenerator<Uint8Array> {
+        yield* found?.body ?? []
+        throw new WorkspaceError('UNAVAILABLE', 'only 5 of 500 bytes came')
+      }
+      return { ...found, info: { ...found.info, size: 500 }, body: body() }
+    },
+  }
+  const found = await withRetry(lying, quick).get('a')
+  await expect(Array.fromAsync(found?.body ?? [])).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })
