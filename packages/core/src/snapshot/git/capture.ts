@@ -98,10 +98,9 @@ async function captureFrom(
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
   const repository =
     workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
-  const { capture, seen } = await look(workspace, request, start)
+  const { capture, seen, kept } = await look(workspace, request, start)
   const { listing, nested } = capture
   const { trackedUnlisted } = seen
-  const kept = await pathsInView(capture, treesOf(request.keepInView), request.lookFor ?? [])
   const candidates = await chooseCandidates(capture, spelledOnce(capture, [...trackedUnlisted, ...kept]))
   const changed = await findChanged(capture)
   const isSameListing =
@@ -170,7 +169,7 @@ async function look(
   workspace: GitWorkspace,
   { keepInView, lookFor = [], held = new Set(), written, modes, onProgress, signal }: CaptureRequest,
   { last, early, pause, indexStamp }: Start,
-): Promise<{ capture: Capture; seen: Seen }> {
+): Promise<{ capture: Capture; seen: Seen; kept: ReadonlySet<BytePath> }> {
   const { own } = workspace
   const isIndexKnown = last !== null && indexStamp !== '' && last.indexStamp === indexStamp
   const ofIndex = await (early.tracked ?? (isIndexKnown ? null : readTrackedFiles(workspace, signal)))
@@ -186,7 +185,9 @@ async function look(
     ? null
     : addNestedFiles(ofIndex ?? (await readTrackedFiles(workspace, signal)), nested, own.format)
   const recall = recaller(own, last, treesOf(keepInView), signal)
-  const ofStates = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor)
+  const files = await pathsInView({ last, listing, own, signal }, treesOf(keepInView), lookFor)
+  const inView = directoriesInView({ ...workspace, last, listing }, keepInView, lookFor, files)
+  const { kept, ...ofStates } = inView
   const capture = {
     ...workspace,
     last,
@@ -208,7 +209,7 @@ async function look(
   const inIndex = tracked === null ? (last?.trackedUnlisted ?? []) : tracked.entries.keys()
   const isSame = tracked === null && last !== null && listing.listed === last.listed
   const trackedUnlisted = isSame ? last.trackedUnlisted : unlisted(inIndex, listing)
-  return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, trackedUnlisted } }
+  return { capture, seen: { indexStamp, nestedIndexStamp, gitlinks, trackedUnlisted }, kept }
 }
 
 /** While a thread is at it, this one looks at files; else it is better done here. */

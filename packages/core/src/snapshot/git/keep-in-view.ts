@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
-import { pathResolver, splitRecords, type BytePath } from '../byte-path.ts'
+import { parentOf, pathResolver, splitRecords, type BytePath } from '../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isInView } from './captured-directory.ts'
 import type { StoredState } from './compare-states.ts'
@@ -36,12 +36,18 @@ export async function pathsInView(
   return paths
 }
 
-/** Directories that the states hold for their own sake, or that are named, as far as no rules of now list them. */
+/**
+ * Directories that the states hold for their own sake, or that are named, or in which something was that stays in view,
+ * as far as no rules of now list them.
+ * @param files what {@link pathsInView} says
+ * @returns also the files, with what now stands in the place of a directory
+ */
 export function directoriesInView(
   capture: Pick<Capture, 'path' | 'last' | 'listing' | 'own'>,
   states: readonly StoredState[],
   others: readonly BytePath[],
-): Pick<Capture, 'keptDirectories' | 'absentDirectories'> {
+  files: ReadonlySet<BytePath>,
+): Pick<Capture, 'keptDirectories' | 'absentDirectories'> & { readonly kept: ReadonlySet<BytePath> } {
   const { path: root, last, listing, own } = capture
   const directoriesOf = (sidecar: string): Iterable<BytePath> =>
     (last?.sidecar === sidecar ? last.leafDirectories : readSidecar(own, sidecar).directories).keys()
@@ -50,15 +56,39 @@ export function directoriesInView(
     if (sidecar !== null) for (const path of directoriesOf(sidecar)) wanted.add(path)
   const keptDirectories = new Map<BytePath, number>()
   const absentDirectories: BytePath[] = []
+  const kept = new Set(files)
   const resolve = pathResolver(root)
   const isRealDirectory = realDirectoriesOf(capture)
+  for (const path of emptiedDirectories([...files, ...wanted], resolve, isRealDirectory)) wanted.add(path)
   for (const path of wanted) {
     if (isListed(listing, path)) continue
-    const stats = isRealDirectory(path) ? lstatIfAllowed(resolve(path)) : null
-    if (stats === null) absentDirectories.push(path)
-    else if (stats !== 'denied') keptDirectories.set(path, Number(stats.mode) & 0o7777)
+    const stats = isRealDirectory(parentOf(path)) ? lstatIfAllowed(resolve(path)) : null
+    if (stats === 'denied') continue
+    if (stats?.isDirectory() === true) keptDirectories.set(path, Number(stats.mode) & 0o7777)
+    else absentDirectories.push(path)
+    if (stats?.isDirectory() === false) kept.add(path)
   }
-  return { keptDirectories, absentDirectories }
+  return { keptDirectories, absentDirectories, kept }
+}
+
+/** The deepest that there are at or above paths where nothing is that could be captured: a rollback may write into them. */
+function emptiedDirectories(
+  paths: Iterable<BytePath>,
+  resolve: ReturnType<typeof pathResolver>,
+  isRealDirectory: (path: BytePath) => boolean,
+): Set<BytePath> {
+  const emptied = new Set<BytePath>()
+  const filled = new Set<BytePath>()
+  for (const path of paths) {
+    const parent = parentOf(path)
+    if (filled.has(parent)) continue
+    let directory = path
+    while (!isRealDirectory(directory)) directory = parentOf(directory)
+    if (directory === parent && lstatIfAllowed(resolve(path)) !== null) filled.add(directory)
+    else emptied.add(directory)
+  }
+  for (const directory of filled) emptied.delete(directory)
+  return emptied
 }
 
 /** Whether they are those of the last capture. */

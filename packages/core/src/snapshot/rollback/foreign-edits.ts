@@ -25,7 +25,9 @@ export async function settleForeignEdits(
   { policy, opened }: ForeignEditPolicy,
   signal?: AbortSignal,
 ): Promise<SettledEdits> {
-  const touched = new Map(deltas.map((delta) => [delta.path, delta]))
+  const touched = new Map(
+    deltas.filter((delta) => !isMerelyFilled(delta)).map((delta) => [delta.path, delta]),
+  )
   const edits: Delta[] = []
   const unseen = new Set<ByteString>()
   for (const edit of await source.compare(states.believed, states.guard, signal)) {

@@ -214,6 +214,65 @@ describe('a file that an agent removed and whose place it ignored', () => {
   })
 })
 
+describe('a directory that an agent emptied and ignored', () => {
+  it('gets the permissions that it had, which a dry run tells, and an undo gives those back that it has now (cases 25, 60, 98)', async () => {
+    const { path, stateDirectory, write } = createRollbackFixture('git')
+    const modeOf = (name: string) => lstatSync(join(path, name)).mode & 0o777
+    write('out/deep/made.txt', 'made')
+    write('same/made.txt', 'made')
+    chmodSync(join(path, 'out/deep'), 0o700)
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    for (const name of ['out/deep', 'same']) {
+      rmSync(join(path, name, 'made.txt'))
+      write(`${name}/ignored`, 'never captured')
+    }
+    writeFileSync(join(path, '.git/info/exclude'), 'out/\nsame/\n')
+    const believed = await backend.capture({ label: 'without the one before' })
+    expect((await backend.rollback(before, { expected: believed })).restored).toHaveLength(2)
+    for (const name of ['out/deep', 'same']) rmSync(join(path, name, 'made.txt'))
+    chmodSync(join(path, 'out/deep'), 0o755)
+    const after = await backend.capture({ label: 'after', previous: before })
+    const preview = await backend.rollback(before, { expected: after, dryRun: true })
+    const result = await backend.rollback(before, { expected: after })
+    expect(result).toMatchObject({
+      restored: ['out/deep', 'out/deep/made.txt', 'same/made.txt'],
+      deleted: [],
+    })
+    expect(preview.restored).toEqual(result.restored)
+    expect(modeOf('out/deep')).toBe(0o700)
+    const undone = await backend.rollback(result.guard as Snapshot)
+    expect(undone).toMatchObject({ restored: ['out/deep'], deleted: ['out/deep/made.txt', 'same/made.txt'] })
+    expect(modeOf('out/deep')).toBe(0o755)
+    expect(lstatSync(join(path, 'out/deep/ignored')).size).toBe(14)
+  })
+})
+
+describe('an ignored directory in the place of a captured file, or around a captured directory that is gone', () => {
+  it('is captured itself, so that a rollback can put it away and back again (cases 24, 25, 52, 60)', async () => {
+    const { path, stateDirectory, write } = createRollbackFixture('git')
+    write('out/file', 'captured')
+    mkdirSync(join(path, 'around/empty'), { recursive: true })
+    chmodSync(join(path, 'around'), 0o700)
+    const backend = await openGitBackend({ path, stateDirectory })
+    if (backend === null) throw new Error('no repository')
+    const before = await backend.capture({ label: 'before' })
+    const original = describeTree(path)
+    writeFileSync(join(path, '.git/info/exclude'), 'out/\naround/\n')
+    rmSync(join(path, 'out/file'))
+    mkdirSync(join(path, 'out/file'))
+    rmSync(join(path, 'around/empty'), { recursive: true })
+    chmodSync(join(path, 'around'), 0o755)
+    const spoilt = describeTree(path)
+    const { restored, guard } = await backend.rollback(before)
+    expect(restored).toEqual(['around', 'around/empty', 'out/file'])
+    expect(describeTree(path)).toEqual(original)
+    await backend.rollback(guard as Snapshot)
+    expect(describeTree(path)).toEqual(spoilt)
+  })
+})
+
 describe('an ignored directory that holds a tracked file', () => {
   it('shows a change of its permissions alone, and gets them back (cases 2, 25)', async () => {
     const { path, stateDirectory, write } = createRollbackFixture('git')
