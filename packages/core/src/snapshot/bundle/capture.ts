@@ -18,6 +18,7 @@ import {
   type Snapshot,
   type SnapshotCoverage,
 } from '../snapshot.ts'
+import { hasDistrustedPack } from './distrusted-packs.ts'
 import { openState, rootPlace, stateCacheOf } from './stored-state.ts'
 import {
   factsOf,
@@ -68,8 +69,10 @@ export async function captureDirectory(
 ): Promise<CapturedVersion> {
   const { repository, workspaceId, path, cacheDirectory, policy } = workspace
   const { label, rules, written = [], onProgress, signal } = request
-  const latest = await findLatest(workspace, signal)
-  const parent = latest !== null && (await hasPacks(repository, latest)) ? latest : null
+  const { latest, removed } = await findLatest(workspace, signal)
+  const isUsable =
+    latest !== null && !hasDistrustedPack(workspace, latest) && (await hasPacks(repository, latest))
+  const parent = isUsable ? latest : null
   const startedAt = Date.now()
   const saved = await saveDirectory(repository, {
     workspaceId,
@@ -103,8 +106,22 @@ export async function captureDirectory(
     capturedAt: new Date().toISOString(),
     metadata: { entries: facts.entries },
     coverage: coverageOf(facts.entries, omitted, saved.unstable),
+    ...noteDamage(removed, latest !== null && parent === null),
   }
   return { snapshot, record, startedAt }
+}
+
+function noteDamage(removed: number, isAnew: boolean): Pick<Snapshot, 'notes'> {
+  const notes: string[] = []
+  if (removed > 0)
+    notes.push(
+      `The records of the last snapshots in the private store were damaged: ${removed} snapshots are gone.`,
+    )
+  if (isAnew)
+    notes.push(
+      'Content of the last snapshots in the private store is damaged or gone. Everything was stored anew.',
+    )
+  return notes.length === 0 ? {} : { notes }
 }
 
 function isStillTheSame(

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { WorkspaceError } from '../../errors.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
@@ -15,6 +16,7 @@ import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { captureDirectory } from './capture.ts'
 import { describeChanges, type DescribedState } from './describe-changes.ts'
+import { distrustDamaged, sweepDistrusted } from './distrusted-packs.ts'
 import { bundleRollbackSource } from './rollback-source.ts'
 import { openState, stateCacheOf } from './stored-state.ts'
 import { factsOf, findSnapshot, openWorkspace, type BundleWorkspace } from './workspace-versions.ts'
@@ -69,7 +71,7 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     try {
       return await work(lock.recoveredFrom)
     } catch (error) {
-      throw toWorkspaceError(error, 'take or restore a snapshot of', path)
+      throw distrustDamaged(workspace, toWorkspaceError(error, 'take or restore a snapshot of', path))
     } finally {
       await lock.release()
     }
@@ -83,26 +85,35 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
       exclusively(signal, async (recoveredFrom) => {
         sweepTemporaries(directory, workspace)
         const recovery = await recoverRollback(bundleRollbackSource(workspace))
-        const { snapshot } = await captureDirectory(workspace, {
-          label,
-          rules,
-          onProgress: passProgress(onProgress),
-          signal,
+        const request = { label, rules, onProgress: passProgress(onProgress), signal }
+        const { snapshot } = await captureDirectory(workspace, request).catch((error: unknown) => {
+          // With what is damaged noted, everything is read from the directory.
+          if (!WorkspaceError.is(distrustDamaged(workspace, error), 'CORRUPT')) throw error
+          return captureDirectory(workspace, request)
         })
         const told = withRecovery(snapshot, recovery)
-        return recoveredFrom === null ? told : { ...told, notes: [noteTakeover(recoveredFrom)] }
+        if (recoveredFrom === null) return told
+        return { ...told, notes: [noteTakeover(recoveredFrom), ...(told.notes ?? [])] }
       }),
 
     async changes(from, to, { signal } = {}) {
       signal?.throwIfAborted()
-      const [before, after] = await openBoth(workspace, from, to, signal)
-      return from.ref === to.ref ? [] : describeChanges(before, after, signal)
+      try {
+        const [before, after] = await openBoth(workspace, from, to, signal)
+        return from.ref === to.ref ? [] : await describeChanges(before, after, signal)
+      } catch (error) {
+        throw distrustDamaged(workspace, error)
+      }
     },
 
     async *patch(from, to, { signal } = {}) {
       signal?.throwIfAborted()
-      const [before, after] = await openBoth(workspace, from, to, signal)
-      if (from.ref !== to.ref) yield* writePatch(before, after, signal)
+      try {
+        const [before, after] = await openBoth(workspace, from, to, signal)
+        if (from.ref !== to.ref) yield* writePatch(before, after, signal)
+      } catch (error) {
+        throw distrustDamaged(workspace, error)
+      }
     },
 
     rollback: (target, rollbackOptions = {}) =>
@@ -113,8 +124,10 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
 }
 
 /** What killed captures left behind. Whoever writes to these places without the lock can do without what it writes. */
-function sweepTemporaries(directory: string, { cacheDirectory }: BundleWorkspace): void {
+function sweepTemporaries(directory: string, workspace: BundleWorkspace): void {
+  const { cacheDirectory } = workspace
   sweepPrivateStore(join(directory, 'store'))
+  sweepDistrusted(workspace, join(directory, 'store/packs'))
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
   for (const name of readdirSync(cacheDirectory))
     if (name.endsWith('.tmp')) rmSync(join(cacheDirectory, name), { force: true })

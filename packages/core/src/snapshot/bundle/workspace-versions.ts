@@ -68,15 +68,15 @@ async function openOrMend(store: ObjectStore): Promise<Repository> {
 
 /**
  * The latest version. When its record cannot be read, that one and others like it are removed, as after a power failure:
- * nothing that they held can be had any more, and none could be captured after them. Call it under the workspace's lock.
+ * nothing that they held can be had any more, and none could be captured after them. Says how many were removed. Call it under the workspace's lock.
  */
 export async function findLatest(
   { repository, workspaceId }: BundleWorkspace,
   signal?: AbortSignal,
-): Promise<VersionRecord | null> {
+): Promise<{ readonly latest: VersionRecord | null; readonly removed: number }> {
   const find = () => findVersion(repository, workspaceId, undefined, signal)
   try {
-    return await find()
+    return { latest: await find(), removed: 0 }
   } catch (error) {
     if (!WorkspaceError.is(error, 'CORRUPT')) throw error
   }
@@ -87,7 +87,7 @@ export async function findLatest(
       damaged.push(listed.info.key)
     })
   for (const key of damaged) await repository.store.delete(key, { signal })
-  return find()
+  return { latest: await find(), removed: damaged.length }
 }
 
 export function toMetadata(facts: SnapshotFacts): Record<string, string> {

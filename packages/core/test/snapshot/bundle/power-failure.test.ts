@@ -25,7 +25,10 @@ describe.each(spoilings)('files that a power failure left %s', (_, spoil) => {
     for (const record of records.slice(0, 2)) writeFileSync(record, spoil(readFileSync(record)))
 
     const backend = await open()
-    await expect(backend.capture({ label: 'after' })).resolves.toMatchObject({ coverage: { complete: true } })
+    await expect(backend.capture({ label: 'after' })).resolves.toMatchObject({
+      coverage: { complete: true },
+      notes: [expect.stringContaining('2 snapshots are gone')],
+    })
     write('a.txt', 'fourth')
     expect((await backend.rollback(taken)).verified).toBe(true)
     expect(describeTree(path)).toEqual(original)
