@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WorkspaceError, createBundleStore, type ObjectStore } from '@ws/core'
 import { localStore } from '@ws/store-local'
-import { captivePortal, startFaultProxy, type Fault, type FaultProxy } from '@ws/test-servers'
+import { captivePortal, startFaultProxy, type Answer, type Fault, type FaultProxy } from '@ws/test-servers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { troubledServices, type Service } from './troubled-services.ts'
 
@@ -25,6 +25,18 @@ const damagesAt = (bytes: number): Readonly<Record<string, Fault>> => ({
 })
 
 const content = Buffer.alloc(200_000, 'content')
+
+const asJson = { 'content-type': 'application/json' }
+/** What stands between the client and the service answers so. */
+const foreignAnswers: readonly Answer[] = [
+  { status: 200 },
+  { status: 202 },
+  { status: 302, headers: { location: 'http://127.0.0.1:9/login' } },
+  { status: 200, headers: asJson, body: '{}' },
+  { status: 200, headers: asJson, body: '[]' },
+  { status: 404, headers: asJson, body: '{"message":"no Route matched with those values"}' },
+  ...[400, 404, 405, 409, 410, 416, 451, 502, 511].map((status) => ({ status })),
+]
 
 async function read(store: ObjectStore, key: string): Promise<Buffer | null> {
   const found = await store.get(key)
@@ -101,6 +113,31 @@ describe.each(Object.entries(troubledServices))('%s', (_, adapter) => {
       expect(failure.message).toMatch(says)
     }
     await assertNothingChanged()
+  }) // prettier-ignore
+
+  it.each(foreignAnswers.map((answer) => [`${answer.status} ${answer.body ?? ''}`, answer] as const))('an answer that the service never gives is an outage, not a refusal, an absence or a success: %s', async (_name, answer) => {
+    proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'answer', ...answer } })
+    const bare = (store: ObjectStore) => store.put('new', content, { ifAbsent: true, bare: true })
+    const range = (store: ObjectStore) => store.get('old', { range: { start: 1, end: 2 } })
+    for (const [name, call] of Object.entries({ ...calls, bare, range })) {
+      // To a request for a range, that is an answer.
+      if (name === 'range' && answer.status === 416) continue
+      const failure = await failureOf(call(troubled))
+      expect([name, failure.code]).toEqual([name, 'UNAVAILABLE'])
+      expect(failure.message).toMatch(/look for a proxy|[Cc]heck the endpoint|before the service|[Tt]ry again/)
+    }
+    proxy.reset()
+    await assertNothingChanged()
+  }) // prettier-ignore
+
+  it('a range from a server that does not say which bytes they are is not believed', async () => {
+    proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'headers', headers: { 'content-range': null } } })
+    for (const start of [0, 10]) {
+      const found = await troubled.get('old', { range: { start, end: 100 } }).catch((error: unknown) => error)
+      // Where the size is told otherwise, the answer is as good.
+      if (WorkspaceError.is(found)) expect(['UNAVAILABLE', 'UNSUPPORTED']).toContain(found.code)
+      else expect(found).toMatchObject({ info: { size: content.length } })
+    }
   }) // prettier-ignore
 
   it.each(Object.entries(damagesAt(50_000)))('%s is an error, and no byte is taken for the object', async (_, fault) => {

@@ -56,6 +56,9 @@ const codes: Readonly<Record<string, Meaning>> = {
   InternalError: ['UNAVAILABLE', 'the service failed'],
 }
 
+const NOT_FROM_SERVICE =
+  'the answer did not come from the service. Check the endpoint, and the proxies before it'
+
 /** Only this code is absence: a 404 without it may come from anywhere between here and the service. */
 export function isAbsence(error: unknown): boolean {
   return statusOf(error) === 404 && serviceCodeOf(error) === 'BlobNotFound'
@@ -98,7 +101,7 @@ export function toStoreError(error: unknown, action: string, subject: string, si
 export function notFromService(action: string, key: string, cause?: unknown): WorkspaceError {
   return new WorkspaceError(
     'UNAVAILABLE',
-    `Cannot ${action} ${quoteKey(key)} in Azure: the answer did not come from the service. Check the endpoint, and the proxies before it.`,
+    `Cannot ${action} ${quoteKey(key)} in Azure: ${NOT_FROM_SERVICE}.`,
     { ...(cause === undefined ? {} : { cause: plainCause(cause) }), details: { key } },
   )
 }
@@ -110,17 +113,18 @@ function translate(error: unknown, service: string | null, status: number | null
   const known = service === null ? undefined : codes[service]
   if (known !== undefined) return known
   if (status !== null) {
-    const byStatus = status === 404 ? undefined : statusMeanings[status]
-    if (byStatus !== undefined) return byStatus
     if (status === 404 && service === null)
       return ['UNAVAILABLE', 'something before the service answered "not found"']
-    if (status >= 500 || status < 400)
-      return ['UNAVAILABLE', `the service answered with ${status}. Try again later`]
+    // The service names each of its own.
+    const isForeign = service === null && (status === 400 || status === 416)
+    const byStatus = status === 404 || isForeign ? undefined : statusMeanings[status]
+    if (byStatus !== undefined) return byStatus
+    if (status >= 500) return ['UNAVAILABLE', `the service answered with ${status}. Try again later`]
+    if (service === null || status < 400) return ['UNAVAILABLE', NOT_FROM_SERVICE]
     return ['INTERNAL', `the service refused with ${status}`]
   }
   if (isTransport(error)) return ['UNAVAILABLE', connectionReason(error)]
-  if (error instanceof RangeError)
-    return ['UNAVAILABLE', 'the answer did not come from the service. Check the endpoint']
+  if (error instanceof RangeError) return ['UNAVAILABLE', NOT_FROM_SERVICE]
   return ['INTERNAL', 'the SDK failed']
 }
 

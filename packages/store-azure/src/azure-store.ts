@@ -18,7 +18,7 @@ import {
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
-import { isAbsence, toStoreError } from './azure-error.ts'
+import { isAbsence, notFromService, toStoreError } from './azure-error.ts'
 import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
 import { listBlobs } from './list-blobs.ts'
 import { openBlob, readBlobInfo } from './open-blob.ts'
@@ -106,12 +106,14 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       assertKey(key)
       assertCallOptions('delete', deleteOptions)
       const { signal } = deleteOptions
-      await orNull(
-        () => container.getBlobClient(key).delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
+      const blob = container.getBlobClient(key)
+      const answer = await orNull(
+        () => blob.delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
         'delete',
         key,
         signal,
       )
+      if (answer !== null && answer.requestId === undefined) throw notFromService('delete', key)
     },
 
     async *list(within, listOptions = {}) {

@@ -51,7 +51,8 @@ export async function openBlob(
     stream.destroy()
   }
   try {
-    const total = sizeFromRange(answer.contentRange) ?? answer.contentLength
+    const isWhole = start === 0 && end === undefined
+    const total = isWhole ? answer.contentLength : sizeFromRange(answer.contentRange)
     const info = toInfo('read', key, answer, total)
     const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
     const expected = {

@@ -92,7 +92,7 @@ async function openMedia(
     // What is stored compressed comes as it is stored, and matches its length and checksum.
     headers: { 'accept-encoding': 'gzip', ...bytes },
     signal,
-    accept: [401, 403, 404, 416],
+    accept: range === undefined ? [401, 403, 404] : [401, 403, 404, 416],
   })
   if ([401, 403, 404].includes(response.status)) {
     response.discard()

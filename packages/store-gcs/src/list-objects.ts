@@ -19,15 +19,15 @@ export async function* listObjects(
     signal?.throwIfAborted()
     const query = {
       prefix,
-      fields: `items(${OBJECT_FIELDS}),nextPageToken`,
+      fields: `kind,items(${OBJECT_FIELDS}),nextPageToken`,
       // The offset is inclusive; what equals it is left out below.
       ...(startAfter === '' ? {} : { startOffset: startAfter }),
       ...(pageToken === undefined ? {} : { pageToken }),
     }
     const response = await client.send({ ...call, query })
-    const page = await readJson(response, call)
-    if (typeof page !== 'object' || page === null) throw notTheService(call, response.status)
-    const { items = [], nextPageToken } = page as { items?: unknown[]; nextPageToken?: unknown }
+    const { kind, items = [], nextPageToken } = pageOf(await readJson(response, call))
+    // An empty list has nothing else that tells it from any other answer.
+    if (kind !== 'storage#objects') throw notTheService(call, response.status)
     for (const item of items) {
       const info = parseObjectResource(item)?.info
       if (info === undefined) throw notTheService(call, response.status)
@@ -43,4 +43,12 @@ export async function* listObjects(
     }
     pageToken = typeof nextPageToken === 'string' && nextPageToken !== '' ? nextPageToken : undefined
   } while (pageToken !== undefined)
+}
+
+function pageOf(answer: unknown): {
+  readonly kind?: unknown
+  readonly items?: readonly unknown[]
+  readonly nextPageToken?: unknown
+} {
+  return typeof answer === 'object' && answer !== null ? answer : {}
 }

@@ -15,6 +15,7 @@ import { isHashEtag, toObjectInfo } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
 
+const PARTIAL_CONTENT = 206
 /** A rest of this size is read and thrown away, since a new connection costs more. */
 const DRAINED_BYTES = 65_536
 
@@ -34,16 +35,19 @@ export async function getObject(
     Key: calls.base + key,
     ...(range === undefined ? {} : { Range: toHeader(range) }),
   })
-  let output: GetObjectCommandOutput
+  let answer: { readonly status: number; readonly output: GetObjectCommandOutput }
   try {
-    output = (await calls.send(command, about, signal)).output
+    answer = await calls.send(command, about, signal)
   } catch (error) {
     if (isNoSuchKey(error)) return null
     if (range !== undefined && isInvalidRange(error)) return refuseRange(calls, key, range, signal, error)
     throw error
   }
+  const { status, output } = answer
   const stream = output.Body as Readable | undefined
   try {
+    if (status === PARTIAL_CONTENT && output.ContentRange === undefined)
+      throw strangeAnswer(about, calls.bucket, 'the answer does not say which part of the object it is')
     return opened(calls, key, options, output, stream)
   } catch (error) {
     stream?.on('error', () => undefined).destroy()

@@ -118,10 +118,11 @@ function meaningOf(error: unknown, { name, service, status }: Facts): Meaning {
   const known = isLocked ? locked : Object.hasOwn(meanings, name) ? meanings[name] : undefined
   if (known !== undefined) return known
   if (/throttl|toomanyrequests|slowdown|limitexceeded/i.test(name)) return busy
-  if (service === '' && status === 404) return notS3
   const byStatus = meaningsByStatus[status]
   if (byStatus !== undefined) return byStatus
   if (status >= 500) return ['UNAVAILABLE', 'the service failed; try again']
+  // A service says what it refuses for, if not to a HEAD.
+  if (status >= 400 && service === '') return notS3
   if (isUnreadable(error) || (status >= 200 && status < 400)) return notS3
   if (/^E[A-Z]{3,}/.test(name)) return networkMeaning(name)
   const byWords = meaningOfWords(error instanceof Error ? error.message : '')

@@ -16,7 +16,7 @@ import { readStoredObject } from './read-stored-object.ts'
 import { digestWhole } from './sent-body.ts'
 import { streamBytes } from './stream-bytes.ts'
 import { readJson, type SupabaseConnection } from './supabase-client.ts'
-import { problemFailure } from './supabase-error.ts'
+import { notTheService, problemFailure } from './supabase-error.ts'
 import { uploadInParts } from './upload-in-parts.ts'
 
 /** The service takes parts of exactly this size, but for the last one. */
@@ -116,7 +116,8 @@ async function uploadWhole(connection: SupabaseConnection, target: PutTarget, by
     body: streamBytes(bytes),
   })
   if (problem === null) {
-    await readJson(response, call)
+    const { Key } = (await readJson(response, call)) as { Key?: unknown }
+    if (typeof Key !== 'string') throw notTheService(call, response.status)
     return
   }
   if (problem.code === 409 && condition === 'ifAbsent') throw conditionFailed(key, 'ifAbsent')
