@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { compareBytes, pathResolver } from '../byte-path.ts'
+import { compareBytes, pathResolver, toBytePath } from '../byte-path.ts'
 import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
 import { captureOpened } from './capture-opened.ts'
@@ -26,6 +26,8 @@ import {
   type RollbackSource,
   type RollbackState,
 } from './rollback-source.ts'
+
+const RETURN_ATTEMPTS = 6
 
 /**
  * Ends what a killed rollback began: with the target if that can be, else with the state before. What somebody changed
@@ -54,7 +56,12 @@ async function endRollback(
   const failures: unknown[] = []
   for (const outcome of direction === 'forward' ? (['forward', 'back'] as const) : (['back'] as const)) {
     try {
-      const kept = await bringTo(source, access, { ...journal, direction: outcome }, true)
+      const kept = await bringTo(
+        source,
+        access,
+        { ...journal, direction: outcome },
+        { keepsLaterEdits: true },
+      )
       closeJournal(source)
       return { outcome, target, guard, kept: kept.map(shownPath) }
     } catch (error) {
@@ -69,8 +76,10 @@ async function endRollback(
 }
 
 /**
- * Brings the state before a failed rollback back.
- * @throws `INTERNAL` when even that fails; the guard is in the details
+ * Brings the state before a failed rollback back. Somebody who keeps writing to some paths does not keep it from the
+ * others.
+ * @throws when even that fails, or those paths are left: `CONFLICT` if somebody was at it, else `INTERNAL`; the guard is in
+ * the details
  */
 export async function turnBack(
   source: RollbackSource,
@@ -78,18 +87,47 @@ export async function turnBack(
   journal: RollbackJournal,
   reason: unknown,
 ): Promise<void> {
-  try {
-    await bringTo(source, access, { ...journal, direction: 'back' }, false)
-  } catch (error) {
-    throw new WorkspaceError(
-      'INTERNAL',
-      `The rollback of ${source.path} failed, and so did the return to the state before it. That state is kept as snapshot ${journal.guard.id}; the next snapshot or rollback tries the return again.`,
-      {
-        cause: new AggregateError([reason, error]),
-        details: { path: source.path, guard: journal.guard.id, guardRef: journal.guard.ref },
-      },
-    )
+  const restless = new Set<ByteString>()
+  let failure: unknown = null
+  for (let attempt = 1; attempt <= RETURN_ATTEMPTS; attempt += 1) {
+    try {
+      await bringTo(source, access, { ...journal, direction: 'back' }, { keepsLaterEdits: false, restless })
+      if (restless.size === 0) return
+      break
+    } catch (error) {
+      failure = error
+      if (!WorkspaceError.is(error, 'CONFLICT')) break
+      // Whoever was there by chance is gone the next time.
+      if (attempt > 1) for (const path of pathsOf(error)) restless.add(path)
+    }
   }
+  const paths = [...restless].toSorted(compareBytes).map(shownPath)
+  const isBusy = WorkspaceError.is(failure, 'CONFLICT')
+  const advice = isBusy && paths.length > 0 ? ` Stop what writes to ${listPaths(paths)}.` : ''
+  throw new WorkspaceError(
+    isBusy ? 'CONFLICT' : 'INTERNAL',
+    `The rollback of ${source.path} failed, and so did the return to the state before it. That state is kept as snapshot ${journal.guard.id}; the next snapshot or rollback tries the return again.${advice}`,
+    {
+      cause: new AggregateError([reason, failure]),
+      details: {
+        path: source.path,
+        guard: journal.guard.id,
+        guardRef: journal.guard.ref,
+        ...(isBusy && { paths }),
+      },
+    },
+  )
+}
+
+function pathsOf({ details }: WorkspaceError): ByteString[] {
+  const paths = Array.isArray(details['paths']) ? (details['paths'] as string[]) : []
+  return paths.map((path) => (path === '.' ? '' : toBytePath(path)))
+}
+
+interface Manner {
+  readonly keepsLaterEdits: boolean
+  /** Paths to leave as they are. @default none */
+  readonly restless?: ReadonlySet<ByteString>
 }
 
 /** @returns paths that were left as they are */
@@ -97,7 +135,7 @@ async function bringTo(
   source: RollbackSource,
   access: OwnerAccess,
   journal: RollbackJournal,
-  keepsLaterEdits: boolean,
+  { keepsLaterEdits, restless = new Set() }: Manner,
 ): Promise<ByteString[]> {
   const { direction, prefix } = journal
   const [goalSnapshot, otherSnapshot]: [Snapshot, Snapshot] =
@@ -117,8 +155,9 @@ async function bringTo(
     .map((delta) => (goal.isUnread(delta.path) ? withModeOnly(delta) : delta))
   const ours = await findOurs(source, now, other, journal)
   const deltas: Delta[] = []
-  const kept = new Set<ByteString>()
+  const kept = new Set(restless)
   for (const delta of open) {
+    if (restless.has(delta.path)) continue
     if (await isMade(source, now, delta, merged.get(delta.path))) continue
     if (keepsLaterEdits && leafOf(delta.before) !== null && !(await ours(delta))) kept.add(delta.path)
     else deltas.push(delta)
