@@ -9,6 +9,7 @@ import {
   processState,
   type ProcessIdentity,
 } from './process-identity.ts'
+import { toWorkspaceError } from './filesystem-error.ts'
 import { silenceWatch } from './silence-watch.ts'
 
 export interface ProcessLockOptions {
@@ -42,12 +43,22 @@ const SLOWEST_POLL_MS = 25
  * slow process that acts on an old listing loses: its number exists, or is not the highest any more.
  *
  * @throws `BUSY` when refused or when the waiting time is over; details hold `pid` and `host` of the owner.
+ * `QUOTA_EXCEEDED`, `ACCESS_DENIED` and the like when nothing can be written in the directory.
  */
 export async function acquireProcessLock(
   directory: string,
   name: string,
   options: ProcessLockOptions = {},
 ): Promise<ProcessLock> {
+  try {
+    return await acquire(directory, name, options)
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw toWorkspaceError(error, `take the lock "${name}" in`, directory)
+  }
+}
+
+async function acquire(directory: string, name: string, options: ProcessLockOptions): Promise<ProcessLock> {
   const {
     activity = `the step "${name}"`,
     onBusy = 'wait',
@@ -110,8 +121,8 @@ async function createNumber(directory: string, name: string, number: number): Pr
   const path = numberPath(directory, name, number)
   const temporary = join(directory, `.${name}.${randomUUID()}`)
   const owner = { ...currentProcessIdentity(), since: new Date().toISOString() }
-  await writeFile(temporary, JSON.stringify(owner), { flag: 'wx', mode: 0o600 })
   try {
+    await writeFile(temporary, JSON.stringify(owner), { flag: 'wx', mode: 0o600 })
     await link(temporary, path)
   } catch (error) {
     // Absent: somebody who cleared up took this for the file of a process that had died while writing it.

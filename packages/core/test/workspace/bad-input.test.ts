@@ -413,6 +413,13 @@ describe('permissions, space and cancellation', () => {
     await expectRefusal(() => extractBundle(createBundle(directory), target), 'QUOTA_EXCEEDED', {
       directory: target,
     })
+
+    // Not even a lock has room now.
+    expect(() => writeFiles(disk, { 'rest.bin': Buffer.alloc(4 << 20) })).toThrow('ENOSPC')
+    for (const strategy of ['git', 'bundle', 'hash'] as const) {
+      await expectRefusal(() => crowded.snapshot({ strategy }), 'QUOTA_EXCEEDED', { directory })
+      await expectRefusal(() => executeRun(crowded, () => 1, { strategy }), 'QUOTA_EXCEEDED', { directory })
+    }
   })
 
   it('rejects with the reason of the signal in the middle of a save, a load, a capture and an extraction', async () => {
