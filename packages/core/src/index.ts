@@ -57,6 +57,7 @@ export {
   connectionReason,
   damagedContent,
   errnoOf,
+  askedDelay,
   foreignAnswer,
   refusalFailure,
   quoteKey,

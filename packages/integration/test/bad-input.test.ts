@@ -130,6 +130,15 @@ describe.each(Object.entries(troubledServices))('%s', (_, adapter) => {
     await assertNothingChanged()
   }) // prettier-ignore
 
+  it.each([429, 503])('a service that has too much to do (%d) is told apart from a strange one, and its delay is passed on', async (status) => {
+    proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'answer', status, headers: { 'retry-after': '7' } } })
+    for (const [name, call] of Object.entries(calls)) {
+      const failure = await failureOf(call(troubled))
+      expect([name, failure.code, failure.details['retryAfterMs']]).toEqual([name, 'UNAVAILABLE', 7_000])
+      expect(failure.message).not.toMatch(/proxy|endpoint/)
+    }
+  }) // prettier-ignore
+
   it('a range from a server that does not say which bytes they are is not believed', async () => {
     proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'headers', headers: { 'content-range': null } } })
     for (const start of [0, 10]) {

@@ -1,7 +1,7 @@
 import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
 import { credentialFailure, notTheService, responseFailure } from './gcs-error.ts'
-import { connectionFailure, sendRequest, type HttpResponse, type RequestRetries } from '@ws/core'
+import { askedDelay, connectionFailure, sendRequest, type HttpResponse, type RequestRetries } from '@ws/core'
 
 export interface GcsCall {
   /** What messages say the call does: `read`, `put`. */
@@ -59,7 +59,7 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
         if (response.status !== 429 || attempt >= retry.attempts)
           throw await responseFailure(response, call, bucket.name)
         response.discard()
-        await retry.pause(attempt, call.signal)
+        await retry.pause(attempt, call.signal, askedDelay(response.header('retry-after')).retryAfterMs)
       }
     },
 

@@ -1,4 +1,5 @@
 import {
+  askedDelay,
   callFailure,
   errnoOf,
   foreignAnswer,
@@ -46,11 +47,18 @@ export async function responseFailure(
 ): Promise<WorkspaceError> {
   const { status } = response
   const problem = parseProblem(await response.text().catch(() => ''))
+  const asked = askedDelay(response.header('retry-after'))
   if (status >= 500)
-    return callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status })
-  if (problem === undefined) return notTheService(call, status)
-  const { reason = '', message = '' } = problem
-  const details = { status, ...(reason === '' ? {} : { reason }), ...(status === 404 ? { bucket } : {}) }
+    return callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
+  // Whoever says that it is too much is right.
+  if (problem === undefined && status !== 429) return notTheService(call, status)
+  const { reason = '', message = '' } = problem ?? {}
+  const details = {
+    status,
+    ...asked,
+    ...(reason === '' ? {} : { reason }),
+    ...(status === 404 ? { bucket } : {}),
+  }
   if (status === 400 && /hash|checksum|crc32c|md5/i.test(message))
     return callFailure(
       call,
@@ -58,7 +66,8 @@ export async function responseFailure(
       'the bytes that arrived are not those that were sent; try again',
       details,
     )
-  const known = (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined) ?? statuses[status]
+  const byStatus = problem === undefined ? statusMeanings : statuses
+  const known = (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined) ?? byStatus[status]
   if (known === undefined) return callFailure(call, 'UNAVAILABLE', `the service answered ${status}`, details)
   return refusalFailure(call, known, message, details)
 }

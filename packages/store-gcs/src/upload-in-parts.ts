@@ -1,5 +1,12 @@
 import { Buffer } from 'node:buffer'
-import { callFailure, WorkspaceError, conditionFailed, type BodyPart, type HttpResponse } from '@ws/core'
+import {
+  askedDelay,
+  callFailure,
+  WorkspaceError,
+  conditionFailed,
+  type BodyPart,
+  type HttpResponse,
+} from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
 import { notTheService, responseFailure } from './gcs-error.ts'
@@ -128,7 +135,7 @@ async function sendPart(
     if (answer !== null && attempt >= client.retry.attempts)
       throw await responseFailure(answer, { action: 'put', key }, client.bucket.name)
     answer?.discard()
-    await client.retry.pause(attempt, signal)
+    await client.retry.pause(attempt, signal, askedDelay(answer?.header('retry-after')).retryAfterMs)
     attempt += 1
     isAsking = true
   }

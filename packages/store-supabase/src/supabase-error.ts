@@ -1,4 +1,5 @@
 import {
+  askedDelay,
   callFailure,
   connectionFailure,
   errnoOf,
@@ -18,6 +19,8 @@ export interface SupabaseProblem {
   /** The name of the refusal: `NoSuchKey`, `AccessDenied`; older versions give none. */
   readonly name: string
   readonly message: string
+  /** How long the service asks to wait. */
+  readonly retryAfterMs?: number
 }
 
 const meanings: Readonly<Record<number, Meaning>> = {
@@ -42,22 +45,24 @@ const meanings: Readonly<Record<number, Meaning>> = {
 export async function readProblem(response: Response, call: StoreCall): Promise<SupabaseProblem> {
   const { status } = response
   const type = response.headers.get('content-type') ?? ''
+  const asked = askedDelay(response.headers.get('retry-after'))
   const text = status === 304 ? '' : await response.text().catch(() => '')
   // Uploads in parts are refused in plain text, by the protocol's own statuses.
   if (type.startsWith('text/plain') && status >= 400 && status < 500)
-    return { code: status, error: '', name: '', message: text.trim() }
+    return { code: status, error: '', name: '', message: text.trim(), ...asked }
   try {
     const { statusCode, error, message, code: name } = JSON.parse(text) as Readonly<Record<string, unknown>>
     const code = Number(statusCode ?? status)
     if (typeof message === 'string' && Number.isInteger(code))
-      return { code, error: textOf(error), name: textOf(name), message }
+      return { code, error: textOf(error), name: textOf(name), message, ...asked }
   } catch {
     // It is not the service's.
   }
   // Node's own server, and what stands before it, answer so without a body.
-  if (status === 414 || status === 431) return { code: status, error: '', name: '', message: '' }
+  if (status === 414 || status === 429 || status === 431)
+    return { code: status, error: '', name: '', message: '', ...asked }
   if (status >= 500)
-    throw callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status })
+    throw callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
   throw notTheService(call, status)
 }
 
@@ -70,7 +75,7 @@ export function isNoSuchObject({ code, error, name, message }: SupabaseProblem):
 
 /** Puts a refusal into the error table. */
 export function problemFailure(
-  { code, error, message }: SupabaseProblem,
+  { code, error, message, retryAfterMs }: SupabaseProblem,
   call: StoreCall,
   bucket: string,
 ): WorkspaceError {
@@ -78,6 +83,7 @@ export function problemFailure(
     status: code,
     // Only what can be one.
     ...(/^[\w ]{1,60}$/.test(error) ? { reason: error } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     bucket,
   }
   const isRowSecurity = /row-level security/i.test(message)

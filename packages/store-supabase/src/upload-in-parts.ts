@@ -135,10 +135,10 @@ async function sendPart(
         throw notTheService({ action: 'put', key }, sent.response.status)
       return
     }
-    if (sent !== null && (sent.problem.code === 404 || sent.problem.code === 410)) throw forgotten(key)
+    if (sent !== null && isGoneStatus(sent.problem.code)) throw forgotten(key)
     if (sent !== null && (attempt >= retries.attempts || !isWorthRepeating(sent.problem)))
       throw refusal(sent.problem, target, connection.bucket)
-    await retries.pause(attempt, signal)
+    await retries.pause(attempt, signal, sent?.problem.retryAfterMs)
     const reached = await askOffset(connection, target, path, part.isLast)
     if (reached === 'finished' || reached === end) return
     if (reached !== null) {
@@ -185,7 +185,11 @@ function forgotten(key: string): WorkspaceError {
 
 /** Answers to HEAD have no body that could say what they are about. */
 function isGone(error: unknown): boolean {
-  return WorkspaceError.is(error) && (error.details['status'] === 404 || error.details['status'] === 410)
+  return WorkspaceError.is(error) && isGoneStatus(error.details['status'])
+}
+
+function isGoneStatus(status: unknown): boolean {
+  return status === 404 || status === 410
 }
 
 async function failureToRepeat(error: unknown, mayRepeat: boolean): Promise<null> {

@@ -88,6 +88,11 @@ function isTimeout(errno = ''): boolean {
   return /TIMEOUT|TIMEDOUT/.test(errno)
 }
 
+/** For adapters: how long an answer asks to wait (its `Retry-After`), as the detail that repetitions go by. */
+export function askedDelay(header: string | null | undefined): { readonly retryAfterMs?: number } {
+  return /^\d{1,6}$/.test(header ?? '') ? { retryAfterMs: Number(header) * 1_000 } : {}
+}
+
 /** For adapters: the answer of something in between: a captive portal, a proxy, a wrong address. */
 export function foreignAnswer(call: StoreCall, service: string, status: number): WorkspaceError {
   const reason = `the answer is not from ${service}; look for a proxy, a login page or a wrong address`
