@@ -14,6 +14,7 @@ export const testsAsRoot: readonly string[] = [
   'packages/core/test/security/planted-commands.test.ts',
   'packages/core/test/snapshot/git/capture.test.ts',
   'packages/core/test/snapshot/git/processes.test.ts',
+  'packages/core/test/snapshot/rollback/full-disk-rollback.test.ts',
   'packages/core/test/workspace/bad-input.test.ts',
   'packages/core/test/workspace/versions.test.ts',
   'packages/store-local/test/local-store-full-disk.test.ts',

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { compareBytes, pathResolver, toBytePath } from '../byte-path.ts'
 import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import { applyRollback } from './apply-rollback.ts'
@@ -15,6 +16,7 @@ import { planRollback, type PresentPaths } from './plan-rollback.ts'
 import {
   changedPaths,
   closeJournal,
+  freeRoom,
   readJournal,
   sweepHalfWritten,
   type RollbackJournal,
@@ -41,6 +43,7 @@ export async function recoverRollback(source: RollbackSource): Promise<RollbackR
   const access = ownerAccess(source)
   try {
     if (journal === null) return null
+    freeRoom(source)
     return await endRollback(source, access, journal)
   } finally {
     access.close()
@@ -78,8 +81,8 @@ async function endRollback(
 /**
  * Brings the state before a failed rollback back. Somebody who keeps writing to some paths does not keep it from the
  * others.
- * @throws when even that fails, or those paths are left: `CONFLICT` if somebody was at it, else `INTERNAL`; the guard is in
- * the details
+ * @throws when even that fails, or those paths are left: `CONFLICT` if somebody was at it, `QUOTA_EXCEEDED` if the disk is
+ * full, else `INTERNAL`; the guard is in the details
  */
 export async function turnBack(
   source: RollbackSource,
@@ -103,9 +106,11 @@ export async function turnBack(
   }
   const paths = [...restless].toSorted(compareBytes).map(shownPath)
   const isBusy = WorkspaceError.is(failure, 'CONFLICT')
-  const advice = isBusy && paths.length > 0 ? ` Stop what writes to ${listPaths(paths)}.` : ''
+  const isFull = WorkspaceError.is(toWorkspaceError(failure, 'roll back', source.path), 'QUOTA_EXCEEDED')
+  const writers = isBusy && paths.length > 0 ? ` Stop what writes to ${listPaths(paths)}.` : ''
+  const advice = isFull ? ' Free some space first.' : writers
   throw new WorkspaceError(
-    isBusy ? 'CONFLICT' : 'INTERNAL',
+    isBusy ? 'CONFLICT' : isFull ? 'QUOTA_EXCEEDED' : 'INTERNAL',
     `The rollback of ${source.path} failed, and so did the return to the state before it. That state is kept as snapshot ${journal.guard.id}; the next snapshot or rollback tries the return again.${advice}`,
     {
       cause: new AggregateError([reason, failure]),

@@ -15,7 +15,7 @@ import { noForeignEdits, settleForeignEdits } from './foreign-edits.ts'
 import { shownPath } from './list-paths.ts'
 import { ownerAccess, type OwnerAccess } from './owner-access.ts'
 import { planRollback } from './plan-rollback.ts'
-import { changedPaths, closeJournal, makeJournal, writeJournal } from './rollback-journal.ts'
+import { changedPaths, closeJournal, makeJournal, turnJournal, writeJournal } from './rollback-journal.ts'
 import { scopeOf } from './rollback-scope.ts'
 import type { Delta, RollbackSource, RollbackState } from './rollback-source.ts'
 
@@ -122,7 +122,7 @@ async function rollBack(
     appeared = findings.appeared
     await prepared?.restore()
   } catch (error) {
-    writeJournal(source, { ...journal, direction: 'back' })
+    turnJournal(source)
     await turnBack(source, access, journal, error)
     closeJournal(source)
     throw error

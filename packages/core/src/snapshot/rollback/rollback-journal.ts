@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createDirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
 import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
@@ -49,27 +49,43 @@ export function changedPaths({ removals, directories, writes, modeChanges }: Rol
   return [...removals, ...directories, ...writes, ...modeChanges].map(({ path }) => path)
 }
 
-/** Whole or not at all, as far as a process can die; replaces the one before. */
+/**
+ * Whole or not at all, as far as a process can die. Beside it goes what {@link freeRoom} makes room with: what fails
+ * because the disk is full must be able to capture on its way back.
+ */
 export function writeJournal(place: Place, journal: RollbackJournal): void {
-  mkdirSync(mergedDirectory(place), { recursive: true, mode: 0o700 })
-  const merged: [ByteString, number, string][] = []
-  for (const [index, [path, { mode, content }]] of [...journal.merged].entries()) {
-    const name = `${index}`
-    writeFileSync(join(mergedDirectory(place), name), content, { mode: 0o600 })
-    merged.push([path, mode, name])
+  try {
+    rmSync(turnedPath(place), { force: true })
+    mkdirSync(mergedDirectory(place), { recursive: true, mode: 0o700 })
+    const merged: [ByteString, number, string][] = []
+    for (const [index, [path, { mode, content }]] of [...journal.merged].entries()) {
+      const name = `${index}`
+      writeFileSync(join(mergedDirectory(place), name), content, { mode: 0o600 })
+      merged.push([path, mode, name])
+    }
+    writeFileSync(roomPath(place), Buffer.alloc(ROOM_BYTES + journal.touched.length * ROOM_BYTES_EACH))
+    replaceFile(journalPath(place), Buffer.from(JSON.stringify({ format: FORMAT, ...journal, merged })))
+  } catch (error) {
+    closeJournal(place)
+    throw error
   }
-  replaceFile(journalPath(place), Buffer.from(JSON.stringify({ format: FORMAT, ...journal, merged })))
+}
+
+export function freeRoom(place: Place): void {
+  rmSync(roomPath(place), { force: true })
+}
+
+/** From now on the rollback ends with the state before it. Takes no room, as the disk may be full. */
+export function turnJournal(place: Place): void {
+  freeRoom(place)
+  renameSync(journalPath(place), turnedPath(place))
 }
 
 /** @returns `null` when no rollback was interrupted */
 export function readJournal(place: Place): RollbackJournal | null {
-  let text: string
-  try {
-    text = readFileSync(journalPath(place), 'utf8')
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null
-    throw error
-  }
+  const turned = readIfThere(turnedPath(place))
+  const text = turned ?? readIfThere(journalPath(place))
+  if (text === null) return null
   try {
     const stored = JSON.parse(text) as Omit<RollbackJournal, 'merged'> & {
       format: number
@@ -80,15 +96,24 @@ export function readJournal(place: Place): RollbackJournal | null {
       path,
       { mode, content: readFileSync(join(mergedDirectory(place), name.replace(/\D/g, ''))) },
     ])
-    return { ...stored, merged: new Map(merged) }
+    return { ...stored, ...(turned !== null && { direction: 'back' }), merged: new Map(merged) }
   } catch {
     // Only a power failure damages it. A snapshot of the state before is still there.
     return null
   }
 }
 
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
 export function closeJournal(place: Place): void {
-  rmSync(journalPath(place), { force: true })
+  for (const path of [journalPath(place), turnedPath(place), roomPath(place)]) rmSync(path, { force: true })
   rmSync(mergedDirectory(place), { recursive: true, force: true })
 }
 
@@ -111,9 +136,20 @@ export function sweepHalfWritten(place: Place, { prefix, parents }: RollbackJour
 }
 
 const FORMAT = 1
+const ROOM_BYTES = 256 * 1024
+/** For what a capture writes down of a path. */
+const ROOM_BYTES_EACH = 512
 
 function journalPath(place: Place): string {
   return join(place.journalDirectory, 'rollback')
+}
+
+function turnedPath(place: Place): string {
+  return join(place.journalDirectory, 'rollback-turned')
+}
+
+function roomPath(place: Place): string {
+  return join(place.journalDirectory, 'rollback-room')
 }
 
 function mergedDirectory(place: Place): string {
