@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import {
   askedDelay,
+  beginUpload,
   callFailure,
   WorkspaceError,
   conditionFailed,
@@ -25,7 +26,9 @@ export async function uploadInParts(
   first: Buffer,
   rest: AsyncGenerator<BodyPart, void, undefined>,
 ): Promise<ObjectResource> {
-  const session = await startUpload(client, target)
+  const { key, signal } = target
+  const cancel = (upload: URL): Promise<void> => cancelUpload(client, key, upload)
+  const session = await beginUpload(signal, (bound) => startUpload(client, target, bound), cancel)
   const crc32c = new Crc32c()
   let start = 0
   try {
@@ -44,23 +47,28 @@ export async function uploadInParts(
     }
   } catch (error) {
     // Nobody waits for this: what is not cancelled ends by itself after a week, and is never visible.
-    client
-      .sendOnce({
-        action: 'cancel',
-        key: target.key,
-        method: 'DELETE',
-        url: session,
-        signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS),
-        withoutCredentials: true,
-      })
-      .then((response) => response.discard())
-      .catch(() => undefined)
+    cancel(session).catch(() => undefined)
     throw error
   }
 }
 
-async function startUpload(client: GcsClient, target: PutTarget): Promise<URL> {
-  const { key, condition, query, resource, signal } = target
+async function cancelUpload(client: GcsClient, key: string, session: URL): Promise<void> {
+  const response = await client.sendOnce({
+    action: 'cancel',
+    key,
+    method: 'DELETE',
+    url: session,
+    signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS),
+    withoutCredentials: true,
+  })
+  response.discard()
+}
+
+async function startUpload(
+  client: GcsClient,
+  { key, condition, query, resource }: PutTarget,
+  signal: AbortSignal | undefined,
+): Promise<URL> {
   const response = await client.send({
     action: 'put',
     key,

@@ -7,7 +7,7 @@ import {
   type GcsReaction,
   type GcsServer,
 } from '@ws/test-servers'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { gcsStore } from '../src/index.ts'
 import { plainBucket, secrets, startSigningServer, tokenBucket } from './open-test-bucket.ts'
 
@@ -234,6 +234,19 @@ describe('an upload in parts', () => {
       requests,
     )
     expect((await read('array')).equals(body)).toBe(true)
+  })
+
+  it('that is aborted while it begins is cancelled once it has begun', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the caller had enough')
+    proxy.inject({
+      match: ({ url }) => url.includes('uploadType=resumable'),
+      fault: { kind: 'hold', until: async () => controller.abort(reason) },
+    })
+    await expect(store.put('a', pieces(17), { signal: controller.signal })).rejects.toBe(reason)
+    const cancelled = (): boolean =>
+      proxy.requests.some((seen) => seen.method === 'DELETE' && seen.status > 0)
+    await vi.waitFor(() => expect([cancelled(), server.openUploads()]).toEqual([true, 0]), 10_000)
   })
 
   it('sends nothing twice that the service has', async () => {

@@ -9,7 +9,7 @@ import {
   type CompleteMultipartUploadCommandOutput,
   type CompletedPart,
 } from '@aws-sdk/client-s3'
-import { WorkspaceError, plainEtag, type ObjectInfo } from '@ws/core'
+import { WorkspaceError, beginUpload, plainEtag, type ObjectInfo } from '@ws/core'
 import type { BodyPart } from './body-parts.ts'
 import { base64Crc32, confirmUpload, md5Of, type SentPart } from './confirm-upload.ts'
 import { headObject } from './head-object.ts'
@@ -132,29 +132,16 @@ async function createUpload({ calls, key, input, options }: PutTarget): Promise<
   const { signal } = options
   const about = { action: 'put', key }
   const algorithm = (await calls.sendsChecksums()) ? { ChecksumAlgorithm: 'CRC32' as const } : {}
-  signal?.throwIfAborted()
-  // Without the signal: an upload whose id never came back could not be aborted.
-  const creating = calls.retries.repeat(async () => {
-    const command = new CreateMultipartUploadCommand({ ...input, ...algorithm })
-    const { UploadId } = (await calls.send(command, about)).output
-    if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
-    return UploadId
-  }, undefined)
-  if (signal === undefined) return creating
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([creating, aborted.promise])
-  } catch (error) {
-    const late = creating.then((uploadId) =>
-      abortUpload({ calls, key, input, options, condition: undefined, uploadId }),
-    )
-    late.catch(() => undefined)
-    throw error
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+  const create = (): Promise<string> =>
+    calls.retries.repeat(async () => {
+      const command = new CreateMultipartUploadCommand({ ...input, ...algorithm })
+      const { UploadId } = (await calls.send(command, about)).output
+      if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
+      return UploadId
+    }, undefined)
+  return beginUpload(signal, create, (uploadId) =>
+    abortUpload({ calls, key, input, options, condition: undefined, uploadId }),
+  )
 }
 
 async function completeUpload(upload: Upload, parts: readonly UploadedPart[]): Promise<ObjectInfo> {

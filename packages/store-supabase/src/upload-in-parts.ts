@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
+import { beginUpload, callFailure, WorkspaceError, conditionFailed, type BodyPart } from '@ws/core'
 import { seeObject } from './head-object.ts'
 import type { PutTarget } from './put-target.ts'
 import { digestParts, digestWhole, type SentBody } from './sent-body.ts'
@@ -26,7 +26,8 @@ export async function uploadInParts(
   rest: AsyncGenerator<BodyPart, void, undefined>,
   beforeLast: () => Promise<void>,
 ): Promise<SentBody> {
-  const path = await createUpload(connection, target)
+  const cancel = (upload: string | null): Promise<void> => cancelUpload(connection, target, upload)
+  const path = await beginUpload(target.signal, (bound) => createUpload(connection, target, bound), cancel)
   if (path === null) return uploadStream(connection, target, first, rest)
   const digest = digestParts()
   let start = 0
@@ -42,24 +43,35 @@ export async function uploadInParts(
     }
   } catch (error) {
     // Nobody waits for this: what is not cancelled ends by itself after a day, and is never visible.
-    connection
-      .send({
-        action: 'cancel',
-        key: target.key,
-        method: 'DELETE',
-        path,
-        headers: { ...VERSION, 'x-upsert': target.upsert },
-        signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS),
-      })
-      .then(({ response }) => response.body?.cancel())
-      .catch(() => undefined)
+    cancel(path).catch(() => undefined)
     throw error
   }
 }
 
+async function cancelUpload(
+  connection: SupabaseConnection,
+  { key, upsert }: PutTarget,
+  path: string | null,
+): Promise<void> {
+  if (path === null) return
+  const { response } = await connection.send({
+    action: 'cancel',
+    key,
+    method: 'DELETE',
+    path,
+    headers: { ...VERSION, 'x-upsert': upsert },
+    signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS),
+  })
+  await response.body?.cancel()
+}
+
 /** The path of a new upload; `null` when the service has no uploads in parts. */
-async function createUpload(connection: SupabaseConnection, target: PutTarget): Promise<string | null> {
-  const { key, name, contentType, metadata, size, upsert, signal } = target
+async function createUpload(
+  connection: SupabaseConnection,
+  target: PutTarget,
+  signal: AbortSignal | undefined,
+): Promise<string | null> {
+  const { key, name, contentType, metadata, size, upsert } = target
   const fields = {
     bucketName: connection.bucket,
     objectName: name,

@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { createClient } from '@supabase/supabase-js'
 import { WorkspaceError, createBundleStore, type ObjectStore } from '@ws/core'
 import { startFaultProxy, startSupabaseServer, type FaultProxy, type SupabaseServer } from '@ws/test-servers'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openSupabaseStore, supabaseStore } from '../src/index.ts'
 import { keys, secretPart, storageClient, tokens, wrongKey } from './open-test-storage.ts'
 
@@ -256,6 +256,19 @@ describe('an upload in parts', () => {
       expect((await read(`resumed-${skip}`)).equals(whole)).toBe(true)
     }
     expect(server.openUploads()).toBe(0)
+  })
+
+  it('that is aborted while it begins is cancelled once it has begun', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the caller had enough')
+    proxy.inject({
+      match: ({ method, url }) => method === 'POST' && url.endsWith('/upload/resumable'),
+      fault: { kind: 'hold', until: async () => controller.abort(reason) },
+    })
+    await expect(open().put('a', pieces(13), { signal: controller.signal })).rejects.toBe(reason)
+    const cancelled = (): boolean =>
+      proxy.requests.some((seen) => seen.method === 'DELETE' && seen.status > 0)
+    await vi.waitFor(() => expect([cancelled(), server.openUploads()]).toEqual([true, 0]), 10_000)
   })
 
   it.each([
