@@ -12,6 +12,7 @@ import {
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { releaseBuffer } from '../../store/release-buffer.ts'
+import { idlePool } from '../idle-pool.ts'
 
 /** Where finished packs go. */
 export interface PackSink {
@@ -43,8 +44,6 @@ export type StoredPack = Pick<FinishedPack, 'reference' | 'chunks'>
 const FRAME_BYTES = 1024 * 1024
 /** A frame takes whole chunks, of which one may begin just before its end. */
 const BUFFER_BYTES = 2 * FRAME_BYTES
-/** Most are closed by a small file. */
-const USUAL_FRAME_BYTES = FRAME_BYTES + 64 * 1024
 export const PACK_BYTES = 15 * 1024 * 1024
 /** Each holds a frame's memory; one more than the cores gains nothing. */
 const MAX_COMPRESSING = Math.min(3, Math.max(2, availableParallelism()))
@@ -57,12 +56,12 @@ interface OpenFrame {
   chunks: FrameChunk[]
 }
 
+/** Of packers that are closed: enough for what a small save holds at a time. */
+const idleBuffers = idlePool<Buffer>({ maxItems: 4, discard: releaseBuffer })
+
 export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink): ContentPacker {
   const spare: Buffer[] = []
-  const takeBuffer = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
-  const openFrame = (kind: 'data' | 'tree', compresses: boolean): OpenFrame => {
-    return { kind, compresses, buffer: Buffer.alloc(0), used: 0, chunks: [] }
-  }
+  const takeBuffer = (): Buffer => spare.pop() ?? idleBuffers.take() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
   const text = openFrame('data', true)
   const noise = openFrame('data', false)
   const tree = openFrame('tree', true)
@@ -72,7 +71,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     chunks: FrameChunk[]
     buffer: Buffer
   }[] = []
-  const compressor = createFrameCompressor(MAX_COMPRESSING, USUAL_FRAME_BYTES)
+  const compressor = createFrameCompressor(MAX_COMPRESSING)
   const finished: StoredPack[] = []
   let writer: PackWriter | null = null
   let spareMemory: ArrayBufferLike | null = null
@@ -132,10 +131,22 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
     },
     close() {
       compressor.close()
-      for (const { buffer } of [text, noise, tree]) spare.push(buffer)
-      for (const buffer of spare) releaseBuffer(buffer)
+      for (const frame of [text, noise, tree]) {
+        spare.push(frame.buffer)
+        frame.buffer = Buffer.alloc(0)
+      }
+      spare.splice(0).forEach(giveBuffer)
     },
   }
+}
+
+function openFrame(kind: 'data' | 'tree', compresses: boolean): OpenFrame {
+  return { kind, compresses, buffer: Buffer.alloc(0), used: 0, chunks: [] }
+}
+
+function giveBuffer(buffer: Buffer): void {
+  if (buffer.length === BUFFER_BYTES) idleBuffers.give(buffer)
+  else releaseBuffer(buffer)
 }
 
 /** So that an index of many tiny files stays within its frame. */

@@ -125,6 +125,7 @@ async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: numb
     await setImmediate()
     sliceStart = performance.now()
   }
+  let packMemory: SharedArrayBuffer[] | null = null
   const host: SaveHost = {
     pause() {
       save.signal?.throwIfAborted()
@@ -137,6 +138,7 @@ async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: numb
     readingThread: () => null,
     onProgress: save.onProgress,
     put: (reference, bytes) => save.uploads.put(reference, bytes),
+    takeFull: () => (packMemory ??= [...save.uploads.sharedMemory()]).pop() ?? null,
     readParent: save.readParent,
   }
   return useKnownTree(save.cacheDirectory, save.repositoryId, (tree) => runSaveJob(save.job, tree, host))

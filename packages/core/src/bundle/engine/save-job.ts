@@ -7,6 +7,7 @@ import { createDirectoryCursor, type DirectoryCursor } from './directory-cursor.
 import { encodeFoundTree } from './encode-found-tree.ts'
 import { findHardLinks } from './find-hard-links.ts'
 import { emptyTree, forgetPacks, type KnownDirectory, type KnownTree } from './known-tree.ts'
+import { lendChunkers, type LentChunkers } from './lend-chunkers.ts'
 import { choosePacksToMerge, mergePacks } from './merge-packs.ts'
 import { createSaveNotes } from './save-notes.ts'
 import { hasChunk, keepChunk, pauseSave, type SaveHost, type SaveJob, type SaveState } from './save-state.ts'
@@ -28,8 +29,9 @@ export async function runSaveJob(job: SaveJob, known: KnownTree, host: SaveHost)
   const startedNs = BigInt(Date.now()) * 1_000_000n
   const cursor = createDirectoryCursor(toByteString(job.directory))
   const packer = createContentPacker(job.keys, host)
+  const chunkers = lendChunkers(job.keys)
   try {
-    const state = await prepare(job, known, host, cursor, packer)
+    const state = await prepare(job, known, host, { cursor, packer, chunkers })
     const { found, reading } = await walkAndRead(state)
     const links = findHardLinks(found)
     await reading.readLinked(found, links)
@@ -45,6 +47,7 @@ export async function runSaveJob(job: SaveJob, known: KnownTree, host: SaveHost)
     return conclude(state, found[0], directories, kept, await packer.finish())
   } finally {
     packer.close()
+    chunkers.giveBack()
     cursor.close()
   }
 }
@@ -53,8 +56,11 @@ async function prepare(
   job: SaveJob,
   known: KnownTree,
   host: SaveHost,
-  cursor: DirectoryCursor,
-  packer: ContentPacker,
+  tools: {
+    readonly cursor: DirectoryCursor
+    readonly packer: ContentPacker
+    readonly chunkers: LentChunkers
+  },
 ): Promise<SaveState> {
   const { parent } = job
   let base = emptyTree()
@@ -79,8 +85,7 @@ async function prepare(
     base: { ...base, directories: new Map(base.directories) },
     usable,
     fresh: new Set(),
-    packer,
-    cursor,
+    ...tools,
     notes: createSaveNotes(),
     progress: { filesDone: 0, filesExpected: null, bytesDone: 0, bytesExpected: null, uploadedBytes: 0 },
     newBytes: 0,

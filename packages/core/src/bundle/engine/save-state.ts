@@ -5,6 +5,7 @@ import type { PackReference } from '../format/version-record.ts'
 import type { ContentPacker, PackSink } from './content-packer.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
 import type { KnownTree } from './known-tree.ts'
+import type { LentChunkers } from './lend-chunkers.ts'
 import type { NewFileLimits } from './new-file-limits.ts'
 import type { ReadingThread } from './reading-thread.ts'
 import type { SaveNotes } from './save-notes.ts'
@@ -58,6 +59,7 @@ export interface SaveState {
   /** The chunks of this save. */
   readonly fresh: Set<ContentId>
   readonly packer: ContentPacker
+  readonly chunkers: LentChunkers
   readonly cursor: DirectoryCursor
   readonly notes: SaveNotes
   readonly progress: { -readonly [Field in keyof SaveProgress]: SaveProgress[Field] }

@@ -2,6 +2,7 @@ import type { PackReference } from '../format/version-record.ts'
 import { releaseBuffer } from '../../store/release-buffer.ts'
 import { storeDirectory } from '../../store/store-directory.ts'
 import { FULL_PACK_BYTES } from '../format/pack-writer.ts'
+import { idlePool } from '../idle-pool.ts'
 import type { Repository } from './repository.ts'
 
 /** Puts packs into the store while the next is made. A pack is one put of bytes in memory, so that it can be retried. */
@@ -23,23 +24,8 @@ export interface PackUploads {
 
 const MAX_IN_FLIGHT = 2
 const MIN_SPARE_BYTES = 1024 * 1024
-/** How long shared memory waits for the next save. */
-const IDLE_MS = 60_000
-
-/** No save uses it now. */
-let idleMemory: SharedArrayBuffer[] = []
-let idleEnd: NodeJS.Timeout | undefined
-
-function takeShared(): SharedArrayBuffer {
-  return idleMemory.pop() ?? new SharedArrayBuffer(FULL_PACK_BYTES)
-}
-
-function giveBack(memory: readonly SharedArrayBuffer[]): void {
-  if (memory.length === 0) return
-  idleMemory = [...idleMemory, ...memory].slice(0, MAX_IN_FLIGHT)
-  clearTimeout(idleEnd)
-  idleEnd = setTimeout(() => (idleMemory = []), IDLE_MS).unref()
-}
+/** For packs of store directories. */
+const idleMemory = idlePool<SharedArrayBuffer>({ maxItems: MAX_IN_FLIGHT })
 
 export function uploadPacks(repository: Repository, signal: AbortSignal | undefined): PackUploads {
   const running = new Set<Promise<void>>()
@@ -73,14 +59,15 @@ export function uploadPacks(repository: Repository, signal: AbortSignal | undefi
     },
     sharedMemory() {
       if (shared.length === 0 && storeDirectory(repository.store) !== null)
-        for (let count = 0; count < MAX_IN_FLIGHT; count += 1) shared.push(takeShared())
+        for (let count = 0; count < MAX_IN_FLIGHT; count += 1)
+          shared.push(idleMemory.take() ?? new SharedArrayBuffer(FULL_PACK_BYTES))
       return shared
     },
     async settle() {
       await Promise.all(running)
       throwFailure()
       for (const memory of spare.splice(0)) releaseBuffer(new Uint8Array(memory))
-      giveBack(shared.splice(0))
+      for (const memory of shared.splice(0)) idleMemory.give(memory)
     },
     uploadedBytes: () => uploadedBytes,
   }

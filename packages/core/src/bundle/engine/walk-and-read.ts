@@ -1,6 +1,6 @@
 import { toByteString } from '../../filesystem/directory-handle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
-import { createChunker, type Chunker } from '../format/chunker.ts'
+import type { Chunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
 import { knownStats } from './known-stats.ts'
 import { createNewFileFilter } from './new-file-limits.ts'
@@ -8,7 +8,6 @@ import { readLargeFilesAhead, WORTH_THREAD_BYTES, type LargeFilesAhead } from '.
 import { MAX_BATCH_BYTES } from './reading-messages.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
-import { READ_BUFFER_BYTES } from './read-runs.ts'
 import { readFilesAhead } from './files-ahead.ts'
 import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
@@ -86,8 +85,8 @@ function addWork(work: Work, directory: FoundDirectory): void {
 }
 
 function createReading(state: SaveState): FileReading {
-  const { job, cursor, base, notes, progress, host } = state
-  /** Their memory is some MiB, which a save that reads nothing does without. */
+  const { job, cursor, base, notes, progress, host, chunkers } = state
+  /** Its memory is some MiB, which a save that reads nothing does without. */
   let chunker: Chunker | null = null
   let largeFiles: LargeFilesAhead | null = null
   let isThreadStarted = false
@@ -104,14 +103,13 @@ function createReading(state: SaveState): FileReading {
       if (bytes < (isThreadStarted && !hasCuts ? MAX_BATCH_BYTES : WORTH_THREAD_BYTES)) return null
       const thread = largeFiles === null ? host.readingThread() : null
       const first = reader.chunker.memory
-      const second =
-        thread === null || first === null ? null : createChunker(job.keys, READ_BUFFER_BYTES).memory
+      const second = thread === null || first === null ? null : chunkers.take().memory
       if (thread !== null && first !== null && second !== null)
         largeFiles = readLargeFilesAhead(thread, job.keys, [first, second])
       return largeFiles
     },
     get chunker() {
-      return (chunker ??= createChunker(job.keys, READ_BUFFER_BYTES))
+      return (chunker ??= chunkers.take())
     },
     cursor,
     directory: toByteString(job.directory),

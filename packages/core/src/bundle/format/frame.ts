@@ -5,7 +5,7 @@ import zlib, { type ZstdOptions } from 'node:zlib'
 import { readBytes } from './byte-reader.ts'
 import { damagedObject } from './damaged-object.ts'
 import type { RepositoryKeys } from './repository-keys.ts'
-import { createZstdEncoder, type ZstdEncoder } from './zstd-encoder.ts'
+import { borrowZstdEncoder, type ZstdEncoder, type ZstdEncoderOptions } from './zstd-encoder.ts'
 
 export interface FramePosition {
   readonly packId: string
@@ -44,6 +44,10 @@ const bulkParams: Readonly<Record<number, number>> = {
   [zlib.constants.ZSTD_c_compressionLevel]: 2,
   [zlib.constants.ZSTD_c_hashLog]: 15,
 }
+/** A frame of the usual size ends with a small file; larger ones are taken too. */
+const USUAL_FRAME_BYTES = 1024 * 1024 + 64 * 1024
+const usualEncoder: ZstdEncoderOptions = { params: compressParams, blockBytes: USUAL_FRAME_BYTES }
+const bulkEncoder: ZstdEncoderOptions = { params: bulkParams, blockBytes: USUAL_FRAME_BYTES }
 /** So much of a save is compressed well: most saves are small, and there are many of them. */
 const BULK_AFTER_BYTES = 8 * 1024 * 1024
 const NONCE_BYTES = 12
@@ -69,10 +73,7 @@ export interface FrameCompressor {
   close(): void
 }
 
-/** @param rawBytes of the usual largest frame; larger ones are taken too */
-export function createFrameCompressor(count: number, rawBytes: number): FrameCompressor {
-  const start = (params: Readonly<Record<number, number>>): ZstdEncoder =>
-    createZstdEncoder({ params, blockBytes: rawBytes })
+export function createFrameCompressor(count: number): FrameCompressor {
   let encoders: ZstdEncoder[] = []
   let next = 0
   let taken = 0
@@ -89,7 +90,7 @@ export function createFrameCompressor(count: number, rawBytes: number): FrameCom
       taken += raw.length
       const turn = next % count
       next += 1
-      const encoder = (encoders[turn] ??= start(isBulk ? bulkParams : compressParams))
+      const encoder = (encoders[turn] ??= borrowZstdEncoder(isBulk ? bulkEncoder : usualEncoder))
       return choose(raw, await encoder.encode(raw))
     },
     close,

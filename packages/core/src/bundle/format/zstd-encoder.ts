@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import zlib from 'node:zlib'
 import { releaseBuffer } from '../../store/release-buffer.ts'
+import { idlePool, type IdlePool } from '../idle-pool.ts'
 
 /**
  * Makes a zstd frame of each block that it is given, one after the other, on the thread pool. Its tables and its output
@@ -18,6 +19,35 @@ export interface ZstdEncoderOptions {
   readonly params: Readonly<Record<number, number | boolean>>
   /** The largest block. */
   readonly blockBytes: number
+}
+
+/** Of one kind, each with some MiB of tables and output. */
+const MAX_IDLE = 3
+const idleEncoders = new WeakMap<ZstdEncoderOptions, IdlePool<ZstdEncoder>>()
+
+/**
+ * An encoder that somebody else has closed less than a minute ago, or a new one. Whoever makes new ones all the time makes
+ * V8 collect all the time, for it counts their memory.
+ * @param options the same object for all that can stand in for each other
+ */
+export function borrowZstdEncoder(options: ZstdEncoderOptions): ZstdEncoder {
+  let idle = idleEncoders.get(options)
+  if (idle === undefined) {
+    idle = idlePool({ maxItems: MAX_IDLE, discard: (encoder) => encoder.close() })
+    idleEncoders.set(options, idle)
+  }
+  const pool = idle
+  const encoder = pool.take() ?? createZstdEncoder(options)
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    encode: (block) => (last = encoder.encode(block)) as Promise<Buffer>,
+    close: () =>
+      // One that has failed is of no use to anybody.
+      void last.then(
+        () => pool.give(encoder),
+        () => encoder.close(),
+      ),
+  }
 }
 
 /** A block whose worst case does not fit into what is left of the output memory takes a detour of copies. */
