@@ -31,12 +31,16 @@ export function recordWorkspace(workspace: RunWorkspace): RecordedWorkspace {
   }
 }
 
-/** The compact form of anything that was thrown. */
+/** The compact form of anything that was thrown, be it something that throws when it is looked at. */
 export function recordError(error: unknown): RecordedError {
-  const code = WorkspaceError.is(error) ? error.code : null
-  if (error instanceof Error)
-    return { name: error.name, code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) }
-  return { name: typeof error, code, message: describe(error).slice(0, MAX_MESSAGE_LENGTH) }
+  try {
+    const code = WorkspaceError.is(error) ? error.code : null
+    if (!(error instanceof Error))
+      return { name: typeof error, code, message: describe(error).slice(0, MAX_MESSAGE_LENGTH) }
+    return { name: String(error.name), code, message: String(error.message).slice(0, MAX_MESSAGE_LENGTH) }
+  } catch {
+    return { name: typeof error, code: null, message: 'What was thrown cannot be looked at.' }
+  }
 }
 
 function recordDiff(diff: WorkspaceDiff): RecordedDiff {
