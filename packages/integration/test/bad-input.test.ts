@@ -139,6 +139,17 @@ describe.each(Object.entries(troubledServices))('%s', (_, adapter) => {
     }
   }) // prettier-ignore
 
+  it('a body that a proxy finds too large is too large, not an outage', async () => {
+    const fault = { kind: 'answer', status: 413, headers: { 'content-type': 'text/html' }, body: '<html>too large</html>' } as const
+    proxy.inject({ times: Number.POSITIVE_INFINITY, fault })
+    for (const body of [content, stream()]) {
+      const failure = await failureOf(troubled.put('new', body))
+      expect([failure.code, failure.message]).toEqual(['QUOTA_EXCEEDED', expect.stringMatching(/allows|of this size/)])
+    }
+    proxy.reset()
+    await assertNothingChanged()
+  }) // prettier-ignore
+
   it('a range from a server that does not say which bytes they are is not believed', async () => {
     proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'headers', headers: { 'content-range': null } } })
     for (const start of [0, 10]) {

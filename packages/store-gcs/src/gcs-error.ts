@@ -51,7 +51,7 @@ export async function responseFailure(
   if (status >= 500)
     return callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
   // Whoever says that it is too much is right.
-  if (problem === undefined && status !== 429) return notTheService(call, status)
+  if (problem === undefined && status !== 413 && status !== 429) return notTheService(call, status)
   const { reason = '', message = '' } = problem ?? {}
   const details = {
     status,

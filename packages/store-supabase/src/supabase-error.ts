@@ -59,7 +59,7 @@ export async function readProblem(response: Response, call: StoreCall): Promise<
     // It is not the service's.
   }
   // Node's own server, and what stands before it, answer so without a body.
-  if (status === 414 || status === 429 || status === 431)
+  if ([413, 414, 429, 431].includes(status))
     return { code: status, error: '', name: '', message: '', ...asked }
   if (status >= 500)
     throw callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
