@@ -19,9 +19,12 @@ const codes: Readonly<Record<string, Meaning>> = {
     'ACCESS_DENIED',
     'the credentials were refused. Check the account, its key or token, the expiry of a signature, and the clock of this machine',
   ],
-  NoAuthenticationInformation: ['ACCESS_DENIED', 'the request carried no credentials'],
-  InvalidAuthenticationInfo: ['ACCESS_DENIED', 'the credentials are malformed or expired'],
-  AuthorizationFailure: ['ACCESS_DENIED', 'the credentials or the network rules do not allow it'],
+  NoAuthenticationInformation: ['ACCESS_DENIED', 'the request carried no credentials. Give the client some'],
+  InvalidAuthenticationInfo: ['ACCESS_DENIED', 'the credentials are malformed or expired. Renew them'],
+  AuthorizationFailure: [
+    'ACCESS_DENIED',
+    'the credentials or the network rules do not allow it. Check the expiry of a signature, and the firewall of the account',
+  ],
   AuthorizationPermissionMismatch: [
     'ACCESS_DENIED',
     'the credentials do not allow it. Grant "Storage Blob Data Contributor" or the missing permission of the signature',

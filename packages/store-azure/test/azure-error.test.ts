@@ -116,6 +116,7 @@ describe('on the service', () => {
     )
     for (const failure of await failuresOf(azureStore({ container }), refused)) {
       expect(failure.code).toBe('ACCESS_DENIED')
+      expect(failure.message).toMatch(/Check the|Grant/)
       expect(JSON.stringify(failure) + failure.message).not.toContain(
         query.toString().split('sig=')[1]?.slice(0, 8),
       )
