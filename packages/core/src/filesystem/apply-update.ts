@@ -10,7 +10,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
-import { isAbsence } from './filesystem-error.ts'
+import { errnoOf, isAbsence } from './filesystem-error.ts'
 import { mergeEntry, moveEntry } from './move-entry.ts'
 import { makeAccessible, openAccessible } from './open-accessible.ts'
 import { renameEntry } from './rename-entry.ts'
@@ -60,6 +60,8 @@ export async function applyUpdate(
 
 /**
  * Takes back what {@link applyUpdate} has done of a journal, or what is left of that. There is no way forward from here.
+ * @throws `CONFLICT` when somebody has put something in the place of what was there; everything else is taken back then, and
+ * the rest by another call when that is gone
  */
 export async function undoUpdate(
   work: string,
@@ -67,14 +69,26 @@ export async function undoUpdate(
   journal: UpdateJournal,
   slice: TimeSlice,
 ): Promise<void> {
+  const inTheWay: ByteString[] = []
   await visitDirectories(work, target, journal, slice, () => undefined, {
     enter(place, update) {
       for (const fields of update.fields) setFields(place.directory, fields, fields.before)
-      for (const entry of update.entries.toReversed()) moveBack(place, entry)
+      for (const entry of update.entries.toReversed()) {
+        try {
+          moveBack(place, entry)
+        } catch (error) {
+          if (!OTHER_IN_PLACE.has(errnoOf(error) ?? '')) throw error
+          inTheWay.push([...update.path, entry.name].join('/'))
+        }
+      }
     },
     leave: (place, update) => setDirectoryFields(place.directory, update.before),
   })
+  if (inTheWay.length > 0) throw tookThePlace(inTheWay)
 }
+
+/** What a rename says that would have to replace a full directory, or a directory by a file, or the reverse. */
+const OTHER_IN_PLACE = new Set(['ENOTEMPTY', 'EEXIST', 'EISDIR', 'ENOTDIR'])
 
 interface Place {
   readonly directory: DirectoryHandle
@@ -269,5 +283,15 @@ function changedMeanwhile(path: ByteString): WorkspaceError {
     'CONFLICT',
     `${JSON.stringify(path)} was changed by somebody else while it was being replaced. Nothing was changed; load again.`,
     { details: { path } },
+  )
+}
+
+function tookThePlace(paths: readonly ByteString[]): WorkspaceError {
+  const [path = ''] = paths
+  const others = paths.length === 1 ? '' : `, and ${paths.length - 1} more like it,`
+  return new WorkspaceError(
+    'CONFLICT',
+    `${JSON.stringify(path)}${others} was put by somebody else in the place of what has to come back there. Nothing of either is lost. Move it away, then load again.`,
+    { details: { paths } },
   )
 }
