@@ -3,7 +3,7 @@ import type { ByteString } from '../filesystem/directory-handle.ts'
 import { refused } from './archive-error.ts'
 import type { ExtractLimits } from './bundle.ts'
 import { collisionKey, entryPath, isGitDirectory } from './entry-path.ts'
-import { pathText } from './exclude-filter.ts'
+import { pathText } from '../filesystem/path-text.ts'
 import type { TarEntry } from './tar-entry.ts'
 
 export type ResolvedLimits = { readonly [Name in keyof ExtractLimits]-?: number }

@@ -1,8 +1,7 @@
-import { Buffer } from 'node:buffer'
 import { Minimatch } from 'minimatch'
 import { WorkspaceError } from '../errors.ts'
 import type { ByteString } from '../filesystem/directory-handle.ts'
-import { decodePath } from '../filesystem/path-text.ts'
+import { pathText } from '../filesystem/path-text.ts'
 
 /** Tests paths against anchored globs. @throws `INVALID_INPUT` for a pattern that cannot match anything. */
 export function excludeFilter(patterns: readonly string[]): (path: ByteString) => boolean {
@@ -37,8 +36,4 @@ export function excludeFilter(patterns: readonly string[]): (path: ByteString) =
 function isUsable(pattern: unknown): boolean {
   if (typeof pattern !== 'string' || pattern.replace(/[/.]/g, '') === '') return false
   return !pattern.includes('\0') && !pattern.split('/').includes('..')
-}
-
-export function pathText(path: ByteString): string {
-  return decodePath(Buffer.from(path, 'latin1'))
 }

@@ -3,7 +3,7 @@ import { extract, type Header } from 'tar-stream'
 import type { WorkspaceError } from '../errors.ts'
 import type { ByteString } from '../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
-import { pathText } from './exclude-filter.ts'
+import { pathText } from '../filesystem/path-text.ts'
 import { releaseBuffer } from '../store/release-buffer.ts'
 import type { TarEntry } from './tar-entry.ts'
 

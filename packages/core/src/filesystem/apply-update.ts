@@ -13,6 +13,7 @@ import {
 import { errnoOf, isAbsence } from './filesystem-error.ts'
 import { mergeEntry, moveEntry } from './move-entry.ts'
 import { makeAccessible, openAccessible } from './open-accessible.ts'
+import { pathText } from './path-text.ts'
 import { renameEntry } from './rename-entry.ts'
 import { setDirectoryFields, setFields } from './set-fields.ts'
 import type { TimeSlice } from './time-slice.ts'
@@ -278,7 +279,8 @@ function lstatOrNull(path: string | Buffer): BigIntStats | null {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
 }
 
-function changedMeanwhile(path: ByteString): WorkspaceError {
+function changedMeanwhile(bytes: ByteString): WorkspaceError {
+  const path = pathText(bytes)
   return new WorkspaceError(
     'CONFLICT',
     `${JSON.stringify(path)} was changed by somebody else while it was being replaced. Nothing was changed; load again.`,
@@ -286,7 +288,8 @@ function changedMeanwhile(path: ByteString): WorkspaceError {
   )
 }
 
-function tookThePlace(paths: readonly ByteString[]): WorkspaceError {
+function tookThePlace(found: readonly ByteString[]): WorkspaceError {
+  const paths = found.map(pathText)
   const [path = ''] = paths
   const others = paths.length === 1 ? '' : `, and ${paths.length - 1} more like it,`
   return new WorkspaceError(

@@ -1,4 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer'
+import type { ByteString } from './directory-handle.ts'
 
 /**
  * File names are bytes; this library's API shows them as strings. A name that is UTF-8 is that string. A byte that
@@ -8,6 +9,11 @@ import { Buffer, isUtf8 } from 'node:buffer'
 export function decodePath(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer) ? buffer.toString('utf8') : decodeWithEscapes(buffer)
+}
+
+/** The same of a path that is a string of bytes. */
+export function pathText(path: ByteString): string {
+  return decodePath(Buffer.from(path, 'latin1'))
 }
 
 /** The bytes that a string from {@link decodePath} stands for. Lone surrogates outside U+DC80..U+DCFF become `?`. */

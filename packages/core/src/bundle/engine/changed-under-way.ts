@@ -10,7 +10,7 @@ export function changedUnderWay(error: unknown, target: string): unknown {
   if (errno === undefined || !CHANGED.has(errno)) return error
   return new WorkspaceError(
     'CONFLICT',
-    `Cannot load into ${JSON.stringify(target)}: somebody else changed it meanwhile (${errno}). Nothing was changed; load again.`,
+    `Cannot load into ${JSON.stringify(target)}: somebody else changed it meanwhile (${errno}). Load again.`,
     { cause: error, details: { path: target, errno } },
   )
 }

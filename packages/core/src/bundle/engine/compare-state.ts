@@ -9,7 +9,7 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { FileEntry } from '../format/tree-node.ts'
 import type { ContentCheck } from './check-file.ts'
 import type { EntryRow, LoadMemory } from './load-memory.ts'

@@ -1,4 +1,4 @@
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { TreeEntry } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'

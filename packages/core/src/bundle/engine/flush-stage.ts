@@ -2,7 +2,7 @@ import { closeSync, constants, linkSync, lutimesSync, openSync, symlinkSync, unl
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, toFilePath } from '../../filesystem/directory-handle.ts'
 import { fileTime } from '../../filesystem/file-time.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { SymlinkEntry } from '../format/tree-node.ts'
 import { damageIn } from './damage.ts'
 import { fetchFrames } from './fetch-frames.ts'

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { excludeFilter, pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
+import { excludeFilter } from '../exclude-filter.ts'
 import type { LeftEntry } from './load-options.ts'
 
 /** What a load leaves alone, because no save has taken it. */

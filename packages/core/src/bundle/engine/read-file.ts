@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteRange } from '../../store/object-store.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import type { FileEntry, Run } from '../format/tree-node.ts'
 import type { VersionRecord } from '../format/version-record.ts'

@@ -1,7 +1,7 @@
 import { WorkspaceError } from '../../errors.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { PackReference, VersionRecord, VersionReference } from '../format/version-record.ts'
 import { createChunkLocator, type ChunkLocator } from './chunk-locator.ts'

@@ -1,6 +1,6 @@
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { BundleSkip } from '../bundle.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 
 /** What a save leaves out, as it is found. */
 export interface SaveNotes {

@@ -1,7 +1,7 @@
 import type { ByteString, DirectoryHandle } from '../../filesystem/directory-handle.ts'
 import { WorkspaceError } from '../../errors.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { PackIndex } from '../format/pack-index.ts'
 import type { FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { ContentCheck } from './check-file.ts'

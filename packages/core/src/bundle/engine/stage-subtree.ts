@@ -1,7 +1,7 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { TreeEntry } from '../format/tree-node.ts'
 import type { LoadMemory } from './load-memory.ts'
 import type { Selection } from './path-selection.ts'

@@ -10,7 +10,7 @@ import {
 import { fileTime } from '../../filesystem/file-time.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import type { TimeSlice } from '../../filesystem/time-slice.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { FileFields } from './restore-frame.ts'
 
 /** Directories that are being made below a private one, by number; 0 is that one. */

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { ContentId } from '../format/content-id.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import {

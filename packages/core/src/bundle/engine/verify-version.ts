@@ -1,5 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
-import { pathText } from '../exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { ContentId } from '../format/content-id.ts'
 import { damagedObject } from '../format/damaged-object.ts'
 import { decodeFrameInPool } from '../format/frame.ts'

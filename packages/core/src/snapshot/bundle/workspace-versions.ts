@@ -68,7 +68,8 @@ async function openOrMend(store: ObjectStore): Promise<Repository> {
 
 /**
  * The latest version. When its record cannot be read, that one and others like it are removed, as after a power failure:
- * nothing that they held can be had any more, and none could be captured after them. Says how many were removed. Call it under the workspace's lock.
+ * nothing that they held can be had any more, and none could be captured after them. Call it under the workspace's lock.
+ * @returns also how many were removed
  */
 export async function findLatest(
   { repository, workspaceId }: BundleWorkspace,
