@@ -12,7 +12,22 @@ export interface FileStats {
   readonly nlink: number
 }
 
-export function fileStats(stats: BigIntStats): FileStats {
+/** What is asked of an entry that was looked at. */
+export type EntryStats = Pick<
+  BigIntStats,
+  | 'dev'
+  | 'ino'
+  | 'ctimeNs'
+  | 'mtimeNs'
+  | 'mode'
+  | 'size'
+  | 'nlink'
+  | 'isDirectory'
+  | 'isFile'
+  | 'isSymbolicLink'
+>
+
+export function fileStats(stats: EntryStats): FileStats {
   const { dev, ino, mtimeNs, ctimeNs } = stats
   return {
     dev,

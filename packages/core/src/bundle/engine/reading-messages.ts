@@ -3,7 +3,7 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { ChunkerMemory } from '../format/chunker.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
-import type { FileStats } from './file-stats.ts'
+import type { EntryStats, FileStats } from './file-stats.ts'
 
 /** How the thread that reads is started. */
 export interface ReadingWorkerData {
@@ -11,7 +11,7 @@ export interface ReadingWorkerData {
 }
 
 /** What a reading thread is asked. An open file stays open until the answer has come. */
-export type ReadingRequest = ReadFiles | CutBlock | IdentifyRuns
+export type ReadingRequest = ReadFiles | CutBlock | IdentifyRuns | LookBack
 
 export interface ReadFiles {
   readonly kind: 'files'
@@ -45,6 +45,40 @@ export interface IdentifyRuns {
   /** Of each run; none is longer than the largest chunk. */
   readonly lengths: readonly number[]
   readonly keys: RepositoryKeys | null
+}
+
+/** Entries that are known, looked at from the last directory back until a walk that comes from the first is met. */
+export interface LookBack {
+  readonly kind: 'look'
+  /** In the order of the walk: the absolute path of a directory and the names in it, with NUL between them. */
+  readonly lists: readonly ByteString[]
+  /** Gets a row for each name: see {@link writeLooked}. */
+  readonly rows: BigInt64Array<SharedArrayBuffer>
+  /** Shared: see {@link meeting}. */
+  readonly state: Int32Array<SharedArrayBuffer>
+}
+
+/** Places in the memory in which a walk and who looks back tell each other how far they are. */
+export const meeting = {
+  /** The directory that the walk has come to. */
+  walkedTo: 0,
+  /** That directory and all behind it have their rows. */
+  lookedFrom: 1,
+} as const
+
+/** Places in a row of {@link LookBack}; the first four as in `KnownDirectory.stats`. Zeros where nothing could be seen. */
+export const lookedField = { dev: 0, ino: 1, ctimeNs: 2, mtimeNs: 3, mode: 4, size: 5, nlink: 6 } as const
+export const LOOKED_FIELDS = 7
+
+export function writeLooked(rows: BigInt64Array, row: number, stats: EntryStats): void {
+  const start = row * LOOKED_FIELDS
+  rows[start + lookedField.dev] = stats.dev
+  rows[start + lookedField.ino] = stats.ino
+  rows[start + lookedField.ctimeNs] = stats.ctimeNs
+  rows[start + lookedField.mtimeNs] = stats.mtimeNs
+  rows[start + lookedField.mode] = stats.mode
+  rows[start + lookedField.size] = stats.size
+  rows[start + lookedField.nlink] = stats.nlink
 }
 
 export interface ReadingAnswer {

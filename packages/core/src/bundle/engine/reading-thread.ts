@@ -20,6 +20,18 @@ export function readingThread(): ReadingThread | null {
   return thread
 }
 
+let wasWanted = false
+
+/**
+ * For work that gains less by a thread than its start takes: the one that runs. Who asks for the second time is likely to
+ * ask again, so it is started then.
+ */
+export function warmReadingThread(): ReadingThread | null {
+  const isWorthStart = wasWanted
+  wasWanted = true
+  return isWorthStart || thread?.isGone() === false ? readingThread() : null
+}
+
 function startThread(): ReadingThread & { isGone(): boolean } {
   const { port1: port, port2 } = new MessageChannel()
   const name = import.meta.url.endsWith('.ts') ? './reading-worker.ts' : './reading-worker.js'

@@ -1,18 +1,24 @@
 /** A thread that reads files for a save; see `reading-thread.ts` for who talks to it. */
 import { Buffer } from 'node:buffer'
+import { lstatSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, openChunker } from '../format/chunker.ts'
 import { contentIdOf } from '../format/content-id.ts'
+import { toFilePath } from '../../filesystem/directory-handle.ts'
 import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { readWhole } from './read-content.ts'
 import {
+  LOOKED_FIELDS,
+  meeting,
   readStats,
   type CutBlock,
   type IdentifyRuns,
+  type LookBack,
   type ReadingAnswer,
   type ReadingRequest,
   type ReadingWorkerData,
   type ReadFiles,
+  writeLooked,
 } from './reading-messages.ts'
 
 const { port } = workerData as ReadingWorkerData
@@ -23,6 +29,7 @@ port.on('message', (message: ReadingRequest & { readonly request: number }) => {
 
 function answerTo(request: ReadingRequest): ReadingAnswer {
   if (request.kind === 'files') return readFiles(request)
+  if (request.kind === 'look') return lookBack(request)
   return request.kind === 'cut' ? cutBlock(request) : identifyRuns(request)
 }
 
@@ -82,4 +89,22 @@ function identifyRuns({ fd, position, lengths, keys }: IdentifyRuns): ReadingAns
     start += length
   }
   return { ids, ends: [], counts: [] }
+}
+
+function lookBack({ lists, rows, state }: LookBack): ReadingAnswer {
+  let row = rows.length / LOOKED_FIELDS
+  for (let place = lists.length - 1; place > Atomics.load(state, meeting.walkedTo); place -= 1) {
+    const [directory = '', ...names] = lists[place]?.split('\0') ?? []
+    row -= names.length
+    for (const [index, name] of names.entries()) {
+      try {
+        const stats = lstatSync(toFilePath(`${directory}/${name}`), { bigint: true })
+        writeLooked(rows, row + index, stats)
+      } catch {
+        // The walk finds out why.
+      }
+    }
+    Atomics.store(state, meeting.lookedFrom, place)
+  }
+  return { ids: [], ends: [], counts: [] }
 }

@@ -136,6 +136,7 @@ async function saveInline(save: ThreadedSave, maxEntries: number, maxBytes: numb
     },
     readAheadBytes: READ_AHEAD_BYTES,
     readingThread: () => null,
+    warmReadingThread: () => null,
     onProgress: save.onProgress,
     put: (reference, bytes) => save.uploads.put(reference, bytes),
     takeFull: () => (packMemory ??= [...save.uploads.sharedMemory()]).pop() ?? null,

@@ -36,6 +36,8 @@ export interface SaveHost extends PackSink {
   readonly readAheadBytes: number
   /** Another thread that reads files; `null` where there is none. */
   readingThread(): ReadingThread | null
+  /** The same, for work that is not worth a thread's start. */
+  warmReadingThread(): ReadingThread | null
   onProgress(progress: SaveProgress): void
   /** The chunks of these packs, and the parent's tree if it is asked for. What is damaged is left out. */
   readParent(request: ParentRequest): Promise<KnownTree>

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { toFailure } from '../thread-failure.ts'
 import { emptyTree } from './known-tree.ts'
 import { useKnownTree } from './known-trees.ts'
-import { readingThread } from './reading-thread.ts'
+import { readingThread, warmReadingThread } from './reading-thread.ts'
 import { runSaveJob } from './save-job.ts'
 import type { SaveHost } from './save-state.ts'
 import type { FromSaveWorker, SaveAnswer, ToSaveWorker } from './save-messages.ts'
@@ -41,6 +41,7 @@ function hostOf(save: number, stop: Int32Array, packMemory: readonly SharedArray
     onWalked: () => undefined,
     readAheadBytes: Number.POSITIVE_INFINITY,
     readingThread,
+    warmReadingThread,
     onProgress(progress) {
       const now = performance.now()
       if (now - reportedAt < PROGRESS_MS) return

@@ -1,4 +1,4 @@
-import { toByteString } from '../../filesystem/directory-handle.ts'
+import { toByteString, type ByteString } from '../../filesystem/directory-handle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
 import type { Chunker } from '../format/chunker.ts'
 import { contentIdOf, type ContentId } from '../format/content-id.ts'
@@ -9,6 +9,7 @@ import { MAX_BATCH_BYTES } from './reading-messages.ts'
 import { createFileReading, type FileReading } from './read-files.ts'
 import { hasChunk, isWhole, keepChunk, pauseSave, type SaveState } from './save-state.ts'
 import { readFilesAhead } from './files-ahead.ts'
+import { lookAhead, type LookAhead } from './look-ahead.ts'
 import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 
 /**
@@ -18,11 +19,27 @@ import { walkDirectory, type FoundDirectory } from './walk-directory.ts'
 export async function walkAndRead(
   state: SaveState,
 ): Promise<{ found: FoundDirectory[]; reading: FileReading }> {
+  const { job, host, known } = state
+  const directory = toByteString(job.directory)
+  const ahead = lookAhead(() => host.warmReadingThread(), known, directory)
+  try {
+    return await walkWith(state, directory, ahead)
+  } finally {
+    ahead?.stop()
+  }
+}
+
+async function walkWith(
+  state: SaveState,
+  root: ByteString,
+  ahead: LookAhead | null,
+): Promise<{ found: FoundDirectory[]; reading: FileReading }> {
   const { job, host, known, cursor, notes } = state
   const walking = walkDirectory({
     cursor,
-    directory: toByteString(job.directory),
+    directory: root,
     known: (path) => known.directories.get(path) ?? null,
+    ahead,
     isExcluded: excludeFilter(job.exclude),
     limitOf: createNewFileFilter(job.newFiles),
     notes,

@@ -1,7 +1,6 @@
 import { fstatSync, lstatSync, readdirSync, readlinkSync, type BigIntStats, type Dirent } from 'node:fs'
 import {
   childPath,
-  isPlainPath,
   listDirectory,
   toFilePath,
   type ByteString,
@@ -12,9 +11,10 @@ import { showsNamesInChangeTime } from '../../filesystem/names-in-change-time.ts
 import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
-import { fileStats, type FileStats } from './file-stats.ts'
+import { fileStats, type EntryStats, type FileStats } from './file-stats.ts'
 import { hasKnownStats, isUntouched } from './known-stats.ts'
 import { joinPath, type KnownDirectory } from './known-tree.ts'
+import type { LookAhead } from './look-ahead.ts'
 import type { LimitReason } from './new-file-limits.ts'
 import { skipReason } from './skip-reason.ts'
 import type { SaveNotes } from './save-notes.ts'
@@ -56,6 +56,8 @@ export interface WalkOptions {
   /** Absolute path of the root. */
   readonly directory: ByteString
   readonly known: (path: ByteString) => KnownDirectory | null
+  /** Who looks at what is known; `null`: the walk alone. */
+  readonly ahead: Pick<LookAhead, 'take'> | null
   readonly isExcluded: (path: ByteString) => boolean
   /** Why a new file is to be left out. */
   readonly limitOf: (path: ByteString, bytes: number) => LimitReason | null
@@ -131,7 +133,7 @@ function foundBelow(
   parent: FoundDirectory,
   facts: EntryFacts,
   index: number,
-  stats: BigIntStats,
+  stats: EntryStats,
   { known, trustedDevice }: Walk,
 ): FoundDirectory {
   const path = joinPath(parent.path, facts.name)
@@ -154,23 +156,17 @@ function confirmKnown(directory: FoundDirectory, walk: Walk): boolean {
   const base = path === '' ? walk.directory : `${walk.directory}/${path}`
   const names = directory.isAsListed ? null : namesIn(base)
   if (!directory.isAsListed && names?.length !== known.entries.length) return false
-  const isPlain = isPlainPath(base)
+  const looked = walk.ahead?.take(path, known) ?? null
+  const look = (index: number, name: ByteString): EntryStats | null =>
+    looked === null ? lookAt(base, name) : looked.at(index)
   try {
-    for (const [index, entry] of known.entries.entries()) {
-      const { name } = entry
+    for (const [index, { name }] of known.entries.entries()) {
       if (names !== null && names[index] !== name) return reset(directory)
       if (walk.isExcluded(joinPath(path, name))) return reset(directory)
-      const file = `${base}/${name}`
-      const stats = lstatSync(isPlain && isPlainPath(name) ? file : toFilePath(file), { bigint: true })
-      if (entry.type === 'directory') {
-        if (!stats.isDirectory() || !hasFacts(entry, stats)) return reset(directory)
-        entries.push({ kind: 'directory', directory: foundBelow(directory, entry, index, stats, walk) })
-      } else {
-        if (!isUntouched(known, index, stats)) return reset(directory)
-        entries.push(
-          stats.nlink > 1n ? { kind: 'leaf', entry, stats: fileStats(stats) } : { kind: 'same', entry },
-        )
-      }
+      const isSame = looked?.isUntouched(index) === true
+      const entry = isSame ? sameEntry(known, index) : confirmEntry(directory, index, look(index, name), walk)
+      if (entry === null) return reset(directory)
+      entries.push(entry)
     }
   } catch {
     return reset(directory)
@@ -178,6 +174,33 @@ function confirmKnown(directory: FoundDirectory, walk: Walk): boolean {
   directory.isSame = true
   directory.nameCount = entries.length
   return true
+}
+
+/** `null` for an entry that is not as it was. */
+function confirmEntry(
+  directory: FoundDirectory,
+  index: number,
+  stats: EntryStats | null,
+  walk: Walk,
+): FoundEntry | null {
+  const { known } = directory
+  const entry = known?.entries[index]
+  if (stats === null || entry === undefined || known === null) return null
+  if (entry.type === 'directory') {
+    if (!stats.isDirectory() || !hasFacts(entry, stats)) return null
+    return { kind: 'directory', directory: foundBelow(directory, entry, index, stats, walk) }
+  }
+  if (!isUntouched(known, index, stats)) return null
+  return stats.nlink > 1n ? { kind: 'leaf', entry, stats: fileStats(stats) } : { kind: 'same', entry }
+}
+
+function sameEntry({ entries }: KnownDirectory, index: number): FoundEntry | null {
+  const entry = entries[index]
+  return entry === undefined || entry.type === 'directory' ? null : { kind: 'same', entry }
+}
+
+function lookAt(base: ByteString, name: ByteString): BigIntStats {
+  return lstatSync(toFilePath(`${base}/${name}`), { bigint: true })
 }
 
 /** Sorted; `null` where they cannot be had. */
@@ -271,7 +294,7 @@ function takeEntry(
 }
 
 /** Times as far as a load can set them: to the microsecond. */
-function hasFacts(entry: EntryFacts, stats: BigIntStats): boolean {
+function hasFacts(entry: EntryFacts, stats: EntryStats): boolean {
   const mtimeNs = BigInt(entry.mtimeSeconds) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)
   return isSameFileTime(mtimeNs, stats.mtimeNs) && entry.mode === (Number(stats.mode) & 0o7777)
 }

@@ -49,7 +49,7 @@ async function startKnown(
 function walk(directory: string, tree: KnownTree): FoundDirectory[] {
   const cursor = createDirectoryCursor(directory)
   const known = (path: string) => tree.directories.get(path) ?? null
-  const options = { isExcluded: () => false, limitOf: () => null, notes: createSaveNotes() }
+  const options = { ahead: null, isExcluded: () => false, limitOf: () => null, notes: createSaveNotes() }
   try {
     return [...walkDirectory({ cursor, directory, known, ...options })]
   } finally {
