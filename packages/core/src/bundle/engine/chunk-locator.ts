@@ -6,6 +6,7 @@ import type { PackChunk, PackIndex } from '../format/pack-index.ts'
 import { readPackIndex } from '../format/pack-reader.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { damageIn } from './damage.ts'
+import { readTwice } from './read-twice.ts'
 import { findReplacements } from './repairs.ts'
 import type { Repository } from './repository.ts'
 
@@ -66,11 +67,7 @@ export function createChunkLocator(
     return Promise.all(
       batch.map(async (pack) => {
         try {
-          // Damage may have happened on the way, so it is asked for once more.
-          const index = await readPackIndex(repository, pack, signal).catch((error: unknown) => {
-            if (!WorkspaceError.is(error, 'CORRUPT')) throw error
-            return readPackIndex(repository, pack, signal)
-          })
+          const index = await readTwice(() => readPackIndex(repository, pack, signal))
           for (const tell of listeners) tell(index)
           return index
         } catch (error) {

@@ -3,7 +3,7 @@ import { decodeFrameInPool } from '../format/frame.ts'
 import { cutChunk } from '../format/pack-reader.ts'
 import type { ChunkPlace } from './chunk-locator.ts'
 import { damageIn } from './damage.ts'
-import { fetchFrames } from './fetch-frames.ts'
+import { fetchFramesTwice } from './fetch-frames.ts'
 import type { Repository } from './repository.ts'
 
 /**
@@ -23,24 +23,24 @@ export async function fetchChunks(
     frame.chunks.push(place)
   }
   const contents = new Map<ContentId, Uint8Array>()
-  const fail = (packId: string, error: unknown): never => {
-    throw damageIn(repository.packKey(packId), error)
-  }
-  await fetchFrames(repository, {
+  await fetchFramesTwice(repository, {
     work: [...work.values()],
     width: 4,
     signal,
-    async onFrame({ pack, frame, chunks }, stored) {
+    async onFrame(wanted, stored, onDamage) {
+      const { pack, frame, chunks } = wanted
       try {
         const raw = await decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys)
         for (const { chunk } of chunks)
           if (!contents.has(chunk.id))
             contents.set(chunk.id, cutChunk(pack.packId, raw, chunk, repository.keys))
       } catch (error) {
-        fail(pack.packId, error)
+        onDamage(wanted, error)
       }
     },
-    onDamage: async ({ pack }, error) => fail(pack.packId, error),
+    onDamage({ pack }, error) {
+      throw damageIn(repository.packKey(pack.packId), error)
+    },
   })
   return contents
 }

@@ -122,6 +122,52 @@ export async function fetchFrames<Work extends FrameWork>(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
+export interface FetchTwiceOptions<Work extends FrameWork> extends Omit<
+  FetchFramesOptions<Work>,
+  'onFrame' | 'onDamage'
+> {
+  /** As there; tells of what of a frame is damaged, or all of it. */
+  readonly onFrame: (
+    work: Work,
+    stored: Uint8Array,
+    onDamage: (left: Work, error: unknown) => void,
+  ) => Promise<void>
+  /** Takes what is damaged in both reads. */
+  readonly onDamage: (work: Work, error: unknown) => void
+  /** Takes what was damaged in the first read only. */
+  readonly onTransient?: ((work: Work, error: unknown) => void) | undefined
+}
+
+/** Damage may have happened on the way, so what is damaged is read once more. */
+export async function fetchFramesTwice<Work extends FrameWork>(
+  repository: Repository,
+  options: FetchTwiceOptions<Work>,
+): Promise<void> {
+  const pass = (
+    work: readonly Work[],
+    onDamage: (left: Work, error: unknown) => void,
+    onAllRequested?: () => void,
+  ): Promise<void> =>
+    fetchFrames(repository, {
+      work,
+      width: options.width,
+      signal: options.signal,
+      onAllRequested,
+      onFrame: (each, stored) => options.onFrame(each, stored, onDamage),
+      onDamage: async (each, error) => onDamage(each, error),
+    })
+  const again = new Map<Work, unknown>()
+  await pass(options.work, (left, error) => void again.set(left, error), options.onAllRequested)
+  if (again.size === 0) return
+  const stillDamaged = new Set<string>()
+  const nameOf = ({ pack, frame }: Work): string => `${pack.packId} ${frame}`
+  await pass([...again.keys()], (left, error) => {
+    stillDamaged.add(nameOf(left))
+    options.onDamage(left, error)
+  })
+  for (const [work, error] of again) if (!stillDamaged.has(nameOf(work))) options.onTransient?.(work, error)
+}
+
 function countFirstRemote(groups: readonly (readonly FrameWork[])[]): number {
   let bytes = 0
   let count = 0

@@ -5,7 +5,7 @@ import { fileTime } from '../../filesystem/file-time.ts'
 import { pathText } from '../../filesystem/path-text.ts'
 import type { SymlinkEntry } from '../format/tree-node.ts'
 import { damageIn } from './damage.ts'
-import { fetchFrames } from './fetch-frames.ts'
+import { fetchFramesTwice } from './fetch-frames.ts'
 import { finishFile, type FrameResult } from './restore-frame.ts'
 import { createInlineWriter, createThreadedWriter, type FrameWriter } from './restore-threads.ts'
 import {
@@ -84,42 +84,26 @@ async function writeBatch(
   await directories.finish(left, slice)
 }
 
-/** Damage may have happened on the way, so what is damaged is read once more. */
 async function fetchPlanned(
   state: StageState,
   batch: StageBatch,
   writer: FrameWriter,
   onAllRequested: () => void,
 ): Promise<void> {
-  const again: PlannedFrame[] = []
-  const work = [...batch.frames.values()]
-  await fetchPass(state, batch, writer, work, (planned) => void again.push(planned), onAllRequested)
-  if (again.length === 0) return
-  await fetchPass(state, batch, writer, again, (planned, error) => markDamaged(state, batch, planned, error))
-}
-
-async function fetchPass(
-  state: StageState,
-  batch: StageBatch,
-  writer: FrameWriter,
-  work: readonly PlannedFrame[],
-  onDamaged: (planned: PlannedFrame, error: unknown) => void,
-  onAllRequested?: () => void,
-): Promise<void> {
-  await fetchFrames(state.options.repository, {
-    work,
+  await fetchFramesTwice(state.options.repository, {
+    work: [...batch.frames.values()],
     width: writer.width,
     signal: state.options.signal,
     onAllRequested,
-    async onFrame(planned, stored) {
+    async onFrame(planned, stored, onDamage) {
       if (state.failure !== null) throw state.failure.error
       state.outcome.fetchedBytes += stored.length
       const result = await writeFrame(state, batch, writer, planned, stored)
       const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])
-      if (result.damage !== null) onDamaged({ ...planned, pieces: damaged }, result.damage)
+      if (result.damage !== null) onDamage({ ...planned, pieces: damaged }, result.damage)
       settleFrame(state, batch, planned, result)
     },
-    onDamage: async (planned, error) => onDamaged(planned, error),
+    onDamage: (planned, error) => markDamaged(state, batch, planned, error),
   })
 }
 

@@ -33,7 +33,7 @@ interface HeldEnd extends PackEnd {
  * behind the other: a version that many small saves have made lies in several such packs. With `treeBytes`, of the last
  * pack of each save it is what the tree takes, which lies before the index.
  *
- * A range that is asked for again is read from the store again: what was held may be what is damaged. An end that cannot
+ * A range that is asked for again, or a part of one, is read from the store again: what was held may be what is damaged. An end that cannot
  * be read as a whole is read in ranges, since damage elsewhere in it need not matter.
  */
 export function holdPackEnds(
@@ -49,7 +49,7 @@ export function holdPackEnds(
   }
   if (ends.size === 0 || !store.capabilities.rangeReads) return repository
   const held = new Map<string, Promise<HeldEnd | null>>()
-  const given = new Set<string>()
+  const given = new Map<string, readonly { readonly start: number; readonly stop: number }[]>()
   let heldBytes = 0
 
   const hold = (key: string, end: PackEnd, signal: AbortSignal | undefined): Promise<HeldEnd | null> => {
@@ -63,14 +63,14 @@ export function holdPackEnds(
   const get: Repository['store']['get'] = async (key, options = {}) => {
     const { range, signal } = options
     const end = ends.get(key)
-    const place = `${key} ${range?.start}`
-    if (end === undefined || range === undefined || range.start < end.start || given.has(place))
-      return store.get(key, options)
+    if (end === undefined || range === undefined || range.start < end.start) return store.get(key, options)
+    const { start, end: stop = end.size } = range
+    const before = given.get(key) ?? []
+    if (before.some((part) => start < part.stop && part.start < stop)) return store.get(key, options)
     const isFull = !held.has(key) && heldBytes + end.size - end.start > MAX_HELD_BYTES
     if (isFull) return store.get(key, options)
-    given.add(place)
+    given.set(key, [...before, { start, stop }])
     const there = await (held.get(key) ?? hold(key, end, signal))
-    const { start, end: stop = end.size } = range
     return there === null || stop > end.size ? store.get(key, options) : partOf(there, start, stop)
   }
   return { ...repository, store: { ...bindStore(store), get } }

@@ -3,6 +3,7 @@ import { WorkspaceError } from '../../errors.ts'
 import type { ObjectInfo } from '../../store/object-store.ts'
 import { MAX_RECORD_BYTES, decodeVersionRecord, type VersionRecord } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
+import { readTwice } from './read-twice.ts'
 import type { Repository, RepositoryLayout } from './repository.ts'
 import { isRemovedVersion, parseVersionPath, REMOVED_VERSION } from './version-number.ts'
 
@@ -70,14 +71,28 @@ export async function readNumber(
   version: number,
   signal?: AbortSignal,
 ): Promise<VersionRecord | 'removed' | null> {
+  const found = await readRecord(repository, workspaceId, version, signal)
+  return found === null ? null : found.record
+}
+
+/** The same with its bytes, which are what was written. */
+export async function readRecord(
+  repository: Repository,
+  workspaceId: string,
+  version: number,
+  signal?: AbortSignal,
+): Promise<{ readonly record: VersionRecord | 'removed'; readonly bytes: Uint8Array } | null> {
   assertVersionNumber(version)
   const key = repository.versionKey(workspaceId, version)
-  const found = await readObject(repository.store, key, MAX_RECORD_BYTES, signal)
-  if (found === null) return null
-  if (Buffer.compare(found.bytes, REMOVED_VERSION) === 0) return 'removed'
-  const record = decodeRecord(repository, workspaceId, version, found.bytes)
-  rememberRecord(repository, record, found.info.etag)
-  return record
+  return readTwice(async () => {
+    const found = await readObject(repository.store, key, MAX_RECORD_BYTES, signal)
+    if (found === null) return null
+    const { bytes, info } = found
+    if (Buffer.compare(bytes, REMOVED_VERSION) === 0) return { record: 'removed', bytes }
+    const record = decodeRecord(repository, workspaceId, version, bytes)
+    rememberRecord(repository, record, info.etag)
+    return { record, bytes }
+  })
 }
 
 function decodeRecord(

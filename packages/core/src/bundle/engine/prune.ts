@@ -2,8 +2,7 @@ import { WorkspaceError } from '../../errors.ts'
 import { collectGarbage, type CollectedGarbage } from './collect-garbage.ts'
 import { deleteUnlocked, isRefusal } from './delete-unlocked.ts'
 import { forEachConcurrently } from './for-each-concurrently.ts'
-import { MAX_RECORD_BYTES } from '../format/version-record.ts'
-import { readVersion } from './list-versions.ts'
+import { readRecord, readVersion } from './list-versions.ts'
 import { COMMIT_WINDOW_MS, readStoreClock } from './pack-safety.ts'
 import { keepReplacements, listRepairs } from './repairs.ts'
 import { keepReleased } from './remove-versions.ts'
@@ -13,11 +12,10 @@ import {
   type RetainedVersion,
   type RetentionPolicy,
 } from './retention-policy.ts'
-import { readObject } from './read-object.ts'
 import type { Repository } from './repository.ts'
 import { scanWorkspaces, type WorkspaceObjects } from './scan-workspaces.ts'
 import { effectiveTags, isTagSet } from './tags.ts'
-import { isRemovedVersion, REMOVED_VERSION } from './version-number.ts'
+import { REMOVED_VERSION } from './version-number.ts'
 
 export interface PruneOptions {
   /** Only say what would be done; nothing is written. Garbage is as old then as the local clock says. @default false */
@@ -207,8 +205,9 @@ async function removeVersions(
   for (const leaver of leaving) {
     onRemoved()
     const key = repository.versionKey(workspaceId, leaver.version)
-    const record = await readObject(store, key, MAX_RECORD_BYTES, signal)
-    if (record === null || isRemovedVersion(record.bytes.length)) continue
+    // It may be put back as it was read.
+    const found = await readRecord(repository, workspaceId, leaver.version, signal)
+    if (found === null || found.record === 'removed') continue
     await release()
     try {
       await store.put(key, REMOVED_VERSION, { size: REMOVED_VERSION.length, signal })
@@ -224,7 +223,7 @@ async function removeVersions(
       if (isTagSet(tag.size)) tags.push(tag.key)
     if (tags.some((tagKey) => isNewProtection(tagKey, leaver, policy))) {
       stayed.push(leaver)
-      await store.put(key, record.bytes, { size: record.bytes.length, signal })
+      await store.put(key, found.bytes, { size: found.bytes.length, signal })
     } else for (const tagKey of tags) await deleteUnlocked(repository, tagKey, signal)
   }
   return { stayed, locked }

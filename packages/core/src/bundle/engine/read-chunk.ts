@@ -2,10 +2,11 @@ import { decodeFrameInPool } from '../format/frame.ts'
 import { cutChunk, readStoredFrames } from '../format/pack-reader.ts'
 import type { ReadChunk } from '../format/tree-node.ts'
 import { WorkspaceError } from '../../errors.ts'
-import type { PackIndex } from '../format/pack-index.ts'
+import type { PackChunk, PackIndex } from '../format/pack-index.ts'
 import type { ChunkLocator } from './chunk-locator.ts'
 import { damageIn } from './damage.ts'
 import { prefetchTrees, type PrefetchedTrees } from './prefetch-trees.ts'
+import { readTwice } from './read-twice.ts'
 import type { Repository } from './repository.ts'
 
 /** Frames of about 1 MiB, kept for the other chunks in them: tree nodes are read in nearly the order they lie in. */
@@ -29,28 +30,17 @@ export function createChunkReader(
   ahead: boolean,
   signal?: AbortSignal,
 ): ChunkReader {
-  const frames = new Map<string, Promise<Uint8Array>>()
+  const frames = keepFrames()
   let prefetched: PrefetchedTrees | null = null
   let fetched = 0
 
-  function keep(key: string, frame: Promise<Uint8Array>): Promise<Uint8Array> {
-    frame.catch(() => undefined)
-    frames.set(key, frame)
-    if (frames.size > FRAMES_KEPT) frames.delete(frames.keys().next().value ?? key)
-    return frame
-  }
-
   function load(pack: PackIndex, frame: number): Promise<Uint8Array> {
     const key = `${pack.packId} ${frame}`
-    const known = frames.get(key)
-    if (known !== undefined) {
-      frames.delete(key)
-      frames.set(key, known)
-      return known
-    }
-    const coming = prefetched?.frames.get(key)
+    const known = frames.use(key)
+    if (known !== undefined) return known
+    const coming = frames.isAnew(key) ? undefined : prefetched?.frames.get(key)
     if (coming === undefined) return fetch(pack, frame)
-    return keep(
+    return frames.keep(
       key,
       coming.then((stored) =>
         stored === null
@@ -62,11 +52,11 @@ export function createChunkReader(
 
   function fetch(pack: PackIndex, frame: number): Promise<Uint8Array> {
     const key = `${pack.packId} ${frame}`
-    const wanted = ahead ? treeFramesFrom(pack, frame) : [frame]
+    const wanted = ahead && !frames.isAnew(key) ? treeFramesFrom(pack, frame) : [frame]
     const pending = new Map(wanted.map((number) => [number, Promise.withResolvers<Uint8Array>()]))
     for (const [number, { promise }] of [...pending].toReversed()) {
       const other = `${pack.packId} ${number}`
-      if (number === frame || !frames.has(other)) void keep(other, promise)
+      if (number === frame || !frames.has(other)) void frames.keep(other, promise)
     }
     void (async () => {
       try {
@@ -84,6 +74,9 @@ export function createChunkReader(
     return frames.get(key) ?? Promise.reject(new WorkspaceError('INTERNAL', 'A frame was dropped too early.'))
   }
 
+  const cut = async (pack: PackIndex, chunk: PackChunk): Promise<Uint8Array> =>
+    cutChunk(pack.packId, await load(pack, chunk.frame), chunk, repository.keys)
+
   return {
     fetchedBytes: () => fetched + (prefetched?.fetchedBytes() ?? 0),
     async read(id) {
@@ -94,11 +87,45 @@ export function createChunkReader(
       }
       const { pack, chunk } = await locator.locate(id)
       try {
-        return cutChunk(pack.packId, await load(pack, chunk.frame), chunk, repository.keys)
+        return await readTwice(() =>
+          cut(pack, chunk).catch((error: unknown) => {
+            frames.forget(`${pack.packId} ${chunk.frame}`)
+            throw error
+          }),
+        )
       } catch (error) {
         throw damageIn(repository.packKey(pack.packId), error)
       }
     },
+  }
+}
+
+/** The frames that were used last. */
+function keepFrames() {
+  const frames = new Map<string, Promise<Uint8Array>>()
+  const anew = new Set<string>()
+  return {
+    has: (key: string): boolean => frames.has(key),
+    get: (key: string): Promise<Uint8Array> | undefined => frames.get(key),
+    use(key: string): Promise<Uint8Array> | undefined {
+      const known = frames.get(key)
+      if (known === undefined) return undefined
+      frames.delete(key)
+      frames.set(key, known)
+      return known
+    },
+    keep(key: string, frame: Promise<Uint8Array>): Promise<Uint8Array> {
+      frame.catch(() => undefined)
+      frames.set(key, frame)
+      if (frames.size > FRAMES_KEPT) frames.delete(frames.keys().next().value ?? key)
+      return frame
+    },
+    /** Once: whoever else waits for the frame finds the one that is read anew. */
+    forget(key: string): void {
+      if (!anew.has(key)) frames.delete(key)
+      anew.add(key)
+    },
+    isAnew: (key: string): boolean => anew.has(key),
   }
 }
 

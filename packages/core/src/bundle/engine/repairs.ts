@@ -3,6 +3,7 @@ import { WorkspaceError } from '../../errors.ts'
 import { readJson } from '../format/json-reader.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
+import { readTwice } from './read-twice.ts'
 import type { Repository } from './repository.ts'
 
 /** An object that says: what this pack has lost, that one holds. Its key says all but the lengths. */
@@ -93,14 +94,33 @@ async function readRepair(
   signal: AbortSignal | undefined,
 ): Promise<PackReference | null> {
   try {
-    const found = await readObject(repository.store, key, MAX_REPAIR_BYTES, signal)
-    if (found === null) return null
-    const json = readJson(found.bytes, `object ${JSON.stringify(key)}`)
+    const bytes = await readTwice(() => readAgreed(repository, key, signal))
+    if (bytes === null) return null
+    const json = readJson(bytes, `object ${JSON.stringify(key)}`)
     json.field('format').integer(1, 1)
-    const bytes = json.field('bytes').integer(0)
-    return { id: replacementId, bytes, indexBytes: json.field('indexBytes').integer(0) }
+    return {
+      id: replacementId,
+      bytes: json.field('bytes').integer(0),
+      indexBytes: json.field('indexBytes').integer(0),
+    }
   } catch (error) {
     if (WorkspaceError.is(error, 'CORRUPT')) return null
     throw error
   }
+}
+
+/** A repair has no checksum, so it counts when two reads, one after the other, give the same. */
+async function readAgreed(
+  repository: Repository,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | null> {
+  let last: Uint8Array | null = null
+  for (let read = 1; read <= 4; read += 1) {
+    const found = await readObject(repository.store, key, MAX_REPAIR_BYTES, signal)
+    if (found === null) return null
+    if (last !== null && Buffer.compare(found.bytes, last) === 0) break
+    last = found.bytes
+  }
+  return last
 }

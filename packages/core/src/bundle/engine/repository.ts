@@ -12,6 +12,7 @@ import {
 import type { RepositoryKeys } from '../format/repository-keys.ts'
 import { damageIn } from './damage.ts'
 import { readObject } from './read-object.ts'
+import { readTwice } from './read-twice.ts'
 import { invertVersion, versionPath } from './version-number.ts'
 
 /** Everything under one prefix of a store: the scope of one format marker and one set of keys. */
@@ -237,8 +238,10 @@ async function readMarker(
   signal: AbortSignal | undefined,
 ): Promise<FormatMarker | null> {
   try {
-    const found = await readObject(store, key, MAX_MARKER_BYTES, signal)
-    return found === null ? null : decodeFormatMarker(found.bytes)
+    return await readTwice(async () => {
+      const found = await readObject(store, key, MAX_MARKER_BYTES, signal)
+      return found === null ? null : decodeFormatMarker(found.bytes)
+    })
   } catch (error) {
     throw damageIn(key, error)
   }

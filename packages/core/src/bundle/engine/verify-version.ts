@@ -8,8 +8,9 @@ import { cutChunk, readPackIndex } from '../format/pack-reader.ts'
 import type { VersionRecord } from '../format/version-record.ts'
 import { createChunkLocator, type ChunkLocator } from './chunk-locator.ts'
 import { objectOf, reasonOf } from './damage.ts'
-import { fetchFrames } from './fetch-frames.ts'
+import { fetchFramesTwice } from './fetch-frames.ts'
 import type { LoadLimits } from './load-options.ts'
+import { readTwice } from './read-twice.ts'
 import { createChunkReader } from './read-chunk.ts'
 import { rootOf } from './read-tree.ts'
 import { repairVersion, type FoundDamage, type RepairOptions, type VersionRepair } from './repair-version.ts'
@@ -45,6 +46,11 @@ export interface VerifiedVersion {
   readonly files: number
   /** Damage that an earlier repair, or this one, has made harmless: everything that the version needs is in other packs. */
   readonly repaired: readonly VersionProblem[]
+  /**
+   * Only where there was any: damaged when it was read once, whole when it was read again. What is stored is whole; look for
+   * the fault on the way from the store: a proxy, a network, memory, a disk.
+   */
+  readonly transient?: readonly VersionProblem[]
   /** Only of a call with `repair` that found damage. */
   readonly repair?: VersionRepair
 }
@@ -83,6 +89,7 @@ async function checkVersion(
   { limits, onProgress, signal }: VerifyVersionOptions,
 ): Promise<VerifiedVersion & { readonly damage: FoundDamage }> {
   const problems = createProblemList()
+  const transient = createProblemList()
   const damagedChunks = new Map<ContentId, string>()
   const damagedPacks = new Set<string>()
   const replacements = await findReplacements(repository, record.packs, signal)
@@ -94,7 +101,10 @@ async function checkVersion(
     const key = repository.packKey(pack.id)
     let index: PackIndex
     try {
-      index = await readPackIndex(repository, pack, signal)
+      index = await readTwice(
+        () => readPackIndex(repository, pack, signal),
+        (error) => transient.add(key, error),
+      )
     } catch (error) {
       problems.add(key, error)
       damagedPacks.add(pack.id)
@@ -112,6 +122,7 @@ async function checkVersion(
         damagedPacks.add(pack.id)
         for (const id of chunks) damagedChunks.set(id, key)
       },
+      onTransient: (error) => transient.add(key, error),
     })
   }
   const locator = createChunkLocator(repository, record.packs, signal, true)
@@ -129,6 +140,7 @@ async function checkVersion(
     signal,
   )
   const all = problems.list()
+  const notes = transient.list()
   // Replaced, if anything is: then damage that hits no file of this version is harmless to it.
   const isHarmless = ({ files: hit }: VersionProblem): boolean => replacements.length > 0 && hit.length === 0
   return {
@@ -137,6 +149,7 @@ async function checkVersion(
     bytes: bytesDone,
     files,
     repaired: all.filter(isHarmless),
+    ...(notes.length === 0 ? {} : { transient: notes }),
     damage: { chunks: new Set(damagedChunks.keys()), packs: damagedPacks },
   }
 }
@@ -146,6 +159,7 @@ interface VerifyPackOptions {
   readonly onBytes: (bytes: number) => void
   readonly onSound: (id: ContentId) => void
   readonly onDamage: (error: unknown, chunks: readonly ContentId[]) => void
+  readonly onTransient: (error: unknown) => void
 }
 
 async function verifyPack(
@@ -157,37 +171,43 @@ async function verifyPack(
   for (let position = 0; position < pack.chunkCount; position += 1) {
     frames[pack.chunkAt(position).frame]?.chunks.push(position)
   }
-  await fetchFrames(repository, {
+  const counted = new Set<number>()
+  await fetchFramesTwice(repository, {
     work: frames,
     width: 4,
     signal: options.signal,
-    async onFrame({ frame, chunks }, stored) {
-      options.onBytes(stored.length)
+    async onFrame(work, stored, onDamage) {
+      const { frame, chunks } = work
+      if (!counted.has(frame)) options.onBytes(stored.length)
+      counted.add(frame)
       let raw: Uint8Array
       try {
         raw = await decodeFrameInPool(stored, { packId: pack.packId, frame }, repository.keys)
       } catch (error) {
-        options.onDamage(
-          error,
-          chunks.map((position) => pack.chunkAt(position).id),
-        )
+        onDamage(work, error)
         return
       }
+      const damaged: number[] = []
+      let damage: unknown
       for (const position of chunks) {
         const chunk = pack.chunkAt(position)
         try {
           cutChunk(pack.packId, raw, chunk, repository.keys)
           options.onSound(chunk.id)
         } catch (error) {
-          options.onDamage(error, [chunk.id])
+          damage ??= error
+          damaged.push(position)
         }
       }
+      if (damaged.length > 0) onDamage({ ...work, chunks: damaged }, damage)
     },
-    onDamage: async ({ chunks }, error) =>
+    onDamage({ chunks }, error) {
       options.onDamage(
         error,
         chunks.map((position) => pack.chunkAt(position).id),
-      ),
+      )
+    },
+    onTransient: (_work, error) => options.onTransient(error),
   })
 }
 

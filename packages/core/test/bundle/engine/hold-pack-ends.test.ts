@@ -68,6 +68,19 @@ describe('a small pack', () => {
   })
 
   it.each([
+    [10, 20, 15, 18],
+    [10, 20, 0, 30],
+    [10, 20, 19, 40],
+  ])('is read from the store where a part of a range is wanted again (%i-%i, %i-%i)', async (...places) => {
+    const [start, end, from, to] = places
+    const held = holdPackEnds(repository, [await putPack('a', 1000, 7)])
+    await read(held, 'a', start, end)
+    await putPack('a', 1000)
+    expect(await read(held, 'a', from, to)).toEqual(bytesFrom(from, to))
+    expect(gets).toEqual(['whole', `${from}-${to}`])
+  })
+
+  it.each([
     ['cannot be read as a whole', 1000, new WorkspaceError('CORRUPT', 'Its checksum does not match.')],
     ['is longer than it was written', 1001, null],
   ])('is read in ranges when it %s', async (_, size, error) => {
