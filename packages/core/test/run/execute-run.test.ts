@@ -169,6 +169,26 @@ it('rolls a failed run back: created files go, deleted and edited ones return, w
   expect(result.workspace?.diff?.changedPaths).toContain('made/by/agent/file.txt')
 })
 
+it('does not roll back over what somebody edits after the agent has ended', async () => {
+  const workspace = makeWorkspace()
+  const edited = join(workspace.path, 'a.txt')
+  const result = await executeRun(
+    workspace,
+    () => {
+      writeFileSync(edited, 'by the agent\n')
+      throw new Error('no')
+    },
+    {
+      rollbackOnFailure: true,
+      onEvent({ type }) {
+        if (type === 'workspace_diff_computed') writeFileSync(edited, 'by somebody else\n')
+      },
+    },
+  )
+  expect(result.workspace?.error).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+  expect(readFileSync(edited, 'utf8')).toBe('by somebody else\n')
+})
+
 it('does not roll back a completed run', async () => {
   const workspace = makeWorkspace()
   const result = await executeRun(workspace, ({ path }) => writeFileSync(join(path, 'a.txt'), 'kept\n'), {
@@ -482,9 +502,36 @@ it('does not pass over a version that somebody else saved during the run', async
     workspace: { error: { code: 'CONFLICT', details: { winner: 2 } } },
     record: { workspace: { loadedVersion: 1, savedVersion: null } },
   })
+  const unseen = await executeRun(
+    new Workspace({
+      id: 'unseen',
+      path: join(directory, 'third'),
+      store,
+      stateDir: join(directory, 'state'),
+    }),
+    async ({ workspace }) => {
+      const other = { id: workspace.id, path: join(directory, 'first'), store }
+      await new Workspace({ ...other, stateDir: join(directory, 'state') }).save('the first there is')
+    },
+    { load: true, save: 'second' },
+  )
+  expect(unseen.workspace?.error).toMatchObject({ code: 'CONFLICT', details: { expected: 0, winner: 1 } })
   const save = { message: 'second', onConflict: 'rebase' } as const
   const rebased = await executeRun(open('second'), agent, { load: true, save })
   expect(rebased.record.workspace).toMatchObject({ loadedVersion: 2, savedVersion: 4, error: null })
+})
+
+it('does not run an agent whose work could not be saved, on top of a template', async () => {
+  const directory = temporaryDirectory()
+  const store = memoryStore()
+  const path = join(directory, 'work')
+  const workspace = new Workspace({ id: 'task', path, store, stateDir: join(directory, 'state') })
+  mkdirSync(path)
+  await workspace.save('a template', { template: true })
+  let calls = 0
+  const run = executeRun(workspace, () => (calls += 1), { load: true, save: 'second' })
+  await expect(run).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+  expect(calls).toBe(0)
 })
 
 it('saves after a failed run only when asked', async () => {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
@@ -146,6 +146,14 @@ it('rejects with the reason of a signal that was aborted before, and does not st
     signal: AbortSignal.abort(new Error('never mind')),
   })
   await expect(run).rejects.toThrow('never mind')
+  const controller = new AbortController()
+  const late = executeRun(makeWorkspace(), () => (calls += 1), {
+    signal: controller.signal,
+    onEvent({ type }) {
+      if (type === 'workspace_snapshot_taken') controller.abort(new Error('never mind'))
+    },
+  })
+  await expect(late).rejects.toThrow('never mind')
   expect(calls).toBe(0)
 })
 
@@ -168,4 +176,20 @@ it('leaves an agent that will not stop alone: no rollback under it, and the work
   expect(await executeRun(workspace, () => 1)).toMatchObject({ status: 'completed' })
   await workspace.rollback(result.workspace!.beforeSnapshot)
   expect(readFileSync(join(workspace.path, 'a.txt'), 'utf8')).toBe('one\n')
+})
+
+it('does not make a directory anew that an agent removed and may still be at work in', async () => {
+  const workspace = makeWorkspace()
+  let stop = () => {}
+  const result = await executeRun(
+    workspace,
+    ({ path }) => {
+      rmSync(path, { recursive: true })
+      return new Promise<void>((resolve) => (stop = resolve))
+    },
+    { timeoutMs: 10, abortGraceMs: 10 },
+  )
+  stop()
+  expect(result).toMatchObject({ status: 'aborted', workspace: { error: { code: 'NOT_FOUND' } } })
+  expect(existsSync(workspace.path)).toBe(false)
 })

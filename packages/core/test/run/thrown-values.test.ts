@@ -17,6 +17,8 @@ revoked.revoke()
 const thrown: readonly [name: string, value: unknown][] = [
   ['nothing', undefined],
   ['a text', 'text'],
+  ['a text without end', 'text'.repeat(5_000)],
+  ['an error without end', new Error('text'.repeat(5_000))],
   ['a symbol', Symbol('thrown')],
   ['a number that JSON has none of', 10n],
   ['an error whose message cannot be read', trapped('message')],
@@ -55,6 +57,7 @@ it.each(thrown)('an agent that throws %s has failed, is recorded and rolled back
   expect(Object.is((result as { error: unknown }).error, value)).toBe(true)
   const { error } = JSON.parse(JSON.stringify(result.record)) as typeof result.record
   expect([typeof error?.name, typeof error?.message]).toEqual(['string', 'string'])
+  expect(error?.message.length).toBeLessThanOrEqual(2_000)
   expect(result.workspace?.rollback?.verified).toBe(true)
   expect(readFileSync(file, 'utf8')).toBe('one')
 })

@@ -541,6 +541,32 @@ const attacks: readonly Attack[] = [
     expected: 'QUOTA_EXCEEDED',
     options: { limits: { maxFileBytes: 1 } },
   },
+  {
+    name: 'a file below a pipe that is left out',
+    archive: () => tarGz(rawHeader({ name: 'p', type: '6' }), file('p/x')),
+    expected: 'UNSAFE_PATH',
+  },
+  {
+    name: 'directories that differ in case and are only implied, of unknown origin',
+    archive: () => tarGz(file('d/x'), file('D/y')),
+    expected: 'UNSAFE_PATH',
+    options: untrusted,
+  },
+  {
+    name: 'a name longer than any header may be',
+    archive: () => tarGz(gnuLong('L', 'a'.repeat(1_200_000)), file('ok')),
+    expected: 'QUOTA_EXCEEDED',
+  },
+  {
+    name: 'two names for one entry, by GNU and by PAX',
+    archive: () => tarGz(gnuLong('L', 'one'), pax({ path: 'two' }), file('ok')),
+    expected: 'CORRUPT',
+  },
+  {
+    name: 'two names for one entry, by PAX and by GNU',
+    archive: () => tarGz(pax({ path: 'two' }), gnuLong('L', 'one'), file('ok')),
+    expected: 'CORRUPT',
+  },
   { name: 'nothing at all', archive: () => Buffer.alloc(0), expected: 'INVALID_INPUT' },
   { name: 'one byte', archive: () => Buffer.from([0x1f]), expected: 'INVALID_INPUT' },
   { name: 'a zip file', archive: () => Buffer.from('PK\u0003\u0004and so on'), expected: 'INVALID_INPUT' },

@@ -17,6 +17,7 @@ describe('text of a service', () => {
     ["The MAC signature found in the HTTP request 'c2lnbmF0dXJl' is not", ['c2lnbmF0dXJl']],
     [`apikey: ${jwt}`, [jwt]],
     [`"${jwt}" is an invalid header value`, [jwt, 'c2lnbmF0dXJl']],
+    ['{"access_token":"ya29.a0Af_-token"}', ['ya29', 'a0Af']],
     ['sb_secret_abcdefgh', ['abcdefgh']],
     ['http://user:password@proxy/', ['password']],
     ['the secret is wJalr/XUtn+, or wJalr%2FXUtn%2B', ['wJalr']],
@@ -51,6 +52,14 @@ describe('the error of an SDK', () => {
     const everything = inspect(plainCause(original), { depth: 20, showHidden: true, getters: true })
     for (const hidden of [jwt, 'secret-of-the-client', 'authorization'])
       expect(everything).not.toContain(hidden)
+  })
+
+  it('loses secrets in its name, its code and the frames of its stack', () => {
+    const error = Object.assign(new Error('no'), { name: 'known-secret', code: 'known-secret' })
+    error.stack = 'Error: no\n    at connect (https://host/?key=known-secret)'
+    const everything = inspect(plainCause(error, ['known-secret']), { showHidden: true })
+    expect(everything).not.toContain('known-secret')
+    expect(everything).toContain('at connect')
   })
 
   it('may hold itself, be long or be no error at all', () => {

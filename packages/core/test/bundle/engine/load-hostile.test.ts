@@ -67,6 +67,10 @@ const hostile: Record<string, { build: (builder: PackBuilder) => string; code: s
     build: (builder) => builder.node([fileOf('a', [{ ...chunk(builder, 'abc'), length: 2 }])]),
     code: 'CORRUPT',
   },
+  'a file that is longer than its pieces': {
+    build: (builder) => builder.node([fileOf('a', [chunk(builder, 'abc')], { size: 4 })]),
+    code: 'CORRUPT',
+  },
   'a chunk that nobody has': {
     build: (builder) => builder.node([fileOf('a', [{ kind: 'chunk', id: '0'.repeat(64), length: 3 }])]),
     code: 'CORRUPT',
@@ -172,8 +176,9 @@ describe('a hostile tree', () => {
       const bytes = Buffer.concat(parts)
       bytes.writeUInt32LE(rawBytes, 8 + 4)
       await repository.store.put(key, bytes)
+      const saysTooMuch = rawBytes > 8 * 1024 * 1024 ? `it says to hold ${rawBytes} bytes` : ''
       await expect(loadDirectory(repository, record, target, { cacheDirectory: null })).rejects.toMatchObject(
-        { code: 'CORRUPT' },
+        { code: 'CORRUPT', message: expect.stringContaining(saysTooMuch) },
       )
       expect((await verifyVersion(repository, record)).problems).toHaveLength(1)
     }

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { askGit, runGit } from '../../../src/snapshot/git/git-command.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { askGit, runGit, streamGit } from '../../../src/snapshot/git/git-command.ts'
 import { createFixture } from './git-fixture.ts'
 
 describe('a call of git', () => {
@@ -15,6 +15,39 @@ describe('a call of git', () => {
     await expect(askGit(call)).rejects.toMatchObject(late)
     await expect(runGit({ ...call, configuration: 'user' })).rejects.toMatchObject(late)
     expect(readdirSync('/proc').filter((id) => worksIn(id, path))).toEqual([])
+  })
+
+  it('that is private knows nothing of the user: settings, attributes, replacements, patterns (cases 78, 79)', async () => {
+    const { path, outside, git, write } = createFixture()
+    write('[a].txt', 'one')
+    write('a.txt', 'two')
+    git('add', '-A')
+    const [one, two] = ['[a].txt', 'a.txt'].map((file) => git('rev-parse', `:${file}`).trim()) as [
+      string,
+      string,
+    ]
+    git('replace', one, two)
+    writeFileSync(join(outside, '.gitconfig'), '[alias]\n\tplanted = status\n')
+    vi.stubEnv('HOME', outside)
+    const ask = async (...args: string[]): Promise<string> => {
+      const bytes = await runGit({ cwd: path, configuration: 'private', args })
+      return bytes.toString().trim()
+    }
+    expect(await ask('config', '--list')).not.toContain('planted')
+    expect(await ask('config', 'core.attributesFile')).toBe('/dev/null')
+    expect(await ask('cat-file', 'blob', one)).toBe('one')
+    expect(await ask('ls-files', '--', '[a].txt')).toBe('[a].txt')
+    vi.unstubAllEnvs()
+  })
+
+  it('that is left early ends git and what it has started', async () => {
+    const { path } = createFixture()
+    const args = ['-c', 'alias.endless=!echo begun; sleep 600; :', 'endless']
+    for await (const chunk of streamGit({ cwd: path, configuration: 'private', args })) {
+      expect(Buffer.from(chunk).toString()).toBe('begun\n')
+      break
+    }
+    await vi.waitUntil(() => !readdirSync('/proc').some((id) => worksIn(id, path)), 60_000)
   })
 })
 

@@ -540,9 +540,39 @@ describe.each(backends)('a rollback by %s that fails on the way', (name) => {
       encoding: 'utf8',
     })
     expect(child.stderr).toBe('')
-    expect(JSON.parse(child.stdout)).toMatchObject({ code: 'CONFLICT', details: { paths: ['a.txt'] } })
+    expect(JSON.parse(child.stdout)).toMatchObject([{ code: 'CONFLICT', details: { paths: ['a.txt'] } }])
     expect(describeTree(path)).toEqual(state)
     expect((await backend.rollback(before)).verified).toBe(true)
+  })
+
+  it('does not trust what it merged: text, mode, or the very text of the target undo it (case 57)', async () => {
+    const { open, path, stateDirectory, write } = createRollbackFixture(name)
+    const lines = (first: string, last: string) => [first, 'b', 'c', 'd', 'e', 'f', last].join('\n')
+    write('a.txt', lines('a', 'i'))
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    write('a.txt', lines('agent', 'i'))
+    const after = await backend.capture({ label: 'after', previous: before })
+    write('a.txt', lines('agent', 'user'))
+    const state = describeTree(path)
+    const script = fileURLToPath(new URL('meddled-rollback.ts', import.meta.url))
+    const [target, expected] = [before, after].map((snapshot) => JSON.stringify(snapshot))
+    const parameters = [
+      name,
+      path,
+      stateDirectory,
+      target!,
+      'append,chmod,replace',
+      expected!,
+      lines('a', 'i'),
+    ]
+    const child = spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters], {
+      encoding: 'utf8',
+    })
+    expect(child.stderr).toBe('')
+    const undone = { code: 'CONFLICT', details: { paths: ['a.txt'] } }
+    expect(JSON.parse(child.stdout)).toMatchObject([undone, undone, undone])
+    expect(describeTree(path)).toEqual(state)
   })
 
   it('keeps what somebody edits between a kill and the next call, and says so', async () => {
@@ -566,4 +596,32 @@ describe.each(backends)('a rollback by %s that fails on the way', (name) => {
     await backend.rollback(recovery?.guard as Snapshot)
     expect(read('many/0')).toBe('agent')
   })
+})
+
+it('stops before it changes anything for what somebody did after the guard was taken (case 55)', async () => {
+  const { open, path, write } = createRollbackFixture('bundle')
+  for (const edited of ['content', 'mode', 'type', 'fine']) write(edited, 'before')
+  write('gone', 'before')
+  const backend = await open()
+  const before = await backend.capture({ label: 'before' })
+  for (const edited of ['content', 'made', 'fine', 'last']) write(edited, 'agent')
+  chmodSync(join(path, 'mode'), 0o600)
+  chmodSync(join(path, 'type'), 0o600)
+  unlinkSync(join(path, 'gone'))
+  let meddled: unknown = null
+  const failure = await backend
+    .rollback(before, {
+      onProgress({ phase, filesDone, filesExpected }) {
+        if (phase !== 'read' || filesDone !== filesExpected || meddled !== null) return
+        for (const edited of ['content', 'gone', 'made']) write(edited, 'somebody else')
+        for (const replaced of ['mode', 'type']) unlinkSync(join(path, replaced))
+        write('mode', 'somebody else', 0o600)
+        symlinkSync('fine', join(path, 'type'))
+        meddled = describeTree(path)
+      },
+    })
+    .catch((error: unknown) => error)
+  const paths = ['content', 'gone', 'made', 'mode', 'type']
+  expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths } })
+  expect(describeTree(path)).toEqual(meddled)
 })

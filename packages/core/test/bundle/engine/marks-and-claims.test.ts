@@ -1,0 +1,65 @@
+import { memoryStore } from '@ws/store-memory'
+import { expect, it } from 'vitest'
+import { putMark, readMark, securePacks } from '../../../src/bundle/engine/pack-safety.ts'
+import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
+import { claimVersion } from '../../../src/bundle/engine/version-claim.ts'
+import type { ObjectInfo, ObjectStore } from '../../../src/store/object-store.ts'
+
+const MINUTE_MS = 60_000
+const GRACE_MS = 60 * MINUTE_MS
+const PACK = 'a'.repeat(32)
+
+/** A store whose objects are as old as the map says. */
+async function openAged(ages: ReadonlyMap<string, number>): Promise<Repository> {
+  const store = memoryStore()
+  const aged = <Info extends ObjectInfo>(info: Info): Info => ({
+    ...info,
+    modifiedAt: new Date(info.modifiedAt.getTime() - (ages.get(info.key) ?? 0)),
+  })
+  const older: ObjectStore = {
+    ...store,
+    capabilities: { ...store.capabilities, createIfAbsent: 'checked' },
+    async get(key, options) {
+      const found = await store.get(key, options)
+      return found === null ? null : { ...found, info: aged(found.info) }
+    },
+    async *list(prefix, options) {
+      for await (const info of store.list(prefix, options)) yield aged(info)
+    },
+  }
+  return openRepository(older)
+}
+
+it.each([
+  ['is taken away while there is time', 45, GRACE_MS, true],
+  ['is left, and nobody relies on the pack, when it may be acted upon any moment', 55, GRACE_MS, false],
+  ['that cannot be read counts as put just now', 600, null, true],
+])('the mark of a pack %s', async (_, ageMinutes, graceMs, isSecured) => {
+  const ages = new Map<string, number>()
+  const repository = await openAged(ages)
+  await repository.store.put(repository.packKey(PACK), new Uint8Array(1))
+  const key = repository.condemnedKey(PACK)
+  if (graceMs === null) await repository.store.put(key, new TextEncoder().encode('{"graceMs":'))
+  else await putMark(repository, PACK, { graceMs })
+  ages.set(key, ageMinutes * MINUTE_MS)
+  expect(await securePacks(repository, [PACK])).toBe(isSecured)
+  expect((await readMark(repository, PACK)) === null).toBe(isSecured)
+})
+
+it('a claim that somebody may still have to see is not said to be of no more use', async () => {
+  const ages = new Map<string, number>()
+  const repository = await openAged(ages)
+  const claimOf = (version: number, nonce: string) =>
+    claimVersion(repository, { workspaceId: 'w', version, nonce }, async () => null, undefined)
+  for (const [nonce, ageMinutes] of [
+    ['1', 29],
+    ['2', 31],
+  ] as const) {
+    const { key, view } = claimOf(1, nonce)
+    await view
+    ages.set(key, ageMinutes * MINUTE_MS)
+  }
+  const { outdated, rivals } = await claimOf(2, '3').view
+  expect(outdated).toEqual([repository.claimKey('w', 1, '2-0')])
+  expect(rivals).toEqual([])
+})
