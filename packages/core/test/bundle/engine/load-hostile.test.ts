@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '@ws/store-memory'
 import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
+import type { LoadProgress } from '../../../src/bundle/engine/load-options.ts'
 import { readTree } from '../../../src/bundle/engine/read-tree.ts'
 import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
 import { verifyVersion } from '../../../src/bundle/engine/verify-version.ts'
+import { WorkspaceError } from '../../../src/errors.ts'
 import { encodeTreeNode, type Run, type TreeEntry } from '../../../src/bundle/format/tree-node.ts'
 import { listTree } from '../tree-listing.ts'
 import { buildPacks, directoryOf, fileOf, recordOf, type PackBuilder } from './store-tree.ts'
@@ -182,6 +184,31 @@ describe('a hostile tree', () => {
       )
       expect((await verifyVersion(repository, record)).problems).toHaveLength(1)
     }
+  })
+
+  it('is left alone when what else the load depends on fails, or the caller gives up until then', async () => {
+    const builder = buildPacks(repository)
+    const record = recordOf(builder.node([fileOf('a', [chunk(builder, 'a')])]), await builder.finish())
+    for (const directory of [target, join(base, 'absent')]) {
+      const failing = Promise.reject(new WorkspaceError('UNAVAILABLE', 'no tags'))
+      failing.catch(() => undefined)
+      const load = loadDirectory(repository, record, directory, { cacheDirectory: null }, failing)
+      await expect(load).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      const controller = new AbortController()
+      const givesUp = Promise.withResolvers<void>()
+      const onProgress = ({ phase }: LoadProgress): void => {
+        if (phase !== 'fetch') return
+        setTimeout(() => {
+          controller.abort(new Error('enough'))
+          givesUp.resolve()
+        }, 10)
+      }
+      const options = { cacheDirectory: null, signal: controller.signal, onProgress }
+      const aborted = loadDirectory(repository, record, directory, options, givesUp.promise)
+      await expect(aborted).rejects.toThrow('enough')
+    }
+    expect(readdirSync(base)).toEqual(['target'])
+    expect(readdirSync(target)).toEqual(['mine'])
   })
 
   it('set-uid bits do not come back, and that is reported', async () => {

@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { readJournal } from '../../../src/snapshot/rollback/rollback-journal.ts'
 import type { Snapshot } from '../../../src/snapshot/snapshot.ts'
 import { applyEdit, edit } from '../agreement/apply-edits.ts'
 import { backends, createRollbackFixture, describeTree, type BackendName } from './rollback-fixture.ts'
@@ -624,4 +625,16 @@ it('stops before it changes anything for what somebody did after the guard was t
   const paths = ['content', 'gone', 'made', 'mode', 'type']
   expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths } })
   expect(describeTree(path)).toEqual(meddled)
+})
+
+it('takes no journal for its own that would have it remove what it has not written', () => {
+  const { path, stateDirectory: journalDirectory } = createRollbackFixture('bundle')
+  const place = { path, journalDirectory }
+  const stored = { format: 1, direction: 'back', parents: [''], touched: [], merged: [], restoresGit: false }
+  const readWith = (prefix: string) => {
+    writeFileSync(join(journalDirectory, 'rollback'), JSON.stringify({ ...stored, prefix }))
+    return readJournal(place)?.prefix ?? null
+  }
+  const own = `.ws-rollback-${'0'.repeat(16)}-`
+  expect(['', 'a', `${own}\n`, own].map(readWith)).toEqual([null, null, null, own])
 })
