@@ -1,8 +1,8 @@
 /** How far a capture or rollback is. JSON-safe. */
 export interface SnapshotProgress {
   /**
-   * `look`: at what is there; `read`: what is not known yet; `write`: putting back what a rollback has to. A rollback
-   * looks (and reads) before it writes, and once more to prove what it did.
+   * `look`: at what is there; `read`: what is not known yet; `write`: putting back what a rollback has to, all of which it
+   * reads before it writes the first. A rollback looks (and reads) before, and once more to prove what it did.
    */
   readonly phase: 'look' | 'read' | 'write'
   /** Paths that were looked at (some of them more than once), read or written in this phase. */

@@ -1,9 +1,11 @@
 import crypto, { createHash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
+import { damageIn } from '../../bundle/engine/damage.ts'
 import { factsOf as statFactsOf } from '../../bundle/engine/walk-directory.ts'
 import type { TreeEntry } from '../../bundle/format/tree-node.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import { toBytePath } from '../byte-path.ts'
 import type {
   Delta,
@@ -80,12 +82,21 @@ export function bundleRollbackSource(workspace: BundleWorkspace): RollbackSource
     async read(state, leaves, receive, signal) {
       for (const [index, { path, entry }] of leaves.entries()) {
         signal?.throwIfAborted()
-        await receive(index, (state as BundleState).stored.read(path, leafIn(entry)))
+        await receive(index, naming(path, (state as BundleState).stored.read(path, leafIn(entry))))
       }
     },
     sizesOf: (leaves) => Promise.resolve(leaves.map(({ entry }) => entry.size ?? 0)),
     holds: async (state, { path, entry }, content) =>
       (await (state as BundleState).stored.hashOf(path, leafIn(entry))) === crypto.hash('sha256', content),
+  }
+}
+
+/** What is damaged in a store says nothing of the files that need it. */
+async function* naming(path: ByteString, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content
+  } catch (error) {
+    throw damageIn(null, error, [pathText(path)])
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../../errors.ts'
 import { singleChunk } from '../../single-chunk.ts'
 import { streamGit } from './git-command.ts'
@@ -9,7 +10,9 @@ type ReceiveBlob = (index: number, size: number, content: AsyncIterable<Uint8Arr
 /** For so many, a start of git takes longer than reading them one by one. */
 const FEW = 100
 
-/** Passes the content of blobs on, one after the other, in the given order. @param read of the repository */
+/**
+ * Passes the content of blobs on, one after the other, in the given order, each compared with its id: git does not do that
+ * for a large one. @param read of the repository */
 export async function readBlobs(
   repository: PrivateRepository,
   read: ObjectReader,
@@ -28,15 +31,18 @@ export async function readBlobs(
     if (next.done === true) throw unreadable('git cat-file ended before its last object.')
     rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
   }
-  async function* content(size: number): AsyncGenerator<Uint8Array> {
+  async function* content(id: string, size: number): AsyncGenerator<Uint8Array> {
+    const hash = createHash(repository.format).update(`blob ${size}\0`)
     let left = size
     while (left > 0) {
       if (rest.length === 0) await more()
       const chunk = rest.subarray(0, left)
       rest = rest.subarray(chunk.length)
       left -= chunk.length
+      hash.update(chunk)
       yield chunk
     }
+    if (hash.digest('hex') !== id) throw unreadable(`bad object ${id}: it has another content.`)
   }
   try {
     for (const [index, id] of asked.entries()) {
@@ -47,7 +53,7 @@ export async function readBlobs(
       const [, type, size] = header.split(' ')
       if (type !== 'blob' || size === undefined)
         throw unreadable(`git cat-file says "${header}" about ${id}.`)
-      await receive(done + index, Number(size), content(Number(size)))
+      await receive(done + index, Number(size), content(id, Number(size)))
       while (rest.length === 0) await more()
       rest = rest.subarray(1)
     }

@@ -24,7 +24,7 @@ import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { singleChunk } from '../../single-chunk.ts'
 import { insistOn } from './insist-on.ts'
 import type { RollbackPlan, Write } from './plan-rollback.ts'
-import type { RollbackSource, RollbackState } from './rollback-source.ts'
+import type { StagedContent } from './stage-content.ts'
 import { createEntryWriter, type EntryWriter } from './write-entry.ts'
 
 const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_DIRECTORY
@@ -42,14 +42,14 @@ export interface ApplyOptions {
  * stops at the first failure; the caller makes good what was done until then.
  */
 export async function applyRollback(
-  source: RollbackSource,
-  goal: RollbackState,
+  root: string,
   plan: RollbackPlan,
+  staged: StagedContent,
   options: ApplyOptions,
 ): Promise<void> {
   const modes = new Map<ByteString, number>()
   const phase = (work: (access: DirectoryAccess) => Promise<void> | void): Promise<void> =>
-    inDirectories(source.path, modes, work)
+    inDirectories(root, modes, work)
   try {
     // Each phase opens directories anew: what was removed in one may be made in the next.
     await phase(({ cursor }) => letIn(cursor, plan))
@@ -57,7 +57,7 @@ export async function applyRollback(
     await phase((access) => {
       for (const { path } of plan.directories) explained(path, () => void access.ensure(path))
     })
-    await phase((access) => writeFiles(source, access, { goal, plan }, options))
+    await phase((access) => writeFiles(root, access, { plan, staged }, options))
     await phase((access) => changeFileModes(access, plan))
   } finally {
     for (const { path, mode } of plan.directories) modes.set(path, mode)
@@ -103,29 +103,22 @@ function removeIfEmpty(file: string | Buffer): void {
 }
 
 async function writeFiles(
-  source: RollbackSource,
+  root: string,
   access: DirectoryAccess,
-  { goal, plan }: { readonly goal: RollbackState; readonly plan: RollbackPlan },
+  { plan, staged }: { readonly plan: RollbackPlan; readonly staged: StagedContent },
   { prefix, onProgress, signal }: ApplyOptions,
 ): Promise<void> {
-  const writer = createEntryWriter(source.path, access)
+  const writer = createEntryWriter(root, access)
   const filesExpected = plan.writes.length
   let filesDone = 0
-  const report = (): void => onProgress?.({ phase: 'write', filesDone, filesExpected, bytesDone: 0 })
+  const report = (): void =>
+    onProgress?.({ phase: 'write', filesDone, filesExpected, bytesDone: staged.bytes })
   report()
-  const ofGoal = plan.writes.filter(({ merged }) => merged === null)
-  await source.read(
-    goal,
-    ofGoal,
-    async (index, content) => {
-      signal?.throwIfAborted()
-      const write = ofGoal[index]
-      if (write !== undefined) await writeOne(writer, write, `${prefix}${index}`, content)
-      filesDone += 1
-      report()
-    },
-    signal,
-  )
+  await staged.pass(async (write, number, content) => {
+    await writeOne(writer, write, `${prefix}${number}`, content)
+    filesDone += 1
+    report()
+  }, signal)
   for (const [index, write] of plan.writes.entries()) {
     if (write.merged === null) continue
     await writeOne(writer, write, `${prefix}m${index}`, singleChunk(write.merged))

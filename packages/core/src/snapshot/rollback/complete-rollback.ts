@@ -28,6 +28,7 @@ import {
   type RollbackSource,
   type RollbackState,
 } from './rollback-source.ts'
+import { stageContent } from './stage-content.ts'
 
 const RETURN_ATTEMPTS = 6
 
@@ -169,12 +170,13 @@ async function bringTo(
   }
   const present = presentPathsIn(source.path, [now, goal])
   const plan = planRollback(deltas, merged, present)
+  const staged = await stageContent(source, goal, plan)
   await checkPlaces(source.path, plan, now)
   const prepared = journal.restoresGit
     ? await source.repository?.prepare(goalSnapshot, journal.guard.id)
     : undefined
   access.release(changedPaths(plan))
-  await applyRollback(source, goal, plan, { prefix })
+  await applyRollback(source.path, plan, staged, { prefix })
   const reached = await captureOpened(source, access, {
     label: 'rollback_check',
     goal,

@@ -18,10 +18,11 @@ import { planRollback } from './plan-rollback.ts'
 import { changedPaths, closeJournal, makeJournal, turnJournal, writeJournal } from './rollback-journal.ts'
 import { scopeOf } from './rollback-scope.ts'
 import type { Delta, RollbackSource, RollbackState } from './rollback-source.ts'
+import { stageContent } from './stage-content.ts'
 
 /**
  * Under the workspace's lock: end what a killed rollback began, capture (the guard), compare with what the caller
- * expects, look at every place that would be touched, write down what is about to happen, apply the difference only,
+ * expects, read what is to be written, look at every place that would be touched, write down what is about to happen, apply the difference only,
  * capture again and compare. Up to the first write nothing is touched; a failure after it brings the guard's state back.
  */
 export async function rollbackDirectory(
@@ -82,6 +83,8 @@ async function rollBack(
     merged,
     present,
   )
+  const writes = dryRun ? [] : plan.writes
+  const staged = await stageContent(source, goal, { writes }, { onProgress, signal })
   await checkPlaces(source.path, plan, guard, signal)
   const prepared =
     options.restoreGit === true ? await source.repository?.prepare(target, guard.snapshot.id) : undefined
@@ -107,7 +110,7 @@ async function rollBack(
   let appeared: readonly ByteString[]
   try {
     access.release(written)
-    await applyRollback(source, goal, plan, { prefix: journal.prefix, onProgress, signal })
+    await applyRollback(source.path, plan, staged, { prefix: journal.prefix, onProgress, signal })
     const reached = await captureOpened(source, access, {
       label: 'rollback_check',
       goal,

@@ -306,7 +306,7 @@ describe('a rollback that fails on the way', () => {
     expect(readFileSync(join(path, 'big.bin'))).toEqual(Buffer.alloc(100_000, 7))
   })
 
-  it('does not trust what it wrote: content that is not of the target is found by the capture afterwards (case 57)', async () => {
+  it('writes no content that is not what its id says (case 49)', async () => {
     const { open, path, write, git, stateDirectory } = createFixture()
     write('b.bin', 'right')
     const id = git('hash-object', 'b.bin').trim()
@@ -319,7 +319,7 @@ describe('a rollback that fails on the way', () => {
     writeFileSync(object, deflateSync('blob 5\0wrong'))
     const state = describeTree(path)
     const failure = await backend.rollback(before).catch((error: unknown) => error)
-    expect(failure).toMatchObject({ code: 'CONFLICT', details: { paths: ['b.bin'] } })
+    expect(failure).toMatchObject({ code: 'CORRUPT', details: { path: 'b.bin' } })
     expect(describeTree(path)).toEqual(state)
   })
 
