@@ -7,6 +7,8 @@ import { memoryStore } from '@ws/store-memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BundleStore } from '../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../src/bundle/create-bundle-store.ts'
+import { findReplacements } from '../../src/bundle/engine/repairs.ts'
+import { openRepository } from '../../src/bundle/engine/repository.ts'
 import type { ObjectStore } from '../../src/store/object-store.ts'
 import { listTree } from './tree-listing.ts'
 
@@ -186,4 +188,24 @@ describe.each([
     await createBundleStore(store, options).load('w', target, { version: 1 })
     expect(listTree(target)).toEqual(listTree(sourceOf(1)))
   })
+})
+
+it('a repair that is another one each time that it is read is none', async () => {
+  const repository = await openRepository(store)
+  const [pack, replacement] = ['a'.repeat(32), 'b'.repeat(32)] as const
+  const key = repository.repairKey(pack, replacement)
+  const repairAt = (bytes: number) => Buffer.from(JSON.stringify({ format: 1, bytes, indexBytes: 100 }))
+  await store.put(key, repairAt(1000))
+  const packs = [{ id: pack, bytes: 500, indexBytes: 100 }]
+  expect(await findReplacements(repository, packs, undefined)).toEqual([
+    { id: replacement, bytes: 1000, indexBytes: 100 },
+  ])
+  let reads = 0
+  const get: ObjectStore['get'] = async (asked, given) => {
+    if (asked === key) await store.put(key, repairAt(1000 + (reads += 1)))
+    return store.get(asked, given)
+  }
+  const restless = { ...repository, store: { ...repository.store, get } }
+  expect(await findReplacements(restless, packs, undefined)).toEqual([])
+  expect(reads).toBeGreaterThan(2)
 })

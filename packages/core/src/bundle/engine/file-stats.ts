@@ -12,22 +12,7 @@ export interface FileStats {
   readonly nlink: number
 }
 
-/** What is asked of an entry that was looked at. */
-export type EntryStats = Pick<
-  BigIntStats,
-  | 'dev'
-  | 'ino'
-  | 'ctimeNs'
-  | 'mtimeNs'
-  | 'mode'
-  | 'size'
-  | 'nlink'
-  | 'isDirectory'
-  | 'isFile'
-  | 'isSymbolicLink'
->
-
-export function fileStats(stats: EntryStats): FileStats {
+export function fileStats(stats: BigIntStats): FileStats {
   const { dev, ino, mtimeNs, ctimeNs } = stats
   return {
     dev,

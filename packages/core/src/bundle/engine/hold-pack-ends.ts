@@ -33,8 +33,8 @@ interface HeldEnd extends PackEnd {
  * behind the other: a version that many small saves have made lies in several such packs. With `treeBytes`, of the last
  * pack of each save it is what the tree takes, which lies before the index.
  *
- * A range that is asked for again, or a part of one, is read from the store again: what was held may be what is damaged. An end that cannot
- * be read as a whole is read in ranges, since damage elsewhere in it need not matter.
+ * A range that is asked for again, or a part of one, is read from the store again: what was held may be what is damaged.
+ * An end that cannot be read as a whole is read in ranges, since damage elsewhere in it need not matter.
  */
 export function holdPackEnds(
   repository: Repository,

@@ -1,6 +1,6 @@
-import { constants } from 'node:fs'
+import { constants, type BigIntStats } from 'node:fs'
 import type { FileEntry } from '../format/tree-node.ts'
-import type { EntryStats, FileStats } from './file-stats.ts'
+import type { FileStats } from './file-stats.ts'
 import { STATS_PER_ENTRY, type KnownDirectory } from './known-tree.ts'
 
 /** To compare numbers of 64 bits without an allocation for each. */
@@ -8,7 +8,7 @@ const found64 = new BigInt64Array(STATS_PER_ENTRY)
 const found32 = new Int32Array(found64.buffer)
 
 /** The very inode, unchanged since its content was read. A change of anything gives another change time. */
-export function isUntouched(known: KnownDirectory, index: number, stats: EntryStats): boolean {
+export function isUntouched(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
   const entry = known.entries[index]
   if (entry === undefined || entry.type === 'directory') return false
   if (entry.mode !== (Number(stats.mode) & 0o7777)) return false
@@ -18,7 +18,7 @@ export function isUntouched(known: KnownDirectory, index: number, stats: EntrySt
 }
 
 /** Whether the device, the inode and the times are those that are known. */
-export function hasKnownStats(known: KnownDirectory, index: number, stats: EntryStats): boolean {
+export function hasKnownStats(known: KnownDirectory, index: number, stats: BigIntStats): boolean {
   found64[0] = stats.dev
   found64[1] = stats.ino
   found64[2] = stats.ctimeNs

@@ -1,9 +1,10 @@
+import type { BigIntStats } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import type { ChunkerMemory } from '../format/chunker.ts'
 import type { ContentId } from '../format/content-id.ts'
 import type { RepositoryKeys } from '../format/repository-keys.ts'
-import type { EntryStats, FileStats } from './file-stats.ts'
+import type { FileStats } from './file-stats.ts'
 
 /** How the thread that reads is started. */
 export interface ReadingWorkerData {
@@ -47,10 +48,13 @@ export interface IdentifyRuns {
   readonly keys: RepositoryKeys | null
 }
 
-/** Entries that are known, looked at from the last directory back until a walk that comes from the first is met. */
+/** Files and links that are known, looked at from the last directory back until a walk that comes from the first is met. */
 export interface LookBack {
   readonly kind: 'look'
-  /** In the order of the walk: the absolute path of a directory and the names in it, with NUL between them. */
+  /**
+   * In the order of the walk: the absolute path of a directory and the names in it (nothing for what is not looked at),
+   * with NUL between them.
+   */
   readonly lists: readonly ByteString[]
   /** Gets a row for each name: see {@link writeLooked}. */
   readonly rows: BigInt64Array<SharedArrayBuffer>
@@ -70,7 +74,7 @@ export const meeting = {
 export const lookedField = { dev: 0, ino: 1, ctimeNs: 2, mtimeNs: 3, mode: 4, size: 5, nlink: 6 } as const
 export const LOOKED_FIELDS = 7
 
-export function writeLooked(rows: BigInt64Array, row: number, stats: EntryStats): void {
+export function writeLooked(rows: BigInt64Array, row: number, stats: BigIntStats): void {
   const start = row * LOOKED_FIELDS
   rows[start + lookedField.dev] = stats.dev
   rows[start + lookedField.ino] = stats.ino

@@ -97,6 +97,7 @@ function lookBack({ lists, rows, state }: LookBack): ReadingAnswer {
     const [directory = '', ...names] = lists[place]?.split('\0') ?? []
     row -= names.length
     for (const [index, name] of names.entries()) {
+      if (name === '') continue
       try {
         const stats = lstatSync(toFilePath(`${directory}/${name}`), { bigint: true })
         writeLooked(rows, row + index, stats)

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../../errors.ts'
+import { damagedObject } from '../format/damaged-object.ts'
 import { readJson } from '../format/json-reader.ts'
 import type { PackReference } from '../format/version-record.ts'
 import { readObject } from './read-object.ts'
@@ -109,7 +110,7 @@ async function readRepair(
   }
 }
 
-/** A repair has no checksum, so it counts when two reads, one after the other, give the same. */
+/** A repair has no checksum, so it counts when two reads, one after the other, give the same. @throws `CORRUPT` */
 async function readAgreed(
   repository: Repository,
   key: string,
@@ -119,8 +120,8 @@ async function readAgreed(
   for (let read = 1; read <= 4; read += 1) {
     const found = await readObject(repository.store, key, MAX_REPAIR_BYTES, signal)
     if (found === null) return null
-    if (last !== null && Buffer.compare(found.bytes, last) === 0) break
+    if (last !== null && Buffer.compare(found.bytes, last) === 0) return last
     last = found.bytes
   }
-  return last
+  throw damagedObject(`object ${JSON.stringify(key)}`, 'it is another one each time that it is read')
 }

@@ -11,7 +11,7 @@ import { showsNamesInChangeTime } from '../../filesystem/names-in-change-time.ts
 import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../format/tree-node.ts'
 import type { DirectoryCursor } from './directory-cursor.ts'
-import { fileStats, type EntryStats, type FileStats } from './file-stats.ts'
+import { fileStats, type FileStats } from './file-stats.ts'
 import { hasKnownStats, isUntouched } from './known-stats.ts'
 import { joinPath, type KnownDirectory } from './known-tree.ts'
 import type { LookAhead } from './look-ahead.ts'
@@ -57,7 +57,7 @@ export interface WalkOptions {
   readonly directory: ByteString
   readonly known: (path: ByteString) => KnownDirectory | null
   /** Who looks at what is known; `null`: the walk alone. */
-  readonly ahead: Pick<LookAhead, 'take'> | null
+  readonly ahead: Pick<LookAhead, 'untouchedIn'> | null
   readonly isExcluded: (path: ByteString) => boolean
   /** Why a new file is to be left out. */
   readonly limitOf: (path: ByteString, bytes: number) => LimitReason | null
@@ -133,7 +133,7 @@ function foundBelow(
   parent: FoundDirectory,
   facts: EntryFacts,
   index: number,
-  stats: EntryStats,
+  stats: BigIntStats,
   { known, trustedDevice }: Walk,
 ): FoundDirectory {
   const path = joinPath(parent.path, facts.name)
@@ -156,15 +156,15 @@ function confirmKnown(directory: FoundDirectory, walk: Walk): boolean {
   const base = path === '' ? walk.directory : `${walk.directory}/${path}`
   const names = directory.isAsListed ? null : namesIn(base)
   if (!directory.isAsListed && names?.length !== known.entries.length) return false
-  const looked = walk.ahead?.take(path, known) ?? null
-  const look = (index: number, name: ByteString): EntryStats | null =>
-    looked === null ? lookAt(base, name) : looked.at(index)
+  const isSame = walk.ahead?.untouchedIn(path, known) ?? null
   try {
     for (const [index, { name }] of known.entries.entries()) {
       if (names !== null && names[index] !== name) return reset(directory)
       if (walk.isExcluded(joinPath(path, name))) return reset(directory)
-      const isSame = looked?.isUntouched(index) === true
-      const entry = isSame ? sameEntry(known, index) : confirmEntry(directory, index, look(index, name), walk)
+      const entry =
+        isSame?.(index) === true
+          ? sameEntry(known, index)
+          : confirmEntry(directory, index, lookAt(base, name), walk)
       if (entry === null) return reset(directory)
       entries.push(entry)
     }
@@ -180,12 +180,12 @@ function confirmKnown(directory: FoundDirectory, walk: Walk): boolean {
 function confirmEntry(
   directory: FoundDirectory,
   index: number,
-  stats: EntryStats | null,
+  stats: BigIntStats,
   walk: Walk,
 ): FoundEntry | null {
   const { known } = directory
   const entry = known?.entries[index]
-  if (stats === null || entry === undefined || known === null) return null
+  if (entry === undefined || known === null) return null
   if (entry.type === 'directory') {
     if (!stats.isDirectory() || !hasFacts(entry, stats)) return null
     return { kind: 'directory', directory: foundBelow(directory, entry, index, stats, walk) }
@@ -294,7 +294,7 @@ function takeEntry(
 }
 
 /** Times as far as a load can set them: to the microsecond. */
-function hasFacts(entry: EntryFacts, stats: EntryStats): boolean {
+function hasFacts(entry: EntryFacts, stats: BigIntStats): boolean {
   const mtimeNs = BigInt(entry.mtimeSeconds) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)
   return isSameFileTime(mtimeNs, stats.mtimeNs) && entry.mode === (Number(stats.mode) & 0o7777)
 }

@@ -12,7 +12,9 @@ const FEW = 100
 
 /**
  * Passes the content of blobs on, one after the other, in the given order, each compared with its id: git does not do that
- * for a large one. @param read of the repository */
+ * for a large one.
+ * @param read of the repository
+ */
 export async function readBlobs(
   repository: PrivateRepository,
   read: ObjectReader,

@@ -22,8 +22,9 @@ import { stageContent } from './stage-content.ts'
 
 /**
  * Under the workspace's lock: end what a killed rollback began, capture (the guard), compare with what the caller
- * expects, read what is to be written, look at every place that would be touched, write down what is about to happen, apply the difference only,
- * capture again and compare. Up to the first write nothing is touched; a failure after it brings the guard's state back.
+ * expects, read what is to be written, look at every place that would be touched, write down what is about to happen,
+ * apply the difference only, capture again and compare. Up to the first write nothing is touched; a failure after it
+ * brings the guard's state back.
  */
 export async function rollbackDirectory(
   source: RollbackSource,

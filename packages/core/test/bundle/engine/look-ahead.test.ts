@@ -7,18 +7,20 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { createDirectoryCursor } from '../../../src/bundle/engine/directory-cursor.ts'
-import { fileStats } from '../../../src/bundle/engine/file-stats.ts'
 import type { KnownTree } from '../../../src/bundle/engine/known-tree.ts'
 import { useKnownTree } from '../../../src/bundle/engine/known-trees.ts'
-import { lookAhead, type LookAhead, type LookedAt } from '../../../src/bundle/engine/look-ahead.ts'
+import { lookAhead, type LookAhead } from '../../../src/bundle/engine/look-ahead.ts'
+import { lookedField } from '../../../src/bundle/engine/reading-messages.ts'
 import { readingThread, type ReadingThread } from '../../../src/bundle/engine/reading-thread.ts'
 import { createSaveNotes } from '../../../src/bundle/engine/save-notes.ts'
 import { walkDirectory, type FoundDirectory } from '../../../src/bundle/engine/walk-directory.ts'
+import type { TreeEntry } from '../../../src/bundle/format/tree-node.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 import { startSaving } from './save-session.ts'
 import { listDirectory, listSaved } from './saved-files.ts'
@@ -68,7 +70,11 @@ function begin(tree: KnownTree, directory: string): LookAhead {
   return ahead
 }
 
-function walk(directory: string, tree: KnownTree, ahead: Pick<LookAhead, 'take'> | null): FoundDirectory[] {
+function walk(
+  directory: string,
+  tree: KnownTree,
+  ahead: Pick<LookAhead, 'untouchedIn'> | null,
+): FoundDirectory[] {
   const cursor = createDirectoryCursor(directory)
   const known = (path: string) => tree.directories.get(path) ?? null
   const options = { ahead, isExcluded: () => false, limitOf: () => null, notes: createSaveNotes() }
@@ -79,35 +85,97 @@ function walk(directory: string, tree: KnownTree, ahead: Pick<LookAhead, 'take'>
   }
 }
 
-function takeFrom(ahead: LookAhead | null, tree: KnownTree, path: string): LookedAt | null | undefined {
+function untouchedIn(ahead: LookAhead | null, tree: KnownTree, path: string) {
   const known = tree.directories.get(path)
-  return known === undefined ? undefined : ahead?.take(path, known)
+  return known === undefined ? undefined : ahead?.untouchedIn(path, known)
 }
-
-const base = (directory: string, path: string): string =>
-  join(directory, Buffer.from(path, 'latin1').toString())
 
 it('sees all but the first directory before a walk that has not begun', async () => {
   const { directory, tree } = await startKnown()
   const ahead = begin(tree, directory)
   await whenLooked()
-  expect(takeFrom(ahead, tree, '')).toBeNull()
-  let seen = 0
-  for (const [path, known] of tree.directories) {
-    if (path === '') continue
-    const { entries } = known
-    const looked = ahead.take(path, known)
-    for (const [index, { name }] of entries.entries()) {
-      const stats = lstatSync(base(directory, `${path}/${name}`), { bigint: true })
-      const there = looked?.at(index) ?? null
-      expect(there === null ? null : fileStats(there)).toEqual(fileStats(stats))
-      const types = [there?.isFile(), there?.isDirectory(), there?.isSymbolicLink()]
-      expect(types).toEqual([stats.isFile(), stats.isDirectory(), stats.isSymbolicLink()])
-      expect(looked?.isUntouched(index)).toBe(!stats.isDirectory())
-      seen += 1
-    }
+  expect(untouchedIn(ahead, tree, '')).toBeNull()
+  const answers = (): Record<string, boolean | undefined> => {
+    const all: Record<string, boolean | undefined> = {}
+    for (const [path, { entries }] of tree.directories)
+      if (path !== '')
+        entries.forEach(({ name }, index) => {
+          all[`${path}/${name}`] = untouchedIn(ahead, tree, path)?.(index)
+        })
+    return all
   }
-  expect(seen).toBe(DIRECTORIES * 61)
+  const expected = Object.fromEntries(
+    [...tree.directories].flatMap(([path, { entries }]) =>
+      path === '' ? [] : entries.map(({ name, type }) => [`${path}/${name}`, type !== 'directory']),
+    ),
+  )
+  expect(Object.keys(expected)).toHaveLength(DIRECTORIES * 61)
+  expect(answers()).toEqual(expected)
+})
+
+it('takes nothing for what it was that has changed in any way', async () => {
+  const { directory, tree } = await startKnown()
+  const place = 'd1/e\u00e91'
+  const at = (name: string): string => join(directory, place, name)
+  const stats = lstatSync(at('file-1'))
+  const changes: Record<string, () => void> = {
+    'file-1': () => writeFileSync(at('file-1'), '9 9'),
+    'file-2': () => chmodSync(at('file-2'), 0o600),
+    'file-3': () => rmSync(at('file-3')),
+    'file-4': () => linkSync(at('file-4'), join(directory, 'other')),
+    'file-5': () => renameSync(at('file-6'), at('file-5')),
+    'file-7': () => {
+      rmSync(at('file-7'))
+      symlinkSync('file-8', at('file-7'))
+    },
+  }
+  for (const change of Object.values(changes)) change()
+  utimesSync(at('file-1'), stats.atime, stats.mtime)
+  const ahead = begin(tree, directory)
+  await whenLooked()
+  const path = Buffer.from(place).toString('latin1')
+  const isUntouched = untouchedIn(ahead, tree, path)
+  const touched = tree.directories
+    .get(path)
+    ?.entries.flatMap(({ name }, index) => (isUntouched?.(index) ? [] : name))
+  expect(touched).toEqual([...Object.keys(changes), 'file-6'].sort())
+})
+
+it('says no to one of another mode, size, kind or number of names, whatever its times say', async () => {
+  const { tree, directory } = await startKnown()
+  const path = Buffer.from('d1/e\u00e91').toString('latin1')
+  const known = tree.directories.get(path)
+  if (known === undefined) throw new Error('the directory is not known')
+  let rows = new BigInt64Array(new SharedArrayBuffer(0))
+  const spied: ReadingThread = {
+    ...thread(),
+    send: (message, onAnswer) => {
+      if (message.kind === 'look') rows = message.rows
+      thread().send(message, onAnswer)
+    },
+  }
+  const ahead = lookAhead(() => spied, tree, directory)
+  if (ahead === null) throw new Error('nobody looks ahead')
+  await whenLooked()
+  const says = (changes: object): boolean | undefined => {
+    const entries = known.entries.map((entry) => ({ ...entry, ...changes }) as TreeEntry)
+    return ahead.untouchedIn(path, { ...known, entries })?.(0)
+  }
+  expect(says({})).toBe(true)
+  for (const changes of [{ mode: 0o600 }, { size: 4 }, { size: 2 ** 32 + 3 }, { type: 'symlink' }])
+    expect(says(changes)).toBe(false)
+
+  const row = rows.indexOf(known.stats[1] ?? 0n) - lookedField.ino
+  for (const [place, number] of [
+    [lookedField.nlink, 2n],
+    [lookedField.size, 2n ** 32n + 3n],
+  ] as const) {
+    const was = rows[row + place] ?? 0n
+    rows[row + place] = number
+    expect(says({})).toBe(false)
+    rows[row + place] = was
+  }
+  expect(says({})).toBe(true)
 })
 
 it('leaves to the walk what it has come to, and ends when the walk does', async () => {
@@ -124,11 +192,13 @@ it('leaves to the walk what it has come to, and ends when the walk does', async 
   const ahead = lookAhead(() => late, tree, directory)
   const paths = walk(directory, tree, null).map(({ path }) => path)
   const half = paths[paths.length >> 1] ?? ''
-  expect(takeFrom(ahead, tree, half)).toBeNull()
+  expect(untouchedIn(ahead, tree, half)).toBeNull()
   await new Promise((resolve) => setImmediate(resolve))
   await whenLooked()
-  for (const path of paths.slice(0, (paths.length >> 1) + 1)) expect(takeFrom(ahead, tree, path)).toBeNull()
-  for (const path of paths.slice((paths.length >> 1) + 1)) expect(takeFrom(ahead, tree, path)).not.toBeNull()
+  for (const path of paths.slice(0, (paths.length >> 1) + 1))
+    expect(untouchedIn(ahead, tree, path)).toBeNull()
+  for (const path of paths.slice((paths.length >> 1) + 1))
+    expect(untouchedIn(ahead, tree, path)).not.toBeNull()
 
   const stopped = lookAhead(() => late, tree, directory)
   stopped?.stop()
@@ -154,6 +224,17 @@ it('has the walk find the same as it finds alone, whatever has changed', async (
   const ahead = begin(tree, directory)
   await whenLooked()
   expect(walk(directory, tree, ahead)).toEqual(alone)
+})
+
+it('starts no thread for who asks once, and takes the one that there is', async () => {
+  vi.resetModules()
+  const first = await import('../../../src/bundle/engine/reading-thread.ts')
+  expect([first.warmReadingThread(), first.warmReadingThread()]).toEqual([null, first.readingThread()])
+  vi.resetModules()
+  const second = await import('../../../src/bundle/engine/reading-thread.ts')
+  const started = second.readingThread()
+  expect(started).not.toBeNull()
+  expect(second.warmReadingThread()).toBe(started)
 })
 
 it('is not asked about a tree of few entries', async () => {

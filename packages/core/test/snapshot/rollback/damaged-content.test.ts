@@ -91,7 +91,6 @@ it.each([
     ['c.bin', SMALL_BYTES],
     ['d.bin', LARGE_BYTES],
   ] as const)
-    // prettier-ignore
     write(name, randomBytes(size))
   const before = await backend.capture({ label: 'before' })
   const state = describeTree(path)
