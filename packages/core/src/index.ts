@@ -59,9 +59,12 @@ export {
   errnoOf,
   askedDelay,
   foreignAnswer,
+  meaningsByName,
   refusalFailure,
   quoteKey,
+  serviceWords,
   statusMeanings,
+  unknownRefusal,
   type Meaning,
   type StoreCall,
 } from './store/call-failure.ts'

@@ -132,10 +132,10 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
       }
     },
     refusals: {
-      'wrong key': { answer: xml(403, 'AuthenticationFailed'), code: 'ACCESS_DENIED', says: /Check the account, its key or token/ },
-      'missing bucket': { answer: xml(404, 'ContainerNotFound'), code: 'NOT_FOUND', says: /Create it, or check its name/ },
+      'wrong key': { answer: xml(403, 'AuthenticationFailed'), code: 'ACCESS_DENIED', says: /check the account, its key or token/ },
+      'missing bucket': { answer: xml(404, 'ContainerNotFound'), code: 'NOT_FOUND', says: /create it, or correct its name/ },
       'expired token': { answer: xml(403, 'AuthenticationFailed', 'Signature not valid in the specified time frame'), code: 'ACCESS_DENIED', says: /the expiry of a signature/ },
-      'read-only credential': { answer: xml(403, 'AuthorizationPermissionMismatch'), code: 'ACCESS_DENIED', says: /Grant/ },
+      'read-only credential': { answer: xml(403, 'AuthorizationPermissionMismatch'), code: 'ACCESS_DENIED', says: /grant/ },
       'quota exceeded': { answer: { status: 507 }, code: 'QUOTA_EXCEEDED', says: /free space or raise it/ },
       'object locked': { answer: xml(409, 'BlobImmutableDueToPolicy'), code: 'ACCESS_DENIED', says: /immutability policy or a legal hold/ },
       'key too long for the service': { answer: xml(400, 'InvalidUri'), code: 'INVALID_INPUT', says: /does not take the name/ },

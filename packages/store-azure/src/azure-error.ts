@@ -4,63 +4,15 @@ import {
   errnoOf,
   plainCause,
   quoteKey,
+  serviceWords,
   statusMeanings,
+  unknownRefusal,
   type Meaning,
 } from '@ws/core'
-
-/** The service's own codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
-const codes: Readonly<Record<string, Meaning>> = {
-  ContainerNotFound: ['NOT_FOUND', 'the container does not exist. Create it, or check its name'],
-  ContainerBeingDeleted: ['UNAVAILABLE', 'the container is being deleted'],
-  ContainerDisabled: ['ACCESS_DENIED', 'the container was disabled by an administrator'],
-  AccountBeingCreated: ['UNAVAILABLE', 'the storage account is being created'],
-  AccountIsDisabled: ['ACCESS_DENIED', 'the storage account is disabled'],
-  AuthenticationFailed: [
-    'ACCESS_DENIED',
-    'the credentials were refused. Check the account, its key or token, the expiry of a signature, and the clock of this machine',
-  ],
-  NoAuthenticationInformation: ['ACCESS_DENIED', 'the request carried no credentials. Give the client some'],
-  InvalidAuthenticationInfo: ['ACCESS_DENIED', 'the credentials are malformed or expired. Renew them'],
-  AuthorizationFailure: [
-    'ACCESS_DENIED',
-    'the credentials or the network rules do not allow it. Check the expiry of a signature, and the firewall of the account',
-  ],
-  AuthorizationPermissionMismatch: [
-    'ACCESS_DENIED',
-    'the credentials do not allow it. Grant "Storage Blob Data Contributor" or the missing permission of the signature',
-  ],
-  InsufficientAccountPermissions: ['ACCESS_DENIED', 'the credentials do not allow it'],
-  PublicAccessNotPermitted: ['ACCESS_DENIED', 'the account allows no anonymous access. Give credentials'],
-  KeyBasedAuthenticationNotPermitted: [
-    'ACCESS_DENIED',
-    'the account takes no account keys. Use a token credential',
-  ],
-  BlobImmutableDueToPolicy: ['ACCESS_DENIED', 'an immutability policy or a legal hold protects the blob'],
-  BlobArchived: ['UNSUPPORTED', 'the blob is in the archive tier. Rehydrate it'],
-  BlobBeingRehydrated: ['UNAVAILABLE', 'the blob is being brought back from the archive tier'],
-  InvalidBlobType: ['UNSUPPORTED', 'a blob of another type is there. Delete it'],
-  FeatureNotSupportedForAccount: ['UNSUPPORTED', 'the account does not support it'],
-  LeaseIdMissing: ['BUSY', 'somebody holds a lease on the blob or the container'],
-  LeaseAlreadyPresent: ['BUSY', 'somebody holds a lease on the blob or the container'],
-  SnapshotOperationRateExceeded: ['UNAVAILABLE', 'the service is busy'],
-  Md5Mismatch: ['UNAVAILABLE', 'the bytes were damaged on their way to the service'],
-  Crc64Mismatch: ['UNAVAILABLE', 'the bytes were damaged on their way to the service'],
-  InvalidBlockList: ['UNAVAILABLE', 'another writer replaced the blob while this one was sending'],
-  InvalidBlobOrBlock: ['UNAVAILABLE', 'another writer replaced the blob while this one was sending'],
-  InvalidRange: ['INVALID_INPUT', 'the range starts past the end'],
-  RequestBodyTooLarge: ['QUOTA_EXCEEDED', 'it is larger than the service takes'],
-  BlockCountExceedsLimit: ['QUOTA_EXCEEDED', 'it has more blocks than the service takes'],
-  MetadataTooLarge: ['INVALID_INPUT', 'the metadata is larger than the service takes'],
-  InvalidMetadata: ['INVALID_INPUT', 'the service does not take the metadata'],
-  InvalidResourceName: ['INVALID_INPUT', 'the service does not take the name'],
-  InvalidUri: ['INVALID_INPUT', 'the service does not take the name'],
-  ServerBusy: ['UNAVAILABLE', 'the service is busy'],
-  OperationTimedOut: ['TIMEOUT', 'the service ran out of time'],
-  InternalError: ['UNAVAILABLE', 'the service failed'],
-}
+import { damagedOnTheWay, meanings } from './azure-error-meanings.ts'
 
 const NOT_FROM_SERVICE =
-  'the answer did not come from the service. Check the endpoint, and the proxies before it'
+  'the answer did not come from the service; check the endpoint, and the proxies before it'
 
 /** Only this code is absence: a 404 without it may come from anywhere between here and the service. */
 export function isAbsence(error: unknown): boolean {
@@ -110,21 +62,23 @@ export function notFromService(action: string, key: string, cause?: unknown): Wo
 }
 
 function translate(error: unknown, service: string | null, status: number | null): Meaning {
+  const message = error instanceof Error ? error.message : ''
   // What the emulator says in the place of Md5Mismatch.
-  if (service === 'InvalidOperation' && error instanceof Error && /contentMD5/i.test(error.message))
-    return codes['Md5Mismatch'] ?? ['UNAVAILABLE', service]
-  const known = service === null ? undefined : codes[service]
+  if (service === 'InvalidOperation' && /contentMD5/i.test(message)) return damagedOnTheWay
+  const known = service === null ? undefined : meanings.get(service)
   if (known !== undefined) return known
   if (status !== null) {
-    if (status === 404 && service === null)
-      return ['UNAVAILABLE', 'something before the service answered "not found"']
+    if (service !== null && status >= 400) {
+      const [code, reason] = unknownRefusal(status)
+      // Below it are the id and the time of the request.
+      return [code, reason + serviceWords(message.split('\n', 1)[0] ?? '')]
+    }
+    if (status === 404) return ['UNAVAILABLE', 'something before the service answered "not found"']
     // The service names each of its own.
-    const isForeign = service === null && (status === 400 || status === 416)
-    const byStatus = status === 404 || isForeign ? undefined : statusMeanings[status]
+    const byStatus = status === 400 || status === 416 ? undefined : statusMeanings[status]
     if (byStatus !== undefined) return byStatus
-    if (status >= 500) return ['UNAVAILABLE', `the service answered with ${status}. Try again later`]
-    if (service === null || status < 400) return ['UNAVAILABLE', NOT_FROM_SERVICE]
-    return ['INTERNAL', `the service refused with ${status}`]
+    if (status >= 500) return ['UNAVAILABLE', `the service answered with ${status}; try again later`]
+    return ['UNAVAILABLE', NOT_FROM_SERVICE]
   }
   if (isTransport(error)) return ['UNAVAILABLE', connectionReason(error)]
   if (error instanceof RangeError) return ['UNAVAILABLE', NOT_FROM_SERVICE]

@@ -85,7 +85,7 @@ describe('on the service', () => {
     const failures = await failuresOf(storeAt(`${test.container.url}-missing`))
     for (const { code, message } of failures) {
       expect(code).toBe('NOT_FOUND')
-      expect(message).toContain('the container does not exist. Create it')
+      expect(message).toContain('the container does not exist; create it')
     }
   })
 
@@ -116,7 +116,7 @@ describe('on the service', () => {
     )
     for (const failure of await failuresOf(azureStore({ container }), refused)) {
       expect(failure.code).toBe('ACCESS_DENIED')
-      expect(failure.message).toMatch(/Check the|Grant/)
+      expect(failure.message).toMatch(/check the|grant/)
       expect(JSON.stringify(failure) + failure.message).not.toContain(
         query.toString().split('sig=')[1]?.slice(0, 8),
       )

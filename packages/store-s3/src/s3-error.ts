@@ -4,11 +4,13 @@ import {
   plainCause,
   quoteKey,
   redactSecrets,
+  serviceWords,
+  unknownRefusal,
   type ErrorDetails,
   type Meaning,
   type StoreCall,
 } from '@ws/core'
-import { busy, wrongRegion, locked, meanings, meaningsByStatus, notS3 } from './s3-error-meanings.ts'
+import { busy, full, wrongRegion, locked, meanings, meaningsByStatus, notS3 } from './s3-error-meanings.ts'
 
 export interface CallAbout extends StoreCall {
   readonly condition?: 'ifAbsent' | 'ifMatch' | undefined
@@ -27,7 +29,7 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
     const { message, details: conditionDetails } = conditionFailed(about.key, about.condition)
     return new WorkspaceError('CONFLICT', message, { cause, details: { ...details, ...conditionDetails } })
   }
-  const [code, reason] = meaningOf(error, facts)
+  const [code, reason] = meaningOf(error, facts, secrets)
   const region =
     facts.region === null || reason !== wrongRegion[1] ? '' : `: open the store with region "${facts.region}"`
   const what = about.key === '' ? `bucket ${quoteKey(about.bucket)}` : quoteKey(about.key)
@@ -112,25 +114,32 @@ function factsOf(error: unknown): Facts {
   }
 }
 
-function meaningOf(error: unknown, { name, service, status }: Facts): Meaning {
+function meaningOf(error: unknown, { name, service, status }: Facts, secrets: readonly string[]): Meaning {
+  const message = error instanceof Error ? error.message : ''
   // AWS says AccessDenied, MinIO InvalidRequest; the reason is in the words only.
-  const isLocked = status >= 400 && /\bWORM\b|object lock/i.test(error instanceof Error ? error.message : '')
-  const known = isLocked ? locked : Object.hasOwn(meanings, name) ? meanings[name] : undefined
+  if (status >= 400 && /\bWORM\b|object lock/i.test(message)) return locked
+  const known = meanings.get(name) ?? meaningOfKind(name)
   if (known !== undefined) return known
-  if (/throttl|toomanyrequests|slowdown|limitexceeded/i.test(name)) return busy
   const byStatus = meaningsByStatus[status]
+  if (status >= 400 && service !== '') {
+    const [code, reason] = byStatus ?? unknownRefusal(status)
+    return [code, reason + serviceWords(message, secrets)]
+  }
   if (byStatus !== undefined) return byStatus
   if (status >= 500) return ['UNAVAILABLE', 'the service failed; try again']
   // A service says what it refuses for, if not to a HEAD.
-  if (status >= 400 && service === '') return notS3
-  if (isUnreadable(error) || (status >= 200 && status < 400)) return notS3
+  if (status >= 200 || isUnreadable(error)) return notS3
   if (/^E[A-Z]{3,}/.test(name)) return networkMeaning(name)
-  const byWords = meaningOfWords(error instanceof Error ? error.message : '')
+  const byWords = meaningOfWords(message)
   if (byWords !== undefined) return byWords
-  if (status >= 400)
-    return ['INTERNAL', 'the service refused the request for a reason that is not known here']
   if (error instanceof Error && 'code' in error) return networkMeaning(name)
   return ['INTERNAL', 'the client failed']
+}
+
+/** Each service has names of its own for these. */
+function meaningOfKind(name: string): Meaning | undefined {
+  if (/quotaexceeded|capexceeded|storage(?:full|limit)/i.test(name)) return full
+  return /throttl|toomanyrequests|slowdown|limitexceeded/i.test(name) ? busy : undefined
 }
 
 /** What the SDK says in words only. */

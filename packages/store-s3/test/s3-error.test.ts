@@ -80,7 +80,7 @@ const refusals: readonly (readonly [number, string, ErrorCode, RegExp])[] = [
   [503, 'SlowDown', 'UNAVAILABLE', /try again later/],
   [429, 'TooManyRequests', 'UNAVAILABLE', /try again later/],
   [500, 'InternalError', 'UNAVAILABLE', /try again/],
-  [400, 'SomethingNew', 'INTERNAL', /not known here/],
+  [400, 'SomethingNew', 'INVALID_INPUT', /"in the service's words"/],
 ]
 
 describe('what a service refuses', () => {

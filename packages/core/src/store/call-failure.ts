@@ -3,6 +3,7 @@ import { plainCause, redactSecrets } from './plain-cause.ts'
 
 const MAX_SHOWN_CHARACTERS = 100
 const MAX_QUOTED_CHARACTERS = 300
+const MAX_READ_CHARACTERS = 20_000
 
 /** What a call of a store was about, for its messages. */
 export interface StoreCall {
@@ -35,6 +36,32 @@ export const statusMeanings: Readonly<Record<number, Meaning>> = {
   507: ['QUOTA_EXCEEDED', 'the storage is full or its quota is used up; free space or raise it'],
 }
 
+/** For adapters: what a service's names of refusals mean, from groups of those that mean the same. */
+export function meaningsByName(
+  groups: readonly (readonly [meaning: Meaning, ...names: string[]])[],
+): ReadonlyMap<string, Meaning> {
+  return new Map(groups.flatMap(([meaning, ...names]) => names.map((name) => [name, meaning] as const)))
+}
+
+/** For adapters: what a refusal means whose name is in no table, by its status. Only the service's words say more. */
+export function unknownRefusal(status: number): Meaning {
+  if (status === 404) return ['NOT_FOUND', 'what the request names does not exist']
+  if (status === 405) return ['UNSUPPORTED', 'the service does not allow this here']
+  const byStatus = statusMeanings[status]
+  if (byStatus !== undefined) return byStatus
+  return status >= 500
+    ? ['UNAVAILABLE', 'the service failed; try again']
+    : ['INTERNAL', 'the service refuses the request for a reason that is not known here']
+}
+
+/** For adapters: ` ("<what the service says>")`, in one line, shortened, without secrets; empty when it says nothing. */
+export function serviceWords(message: string, secrets: readonly string[] = []): string {
+  // Shortened last: half a credential would not be found.
+  const clean = redactSecrets(message.slice(0, MAX_READ_CHARACTERS), secrets)
+  const words = clean.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()
+  return words === '' ? '' : ` ("${words.slice(0, MAX_QUOTED_CHARACTERS)}")`
+}
+
 /** For adapters: `Cannot put "a/b": <reason>.` */
 export function callFailure(
   { action, key }: StoreCall,
@@ -56,9 +83,8 @@ export function refusalFailure(
   message: string,
   details: Readonly<Record<string, string | number>>,
 ): WorkspaceError {
-  const isQuoted = code === 'INVALID_INPUT' && message !== ''
-  const quoted = isQuoted ? ` ("${redactSecrets(message.slice(0, MAX_QUOTED_CHARACTERS))}")` : ''
-  return callFailure(call, code, reason + quoted, details)
+  const words = code === 'INVALID_INPUT' || code === 'INTERNAL' ? serviceWords(message) : ''
+  return callFailure(call, code, reason + words, details)
 }
 
 /** For adapters: the connection failed. Whether a put was carried out stays open. */
