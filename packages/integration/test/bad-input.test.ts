@@ -130,8 +130,14 @@ describe.each(Object.entries(troubledServices))('%s', (_, adapter) => {
     await assertNothingChanged()
   }) // prettier-ignore
 
-  it.each([429, 503])('a service that has too much to do (%d) is told apart from a strange one, and its delay is passed on', async (status) => {
-    proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'answer', status, headers: { 'retry-after': '7' } } })
+  it.each([
+    [429, '7'],
+    [503, '7'],
+    [429, 'Wed, 25 Nov 2026 12:00:07 GMT'],
+    [503, 'Wed, 25 Nov 2026 12:00:07 GMT'],
+  ])('a service that has too much to do (%d) is told apart from a strange one, and its delay is passed on: %s', async (status, delay) => {
+    const headers = { date: 'Wed, 25 Nov 2026 12:00:00 GMT', 'retry-after': delay }
+    proxy.inject({ times: Number.POSITIVE_INFINITY, fault: { kind: 'answer', status, headers } })
     for (const [name, call] of Object.entries(calls)) {
       const failure = await failureOf(call(troubled))
       expect([name, failure.code, failure.details['retryAfterMs']]).toEqual([name, 'UNAVAILABLE', 7_000])

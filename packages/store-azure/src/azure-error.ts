@@ -1,5 +1,6 @@
 import {
   WorkspaceError,
+  askedDelay,
   connectionReason,
   errnoOf,
   plainCause,
@@ -98,8 +99,7 @@ function retryAfterOf(error: unknown): { retryAfterMs?: number } {
   const headers = (
     error as { response?: { headers?: { get?: (name: string) => string | undefined } } } | null
   )?.response?.headers
-  const seconds = Number(headers?.get?.('retry-after') ?? Number.NaN)
-  return Number.isFinite(seconds) && seconds >= 0 ? { retryAfterMs: seconds * 1_000 } : {}
+  return askedDelay((header) => headers?.get?.(header))
 }
 
 function serviceCodeOf(error: unknown): string | null {

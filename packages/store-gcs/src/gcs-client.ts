@@ -59,7 +59,7 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
         if (response.status !== 429 || attempt >= retry.attempts)
           throw await responseFailure(response, call, bucket.name)
         response.discard()
-        await retry.pause(attempt, call.signal, askedDelay(response.header('retry-after')).retryAfterMs)
+        await retry.pause(attempt, call.signal, askedDelay(response.header).retryAfterMs)
       }
     },
 

@@ -47,7 +47,7 @@ export async function responseFailure(
 ): Promise<WorkspaceError> {
   const { status } = response
   const problem = parseProblem(await response.text().catch(() => ''))
-  const asked = askedDelay(response.header('retry-after'))
+  const asked = askedDelay(response.header)
   if (status >= 500)
     return callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
   // Whoever says that it is too much is right.

@@ -143,7 +143,7 @@ async function sendPart(
     if (answer !== null && attempt >= client.retry.attempts)
       throw await responseFailure(answer, { action: 'put', key }, client.bucket.name)
     answer?.discard()
-    await client.retry.pause(attempt, signal, askedDelay(answer?.header('retry-after')).retryAfterMs)
+    await client.retry.pause(attempt, signal, answer === null ? 0 : askedDelay(answer.header).retryAfterMs)
     attempt += 1
     isAsking = true
   }

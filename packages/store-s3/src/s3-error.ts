@@ -1,5 +1,6 @@
 import {
   WorkspaceError,
+  askedDelay,
   conditionFailed,
   plainCause,
   quoteKey,
@@ -85,7 +86,7 @@ interface Facts {
   readonly requestId: string | null
   readonly region: string | null
   /** How long the service asks to wait. */
-  readonly retryAfterMs: number | null
+  readonly asked: ReturnType<typeof askedDelay>
 }
 
 interface SdkError {
@@ -110,7 +111,7 @@ function factsOf(error: unknown): Facts {
     attempts: $metadata?.attempts ?? 1,
     requestId: word($metadata?.requestId),
     region: regionName(text(Region) ?? text(headers['x-amz-bucket-region'])),
-    retryAfterMs: secondsToMs(headers['retry-after']),
+    asked: askedDelay((header) => headers[header]),
   }
 }
 
@@ -190,7 +191,7 @@ export function isUnclear(error: unknown): boolean {
 }
 
 function detailsOf({ key, bucket }: About, facts: Facts): ErrorDetails {
-  const { service, status, requestId, region, name, retryAfterMs } = facts
+  const { service, status, requestId, region, name, asked } = facts
   return {
     key,
     bucket,
@@ -199,7 +200,7 @@ function detailsOf({ key, bucket }: About, facts: Facts): ErrorDetails {
     ...(status === 0 ? { network: name } : {}),
     ...(requestId === null ? {} : { requestId }),
     ...(region === null ? {} : { region }),
-    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    ...asked,
   }
 }
 
@@ -210,10 +211,6 @@ function nameOf({ name, status }: Facts): string {
 /** Only what can be one: it goes into a message. */
 function regionName(region: string | null): string | null {
   return region !== null && /^[a-z0-9-]{1,40}$/.test(region) ? region : null
-}
-
-function secondsToMs(value: string | undefined): number | null {
-  return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) * 1_000 : null
 }
 
 function text(value: unknown): string | null {

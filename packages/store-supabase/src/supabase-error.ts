@@ -45,7 +45,7 @@ const meanings: Readonly<Record<number, Meaning>> = {
 export async function readProblem(response: Response, call: StoreCall): Promise<SupabaseProblem> {
   const { status } = response
   const type = response.headers.get('content-type') ?? ''
-  const asked = askedDelay(response.headers.get('retry-after'))
+  const asked = askedDelay((header) => response.headers.get(header))
   const text = status === 304 ? '' : await response.text().catch(() => '')
   // Uploads in parts are refused in plain text, by the protocol's own statuses.
   if (type.startsWith('text/plain') && status >= 400 && status < 500)

@@ -2,6 +2,8 @@ import { WorkspaceError, type ErrorCode } from '../errors.ts'
 import { plainCause, redactSecrets } from './plain-cause.ts'
 
 const MAX_SHOWN_CHARACTERS = 100
+/** Some days; who asks for more does not mean it. */
+const MAX_ASKED_MS = 1_000_000_000
 const MAX_QUOTED_CHARACTERS = 300
 const MAX_READ_CHARACTERS = 20_000
 
@@ -114,9 +116,26 @@ function isTimeout(errno = ''): boolean {
   return /TIMEOUT|TIMEDOUT/.test(errno)
 }
 
-/** For adapters: how long an answer asks to wait (its `Retry-After`), as the detail that repetitions go by. */
-export function askedDelay(header: string | null | undefined): { readonly retryAfterMs?: number } {
-  return /^\d{1,6}$/.test(header ?? '') ? { retryAfterMs: Number(header) * 1_000 } : {}
+/**
+ * For adapters: how long an answer asks to wait (its `Retry-After`, in seconds or until a time), as the detail that
+ * repetitions go by.
+ */
+export function askedDelay(header: (name: string) => string | null | undefined): {
+  readonly retryAfterMs?: number
+} {
+  const asked = header('retry-after') ?? ''
+  // A time is one of the clock of who says it, which need not be that of this machine.
+  const milliseconds = /^\d+$/.test(asked)
+    ? Number(asked) * 1_000
+    : Math.max(0, httpTime(asked) - (httpTime(header('date')) || Date.now()))
+  return milliseconds <= MAX_ASKED_MS ? { retryAfterMs: milliseconds } : {}
+}
+
+/** `NaN` for what is no time as HTTP writes them. */
+function httpTime(text: string | null | undefined): number {
+  return /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/.test(text ?? '')
+    ? Date.parse(text ?? '')
+    : Number.NaN
 }
 
 /** For adapters: the answer of something in between: a captive portal, a proxy, a wrong address. */

@@ -18,7 +18,7 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number
   readonly isSuccess: boolean
-  header(name: string): string | null
+  readonly header: (name: string) => string | null
   /** The bytes as they came, whatever their encoding. */
   readonly body: IncomingMessage
   text(): Promise<string>

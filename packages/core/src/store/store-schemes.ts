@@ -117,6 +117,7 @@ function readBucketUrl<Name extends string>(
   if (bucket === '')
     throw invalid(`The ${scheme}: URL names no bucket. Write ${schemeOf(scheme).example}.`, scheme)
   const name = decode(scheme, bucket)
+  if (isAddress(name)) throw addressForBucket(scheme, names)
   if (isBucketName(name) !== null)
     throw invalid(`The ${scheme}: URL names no bucket: its name has a "/", or is a part of a path.`, scheme)
   const prefix = decode(scheme, path).replace(/^\//, '').replace(/\/$/, '')
@@ -127,6 +128,20 @@ function readBucketUrl<Name extends string>(
     prefix: prefix === '' ? {} : { prefix },
     parameters: readParameters(scheme, query, names),
   }
+}
+
+/** A host with a port, an IP address, or the scheme of another URL: no service has such a bucket. */
+function isAddress(name: string): boolean {
+  return /^[^:]*:\d*$|^\[|^(?:\d{1,3}\.){3}\d{1,3}$/.test(name)
+}
+
+function addressForBucket(scheme: string, names: readonly string[]): WorkspaceError {
+  const parameter = ['endpoint', 'url'].find((name) => names.includes(name))
+  const advice =
+    parameter === undefined
+      ? `Write ${schemeOf(scheme).example}.`
+      : `The address goes behind it: ${scheme}://bucket/prefix?${parameter}=http://host:9000.`
+  return invalid(`In the ${scheme}: URL, an address stands where the bucket belongs. ${advice}`, scheme)
 }
 
 function readParameters<Name extends string>(

@@ -63,6 +63,21 @@ it.each([
   await expect(openStore(url)).rejects.toMatchObject({ code })
 })
 
+it.each([
+  ['s3://host:9000/bucket', 's3://bucket/prefix?endpoint=http://host:9000'],
+  ['s3://minio.internal:9000/bucket/prefix?region=auto', 's3://bucket/prefix?endpoint=http://host:9000'],
+  ['s3://127.0.0.1/bucket', 's3://bucket/prefix?endpoint=http://host:9000'],
+  ['s3://[::1]:9000/bucket', 's3://bucket/prefix?endpoint=http://host:9000'],
+  ['s3://http://host:9000/bucket', 's3://bucket/prefix?endpoint=http://host:9000'],
+  ['azure://127.0.0.1:10000/account/container', 'azure://bucket/prefix?endpoint=http://host:9000'],
+  ['supabase://https://project.supabase.co/bucket', 'supabase://bucket/prefix?url=http://host:9000'],
+  ['gs://localhost:4443/bucket', 'gs://bucket/prefix'],
+])('says where the address goes that stands in the place of the bucket: %s', async (url, advice) => {
+  const error: unknown = await openStore(url).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringContaining(advice) as string })
+  expect(String(error)).toContain('an address stands where the bucket belongs')
+})
+
 it('says which stores exist when a scheme is unknown', async () => {
   await expect(openStore('ftp://host/x')).rejects.toThrow(/memory:.*file:/)
 })
