@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { errorCodes } from '@ws/core'
+import { memoryDisk } from '@ws/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { startServices, type Services } from './start-services.ts'
@@ -48,7 +48,7 @@ function fileOf(block: Block): string {
 
 /** What the pages promise to be there: a repository in `./repo`, with a README.md. */
 async function prepareFolder(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'ws-documentation-'))
+  const folder = mkdtempSync(join(memoryDisk(), 'ws-documentation-'))
   const repository = join(folder, 'repo')
   mkdirSync(repository)
   writeFileSync(join(repository, 'README.md'), '# Project\n')
@@ -101,6 +101,7 @@ describe('every program on a page', () => {
           env: {
             PATH: process.env['PATH'],
             HOME: folder,
+            NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
             XDG_STATE_HOME: join(folder, 'state'),
             ...services.environment,
           },

@@ -1,3 +1,4 @@
+export { memoryDisk } from './memory-disk.ts'
 export type { S3TestClientConfig, S3TestServer } from './s3-test-server.ts'
 export { realS3Server } from './real-s3-server.ts'
 export { startFauxqs } from './start-fauxqs.ts'

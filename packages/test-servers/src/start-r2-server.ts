@@ -1,16 +1,13 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { LOOPBACK } from './loopback.ts'
+import { memoryDisk } from './memory-disk.ts'
 import type { S3TestServer } from './s3-test-server.ts'
 
 const ACCESS_KEY_ID = 'test-access-key-id'
 const SECRET_ACCESS_KEY = 'test-secret-access-key-of-the-local-r2'
 const BUCKET = 'ws-test'
-/** It flushes each put to its disk, which only a disk in memory makes fast. */
-const MEMORY_DISK = '/dev/shm'
 
 /**
  * Cloudflare's own local R2 with its S3 endpoint: real signatures, atomic conditional puts, lists in byte order.
@@ -20,7 +17,8 @@ const MEMORY_DISK = '/dev/shm'
  */
 export async function startR2Server(): Promise<S3TestServer> {
   const { Miniflare } = await import('miniflare')
-  const directory = await mkdtemp(join(existsSync(MEMORY_DISK) ? MEMORY_DISK : tmpdir(), 'ws-r2-'))
+  // It flushes each put to its disk.
+  const directory = await mkdtemp(join(memoryDisk(), 'ws-r2-'))
   const miniflare = new Miniflare({
     r2Persist: directory,
     // It tells of each client that went away, which in tests is on purpose.
