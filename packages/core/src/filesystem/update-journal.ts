@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import type { ByteString } from './directory-handle.ts'
@@ -33,6 +33,8 @@ export interface EntryUpdate {
   /** What is there now and goes; `null`: nothing. */
   readonly goes: FoundEntry | null
   readonly comes: boolean
+  /** What comes, so that the way back takes nothing else away (`identityOf`). Journals of older versions do not say. */
+  readonly came?: string
 }
 
 /** A file that stays and gets another mode or time. */
@@ -97,6 +99,11 @@ export function readUndoneJournal(work: string): UpdateJournal | null {
   return readJournalFile(work, UNDOING)
 }
 
+/** By the clock of the file system, of a journal that is being taken back: everything that comes in was made before. */
+export function journalWrittenNs(work: string): bigint {
+  return lstatSync(join(work, UNDOING), { bigint: true }).mtimeNs
+}
+
 function readJournalFile(work: string, name: string): UpdateJournal | null {
   let text: string
   try {
@@ -139,6 +146,7 @@ function isEntryUpdate(value: unknown): boolean {
     isName(value['name']) &&
     Number.isSafeInteger(value['number']) &&
     typeof value['comes'] === 'boolean' &&
+    (value['came'] === undefined || typeof value['came'] === 'string') &&
     (value['goes'] === null || isFound(value['goes']))
   )
 }

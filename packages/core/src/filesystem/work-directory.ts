@@ -11,13 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { applyUpdate, undoUpdate } from './apply-update.ts'
+import { applyUpdate } from './apply-update.ts'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
 import { currentProcessIdentity, parseProcessIdentity, processState } from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap, isMovingIn, readFilling, setRootFields } from './swap-directory.ts'
 import { timeSlice } from './time-slice.ts'
+import { undoUpdate } from './undo-update.ts'
 import { closeJournal, isApplied, readJournal, readUndoneJournal } from './update-journal.ts'
 import { isWorkNameOf, ownerByName, workName } from './work-name.ts'
 

@@ -1,8 +1,20 @@
-import { lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { applyUpdate, foundEntry } from '../../src/filesystem/apply-update.ts'
+import { applyUpdate } from '../../src/filesystem/apply-update.ts'
 import { toByteString } from '../../src/filesystem/directory-handle.ts'
+import { foundEntry, identityOf } from '../../src/filesystem/found-entry.ts'
 import { timeSlice } from '../../src/filesystem/time-slice.ts'
 import {
   beginUndo,
@@ -61,6 +73,154 @@ it('an update that is taken back leaves what somebody else has put in a place, n
   rmSync(join(target, 'größe'), { recursive: true })
   expect(await recoverDirectory(target)).toBe('undone')
   expect(readFileSync(join(target, 'größe/old.txt'), 'utf8')).toBe('old')
+})
+
+interface Step {
+  readonly name: string
+  /** What comes in: the text of a file, or what a directory holds. */
+  readonly comes?: string | Readonly<Record<string, string>>
+  /** In that directory, another name of what the first step brings. */
+  readonly link?: string
+}
+
+/** Makes an update of the target as far as it goes and dies on the way back, before the first step of that. */
+async function updateAndDie(
+  target: string,
+  steps: readonly Step[],
+  meddle: () => void,
+  knowsWhatCame = true,
+) {
+  const work = createWorkDirectory(target, false)
+  mkdirSync(join(work.path, 'old'))
+  const entries = steps.map(({ name, comes, link }, number) => {
+    const staged = join(work.path, 'new', String(number))
+    if (typeof comes === 'string') writeFileSync(staged, comes)
+    else if (comes !== undefined) {
+      mkdirSync(staged)
+      writeFiles(staged, comes)
+    }
+    if (link !== undefined) linkSync(join(work.path, 'new', '0'), join(staged, link))
+    const before = lstatSync(join(target, name), { bigint: true, throwIfNoEntry: false })
+    const goes = before === undefined ? null : foundEntry(before)
+    const isKnown = comes !== undefined && knowsWhatCame
+    const came = isKnown ? { came: identityOf(lstatSync(staged, { bigint: true })) } : {}
+    return { name: toByteString(name), number, goes, comes: comes !== undefined, ...came }
+  })
+  const journal: UpdateJournal = { directories: [{ ...directoryUpdate(target, []), entries }] }
+  writeJournal(work.path, journal)
+  // Within a tick of the clock that file times are taken from, nobody can tell what came later.
+  const writtenNs = lstatSync(join(work.path, 'journal'), { bigint: true }).mtimeNs
+  const probe = join(work.path, 'probe')
+  do writeFileSync(probe, '')
+  while (lstatSync(probe, { bigint: true }).mtimeNs <= writtenNs)
+  await applyUpdate(work.path, target, journal, 'refuse', timeSlice())
+  meddle()
+  beginUndo(work.path)
+  abandonWorkDirectory(work.path)
+}
+
+const text = (path: string): string => readFileSync(path, 'utf8')
+
+it('an update that is taken back leaves what somebody else has put or written where nothing was', async () => {
+  const target = join(temporaryDirectory(), 'target')
+  mkdirSync(target)
+  const at = (name: string): string => join(target, name)
+  const tree = {
+    'ours.txt': 'ours',
+    'deep/ours.txt': 'ours',
+    'deep/edited.txt': 'ours',
+    'whole/ours.txt': 'ours',
+  }
+  const steps = [
+    { name: 'untouched', comes: 'ours' },
+    { name: 'replaced', comes: 'ours' },
+    { name: 'edited', comes: 'ours' },
+    { name: 'tree', comes: tree },
+    { name: 'untouched-tree', comes: tree },
+    { name: 'made-anew', comes: {} },
+  ]
+  writeFiles(join(target, '../elsewhere'), { 'moved/old.txt': 'foreign' })
+  await updateAndDie(target, steps, () => {
+    unlinkSync(at('replaced'))
+    writeFileSync(at('replaced'), 'foreign')
+    writeFileSync(at('edited'), 'foreign')
+    writeFiles(target, { 'tree/deep/new.txt': 'foreign', 'tree/deep/edited.txt': 'foreign' })
+    // What is in it has older times than all that came in.
+    renameSync(join(target, '../elsewhere/moved'), at('tree/moved'))
+    rmSync(at('made-anew'), { recursive: true })
+    mkdirSync(at('made-anew'))
+  })
+  expect(await recoverDirectory(target)).toBe('undone')
+  expect(readdirSync(target).toSorted()).toEqual(['edited', 'made-anew', 'replaced', 'tree'])
+  for (const name of [
+    'edited',
+    'replaced',
+    'tree/deep/new.txt',
+    'tree/deep/edited.txt',
+    'tree/moved/old.txt',
+  ])
+    expect(text(at(name))).toBe('foreign')
+  // What is ours is gone, but for a directory in which names came or went: what is in it may be anybody's.
+  expect(readdirSync(at('tree')).toSorted()).toEqual(['deep', 'moved'])
+  expect(readdirSync(join(target, '..')).filter((name) => name.startsWith('.ws-work'))).toEqual([])
+})
+
+it('an update that is taken back leaves what is in the place of what has to come back, names it, and ends when it is gone', async () => {
+  const target = join(temporaryDirectory(), 'target')
+  const at = (name: string): string => join(target, name)
+  writeFiles(target, { changed: 'old', edited: 'old', removed: 'old', became: 'old', untouched: 'old' })
+  const steps = [
+    { name: 'changed', comes: 'new' },
+    { name: 'edited', comes: 'new' },
+    { name: 'removed' },
+    { name: 'became', comes: { 'inside/ours.txt': 'new', 'ours.txt': 'new' } },
+    { name: 'untouched', comes: 'new' },
+  ]
+  await updateAndDie(target, steps, () => {
+    unlinkSync(at('changed'))
+    writeFiles(target, { changed: 'foreign', edited: 'foreign', removed: 'foreign' })
+    writeFiles(target, { 'became/inside/foreign.txt': 'foreign' })
+  })
+  const names = ['became/inside', 'changed', 'edited', 'removed']
+  for (const attempt of [1, 2]) {
+    const error: unknown = await recoverDirectory(target).catch((failure: unknown) => failure)
+    expect(error, `attempt ${attempt}`).toMatchObject({ code: 'CONFLICT' })
+    expect((error as { details: { paths: string[] } }).details.paths.toSorted()).toEqual(names)
+    for (const name of ['changed', 'edited', 'removed', 'became/inside/foreign.txt'])
+      expect(text(at(name))).toBe('foreign')
+    expect(existsSync(at('became/ours.txt'))).toBe(false)
+    expect(text(at('untouched'))).toBe('old')
+  }
+  for (const name of ['changed', 'edited', 'removed', 'became']) rmSync(at(name), { recursive: true })
+  expect(await recoverDirectory(target)).toBe('undone')
+  for (const { name } of steps) expect(text(at(name))).toBe('old')
+})
+
+it('an update that is taken back takes all names of its hard-linked files back', async () => {
+  const target = join(temporaryDirectory(), 'target')
+  mkdirSync(target)
+  const steps: Step[] = [
+    { name: 'first', comes: 'ours' },
+    { name: 'tree', comes: {}, link: 'other' },
+  ]
+  // Moving the first name gives the other one a later change time, too.
+  await updateAndDie(target, steps, () => undefined)
+  expect(await recoverDirectory(target)).toBe('undone')
+  expect(readdirSync(target)).toEqual([])
+})
+
+it('the journal of an older version, which does not say what came, is taken back all the same', async () => {
+  const target = join(temporaryDirectory(), 'target')
+  writeFiles(target, { changed: 'old', became: 'old' })
+  const steps = [
+    { name: 'changed', comes: 'new' },
+    { name: 'became', comes: { 'ours.txt': 'new' } },
+    { name: 'came', comes: 'new' },
+  ]
+  await updateAndDie(target, steps, () => undefined, false)
+  expect(await recoverDirectory(target)).toBe('undone')
+  expect(readdirSync(target).toSorted()).toEqual(['became', 'changed'])
+  for (const name of ['changed', 'became']) expect(text(join(target, name))).toBe('old')
 })
 
 it('an update leaves what somebody put in a free place, changed or exchanged since it was looked at, and names it', async () => {

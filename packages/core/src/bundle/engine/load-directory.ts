@@ -49,7 +49,8 @@ import { createTreeReader } from './tree-reader.ts'
  *   same file system, every byte checked against its id; only then is it put in place.
  * - **Old or new.** An absent or empty directory is replaced in one step. In a full one only what differs is exchanged,
  *   by renames that are written down before the first is made: any error takes them back, and when the process is killed,
- *   the next load of the directory ends them (`recovered: 'completed'`) or finds that none was made (`'undone'`).
+ *   the next load of the directory ends them (`recovered: 'completed'`) or finds that none was made (`'undone'`). What
+ *   somebody else has meanwhile put in the place of what is new stays: `CONFLICT`, `details.paths`.
  *   Power failures are not covered: nothing is flushed to the disk.
  * - **Cheap.** A file that was not touched since the last load or save is not read; other files are, and are left alone
  *   when they have the content already. Content that a changed file shares with the version is taken from the file.
@@ -152,7 +153,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
       closeDirectory(fresh)
     }
     parts.enter('apply')
-    const journal = isFull ? parts.plan.journal() : null
+    const journal = isFull ? parts.plan.journal(join(work.path, 'new')) : null
     if (journal !== null) await updateInPlace(work, target, journal)
     else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
     await remember(task, parts, work)
@@ -206,7 +207,10 @@ function prepare(
     tree,
     onDamage,
     expected: readsAll ? { files, bytes: contentBytes } : { files: 0, bytes: 0 },
-    onWritten: (place, file, written) => memory.addWritten(place, file, written),
+    onWritten: (place, file, written) => {
+      memory.addWritten(place, file, written)
+      if (isFull && place.directory === 0) plan.identify(Number(place.name), written)
+    },
     onLinked: (place) => memory.addUnsettled(place),
     onDropped: ({ directory, name }) => {
       if (isFull && directory === 0) plan.drop(Number(name))

@@ -1,7 +1,8 @@
-import type { BigIntStats } from 'node:fs'
-import { foundEntry } from '../../filesystem/apply-update.ts'
+import { lstatSync, type BigIntStats } from 'node:fs'
+import { join } from 'node:path'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { isSameFileTime } from '../../filesystem/file-time.ts'
+import { foundEntry, identityOf } from '../../filesystem/found-entry.ts'
 import type {
   DirectoryUpdate,
   EntryFields,
@@ -30,14 +31,19 @@ export interface LoadPlan {
   nextNumber(): number
   /** Takes back an entry that could not be made: what is there stays. */
   drop(number: number): void
-  /** `null`: there is nothing to change. */
-  journal(): UpdateJournal | null
+  /** Takes what is known of something that comes in, made and done. What nobody knows is looked at by `journal`. */
+  identify(number: number, stats: { readonly inode: bigint; readonly mtimeNs: bigint }): void
+  /** @param staged where what comes in lies, all of it done @returns `null`: there is nothing to change */
+  journal(staged: string): UpdateJournal | null
 }
 
 export function createLoadPlan(): LoadPlan {
   const directories: DirectoryPlan[] = []
   const dropped = new Set<number>()
+  const identities = new Map<number, string>()
   let lastNumber = 0
+  const identityIn = (staged: string, number: number): string =>
+    identities.get(number) ?? identityOf(lstatSync(join(staged, String(number)), { bigint: true }))
   return {
     open(path, stats) {
       const before = fieldsOf(stats)
@@ -47,10 +53,14 @@ export function createLoadPlan(): LoadPlan {
     },
     nextNumber: () => (lastNumber += 1),
     drop: (number) => void dropped.add(number),
-    journal() {
+    identify: (number, { inode, mtimeNs }) =>
+      void identities.set(number, identityOf({ ino: inode, mtimeNs })),
+    journal(staged) {
       const changed: DirectoryUpdate[] = []
       for (const directory of directories) {
-        const entries = directory.entries.filter(({ number }) => !dropped.has(number))
+        const entries = directory.entries
+          .filter(({ number }) => !dropped.has(number))
+          .map((entry) => (entry.comes ? { ...entry, came: identityIn(staged, entry.number) } : entry))
         const { path, inode, before, fields } = directory
         const isTouched = entries.length > 0 || fields.length > 0 || !isSameFields(before, directory.after)
         if (isTouched) changed.push({ path, inode, before, after: directory.after, entries, fields })

@@ -1,9 +1,12 @@
 import { chownSync, lstatSync, mkdirSync, type BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { applyUpdate, undoUpdate } from '../../filesystem/apply-update.ts'
+import { applyUpdate } from '../../filesystem/apply-update.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import { fillDirectory, isMovingIn, type RootFields } from '../../filesystem/swap-directory.ts'
 import { timeSlice } from '../../filesystem/time-slice.ts'
+import { undoUpdate } from '../../filesystem/undo-update.ts'
 import { beginUndo, closeJournal, writeJournal, type UpdateJournal } from '../../filesystem/update-journal.ts'
 import type { WorkDirectory } from '../../filesystem/work-directory.ts'
 import type { VersionRecord } from '../format/version-record.ts'
@@ -24,13 +27,14 @@ export async function updateInPlace(
   try {
     await applyUpdate(work.path, target, journal, 'refuse', timeSlice())
   } catch (error) {
+    let left: ByteString[]
     try {
       beginUndo(work.path)
-      await undoUpdate(work.path, target, journal, timeSlice())
+      left = await undoUpdate(work.path, target, journal, timeSlice())
     } catch (second) {
-      throw halfDone(target, new AggregateError([error, second]))
+      throw halfDone(target, new AggregateError([error, second]), second)
     }
-    throw error
+    throw left.length > 0 ? leftThere(target, left, error) : error
   }
   closeJournal(work.path)
 }
@@ -66,10 +70,24 @@ function rootFields(old: BigIntStats | null, fields: VersionRecord['root'] | nul
   return { mode: mode & KEPT_MODE_BITS, mtime: { seconds, nanoseconds } }
 }
 
-function halfDone(target: string, cause: unknown): HalfDone {
+/** @param undoing what the way back met with */
+function halfDone(target: string, cause: unknown, undoing?: unknown): HalfDone {
+  if (WorkspaceError.is(undoing, 'CONFLICT'))
+    return new HalfDone('CONFLICT', undoing.message, { cause, details: undoing.details })
   return new HalfDone(
     'UNAVAILABLE',
     `${JSON.stringify(target)} is between two states: putting files in place failed, and so did taking them back. Load again to end it.`,
     { cause, details: { path: target } },
+  )
+}
+
+function leftThere(target: string, left: readonly ByteString[], cause: unknown): WorkspaceError {
+  const paths = left.map(pathText)
+  const [path = ''] = paths
+  const others = paths.length === 1 ? '' : `, and ${paths.length - 1} more like it`
+  return new WorkspaceError(
+    'CONFLICT',
+    `The load into ${JSON.stringify(target)} failed and was taken back, but for ${JSON.stringify(path)}${others}: somebody else put it there meanwhile, and it stays. Move it away if it matters, then load again.`,
+    { cause, details: { path: target, paths } },
   )
 }
