@@ -30,6 +30,8 @@ export interface Service {
 
 interface TroubledService {
   start(): Promise<Service>
+  /** Whether its answers tell the id of their request, or what else a proxy cannot know. */
+  readonly namesRequests: boolean
   /** By the word of what is wrong. What a service does not know is not there. */
   readonly refusals: Readonly<Record<string, Refusal>>
 }
@@ -53,6 +55,7 @@ const supabase = (statusCode: number, error: string, message: string): Answer =>
 /** For each adapter a service on loopback, and what such services say when they refuse. */
 export const troubledServices: Readonly<Record<string, TroubledService>> = {
   s3: {
+    namesRequests: false,
     async start() {
       const server = await startR2Server()
       const { endpoint = '' } = server.clientConfig
@@ -77,6 +80,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     },
   },
   gcs: {
+    namesRequests: true,
     async start() {
       const server = await startGcsServer()
       return {
@@ -97,6 +101,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     },
   },
   supabase: {
+    namesRequests: true,
     async start() {
       const server = await startSupabaseServer()
       const client = (at: string) => new StorageClient(`${at}/storage/v1`, { authorization: 'Bearer service-key' })
@@ -118,6 +123,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     },
   },
   azure: {
+    namesRequests: true,
     async start() {
       const server = await startAzurite()
       const credential = new StorageSharedKeyCredential(server.account, server.accountKey)

@@ -25,6 +25,8 @@ export interface GcsCall {
 export interface GcsClient {
   readonly bucket: Bucket
   readonly retry: RequestRetries
+  /** Learned on the way: the service's answers tell the id of their request, as Google's own do. */
+  readonly memory: { namesRequests: boolean }
   objectUrl(key: string): URL
   listUrl(): URL
   uploadUrl(): URL
@@ -32,6 +34,8 @@ export interface GcsClient {
   send(call: GcsCall): Promise<HttpResponse>
   /** One request, whatever its answer. */
   sendOnce(call: GcsCall): Promise<HttpResponse>
+  /** Whether an answer tells the id of its request. */
+  isNamed(response: HttpResponse): boolean
   /** Settles what a 404 means. @throws `NOT_FOUND` when it is the bucket that does not exist */
   assertAbsent(response: HttpResponse, key: string, signal: AbortSignal | undefined): Promise<void>
 }
@@ -47,6 +51,7 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
   const client: GcsClient = {
     bucket,
     retry,
+    memory: { namesRequests: false },
     objectUrl: (key) => new URL(`${storage.baseUrl}/b/${name}/o/${encodeURIComponent(key)}`),
     listUrl: () => new URL(`${storage.baseUrl}/b/${name}/o`),
     uploadUrl: () => new URL(`${storage.apiEndpoint}/upload/storage/v1/b/${name}/o`),
@@ -71,12 +76,16 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
       const headers = call.withoutCredentials === true ? new Headers() : await authorize(bucket, url, call)
       for (const [field, value] of Object.entries(call.headers ?? {})) headers.set(field, value)
       try {
-        return await sendRequest(url, { method, headers, body: call.body ?? [], signal, agent })
+        const response = await sendRequest(url, { method, headers, body: call.body ?? [], signal, agent })
+        client.memory.namesRequests ||= client.isNamed(response)
+        return response
       } catch (error) {
         signal?.throwIfAborted()
         throw connectionFailure(call, error)
       }
     },
+
+    isNamed: (response) => response.header('x-guploader-uploadid') !== null,
 
     async assertAbsent(response, key, signal) {
       const message = messageOf(await readText(response))

@@ -19,8 +19,8 @@ import {
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
+import { deleteObject } from './delete-object.ts'
 import { createGcsClient } from './gcs-client.ts'
-import { notTheService } from './gcs-error.ts'
 import { getObject, type KnownMetadata } from './get-object.ts'
 import { headObject } from './head-object.ts'
 import { listObjects } from './list-objects.ts'
@@ -121,11 +121,7 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       assertCallOptions('delete', deleteOptions)
       const { signal } = deleteOptions
       signal?.throwIfAborted()
-      const response = await client.send({ action: 'delete', key, method: 'DELETE', signal, accept: [404] })
-      // What is there now decides: it may be the bucket that is missing.
-      if (response.status === 404) return client.assertAbsent(response, key, signal)
-      response.discard()
-      if (response.status !== 204) throw notTheService({ action: 'delete', key }, response.status)
+      await deleteObject(client, key, signal)
     },
 
     async *list(within, listOptions = {}) {

@@ -16,8 +16,8 @@ export interface S3Calls {
   readonly base: string
   /** For pieces of streams. */
   readonly retries: RequestRetries
-  /** What is learned on the way. */
-  readonly memory: { etagsAreHashes: boolean }
+  /** What is learned on the way. `namesRequests`: the service's answers tell the id of their request, as those of AWS do. */
+  readonly memory: { etagsAreHashes: boolean; namesRequests: boolean }
   /** Whether the SDK adds a checksum to what it uploads, as is its default. */
   sendsChecksums(): Promise<boolean>
   /** Puts what the SDK throws outside of a call into the error table. */
@@ -35,6 +35,8 @@ export interface S3Answer<Output> {
   /** The server's clock when it answered, or `null` when it did not say. */
   readonly date: Date | null
   readonly status: number
+  /** Whether it tells the id of its request. */
+  readonly isNamed: boolean
 }
 
 /** What does the same when it is done twice. */
@@ -48,12 +50,13 @@ export function createCalls(
 ): S3Calls {
   const translate = async (error: unknown, about: CallAbout): Promise<unknown> =>
     WorkspaceError.is(error) ? error : toStoreError(error, { bucket, ...about }, await secretsOf(client))
+  const memory = { etagsAreHashes: true, namesRequests: false }
   return {
     client,
     bucket,
     base,
     retries,
-    memory: { etagsAreHashes: true },
+    memory,
     translate,
     async sendsChecksums() {
       return (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED'
@@ -73,7 +76,10 @@ export function createCalls(
         try {
           const output = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
           const date = new Date(headers['date'] ?? '')
+          const isNamed = output.$metadata.requestId !== undefined
+          memory.namesRequests ||= isNamed
           return {
+            isNamed,
             output,
             date: Number.isNaN(date.getTime()) ? null : date,
             status: output.$metadata.httpStatusCode ?? 0,

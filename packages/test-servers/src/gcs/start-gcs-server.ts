@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { react, sendPlainProblem, sendProblem, type GcsReaction } from './gcs-answer.ts'
@@ -19,6 +20,8 @@ export interface GcsServerOptions {
   readonly signer?: GcsSigner | undefined
   /** @default () => new Date() */
   readonly now?: (() => Date) | undefined
+  /** Whether answers tell the id of their request, as Google's do and those of emulators do not. @default true */
+  readonly namesRequests?: boolean | undefined
 }
 
 export interface GcsServer {
@@ -60,6 +63,7 @@ export async function startGcsServer(options: GcsServerOptions = {}): Promise<Gc
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? '/', 'http://loopback')
     const route = routeOf(request.method ?? '', url)
+    if (options.namesRequests !== false) response.setHeader('x-guploader-uploadid', randomUUID())
     requests.push(route)
     const reaction = service.intercept(route)
     if (reaction !== undefined) return react(request, response, reaction)
