@@ -109,7 +109,10 @@ export interface RollbackResult {
   readonly guard: Snapshot | null
   /** True when a capture made afterwards equals the target (outside `kept`, `merged` and `appeared`, within `paths`). False only in a dry run. */
   readonly verified: boolean
-  /** What had to be done first, because an earlier rollback had been killed on its way. `null`: nothing. */
+  /**
+   * What had to be done first, because an earlier rollback had been killed on its way. `null`: nothing. Where the call fails
+   * after that, its error has the same in `details.recovery`, `recoveryTarget`, `recoveryGuard`, `recoveryKept`.
+   */
   readonly recovery: RollbackRecovery | null
   /** With `restoreGit`: what was, or in a dry run would be, put back. `null` without it. */
   readonly git: GitRestore | null

@@ -10,7 +10,7 @@ import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
-import { withRecovery } from '../rollback/with-recovery.ts'
+import { tellingRecovery, withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
 import { passProgress } from '../snapshot-progress.ts'
 import type { Snapshot } from '../snapshot.ts'
@@ -86,11 +86,13 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
         sweepTemporaries(directory, workspace)
         const recovery = await recoverRollback(bundleRollbackSource(workspace))
         const request = { label, rules, onProgress: passProgress(onProgress), signal }
-        const { snapshot } = await captureDirectory(workspace, request).catch((error: unknown) => {
-          // With what is damaged noted, everything is read from the directory.
-          if (!WorkspaceError.is(distrustDamaged(workspace, error), 'CORRUPT')) throw error
-          return captureDirectory(workspace, request)
-        })
+        const { snapshot } = await tellingRecovery(recovery, () =>
+          captureDirectory(workspace, request).catch((error: unknown) => {
+            // With what is damaged noted, everything is read from the directory.
+            if (!WorkspaceError.is(distrustDamaged(workspace, error), 'CORRUPT')) throw error
+            return captureDirectory(workspace, request)
+          }),
+        )
         const told = withRecovery(snapshot, recovery)
         if (recoveredFrom === null) return told
         return { ...told, notes: [noteTakeover(recoveredFrom), ...(told.notes ?? [])] }

@@ -5,7 +5,7 @@ import { fillCapturePolicy, type CapturePolicy, type CapturePolicyOptions } from
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
-import { withRecovery } from '../rollback/with-recovery.ts'
+import { tellingRecovery, withRecovery } from '../rollback/with-recovery.ts'
 import type { SnapshotBackend } from '../snapshot-backend.ts'
 import { passProgress } from '../snapshot-progress.ts'
 import { captureStateFile } from './capture-state.ts'
@@ -93,12 +93,10 @@ async function backendFor(
         const keepInView = previous === undefined ? [] : [stateOf(previous, path)]
         if (keepInView.length > 0) assertLogged(own, keepInView)
         const recovery = await recoverRollback(gitRollbackSource(workspace))
-        await sweepKilledCollection(own)
-        const { snapshot } = await captureWorkspace(workspace, {
-          label,
-          keepInView,
-          onProgress: passProgress(onProgress),
-          signal,
+        const { snapshot } = await tellingRecovery(recovery, async () => {
+          await sweepKilledCollection(own)
+          const request = { label, keepInView, onProgress: passProgress(onProgress), signal }
+          return captureWorkspace(workspace, request)
         })
         const told = withRecovery(snapshot, recovery)
         return notes.length === 0 ? told : { ...told, notes: notes.splice(0) }

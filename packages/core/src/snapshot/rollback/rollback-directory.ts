@@ -19,6 +19,7 @@ import { changedPaths, closeJournal, makeJournal, turnJournal, writeJournal } fr
 import { scopeOf } from './rollback-scope.ts'
 import type { Delta, RollbackSource, RollbackState } from './rollback-source.ts'
 import { stageContent } from './stage-content.ts'
+import { tellingRecovery } from './with-recovery.ts'
 
 /**
  * Under the workspace's lock: end what a killed rollback began, capture (the guard), compare with what the caller
@@ -39,7 +40,8 @@ export async function rollbackDirectory(
   const recovery = await recoverRollback(source)
   const access = ownerAccess(source)
   try {
-    return await rollBack(source, access, { target, goal, believed, isNamed, recovery }, options)
+    const request = { target, goal, believed, isNamed, recovery }
+    return await tellingRecovery(recovery, () => rollBack(source, access, request, options))
   } finally {
     access.close()
   }

@@ -597,6 +597,37 @@ describe.each(backends)('a rollback by %s that fails on the way', (name) => {
     await backend.rollback(recovery?.guard as Snapshot)
     expect(read('many/0')).toBe('agent')
   })
+
+  it('tells that it has ended a killed one also where it is refused then', async () => {
+    const { open, path, stateDirectory, write } = createRollbackFixture(name)
+    for (let number = 0; number < 9; number += 1) write(`many/${number}`, `${number}\n`)
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    for (let number = 0; number < 9; number += 1) write(`many/${number}`, 'agent')
+    const after = await backend.capture({ label: 'after' })
+    const script = fileURLToPath(new URL('meddled-rollback.ts', import.meta.url))
+    const parameters = [name, path, stateDirectory, JSON.stringify(before), 'kill']
+    spawnSync(process.execPath, ['--conditions=@ws/source', script, ...parameters])
+    write('many/8', 'somebody else')
+    // Of what it expects, nothing is there any more.
+    const error: unknown = await backend
+      .rollback(before, { expected: after })
+      .catch((failure: unknown) => failure)
+    const sentence = `a rollback to snapshot ${before.id} that had been killed was completed; the state before it is kept as snapshot `
+    expect(error).toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining(sentence) as unknown,
+      details: {
+        paths: expect.arrayContaining(['many/8']) as unknown,
+        recovery: 'forward',
+        recoveryTarget: before.id,
+        recoveryGuard: expect.any(String) as unknown,
+        recoveryKept: ['many/8'],
+      },
+    })
+    // It is told once.
+    expect((await backend.capture({ label: 'x' })).metadata.recovery).toBeUndefined()
+  })
 })
 
 it('stops before it changes anything for what somebody did after the guard was taken (case 55)', async () => {
