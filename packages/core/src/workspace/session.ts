@@ -71,11 +71,11 @@ const CREATED_AT = 'session-created-at'
 
 /**
  * Saves the directory of a workspace as its next version, made from the one that the session was restored from, then puts
- * a copy of it into `local`. The session is safe when this resolves, also without the local copy. The directory should
- * be at rest: what changes while it is saved may be in one of the two only.
+ * a copy of it into `local`, unless that holds other versions of the workspace than such copies (`localProblem` says so).
+ * The session is safe when this resolves, also without the local copy. The directory should be at rest: what changes
+ * while it is saved may be in one of the two only.
  * @throws `CONFLICT` when somebody else has saved since the session was restored; nothing is stored then
  * (where nothing is known of the session, as when the state directory is gone, it is saved after the latest version)
- * @throws `INVALID_INPUT` when the version that was saved since is the local copy: `local` is the store of the workspace
  * @throws what `Workspace.save` throws
  */
 export async function backupSession(
@@ -89,19 +89,15 @@ export async function backupSession(
   const isKnown =
     record !== null && record.workspaceId === workspace.id && (await isSameDirectory(workspace.path, record))
   const parent = isKnown ? (record.version ?? 0) : undefined
-  const saved = await workspace
-    .save(message, { parent, onConflict, signal })
-    .catch(async (error: unknown) => {
-      if (local !== undefined && WorkspaceError.is(error, 'CONFLICT'))
-        await refuseSameStore(workspace, signal)
-      throw error
-    })
+  const saved = await workspace.save(message, { parent, onConflict, signal })
   await writeSessionRecord(workspace, saved.version.version)
   if (local === undefined) return { ...saved, localProblem: null }
   const { version, createdAt } = saved.version
   try {
     const metadata = { [VERSION]: String(version), [CREATED_AT]: createdAt }
-    await locally(workspace, local).save(message, { metadata, onConflict: 'rebase', signal })
+    const copies = locally(workspace, local)
+    await refuseOtherVersions(copies, signal)
+    await copies.save(message, { metadata, onConflict: 'rebase', signal })
     return { ...saved, localProblem: null }
   } catch (error) {
     signal?.throwIfAborted()
@@ -109,14 +105,17 @@ export async function backupSession(
   }
 }
 
-/** Two objects can stand for one store, so that only what is in it tells. */
-async function refuseSameStore(workspace: Workspace, signal: AbortSignal | undefined): Promise<void> {
-  const newest = await newestVersion(workspace, signal).catch(onlyAborts(signal))
-  if (newest?.metadata[VERSION] === undefined) return
+/**
+ * A copy beside other versions would be the newest of them. Two objects can stand for one store, so that only what is in
+ * it tells.
+ */
+async function refuseOtherVersions(copies: Workspace, signal: AbortSignal | undefined): Promise<void> {
+  const newest = await newestVersion(copies, signal)
+  if (newest === null || newest.metadata[VERSION] !== undefined) return
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `The newest version of ${workspace.id} in its store is a local copy of the one before: local is that store, too. Give local another store, or none. Nothing was saved.`,
-    { details: { option: 'local', workspaceId: workspace.id } },
+    `local holds versions of ${copies.id} that are no local copies: it is the store of the workspace, or another one in use. Give local a store of its own.`,
+    { details: { option: 'local', workspaceId: copies.id } },
   )
 }
 

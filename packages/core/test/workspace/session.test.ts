@@ -180,14 +180,19 @@ describe('a backup', () => {
     expect((await work('more')).version).toMatchObject({ version: 4, parent: 3 })
   })
 
-  it('is refused a local copy in the store itself, also by another object that stands for it', async () => {
-    await work('one', { local: bindStore(store) })
-    await expect(work('two', { local: bindStore(store) })).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
-      message: expect.stringMatching(/local is that store, too/),
-    })
-    expect(await Array.fromAsync(workspace.history())).toHaveLength(2)
-  })
+  it('gets no local copy in the store itself, also by another object that stands for it, and is told so', async () => {
+    const versions: number[] = []
+    for (const [text, onConflict] of [['one', 'fail'], ['two', 'fail'], ['three', 'rebase']] as const) {
+      const backup = await work(text, { local: bindStore(store), onConflict })
+      expect(backup.localProblem).toMatch(/local .* is the store of the workspace, .* Give local a store of its own/)
+      versions.push(backup.version.version)
+    }
+    expect(versions).toEqual([1, 2, 3])
+    expect(await Array.fromAsync(workspace.history())).toHaveLength(3)
+    loseDirectory()
+    expect(await restoreSession({ workspace, local: bindStore(store) })).toMatchObject({ source: 'store', version: 3 })
+    expect(content()).toBe('three')
+  }) // prettier-ignore
 
   it('is one also when the local copy fails, and says so', async () => {
     const backup = await work('one', { local: down })
