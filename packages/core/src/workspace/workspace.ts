@@ -40,6 +40,7 @@ import { refuseStoreOverlap } from '../store/store-directory.ts'
 import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { bundleStoreOf } from './bundle-store-of.ts'
+import { inRemadeDirectory } from './in-remade-directory.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
 import { prepareCacheDirectory, withSettings } from './prepare-cache-directory.ts'
@@ -246,7 +247,8 @@ export class Workspace {
 
   /**
    * Puts the directory back to a snapshot. See {@link RollbackOptions}. Rolling back to the result's `guard` undoes it, any
-   * number of times. Snapshots by git are rolled back also when the repository has been removed or broken since.
+   * number of times. Snapshots by git are rolled back also when the repository has been removed or broken since, and any when
+   * the directory has: it is made anew.
    *
    * It writes what differs and removes what a snapshot captured and the target did not have; what no snapshot holds is not
    * touched. Afterwards it captures again and compares. A failure brings the state before it back.
@@ -257,8 +259,11 @@ export class Workspace {
   async rollback(to: Snapshot, options: RollbackOptions = {}): Promise<RollbackResult> {
     assertSnapshot(to)
     assertRollbackOptions('rollback', options, rollbackOptionNames)
-    const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true })
-    return backend.rollback(to, options)
+    const place = { path: this.path, snapshot: to, leavesNoTrace: options.dryRun === true }
+    return inRemadeDirectory(place, async () => {
+      const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true })
+      return backend.rollback(to, options)
+    })
   }
 
   /** The snapshot backend that fits this directory; used by `executeRun`. */
