@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
+import { isInside } from '../../filesystem/workspace-root.ts'
 import type { GitRestore } from '../snapshot-backend.ts'
 import { runGit, type GitCall } from './git-command.ts'
 import { importObjects } from './import-objects.ts'
@@ -32,7 +33,7 @@ export interface RepositoryRestore {
 /**
  * Looks at everything that is in the way of putting HEAD, its branch, the index and the stash back, and writes nothing.
  * @param user the repository that is there now
- * @throws `BUSY` while a git command holds a lock, `UNSUPPORTED` for a reftable repository or a split index,
+ * @throws `BUSY` while a git command holds a lock, `UNSUPPORTED` for a reftable repository, a split index or a git directory among the files,
  * `UNSAFE_PATH` where a part of the repository is a link, `CONFLICT` when it is another repository now
  */
 export async function prepareRepository(
@@ -49,6 +50,7 @@ export async function prepareRepository(
   assertSupported(goal)
   assertSupported(now)
   assertSamePlace(now, goal)
+  assertUncaptured(user)
   assertPlainPlaces(now, goal)
   assertUnlocked(user, now, goal)
   const plan = await withoutDangling(own, user, planRepository(now, goal, guardId))
@@ -241,6 +243,17 @@ function assertSamePlace(now: RepositoryState, goal: RepositoryState): void {
     'CONFLICT',
     `The workspace belongs to another repository now (${now.gitDirectory}, at the snapshot ${goal.gitDirectory}), so restoreGit changes nothing. Roll back without it.`,
     { details: { present: now.gitDirectory, recorded: goal.gitDirectory } },
+  )
+}
+
+/** Under another name than `.git` it is captured as files, and cannot be put back as files and as a repository at once. */
+function assertUncaptured({ topLevel, gitDirectory }: UserRepository): void {
+  if (!isInside(topLevel, gitDirectory) || relative(topLevel, gitDirectory).split(sep).includes('.git'))
+    return
+  throw new WorkspaceError(
+    'UNSUPPORTED',
+    `restoreGit does not work where the git directory, ${gitDirectory}, lies in the workspace under another name: its files are captured like all others. Roll back without it; nothing was changed.`,
+    { details: { path: gitDirectory } },
   )
 }
 

@@ -410,6 +410,23 @@ describe('a rollback with restoreGit', () => {
     })
   })
 
+  it('refuses a git directory that is among the captured files, before anything is touched', async () => {
+    const fixture = prepare()
+    renameSync(join(fixture.path, '.git'), join(fixture.path, 'meta'))
+    writeFileSync(join(fixture.path, '.git'), 'gitdir: ./meta\n')
+    const { backend, before } = await start(fixture)
+    commit(fixture, 'b.txt', 'b\n', 'by the agent')
+    const head = fixture.git('rev-parse', 'HEAD')
+    // The first one may meet with the objects that the snapshot has linked.
+    await backend.rollback(before, { ...git, dryRun: true }).catch(() => undefined)
+    await expect(backend.rollback(before, git)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      details: { path: join(fixture.path, 'meta') },
+    })
+    expect(fixture.git('rev-parse', 'HEAD')).toBe(head)
+    expect(fixture.read('b.txt')).toBe('b\n')
+  })
+
   it('runs no hook of the repository (case 79)', async () => {
     const fixture = prepare()
     const { backend, before } = await start(fixture)
