@@ -209,9 +209,16 @@ function putInPlace(key: string, temporary: string, path: string, options: PutOp
     try {
       linkSync(temporary, path)
     } catch (error) {
-      throw errnoOf(error) === 'EEXIST' ? conditionFailed(key, 'ifAbsent') : error
+      if (errnoOf(error) !== 'EEXIST') throw error
+      throw isDirectory(path) ? notAnObject(key, path, error) : conditionFailed(key, 'ifAbsent')
     }
-  } else renameSync(temporary, path)
+  } else {
+    try {
+      renameSync(temporary, path)
+    } catch (error) {
+      throw isDirectory(path) ? notAnObject(key, path, error) : error
+    }
+  }
   return describe(key, lstatSync(path, { bigint: true }))
 }
 
@@ -244,6 +251,19 @@ function attempt<T>(action: string, key: string, work: () => T): T {
   } catch (error) {
     throw toWorkspaceError(error, `${action} in the private store`, key)
   }
+}
+
+function isDirectory(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+/** Nothing of this library makes one: to take it for absence would have every write fail, and to remove it is not ours. */
+function notAnObject(key: string, path: string, cause: unknown): WorkspaceError {
+  return new WorkspaceError(
+    'CORRUPT',
+    `The private store cannot write ${key}: somebody has put a directory in its place. Move ${path} away, then try again.`,
+    { cause, details: { key, path } },
+  )
 }
 
 function noPlace(key: string): WorkspaceError {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createFixture, describeTree } from './bundle-fixture.ts'
@@ -50,6 +50,35 @@ describe.each(spoilings)('files that a power failure left %s', (_, spoil) => {
     expect((await backend.rollback(second)).restored).toEqual(['a.txt'])
   })
 })
+
+it.each(['what says what it is', 'a record'])(
+  'a directory that somebody has put in the store in the place of %s is named, with what to do, and nothing else is changed',
+  async (what) => {
+    const { path, stateDirectory, open, write } = createFixture()
+    const taken = await (await open()).capture({ label: 'taken' })
+    write('a.txt', 'second')
+    const tree = describeTree(path)
+    const store = join(stateDirectory, 'bundle/store')
+    const [record = ''] = recordsIn(join(store, 'workspaces'))
+    const place = what === 'a record' ? record : join(store, 'format')
+    const aside = join(stateDirectory, 'aside')
+    renameSync(place, aside)
+    mkdirSync(place)
+    const refusal = {
+      code: 'CORRUPT',
+      message: expect.stringContaining(`Move ${place} away, then try again.`) as unknown,
+      details: { path: place },
+    }
+    await expect(open().then((backend) => backend.capture({ label: 'x' }))).rejects.toMatchObject(refusal)
+    await expect(open().then((backend) => backend.rollback(taken))).rejects.toMatchObject(
+      what === 'a record' ? { code: 'NOT_FOUND' } : refusal,
+    )
+    expect(describeTree(path)).toEqual(tree)
+    rmdirSync(place)
+    renameSync(aside, place)
+    expect((await (await open()).rollback(taken)).verified).toBe(true)
+  },
+)
 
 function recordsIn(directory: string): string[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
