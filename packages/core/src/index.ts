@@ -146,10 +146,12 @@ export type {
   BundleProgress,
   BundleReport,
   BundleSkip,
+  ChangeTotal,
   CreateBundleOptions,
   ExtractBundleOptions,
   ExtractLimits,
   ExtractReport,
+  LoadLimits,
 } from './bundle/bundle.ts'
 export type {
   BundleDownload,
@@ -187,7 +189,7 @@ export {
   type RetentionPlan,
   type RetentionPolicy,
 } from './bundle/engine/retention-policy.ts'
-export type { DamagedEntry, LeftEntry, LoadLimits } from './bundle/engine/load-options.ts'
+export type { DamagedEntry, LeftEntry } from './bundle/engine/load-options.ts'
 export type { ReadVersionFileOptions, VersionFile, VersionFileInfo } from './bundle/engine/read-file.ts'
 export type {
   VerifiedVersion,
@@ -195,7 +197,6 @@ export type {
   VerifyVersionOptions,
   VersionProblem,
 } from './bundle/engine/verify-version.ts'
-export type { ChangeTotal } from './bundle/engine/saved-tree.ts'
 export type { RepositoryUsage, VersionUsage, WorkspaceUsage } from './bundle/engine/usage.ts'
 export type { VersionReference, VersionStats } from './bundle/format/version-record.ts'
 export { Workspace } from './workspace/workspace.ts'

@@ -77,6 +77,13 @@ export interface ExtractLimits {
   readonly maxDepth?: number | undefined
 }
 
+export type LoadLimits = Pick<ExtractLimits, 'maxContentBytes' | 'maxFileBytes' | 'maxEntries' | 'maxDepth'>
+
+export interface ChangeTotal {
+  readonly files: number
+  readonly bytes: number
+}
+
 export interface ExtractBundleOptions {
   /**
    * `exact`: afterwards the directory holds what the archive holds and nothing else. `merge`: what else is there stays.

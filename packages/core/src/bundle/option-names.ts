@@ -31,7 +31,7 @@ import type {
   WaitOptions,
 } from './bundle-store.ts'
 import type { CreateBundleOptions, ExtractBundleOptions, ExtractLimits } from './bundle.ts'
-import type { LoadLimits } from './engine/load-options.ts'
+import type { LoadLimits } from './bundle.ts'
 import type { PruneOptions } from './engine/prune.ts'
 import type { RepairOptions } from './engine/repair-version.ts'
 

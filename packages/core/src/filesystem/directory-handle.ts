@@ -28,6 +28,9 @@ export interface DirectoryHandle {
   readonly fd: number
 }
 
+/** The system refuses paths of 4,096 bytes and more. */
+export const MAX_PATH_BYTES = 3500
+
 // eslint-disable-next-line no-control-regex -- tells bytes that need no conversion
 const ascii = /^[\u0000-\u007f]*$/
 /** Where this process finds its open files; `null` where it cannot. */

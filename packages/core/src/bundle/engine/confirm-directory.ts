@@ -1,12 +1,11 @@
 import { lstatSync, readdirSync, type BigIntStats } from 'node:fs'
-import { isPlainPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { isPlainPath, MAX_PATH_BYTES, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { isWorkDirectoryName } from '../../filesystem/work-name.ts'
 import type { DirectoryEntry } from '../format/tree-node.ts'
 import type { CompareContext } from './compare-state.ts'
 import { hasKnownStats, isUntouched } from './known-stats.ts'
 import type { KnownDirectory } from './known-tree.ts'
 import { childOf, type TreeDirectory } from './tree-reader.ts'
-import { MAX_PATH_BYTES } from './walk-directory.ts'
 
 /** One that is there, and what it was before it is listed. */
 export interface ConfirmedChild {

@@ -1,8 +1,5 @@
-import type { ExtractLimits } from '../bundle.ts'
+import type { ChangeTotal, LoadLimits } from '../bundle.ts'
 import type { VersionReference } from '../format/version-record.ts'
-import type { ChangeTotal } from './saved-tree.ts'
-
-export type LoadLimits = Pick<ExtractLimits, 'maxContentBytes' | 'maxFileBytes' | 'maxEntries' | 'maxDepth'>
 
 export interface LoadDirectoryOptions {
   /**

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import { closeSync, constants, fstatSync, openSync, type BigIntStats } from 'node:fs'
-import { childPath, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
+import { childPath, MAX_PATH_BYTES, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { MIN_CHUNK_BYTES } from '../format/chunker.ts'
 import type { Run } from '../format/tree-runs.ts'
 import { fileStats, isSameState, type FileStats } from './file-stats.ts'
@@ -20,7 +20,6 @@ const ATTEMPTS = 3
  */
 const CLOCK_STEP_NS = 20_000_000n
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
-const MAX_PATH_BYTES = 3500
 
 /** Whether a file is not empty and may be read as the walk saw it: see {@link readWhole}. */
 export function isReadWhole(path: ByteString, { size, ctimeNs }: FileStats, maxBytes: number): boolean {

@@ -14,7 +14,7 @@ import {
   type ChunkUse,
   type TakeChunk,
 } from './find-chunks.ts'
-import type { LoadLimits } from './load-options.ts'
+import type { LoadLimits } from '../bundle.ts'
 import { leasePacks, packsGone } from './pack-safety.ts'
 import { createChunkReader } from './read-chunk.ts'
 import { rootOf } from './read-tree.ts'

@@ -1,4 +1,4 @@
-import type { BundleSkip } from '../bundle.ts'
+import type { BundleSkip, ChangeTotal } from '../bundle.ts'
 import type { PackReference, VersionRoot, VersionStats } from '../format/version-record.ts'
 
 /** What `saveDirectory` has put into the store: everything that a version record says about content. JSON-safe. */
@@ -27,11 +27,6 @@ export interface SavedTree {
    * out when there is none; never a mixture.
    */
   readonly unstable: readonly string[]
-}
-
-export interface ChangeTotal {
-  readonly files: number
-  readonly bytes: number
 }
 
 /** How far a save is. JSON-safe. */

@@ -11,7 +11,7 @@ import {
   type Run,
   type TreeEntry,
 } from '../format/tree-node.ts'
-import type { LoadLimits } from './load-options.ts'
+import type { LoadLimits } from '../bundle.ts'
 
 /** A directory of a version; the root has nobody to say how much is below it. */
 export interface TreeDirectory {

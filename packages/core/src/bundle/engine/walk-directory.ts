@@ -2,6 +2,7 @@ import { fstatSync, lstatSync, readdirSync, readlinkSync, type BigIntStats, type
 import {
   childPath,
   listDirectory,
+  MAX_PATH_BYTES,
   toFilePath,
   type ByteString,
   type DirectoryHandle,
@@ -63,9 +64,6 @@ export interface WalkOptions {
   readonly limitOf: (path: ByteString, bytes: number) => LimitReason | null
   readonly notes: SaveNotes
 }
-
-/** The system refuses paths of 4,096 bytes and more. */
-export const MAX_PATH_BYTES = 3500
 
 /** What the walk finds out about the tree before it begins. */
 interface Walk extends WalkOptions {
