@@ -8,11 +8,30 @@ const upward = layers.slice(0, -1).map((layer, index) => ({
   to: { path: `^packages/core/src/(${layers.slice(index + 1).join('|')})/` },
 }))
 
+/** Folders of core's `bundle/engine`, each of which may import itself and those before it; a save and a load are no steps of one another. */
+const engineFolders = ['repository', 'known', 'read', '(save|load)', 'maintain']
+
+const engineUpward = engineFolders.slice(0, -1).map((folder, index) => ({
+  name: `engine-${folder.replace(/\W+/g, '-').replace(/^-|-$/g, '')}-looks-down-only`,
+  comment: `A folder of the engine may import itself and those before it: ${engineFolders.slice(0, index + 1).join(', ')}.`,
+  from: { path: `^packages/core/src/bundle/engine/${folder}/` },
+  to: { path: `^packages/core/src/bundle/engine/(${engineFolders.slice(index + 1).join('|')})/` },
+}))
+
 module.exports = {
   forbidden: [
     { name: 'resolvable', from: {}, to: { couldNotResolve: true } },
     { name: 'no-cycles', from: {}, to: { circular: true } },
     ...upward,
+    ...engineUpward,
+    {
+      name: 'engine-save-and-load-stay-apart',
+      from: { path: '^packages/core/src/bundle/engine/(save|load)/' },
+      to: {
+        path: '^packages/core/src/bundle/engine/(save|load)/',
+        pathNot: '^packages/core/src/bundle/engine/$1/',
+      },
+    },
     {
       name: 'core-doors-stay-outside',
       comment: 'Only the package door (index.ts) lists names; no layer imports it.',

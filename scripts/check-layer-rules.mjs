@@ -19,6 +19,10 @@ const clean = {
   'packages/core/src/store/store.ts': "export { lock as store } from '../filesystem/lock.ts'\n",
   'packages/core/src/artifact/artifact.ts': "export { store as artifact } from '../store/store.ts'\n",
   'packages/core/src/bundle/bundle.ts': "export { store as bundle } from '../store/store.ts'\n",
+  'packages/core/src/bundle/engine/read/read.ts': "export { store as read } from '../../../store/store.ts'\n",
+  'packages/core/src/bundle/engine/save/save.ts': "export { read as save } from '../read/read.ts'\n",
+  'packages/core/src/bundle/engine/load/load.ts': "export { read as load } from '../read/read.ts'\n",
+  'packages/core/src/bundle/engine/maintain/prune.ts': "export { save as prune } from '../save/save.ts'\n",
   'packages/core/src/snapshot/snapshot.ts': "export { bundle as snapshot } from '../bundle/bundle.ts'\n",
   'packages/core/src/workspace/workspace.ts':
     "export { snapshot as workspace } from '../snapshot/snapshot.ts'\n",
@@ -54,6 +58,21 @@ const bad = {
   },
   'core-workspace-looks-down-only': {
     'packages/core/src/workspace/bad.ts': "import type {} from '../run/execute-run.ts'\n",
+  },
+  'engine-repository-looks-down-only': {
+    'packages/core/src/bundle/engine/repository/bad.ts': "export * from '../read/read.ts'\n",
+  },
+  'engine-known-looks-down-only': {
+    'packages/core/src/bundle/engine/known/bad.ts': "export * from '../read/read.ts'\n",
+  },
+  'engine-read-looks-down-only': {
+    'packages/core/src/bundle/engine/read/bad.ts': "export * from '../load/load.ts'\n",
+  },
+  'engine-save-load-looks-down-only': {
+    'packages/core/src/bundle/engine/save/bad.ts': "export * from '../maintain/prune.ts'\n",
+  },
+  'engine-save-and-load-stay-apart': {
+    'packages/core/src/bundle/engine/save/bad.ts': "export * from '../load/load.ts'\n",
   },
   'core-doors-stay-outside': { 'packages/core/src/run/bad.ts': "import type {} from '../index.ts'\n" },
   'core-is-a-leaf': { 'packages/core/src/store/bad.ts': "export * from '../../../store-y/src/index.ts'\n" },

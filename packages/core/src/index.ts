@@ -177,27 +177,27 @@ export type {
   UploadedVersion,
   WorkspaceVersion,
 } from './bundle/bundle-store.ts'
-export type { VersionChange, VersionEntry } from './bundle/engine/diff-versions.ts'
-export type { CollectedGarbage, PackTotal } from './bundle/engine/collect-garbage.ts'
-export type { PruneOptions, PruneProgress, PruneResult } from './bundle/engine/prune.ts'
-export type { RepairOptions, VersionRepair } from './bundle/engine/repair-version.ts'
-export type { RepositoryEncryption } from './bundle/engine/repository.ts'
+export type { VersionChange, VersionEntry } from './bundle/engine/read/diff-versions.ts'
+export type { CollectedGarbage, PackTotal } from './bundle/engine/maintain/collect-garbage.ts'
+export type { PruneOptions, PruneProgress, PruneResult } from './bundle/engine/maintain/prune.ts'
+export type { RepairOptions, VersionRepair } from './bundle/engine/maintain/repair-version.ts'
+export type { RepositoryEncryption } from './bundle/engine/repository/repository.ts'
 export {
   planRetention,
   type KeepReason,
   type RetainedVersion,
   type RetentionPlan,
   type RetentionPolicy,
-} from './bundle/engine/retention-policy.ts'
-export type { DamagedEntry, LeftEntry } from './bundle/engine/load-options.ts'
-export type { ReadVersionFileOptions, VersionFile, VersionFileInfo } from './bundle/engine/read-file.ts'
+} from './bundle/engine/maintain/retention-policy.ts'
+export type { DamagedEntry, LeftEntry } from './bundle/engine/load/load-options.ts'
+export type { ReadVersionFileOptions, VersionFile, VersionFileInfo } from './bundle/engine/read/read-file.ts'
 export type {
   VerifiedVersion,
   VerifyProgress,
   VerifyVersionOptions,
   VersionProblem,
-} from './bundle/engine/verify-version.ts'
-export type { RepositoryUsage, VersionUsage, WorkspaceUsage } from './bundle/engine/usage.ts'
+} from './bundle/engine/maintain/verify-version.ts'
+export type { RepositoryUsage, VersionUsage, WorkspaceUsage } from './bundle/engine/maintain/usage.ts'
 export type { VersionReference, VersionStats } from './bundle/format/version-record.ts'
 export { Workspace } from './workspace/workspace.ts'
 export type {

@@ -3,23 +3,23 @@ import { isDate } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import type { VersionDetails, WorkspaceVersion } from './bundle-store.ts'
-import { readLastVersion, writeLastVersion, type LastVersion } from './engine/last-version-file.ts'
+import { readLastVersion, writeLastVersion, type LastVersion } from './engine/repository/last-version-file.ts'
 import {
   assertVersionNumber,
   findLatestVersion,
   findVersion,
   recallRecord,
   rememberRecord,
-} from './engine/list-versions.ts'
+} from './engine/repository/list-versions.ts'
 import {
   keepMarker,
   layOutRepository,
   type Repository,
   type RepositoryEncryption,
-} from './engine/repository.ts'
-import { saveOnGuess } from './engine/save-on-guess.ts'
-import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save-version.ts'
-import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/tags.ts'
+} from './engine/repository/repository.ts'
+import { saveOnGuess } from './engine/save/save-on-guess.ts'
+import { saveVersion, type SavedVersion, type SaveVersionOptions } from './engine/save/save-version.ts'
+import { assertTag, effectiveTags, listTagChanges, type TagChanges } from './engine/repository/tags.ts'
 import type { VersionRecord } from './format/version-record.ts'
 import { keepOpened, type OpenedRepository } from './opened-repository.ts'
 import { versionTexts } from './version-texts.ts'

@@ -12,20 +12,25 @@ import {
 } from './bundle-store-context.ts'
 import { archiveMethods } from './archive-methods.ts'
 import type { BundleStore, SaveReport } from './bundle-store.ts'
-import { diffVersions } from './engine/diff-versions.ts'
-import { forkVersion } from './engine/fork-version.ts'
-import { assertVersionNumber, findLatestVersion, findVersion, readHistory } from './engine/list-versions.ts'
-import { loadDirectory } from './engine/load-directory.ts'
-import { prune, type PruneOptions, type PruneResult } from './engine/prune.ts'
-import { readVersionFile } from './engine/read-file.ts'
-import { removeWorkspace } from './engine/remove-versions.ts'
-import { assertPolicy } from './engine/retention-policy.ts'
-import { saveDirectory } from './engine/save-directory.ts'
-import type { SavedVersion } from './engine/save-version.ts'
-import { scanWorkspaceIds } from './engine/scan-workspaces.ts'
-import { assertTag, listTagChanges, removeTag, setTag } from './engine/tags.ts'
-import { measureUsage } from './engine/usage.ts'
-import { verifyVersion } from './engine/verify-version.ts'
+import { diffVersions } from './engine/read/diff-versions.ts'
+import { forkVersion } from './engine/save/fork-version.ts'
+import {
+  assertVersionNumber,
+  findLatestVersion,
+  findVersion,
+  readHistory,
+} from './engine/repository/list-versions.ts'
+import { loadDirectory } from './engine/load/load-directory.ts'
+import { prune, type PruneOptions, type PruneResult } from './engine/maintain/prune.ts'
+import { readVersionFile } from './engine/read/read-file.ts'
+import { removeWorkspace } from './engine/maintain/remove-versions.ts'
+import { assertPolicy } from './engine/maintain/retention-policy.ts'
+import { saveDirectory } from './engine/save/save-directory.ts'
+import type { SavedVersion } from './engine/save/save-version.ts'
+import { scanWorkspaceIds } from './engine/repository/scan-workspaces.ts'
+import { assertTag, listTagChanges, removeTag, setTag } from './engine/repository/tags.ts'
+import { measureUsage } from './engine/maintain/usage.ts'
+import { verifyVersion } from './engine/maintain/verify-version.ts'
 import {
   bundleStoreOptionNames,
   forkOptionNames,

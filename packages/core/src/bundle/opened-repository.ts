@@ -9,7 +9,7 @@ import {
   RepositoryReplaced,
   type OpenRepositoryOptions,
   type Repository,
-} from './engine/repository.ts'
+} from './engine/repository/repository.ts'
 import type { FormatMarker } from './format/format-marker.ts'
 
 /** The repository of a store, which is opened once and then kept. */

@@ -32,8 +32,8 @@ import type {
 } from './bundle-store.ts'
 import type { CreateBundleOptions, ExtractBundleOptions, ExtractLimits } from './bundle.ts'
 import type { LoadLimits } from './bundle.ts'
-import type { PruneOptions } from './engine/prune.ts'
-import type { RepairOptions } from './engine/repair-version.ts'
+import type { PruneOptions } from './engine/maintain/prune.ts'
+import type { RepairOptions } from './engine/maintain/repair-version.ts'
 
 // What each call takes, for callers without types; see `assertKnownOptions`.
 

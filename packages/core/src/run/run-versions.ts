@@ -1,5 +1,5 @@
 import type { WorkspaceLoadResult, WorkspaceSaveResult } from '../bundle/bundle-store.ts'
-import { refuseTemplate } from '../bundle/engine/save-version.ts'
+import { refuseTemplate } from '../bundle/engine/save/save-version.ts'
 import { WorkspaceError } from '../errors.ts'
 import type { Workspace } from '../workspace/workspace.ts'
 import type { RunLog } from './run-log.ts'

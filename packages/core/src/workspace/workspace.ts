@@ -15,12 +15,12 @@ import type {
   WorkspaceSaveResult,
   WorkspaceVersion,
 } from '../bundle/bundle-store.ts'
-import type { VersionChange } from '../bundle/engine/diff-versions.ts'
-import type { PruneOptions, PruneResult } from '../bundle/engine/prune.ts'
-import type { VersionFile } from '../bundle/engine/read-file.ts'
-import type { RetentionPolicy } from '../bundle/engine/retention-policy.ts'
-import type { WorkspaceUsage } from '../bundle/engine/usage.ts'
-import type { VerifiedVersion } from '../bundle/engine/verify-version.ts'
+import type { VersionChange } from '../bundle/engine/read/diff-versions.ts'
+import type { PruneOptions, PruneResult } from '../bundle/engine/maintain/prune.ts'
+import type { VersionFile } from '../bundle/engine/read/read-file.ts'
+import type { RetentionPolicy } from '../bundle/engine/maintain/retention-policy.ts'
+import type { WorkspaceUsage } from '../bundle/engine/maintain/usage.ts'
+import type { VerifiedVersion } from '../bundle/engine/maintain/verify-version.ts'
 import { anotherPlace } from '../filesystem/directory-handle.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { recoverDirectory } from '../filesystem/work-directory.ts'

@@ -8,9 +8,9 @@ const workers = [
   'snapshot/hash/capture-worker.ts',
   'snapshot/git/stat-worker.ts',
   'bundle/bundle-worker.ts',
-  'bundle/engine/restore-worker.ts',
-  'bundle/engine/reading-worker.ts',
-  'bundle/engine/save-worker.ts',
+  'bundle/engine/load/restore-worker.ts',
+  'bundle/engine/save/reading-worker.ts',
+  'bundle/engine/save/save-worker.ts',
 ]
 
 const built: string[] = []

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readHistory, readVersion } from '../../bundle/engine/list-versions.ts'
+import { readHistory, readVersion } from '../../bundle/engine/repository/list-versions.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { isForCallers, rankSnapshots } from '../retained-snapshots.ts'

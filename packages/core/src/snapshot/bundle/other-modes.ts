@@ -1,4 +1,4 @@
-import type { TreeReader } from '../../bundle/engine/tree-reader.ts'
+import type { TreeReader } from '../../bundle/engine/read/tree-reader.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { joinPath, parentOf, toBytePath } from '../byte-path.ts'
 import type { SnapshotFacts } from './workspace-versions.ts'

@@ -7,8 +7,8 @@ import {
   listVersions,
   readListedVersion,
   readVersion,
-} from '../../bundle/engine/list-versions.ts'
-import { openRepository, type Repository } from '../../bundle/engine/repository.ts'
+} from '../../bundle/engine/repository/list-versions.ts'
+import { openRepository, type Repository } from '../../bundle/engine/repository/repository.ts'
 import { createFormatMarker, encodeFormatMarker } from '../../bundle/format/format-marker.ts'
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ObjectStore } from '../../store/object-store.ts'

@@ -12,7 +12,7 @@ import { childPath, type ByteString } from '../../filesystem/directory-handle.ts
 import { errnoOf, isAbsence } from '../../filesystem/filesystem-error.ts'
 import { timeSlice, type TimeSlice } from '../../filesystem/time-slice.ts'
 import { compareBytes, nameOf, parentOf } from '../byte-path.ts'
-import type { DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import type { DirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import {
   changedMeanwhile,
   explainChange,

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, type BigIntStats } from 'node:fs'
-import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import { createDirectoryCursor, type DirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'

@@ -1,5 +1,5 @@
 import { fchmodSync, fstatSync, lchownSync, mkdirSync } from 'node:fs'
-import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import { createDirectoryCursor, type DirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import { WorkspaceError } from '../../errors.ts'
 import {
   childPath,

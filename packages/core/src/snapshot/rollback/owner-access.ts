@@ -14,7 +14,7 @@ import {
   type Stats,
 } from 'node:fs'
 import { join } from 'node:path'
-import { createDirectoryCursor, type DirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import { createDirectoryCursor, type DirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import {
   anotherPlace,
   childPath,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createDirectoryCursor } from '../../bundle/engine/directory-cursor.ts'
+import { createDirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { parentOf, toBytePath } from '../byte-path.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { createContentPacker } from '../../../src/bundle/engine/content-packer.ts'
+import { createContentPacker } from '../../../src/bundle/engine/repository/content-packer.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
 
 const KIB = 1024

@@ -1,8 +1,8 @@
 /** Loads or recovers directories, and dies in each of them at the given step; then dies for good. */
 import { readFileSync, writeSync } from 'node:fs'
 import { localStore } from '@ws/store-local'
-import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
-import { openRepository } from '../../../src/bundle/engine/repository.ts'
+import { loadDirectory } from '../../../src/bundle/engine/load/load-directory.ts'
+import { openRepository } from '../../../src/bundle/engine/repository/repository.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 

@@ -1,4 +1,4 @@
-import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
+import type { SavedTree } from '../../../src/bundle/engine/save/saved-tree.ts'
 
 /** What saving a directory returns, for tests of everything that does not look into packs. */
 export function fakeTree(reused: readonly string[], newPacks: readonly string[]): SavedTree {

@@ -3,8 +3,8 @@ import { buffer } from 'node:stream/consumers'
 import { memoryStore } from '@ws/store-memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { WorkspaceError } from '../../../src/errors.ts'
-import { estimateTreeBytes, holdPackEnds } from '../../../src/bundle/engine/hold-pack-ends.ts'
-import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
+import { estimateTreeBytes, holdPackEnds } from '../../../src/bundle/engine/read/hold-pack-ends.ts'
+import { openRepository, type Repository } from '../../../src/bundle/engine/repository/repository.ts'
 import type { GetOptions } from '../../../src/store/object-store.ts'
 
 const KIBIBYTE = 1024

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { holdsManyEntries } from '../../../src/bundle/engine/holds-many-entries.ts'
+import { holdsManyEntries } from '../../../src/bundle/engine/save/holds-many-entries.ts'
 import { excludeFilter } from '../../../src/bundle/exclude-filter.ts'
 import { toByteString } from '../../../src/filesystem/directory-handle.ts'
 

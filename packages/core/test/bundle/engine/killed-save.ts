@@ -1,8 +1,8 @@
 /** Saves a directory and kills itself at a given step: the n-th report of progress, or after all of them at the put. */
 import { localStore } from '@ws/store-local'
-import { openRepository } from '../../../src/bundle/engine/repository.ts'
-import { saveDirectory } from '../../../src/bundle/engine/save-directory.ts'
-import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
+import { openRepository } from '../../../src/bundle/engine/repository/repository.ts'
+import { saveDirectory } from '../../../src/bundle/engine/save/save-directory.ts'
+import type { SavedTree } from '../../../src/bundle/engine/save/saved-tree.ts'
 import { recordOf } from './save-session.ts'
 
 const [root = '', directory = '', cacheDirectory = '', killAt = '', parent = ''] = process.argv.slice(2)

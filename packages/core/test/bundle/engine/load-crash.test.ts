@@ -18,8 +18,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
-import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
-import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
+import { loadDirectory } from '../../../src/bundle/engine/load/load-directory.ts'
+import { openRepository, type Repository } from '../../../src/bundle/engine/repository/repository.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
@@ -64,8 +64,8 @@ beforeEach(async () => {
     join(base, 'child.ts'),
     `import { readFileSync } from 'node:fs'
      import { localStore } from ${JSON.stringify(join(import.meta.dirname, '../../../../store-local/src/index.ts'))}
-     import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository.ts'))}
-     import { loadDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/load-directory.ts'))}
+     import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository/repository.ts'))}
+     import { loadDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/load/load-directory.ts'))}
      const [base, target] = process.argv.slice(2)
      const repository = await openRepository(localStore({ root: base + '/store' }))
      const record = JSON.parse(readFileSync(base + '/record.json', 'utf8'))

@@ -17,12 +17,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mount } from '../../support/mount.ts'
 import { memoryStore } from '@ws/store-memory'
-import { loadDirectory } from '../../../src/bundle/engine/load-directory.ts'
-import type { LoadDirectoryOptions } from '../../../src/bundle/engine/load-options.ts'
-import { readVersionFile } from '../../../src/bundle/engine/read-file.ts'
-import { readTree } from '../../../src/bundle/engine/read-tree.ts'
-import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
-import { saveDirectory } from '../../../src/bundle/engine/save-directory.ts'
+import { loadDirectory } from '../../../src/bundle/engine/load/load-directory.ts'
+import type { LoadDirectoryOptions } from '../../../src/bundle/engine/load/load-options.ts'
+import { readVersionFile } from '../../../src/bundle/engine/read/read-file.ts'
+import { readTree } from '../../../src/bundle/engine/read/read-tree.ts'
+import { openRepository, type Repository } from '../../../src/bundle/engine/repository/repository.ts'
+import { saveDirectory } from '../../../src/bundle/engine/save/save-directory.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'
 import { collectGarbage } from '../../support/collect-garbage.ts'
@@ -333,8 +333,8 @@ describe('a large load', () => {
        import { mkdirSync, openSync, readFileSync, writeSync, closeSync, rmSync, writeFileSync } from 'node:fs'
        import { monitorEventLoopDelay } from 'node:perf_hooks'
        import { localStore } from ${JSON.stringify(join(import.meta.dirname, '../../../../store-local/src/index.ts'))}
-       import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository.ts'))}
-       import { loadDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/load-directory.ts'))}
+       import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository/repository.ts'))}
+       import { loadDirectory } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/load/load-directory.ts'))}
        const [base, ...record] = process.argv.slice(2)
        const repository = await openRepository(localStore({ root: base + '/store' }))
        const delay = monitorEventLoopDelay({ resolution: 1 })
@@ -350,7 +350,7 @@ describe('a large load', () => {
       `import { randomBytes } from 'node:crypto'
        import { writeFileSync } from 'node:fs'
        import { localStore } from ${JSON.stringify(join(import.meta.dirname, '../../../../store-local/src/index.ts'))}
-       import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository.ts'))}
+       import { openRepository } from ${JSON.stringify(join(import.meta.dirname, '../../../src/bundle/engine/repository/repository.ts'))}
        import { buildPacks, fileOf, recordOf } from ${JSON.stringify(join(import.meta.dirname, 'store-tree.ts'))}
        const base = process.argv[2]
        const repository = await openRepository(localStore({ root: base + '/store' }))

@@ -12,14 +12,14 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { createDirectoryCursor } from '../../../src/bundle/engine/directory-cursor.ts'
-import type { KnownTree } from '../../../src/bundle/engine/known-tree.ts'
-import { useKnownTree } from '../../../src/bundle/engine/known-trees.ts'
-import { lookAhead, type LookAhead } from '../../../src/bundle/engine/look-ahead.ts'
-import { lookedField } from '../../../src/bundle/engine/reading-messages.ts'
-import { readingThread, type ReadingThread } from '../../../src/bundle/engine/reading-thread.ts'
-import { createSaveNotes } from '../../../src/bundle/engine/save-notes.ts'
-import { walkDirectory, type FoundDirectory } from '../../../src/bundle/engine/walk-directory.ts'
+import { createDirectoryCursor } from '../../../src/filesystem/directory-cursor.ts'
+import type { KnownTree } from '../../../src/bundle/engine/known/known-tree.ts'
+import { useKnownTree } from '../../../src/bundle/engine/known/known-trees.ts'
+import { lookAhead, type LookAhead } from '../../../src/bundle/engine/save/look-ahead.ts'
+import { lookedField } from '../../../src/bundle/engine/save/reading-messages.ts'
+import { readingThread, type ReadingThread } from '../../../src/bundle/engine/save/reading-thread.ts'
+import { createSaveNotes } from '../../../src/bundle/engine/save/save-notes.ts'
+import { walkDirectory, type FoundDirectory } from '../../../src/bundle/engine/save/walk-directory.ts'
 import type { TreeEntry } from '../../../src/bundle/format/tree-node.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 import { startSaving } from './save-session.ts'
@@ -228,10 +228,10 @@ it('has the walk find the same as it finds alone, whatever has changed', async (
 
 it('starts no thread for who asks once, and takes the one that there is', async () => {
   vi.resetModules()
-  const first = await import('../../../src/bundle/engine/reading-thread.ts')
+  const first = await import('../../../src/bundle/engine/save/reading-thread.ts')
   expect([first.warmReadingThread(), first.warmReadingThread()]).toEqual([null, first.readingThread()])
   vi.resetModules()
-  const second = await import('../../../src/bundle/engine/reading-thread.ts')
+  const second = await import('../../../src/bundle/engine/save/reading-thread.ts')
   const started = second.readingThread()
   expect(started).not.toBeNull()
   expect(second.warmReadingThread()).toBe(started)

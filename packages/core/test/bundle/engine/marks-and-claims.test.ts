@@ -1,8 +1,8 @@
 import { memoryStore } from '@ws/store-memory'
 import { expect, it } from 'vitest'
-import { putMark, readMark, securePacks } from '../../../src/bundle/engine/pack-safety.ts'
-import { openRepository, type Repository } from '../../../src/bundle/engine/repository.ts'
-import { claimVersion } from '../../../src/bundle/engine/version-claim.ts'
+import { putMark, readMark, securePacks } from '../../../src/bundle/engine/repository/pack-safety.ts'
+import { openRepository, type Repository } from '../../../src/bundle/engine/repository/repository.ts'
+import { claimVersion } from '../../../src/bundle/engine/repository/version-claim.ts'
 import type { ObjectInfo, ObjectStore } from '../../../src/store/object-store.ts'
 
 const MINUTE_MS = 60_000

@@ -4,7 +4,7 @@ import {
   planRetention,
   type RetainedVersion,
   type RetentionPolicy,
-} from '../../../src/bundle/engine/retention-policy.ts'
+} from '../../../src/bundle/engine/maintain/retention-policy.ts'
 
 const HOUR_MS = 3_600_000
 const now = new Date('2030-03-15T12:30:00Z')

@@ -3,9 +3,9 @@ import {
   openRepository,
   type Repository,
   type RepositoryEncryption,
-} from '../../../src/bundle/engine/repository.ts'
-import { saveDirectory, type SaveDirectoryOptions } from '../../../src/bundle/engine/save-directory.ts'
-import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
+} from '../../../src/bundle/engine/repository/repository.ts'
+import { saveDirectory, type SaveDirectoryOptions } from '../../../src/bundle/engine/save/save-directory.ts'
+import type { SavedTree } from '../../../src/bundle/engine/save/saved-tree.ts'
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { bindStore } from '../../../src/store/bind-store.ts'
 import type { ObjectStore } from '../../../src/store/object-store.ts'

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, lstatSync, readlinkSync } from 'node:fs'
 import { decodeFrame } from '../../../src/bundle/format/frame.ts'
 import { cutChunk, readPackIndex, readStoredFrames } from '../../../src/bundle/format/pack-reader.ts'
 import { readDirectoryEntries, readRuns } from '../../../src/bundle/format/tree-node.ts'
-import type { Repository } from '../../../src/bundle/engine/repository.ts'
-import type { SavedTree } from '../../../src/bundle/engine/saved-tree.ts'
+import type { Repository } from '../../../src/bundle/engine/repository/repository.ts'
+import type { SavedTree } from '../../../src/bundle/engine/save/saved-tree.ts'
 
 /** By path (byte strings): what an entry is, in one comparable text. */
 export type Listing = Record<string, string>

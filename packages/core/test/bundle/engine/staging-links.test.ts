@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { makingLink } from '../../../src/bundle/engine/staging-directories.ts'
+import { makingLink } from '../../../src/bundle/engine/load/staging-directories.ts'
 
 const failing = (code: string) => () => {
   throw Object.assign(new Error(code), { code })

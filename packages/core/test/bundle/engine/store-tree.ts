@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
-import type { Repository } from '../../../src/bundle/engine/repository.ts'
+import type { Repository } from '../../../src/bundle/engine/repository/repository.ts'
 import { contentIdOf } from '../../../src/bundle/format/content-id.ts'
 import { compressFrame } from '../../../src/bundle/format/frame.ts'
 import { createPackWriter, type FrameChunk } from '../../../src/bundle/format/pack-writer.ts'

@@ -1,7 +1,7 @@
 /** Saves a directory into memory and prints what was skipped. */
 import { memoryStore } from '@ws/store-memory'
-import { openRepository } from '../../../src/bundle/engine/repository.ts'
-import { saveDirectory } from '../../../src/bundle/engine/save-directory.ts'
+import { openRepository } from '../../../src/bundle/engine/repository/repository.ts'
+import { saveDirectory } from '../../../src/bundle/engine/save/save-directory.ts'
 
 const [directory = ''] = process.argv.slice(2)
 const repository = await openRepository(memoryStore())

@@ -17,7 +17,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bindStore } from '../../../src/store/bind-store.ts'
 import type { BundleStore } from '../../../src/bundle/bundle-store.ts'
 import { createBundleStore } from '../../../src/bundle/create-bundle-store.ts'
-import { parseVersionPath, REMOVED_VERSION, versionPath } from '../../../src/bundle/engine/version-number.ts'
+import {
+  parseVersionPath,
+  REMOVED_VERSION,
+  versionPath,
+} from '../../../src/bundle/engine/repository/version-number.ts'
 
 let base = ''
 let source = ''

@@ -1,0 +1,155 @@
+import { lstatSync, type BigIntStats } from 'node:fs'
+import { WorkspaceError } from '../../../errors.ts'
+import { openAccessible } from '../../../filesystem/open-accessible.ts'
+import {
+  childPath,
+  closeDirectory,
+  listDirectory,
+  type ByteString,
+  type DirectoryHandle,
+} from '../../../filesystem/directory-handle.ts'
+import type { TimeSlice } from '../../../filesystem/time-slice.ts'
+import { pathText } from '../../../filesystem/path-text.ts'
+import type { FileEntry } from '../../format/tree-node.ts'
+import type { ContentCheck } from './check-file.ts'
+import type { EntryRow, LoadMemory } from './load-memory.ts'
+import { joinPath } from '../known/known-tree.ts'
+import type { LeftNotes } from './left-notes.ts'
+import { foundEntry, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
+import type { StagedEntry } from './stage-state.ts'
+import type { TreeStage } from './stage-tree.ts'
+import type { TreeReader } from '../read/tree-reader.ts'
+
+export interface CompareContext {
+  /** Real path of the directory that is compared. */
+  readonly target: ByteString
+  readonly mode: 'exact' | 'merge'
+  readonly tree: TreeReader
+  readonly stage: TreeStage
+  readonly plan: LoadPlan
+  readonly memory: LoadMemory
+  readonly content: ContentCheck
+  readonly slice: TimeSlice
+  readonly tally: CompareTally
+  readonly left: LeftNotes
+  readonly onProgress: () => void
+}
+
+interface CompareTally {
+  readonly deleted: FileCount
+  readonly kept: FileCount
+  readonly verified: FileCount
+}
+
+export interface FileCount {
+  files: number
+  bytes: number
+}
+
+export interface CompareState {
+  readonly context: CompareContext
+  /** Names of hard-linked files, by group: all of a group stay, or all are made anew. */
+  readonly groups: Map<bigint, GroupMember[]>
+  /** Inodes of files with several names, by the group that has them in the version; `null`: a file of one name. */
+  readonly inodes: Map<bigint, bigint | null>
+}
+
+export interface GroupMember {
+  readonly place: Place
+  readonly entry: FileEntry
+  readonly stats: BigIntStats | null
+  readonly isSame: boolean
+}
+
+export interface Place extends EntryRow {
+  readonly directory: DirectoryPlan
+  readonly name: ByteString
+}
+
+/** Notes that something new comes to a place, and whatever is there goes. @returns its number */
+export async function replace(
+  state: CompareState,
+  place: Place,
+  stats: BigIntStats | null,
+  open: DirectoryHandle,
+): Promise<number> {
+  if (stats?.isDirectory() === true) await makeRoom(state, place, open)
+  return comes(state, place, stats)
+}
+
+export function comes({ context }: CompareState, place: Place, stats: BigIntStats | null): number {
+  const number = context.plan.nextNumber()
+  const goes = stats === null ? null : foundEntry(stats)
+  place.directory.entries.push({ name: place.name, number, goes, comes: true })
+  return number
+}
+
+/** @throws `CONFLICT` where something has to stay */
+export async function makeRoom(
+  { context }: CompareState,
+  place: Place,
+  open: DirectoryHandle,
+): Promise<void> {
+  const inside = openAccessible(open, place.name)
+  try {
+    if (context.mode === 'merge' && listDirectory(inside).length > 0) {
+      throw occupied(place.path, 'a directory that is not empty is there')
+    }
+    const staying = await surveyBelow(context, inside, place.path, context.tally.deleted)
+    if (staying !== null)
+      throw occupied(place.path, `it holds ${JSON.stringify(pathText(staying))}, which a load leaves alone`)
+  } finally {
+    closeDirectory(inside)
+  }
+}
+
+/** Counts what goes with a directory. @returns the first path below that has to stay, `null` when all may go */
+export async function surveyBelow(
+  context: Pick<CompareContext, 'left' | 'slice'>,
+  handle: DirectoryHandle,
+  path: ByteString,
+  total: FileCount,
+): Promise<ByteString | null> {
+  for (const { name } of listDirectory(handle)) {
+    const pause = context.slice.pauseWhenDue()
+    if (pause !== undefined) await pause
+    const stats = lstatOrNull(handle, name)
+    if (stats === null) continue
+    const below = joinPath(path, name)
+    if (context.left.reasonFor(below, stats) !== null) return below
+    if (!stats.isDirectory()) {
+      countFile(total, Number(stats.size))
+      continue
+    }
+    const inside = openAccessible(handle, name)
+    try {
+      const staying = await surveyBelow(context, inside, below, total)
+      if (staying !== null) return staying
+    } finally {
+      closeDirectory(inside)
+    }
+  }
+  return null
+}
+
+export function countFile(total: FileCount, bytes: number): void {
+  total.files += 1
+  total.bytes += bytes
+}
+
+export function stagedPlace({ path, rows, index }: Place, number: number): StagedEntry {
+  return { directory: 0, name: String(number), path, rows, index }
+}
+
+export function lstatOrNull(directory: DirectoryHandle, name: ByteString): BigIntStats | null {
+  return lstatSync(childPath(directory, name), { bigint: true, throwIfNoEntry: false }) ?? null
+}
+
+export function occupied(path: ByteString, reason: string): WorkspaceError {
+  const shown = pathText(path)
+  return new WorkspaceError(
+    'CONFLICT',
+    `Cannot load ${JSON.stringify(shown)}: ${reason}. Move it away, or load the whole directory exactly.`,
+    { details: { path: shown } },
+  )
+}
