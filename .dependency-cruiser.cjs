@@ -25,6 +25,11 @@ module.exports = {
     ...upward,
     ...engineUpward,
     {
+      name: 'archive-knows-no-versions',
+      from: { path: '^packages/core/src/bundle/archive/' },
+      to: { path: '^packages/core/src/bundle/engine/' },
+    },
+    {
       name: 'engine-save-and-load-stay-apart',
       from: { path: '^packages/core/src/bundle/engine/(save|load)/' },
       to: {

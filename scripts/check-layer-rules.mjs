@@ -59,6 +59,9 @@ const bad = {
   'core-workspace-looks-down-only': {
     'packages/core/src/workspace/bad.ts': "import type {} from '../run/execute-run.ts'\n",
   },
+  'archive-knows-no-versions': {
+    'packages/core/src/bundle/archive/bad.ts': "export * from '../engine/read/read.ts'\n",
+  },
   'engine-repository-looks-down-only': {
     'packages/core/src/bundle/engine/repository/bad.ts': "export * from '../read/read.ts'\n",
   },

@@ -3,7 +3,7 @@ import { describeVersion, type BundleStoreContext } from './bundle-store-context
 import type { BundleDownload, BundleStore } from './bundle-store.ts'
 import { archiveVersion } from './engine/read/archive-version.ts'
 import { saveDirectory } from './engine/save/save-directory.ts'
-import { extractBundle } from './extract-bundle.ts'
+import { extractBundle } from './archive/extract-bundle.ts'
 import { downloadOptionNames, uploadOptionNames } from './option-names.ts'
 import { readableOnce } from './readable-once.ts'
 import { withStagingDirectory } from './staging-directory.ts'

@@ -10,6 +10,7 @@ import {
   type BundleStoreContext,
   type BundleStoreOptions,
 } from './bundle-store-context.ts'
+import { loadLimitNames } from './archive/archive-option-names.ts'
 import { archiveMethods } from './archive-methods.ts'
 import type { BundleStore, SaveReport } from './bundle-store.ts'
 import { diffVersions } from './engine/read/diff-versions.ts'
@@ -35,7 +36,6 @@ import {
   bundleStoreOptionNames,
   forkOptionNames,
   listOptionNames,
-  loadLimitNames,
   loadOptionNames,
   pruneOptionNames,
   rangeNames,

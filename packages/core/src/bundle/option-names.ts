@@ -30,8 +30,6 @@ import type {
   VersionOptions,
   WaitOptions,
 } from './bundle-store.ts'
-import type { CreateBundleOptions, ExtractBundleOptions, ExtractLimits } from './bundle.ts'
-import type { LoadLimits } from './bundle.ts'
 import type { PruneOptions } from './engine/maintain/prune.ts'
 import type { RepairOptions } from './engine/maintain/repair-version.ts'
 
@@ -112,13 +110,6 @@ export const loadOptionNames: OptionNames<LoadOptions> = {
   onProgress: isFunction,
 }
 
-export const loadLimitNames: OptionNames<LoadLimits> = {
-  maxContentBytes: isAmount,
-  maxFileBytes: isAmount,
-  maxEntries: isAmount,
-  maxDepth: isAmount,
-}
-
 export const pruneOptionNames: OptionNames<PruneOptions> = {
   dryRun: isFlag,
   workspaceId: true,
@@ -135,28 +126,4 @@ export const bundleStoreOptionNames: OptionNames<BundleStoreOptions> = {
   encryption: isObject,
   reliability: isFalseOrObject,
   clock: isFunction,
-}
-
-export const createBundleOptionNames: OptionNames<CreateBundleOptions> = {
-  format: true,
-  level: true,
-  exclude: isTextList,
-  onProgress: isFunction,
-  ...waitOptionNames,
-}
-
-export const extractBundleOptionNames: OptionNames<ExtractBundleOptions> = {
-  mode: isOneOf('exact', 'merge'),
-  profile: isOneOf('trusted', 'untrusted'),
-  keepDirectory: isFlag,
-  secondReader: isFlag,
-  limits: isObject,
-  onProgress: isFunction,
-  ...waitOptionNames,
-}
-
-export const extractLimitNames: OptionNames<ExtractLimits> = {
-  ...loadLimitNames,
-  maxArchiveBytes: isAmount,
-  maxRatio: isAmount,
 }

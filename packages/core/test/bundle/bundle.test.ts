@@ -28,15 +28,15 @@ import tar from 'tar-stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mount } from '../support/mount.ts'
 import { asPlainUser } from '../support/plain-user.ts'
-import { createBundle } from '../../src/bundle/create-bundle.ts'
-import { decompress } from '../../src/bundle/decompress.ts'
-import { extractBundle } from '../../src/bundle/extract-bundle.ts'
+import { createBundle } from '../../src/bundle/archive/create-bundle.ts'
+import { decompress } from '../../src/bundle/archive/decompress.ts'
+import { extractBundle } from '../../src/bundle/archive/extract-bundle.ts'
 import type { CreateBundleOptions } from '../../src/bundle/bundle.ts'
 import { makeMessyTree } from './messy-tree.ts'
 import { expectSameTree, listTree, withoutTimes } from './tree-listing.ts'
 import { directory, file, pax, symlink, tarGz } from './tar-blocks.ts'
-import { writeTarHeader } from '../../src/bundle/tar-header.ts'
-import { createTarReader } from '../../src/bundle/tar-reader.ts'
+import { writeTarHeader } from '../../src/bundle/archive/tar-header.ts'
+import { createTarReader } from '../../src/bundle/archive/tar-reader.ts'
 
 let base = ''
 let source = ''
@@ -444,8 +444,8 @@ describe('extracting', () => {
     const core = join(import.meta.dirname, '../../src/bundle')
     writeFileSync(
       script,
-      `import { createBundle } from ${JSON.stringify(join(core, 'create-bundle.ts'))}
-       import { extractBundle } from ${JSON.stringify(join(core, 'extract-bundle.ts'))}
+      `import { createBundle } from ${JSON.stringify(join(core, 'archive/create-bundle.ts'))}
+       import { extractBundle } from ${JSON.stringify(join(core, 'archive/extract-bundle.ts'))}
        const bundle = createBundle(process.argv[2]); const chunks = []
        for await (const chunk of bundle) chunks.push(chunk)
        let code = 'none'

@@ -14,8 +14,8 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mount } from '../support/mount.ts'
-import { createBundle } from '../../src/bundle/create-bundle.ts'
-import { extractBundle } from '../../src/bundle/extract-bundle.ts'
+import { createBundle } from '../../src/bundle/archive/create-bundle.ts'
+import { extractBundle } from '../../src/bundle/archive/extract-bundle.ts'
 import { recoverDirectory } from '../../src/filesystem/work-directory.ts'
 import { swapDirectory } from '../../src/filesystem/swap-directory.ts'
 import { file, tarGz } from './tar-blocks.ts'
@@ -57,7 +57,7 @@ describe('a process killed while it extracts', () => {
       writeFileSync(
         script,
         `import { readFileSync } from 'node:fs'
-       import { extractBundle } from ${JSON.stringify(join(core, 'extract-bundle.ts'))}
+       import { extractBundle } from ${JSON.stringify(join(core, 'archive/extract-bundle.ts'))}
        const [a, b] = ['a', 'b'].map((name) => readFileSync(${JSON.stringify(base)} + '/' + name + '.tar.gz'))
        console.log('ready')
        for (;;) for (const bytes of [a, b]) await extractBundle(bytes, ${JSON.stringify(target)}, { keepDirectory: ${keepDirectory} })`,

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { extractArchive, type ExtractPlan } from '../../src/bundle/extract-archive.ts'
-import { extractInThreads } from '../../src/bundle/extract-in-threads.ts'
+import { extractArchive, type ExtractPlan } from '../../src/bundle/archive/extract-archive.ts'
+import { extractInThreads } from '../../src/bundle/archive/extract-in-threads.ts'
 import {
   createBatchMemory,
   createFileBatches,
@@ -23,8 +23,8 @@ import {
   STOPPED,
   type BatchMemory,
   type FileBatches,
-} from '../../src/bundle/file-batches.ts'
-import { bundleThread } from '../../src/bundle/run-in-worker.ts'
+} from '../../src/bundle/archive/file-batches.ts'
+import { bundleThread } from '../../src/bundle/archive/run-in-worker.ts'
 import { borrowThread, stopIdleThreads, type BorrowedThread } from '../../src/bundle/warm-threads.ts'
 import { directory, file, hardLink, symlink, tarGz } from './tar-blocks.ts'
 import { listTree } from './tree-listing.ts'

@@ -7,7 +7,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { ExtractBundleOptions, ExtractReport } from '../../src/bundle/bundle.ts'
-import { extractBundle } from '../../src/bundle/extract-bundle.ts'
+import { extractBundle } from '../../src/bundle/archive/extract-bundle.ts'
 import {
   directory,
   endOfArchive,

@@ -7,7 +7,7 @@ const packageDirectory = join(import.meta.dirname, '../..')
 const workers = [
   'snapshot/hash/capture-worker.ts',
   'snapshot/git/stat-worker.ts',
-  'bundle/bundle-worker.ts',
+  'bundle/archive/bundle-worker.ts',
   'bundle/engine/load/restore-worker.ts',
   'bundle/engine/save/reading-worker.ts',
   'bundle/engine/save/save-worker.ts',

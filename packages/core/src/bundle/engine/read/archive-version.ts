@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../../../errors.ts'
 import type { ByteString } from '../../../filesystem/directory-handle.ts'
-import { ARCHIVE_BLOCK_BYTES, type BlockPool } from '../../archive-directory.ts'
+import { ARCHIVE_BLOCK_BYTES, type BlockPool } from '../../archive/archive-directory.ts'
 import type { BundleFormat } from '../../bundle.ts'
-import { compressBlocks } from '../../frame-compressor.ts'
+import { compressBlocks } from '../../archive/frame-compressor.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
 import type { ContentId } from '../../format/content-id.ts'
 import { damagedObject } from '../../format/damaged-object.ts'
@@ -15,7 +15,7 @@ import {
   paddedLength,
   writeTarHeader,
   type TarHeaderFields,
-} from '../../tar-header.ts'
+} from '../../archive/tar-header.ts'
 import { createChunkLocator, type ChunkLocator, type ChunkPlace } from './chunk-locator.ts'
 import { damageIn } from '../repository/damage.ts'
 import { fetchChunks, frameOf } from './fetch-chunks.ts'

@@ -1,5 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { refused } from './archive-error.ts'
 
 const MAX_COMPONENT_BYTES = 255

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import { WorkspaceError } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
-import { fromFailure, type ThreadFailure } from './thread-failure.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { fromFailure, type ThreadFailure } from '../thread-failure.ts'
 
 /** What the reader of an archive shares with a second thread that writes small files for it. */
 export interface BatchMemory {

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { WorkspaceError } from '../errors.ts'
+import { WorkspaceError } from '../../errors.ts'
 import { corrupt } from './archive-error.ts'
 
 /** The memory that a decoder needs for it: what `zstd -d` allows as well. */

@@ -1,9 +1,9 @@
-import { WorkspaceError } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { refused } from './archive-error.ts'
-import type { ExtractLimits } from './bundle.ts'
+import type { ExtractLimits } from '../bundle.ts'
 import { collisionKey, entryPath, isGitDirectory } from './entry-path.ts'
-import { pathText } from '../filesystem/path-text.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 import type { TarEntry } from './tar-entry.ts'
 
 export type ResolvedLimits = { readonly [Name in keyof ExtractLimits]-?: number }

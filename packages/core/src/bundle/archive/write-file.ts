@@ -1,7 +1,7 @@
 import { closeSync, constants, fchmodSync, futimesSync, openSync, writeSync } from 'node:fs'
-import type { ByteString } from '../filesystem/directory-handle.ts'
-import { EARLIEST_SECONDS, fileTime as exactFileTime, LATEST_SECONDS } from '../filesystem/file-time.ts'
-import { errnoOf } from '../filesystem/filesystem-error.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { EARLIEST_SECONDS, fileTime as exactFileTime, LATEST_SECONDS } from '../../filesystem/file-time.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { refused } from './archive-error.ts'
 
 export interface FileFacts {

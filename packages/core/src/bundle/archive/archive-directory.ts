@@ -9,12 +9,12 @@ import {
   openRoot,
   type ByteString,
   type DirectoryHandle,
-} from '../filesystem/directory-handle.ts'
-import { errnoOf } from '../filesystem/filesystem-error.ts'
-import { fillBuffer } from '../filesystem/fill-buffer.ts'
+} from '../../filesystem/directory-handle.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { noteSkipped, type ArchiveNotes } from './archive-notes.ts'
-import { pathText } from '../filesystem/path-text.ts'
-import { excludeFilter } from './exclude-filter.ts'
+import { pathText } from '../../filesystem/path-text.ts'
+import { excludeFilter } from '../exclude-filter.ts'
 import { MAX_HEADER_BYTES, TAR_BLOCK_BYTES, paddedLength, writeTarHeader } from './tar-header.ts'
 
 /** Uncompressed bytes of one block, which becomes one compressed frame. */

@@ -1,6 +1,6 @@
-import { WorkspaceError, type ErrorCode } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
-import { pathText } from '../filesystem/path-text.ts'
+import { WorkspaceError, type ErrorCode } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 
 export function corrupt(reason: string, cause?: unknown): WorkspaceError {
   return new WorkspaceError(

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import { blockSum } from './tar-header.ts'
 

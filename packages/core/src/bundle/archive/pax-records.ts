@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import type { SparseSegment } from './sparse-map.ts'
 import { parseSize } from './tar-fields.ts'

@@ -18,8 +18,8 @@ import {
   toFilePath,
   type ByteString,
   type DirectoryHandle,
-} from '../filesystem/directory-handle.ts'
-import type { TimeSlice } from '../filesystem/time-slice.ts'
+} from '../../filesystem/directory-handle.ts'
+import type { TimeSlice } from '../../filesystem/time-slice.ts'
 import type { EntryStep } from './entry-policy.ts'
 import type { FileBatches } from './file-batches.ts'
 import type { SparseSegment } from './sparse-map.ts'

@@ -1,8 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { BundleFormat, BundleProgress } from './bundle.ts'
+import type { BundleFormat, BundleProgress } from '../bundle.ts'
 import type { ExtractPlan } from './extract-archive.ts'
 import type { BatchMemory } from './file-batches.ts'
-import type { ThreadFailure } from './thread-failure.ts'
+import type { ThreadFailure } from '../thread-failure.ts'
 
 export interface CreateTask {
   readonly kind: 'create'

@@ -2,7 +2,7 @@ import { MessageChannel } from 'node:worker_threads'
 import type { ExtractedArchive, ExtractArchiveOptions, ExtractPlan } from './extract-archive.ts'
 import { createBatchMemory, FINISHED, STATE, STOPPED } from './file-batches.ts'
 import { bundleThread, runInWorker } from './run-in-worker.ts'
-import { borrowThread } from './warm-threads.ts'
+import { borrowThread } from '../warm-threads.ts'
 import type { BatchPartner, FromWorker, WriteTask } from './worker-task.ts'
 
 /**

@@ -1,20 +1,20 @@
 import { chmodSync, existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { WorkspaceError } from '../errors.ts'
-import { assertKnownOptions } from '../known-options.ts'
-import { extractBundleOptionNames, extractLimitNames } from './option-names.ts'
-import { closeDirectory, openRoot, toByteString } from '../filesystem/directory-handle.ts'
-import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
-import { mergeTree } from '../filesystem/merge-tree.ts'
-import { swapDirectory } from '../filesystem/swap-directory.ts'
+import { WorkspaceError } from '../../errors.ts'
+import { assertKnownOptions } from '../../known-options.ts'
+import { extractBundleOptionNames, extractLimitNames } from './archive-option-names.ts'
+import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
+import { errnoOf, toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { mergeTree } from '../../filesystem/merge-tree.ts'
+import { swapDirectory } from '../../filesystem/swap-directory.ts'
 import {
   createWorkDirectory,
   recoverDirectory,
   resolveTarget,
   type WorkDirectory,
-} from '../filesystem/work-directory.ts'
-import { refuseHome } from '../filesystem/workspace-root.ts'
-import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from './bundle.ts'
+} from '../../filesystem/work-directory.ts'
+import { refuseHome } from '../../filesystem/workspace-root.ts'
+import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from '../bundle.ts'
 import type { ResolvedLimits } from './entry-policy.ts'
 import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extract-archive.ts'
 import { extractInThreads } from './extract-in-threads.ts'

@@ -1,8 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
-import { WorkspaceError } from '../errors.ts'
-import type { BundleProgress } from './bundle.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { BundleProgress } from '../bundle.ts'
 import { earlyCollector } from './early-collector.ts'
-import { fromFailure } from './thread-failure.ts'
+import { fromFailure } from '../thread-failure.ts'
 import {
   CHUNKS_IN_FLIGHT,
   INPUT_CHUNK_BYTES,
@@ -10,7 +10,7 @@ import {
   type ToWorker,
   type WorkerTask,
 } from './worker-task.ts'
-import { borrowThread, type ThreadKind } from './warm-threads.ts'
+import { borrowThread, type ThreadKind } from '../warm-threads.ts'
 
 export interface RunInWorkerOptions {
   readonly input?: AsyncIterator<Uint8Array> | undefined

@@ -1,5 +1,5 @@
 import { Buffer, isUtf8 } from 'node:buffer'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 
 export const TAR_BLOCK_BYTES = 512
 

@@ -1,7 +1,7 @@
-import type { ByteString } from '../filesystem/directory-handle.ts'
-import { errnoOf } from '../filesystem/filesystem-error.ts'
-import type { BundleReport, BundleSkip } from './bundle.ts'
-import { pathText } from '../filesystem/path-text.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import type { BundleReport, BundleSkip } from '../bundle.ts'
+import { pathText } from '../../filesystem/path-text.ts'
 
 interface ArchiveTotals {
   files: number

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer'
-import { WorkspaceError } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import type { SparseSegment } from './sparse-map.ts'
 import { readText } from './tar-fields.ts'

@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer'
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import { WorkspaceError } from '../errors.ts'
-import { errnoOf } from '../filesystem/filesystem-error.ts'
+import { WorkspaceError } from '../../errors.ts'
+import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { corrupt } from './archive-error.ts'
-import type { BundleFormat } from './bundle.ts'
-import { releaseBuffer } from '../store/release-buffer.ts'
+import type { BundleFormat } from '../bundle.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 import { createZstdFrameScanner } from './zstd-frames.ts'
 
 const STREAM_CHUNK_BYTES = 512 * 1024

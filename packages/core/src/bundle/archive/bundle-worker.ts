@@ -5,8 +5,8 @@ import { archiveReport, emptyNotes } from './archive-notes.ts'
 import { extractArchive } from './extract-archive.ts'
 import { compressBlocks } from './frame-compressor.ts'
 import { createFileBatches } from './file-batches.ts'
-import { toFailure } from './thread-failure.ts'
-import type { ThreadTask } from './warm-threads.ts'
+import { toFailure } from '../thread-failure.ts'
+import type { ThreadTask } from '../warm-threads.ts'
 import {
   CHUNKS_IN_FLIGHT,
   type CreateTask,

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import type { MessagePort } from 'node:worker_threads'
-import { toFilePath } from '../filesystem/directory-handle.ts'
+import { toFilePath } from '../../filesystem/directory-handle.ts'
 import { FINISHED, RUNNING, STATE, STOPPED, type BatchMemory, type FileBatch } from './file-batches.ts'
-import { toFailure } from './thread-failure.ts'
+import { toFailure } from '../thread-failure.ts'
 import { exclusive, writeFile } from './write-file.ts'
 
 /** Writes the files of all batches that come, until the other side closes the port. */

@@ -2,9 +2,9 @@ import { Buffer } from 'node:buffer'
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-directory.ts'
-import type { BundleFormat } from './bundle.ts'
-import { createZstdEncoder, type ZstdEncoder } from './format/zstd-encoder.ts'
-import { releaseBuffer } from '../store/release-buffer.ts'
+import type { BundleFormat } from '../bundle.ts'
+import { createZstdEncoder, type ZstdEncoder } from '../format/zstd-encoder.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 
 /** Blocks that are being compressed on the thread pool while the next one is made. */
 const BLOCKS_IN_FLIGHT = 3

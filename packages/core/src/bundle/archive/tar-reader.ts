@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
-import { WorkspaceError } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import { checkGlobalPaxRecords, parsePaxRecords, type PaxFields } from './pax-records.ts'
 import { MAX_SPARSE_MAP_BYTES, checkSparseMap, parseLeadingMap, readOldSparseEntries } from './sparse-map.ts'

@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { extract, type Header } from 'tar-stream'
-import type { WorkspaceError } from '../errors.ts'
-import type { ByteString } from '../filesystem/directory-handle.ts'
+import type { WorkspaceError } from '../../errors.ts'
+import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
-import { pathText } from '../filesystem/path-text.ts'
-import { releaseBuffer } from '../store/release-buffer.ts'
+import { pathText } from '../../filesystem/path-text.ts'
+import { releaseBuffer } from '../../store/release-buffer.ts'
 import type { TarEntry } from './tar-entry.ts'
 
 /** Reads the bytes that our own reader gets a second time, with another program, and compares what the two find. */
