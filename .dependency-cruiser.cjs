@@ -8,22 +8,27 @@ const upward = layers.slice(0, -1).map((layer, index) => ({
   to: { path: `^packages/core/src/(${layers.slice(index + 1).join('|')})/` },
 }))
 
-/** Folders of core's `bundle/engine`, each of which may import itself and those before it; a save and a load are no steps of one another. */
-const engineFolders = ['repository', 'known', 'read', '(save|load)', 'maintain']
+/** Folders inside of a layer, each of which may import itself and those before it. */
+const foldersIn = {
+  'bundle/engine': ['repository', 'known', 'read', '(save|load)', 'maintain'],
+  'snapshot/git': ['table', 'private', 'user', 'walk', 'capture', '(maintain|restore)'],
+}
 
-const engineUpward = engineFolders.slice(0, -1).map((folder, index) => ({
-  name: `engine-${folder.replace(/\W+/g, '-').replace(/^-|-$/g, '')}-looks-down-only`,
-  comment: `A folder of the engine may import itself and those before it: ${engineFolders.slice(0, index + 1).join(', ')}.`,
-  from: { path: `^packages/core/src/bundle/engine/${folder}/` },
-  to: { path: `^packages/core/src/bundle/engine/(${engineFolders.slice(index + 1).join('|')})/` },
-}))
+const upwardInside = Object.entries(foldersIn).flatMap(([place, folders]) =>
+  folders.slice(0, -1).map((folder, index) => ({
+    name: `core-${place}/${folder}-looks-down-only`.replace(/\W+/g, '-'),
+    comment: `A folder may import itself and those before it: ${folders.slice(0, index + 1).join(', ')}.`,
+    from: { path: `^packages/core/src/${place}/${folder}/` },
+    to: { path: `^packages/core/src/${place}/(${folders.slice(index + 1).join('|')})/` },
+  })),
+)
 
 module.exports = {
   forbidden: [
     { name: 'resolvable', from: {}, to: { couldNotResolve: true } },
     { name: 'no-cycles', from: {}, to: { circular: true } },
     ...upward,
-    ...engineUpward,
+    ...upwardInside,
     {
       name: 'archive-knows-no-versions',
       from: { path: '^packages/core/src/bundle/archive/' },

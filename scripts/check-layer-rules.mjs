@@ -23,6 +23,10 @@ const clean = {
   'packages/core/src/bundle/engine/save/save.ts': "export { read as save } from '../read/read.ts'\n",
   'packages/core/src/bundle/engine/load/load.ts': "export { read as load } from '../read/read.ts'\n",
   'packages/core/src/bundle/engine/maintain/prune.ts': "export { save as prune } from '../save/save.ts'\n",
+  'packages/core/src/snapshot/git/walk/walk.ts': "export { store as walk } from '../../../store/store.ts'\n",
+  'packages/core/src/snapshot/git/capture/capture.ts': "export { walk as capture } from '../walk/walk.ts'\n",
+  'packages/core/src/snapshot/git/restore/restore.ts':
+    "export { capture as restore } from '../capture/capture.ts'\n",
   'packages/core/src/snapshot/snapshot.ts': "export { bundle as snapshot } from '../bundle/bundle.ts'\n",
   'packages/core/src/workspace/workspace.ts':
     "export { snapshot as workspace } from '../snapshot/snapshot.ts'\n",
@@ -62,20 +66,35 @@ const bad = {
   'archive-knows-no-versions': {
     'packages/core/src/bundle/archive/bad.ts': "export * from '../engine/read/read.ts'\n",
   },
-  'engine-repository-looks-down-only': {
+  'core-bundle-engine-repository-looks-down-only': {
     'packages/core/src/bundle/engine/repository/bad.ts': "export * from '../read/read.ts'\n",
   },
-  'engine-known-looks-down-only': {
+  'core-bundle-engine-known-looks-down-only': {
     'packages/core/src/bundle/engine/known/bad.ts': "export * from '../read/read.ts'\n",
   },
-  'engine-read-looks-down-only': {
+  'core-bundle-engine-read-looks-down-only': {
     'packages/core/src/bundle/engine/read/bad.ts': "export * from '../load/load.ts'\n",
   },
-  'engine-save-load-looks-down-only': {
+  'core-bundle-engine-save-load-looks-down-only': {
     'packages/core/src/bundle/engine/save/bad.ts': "export * from '../maintain/prune.ts'\n",
   },
   'engine-save-and-load-stay-apart': {
     'packages/core/src/bundle/engine/save/bad.ts': "export * from '../load/load.ts'\n",
+  },
+  'core-snapshot-git-table-looks-down-only': {
+    'packages/core/src/snapshot/git/table/bad.ts': "export * from '../walk/walk.ts'\n",
+  },
+  'core-snapshot-git-private-looks-down-only': {
+    'packages/core/src/snapshot/git/private/bad.ts': "export * from '../walk/walk.ts'\n",
+  },
+  'core-snapshot-git-user-looks-down-only': {
+    'packages/core/src/snapshot/git/user/bad.ts': "export * from '../walk/walk.ts'\n",
+  },
+  'core-snapshot-git-walk-looks-down-only': {
+    'packages/core/src/snapshot/git/walk/bad.ts': "export * from '../capture/capture.ts'\n",
+  },
+  'core-snapshot-git-capture-looks-down-only': {
+    'packages/core/src/snapshot/git/capture/bad.ts': "export * from '../restore/restore.ts'\n",
   },
   'core-doors-stay-outside': { 'packages/core/src/run/bad.ts': "import type {} from '../index.ts'\n" },
   'core-is-a-leaf': { 'packages/core/src/store/bad.ts': "export * from '../../../store-y/src/index.ts'\n" },

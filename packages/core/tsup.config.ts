@@ -4,7 +4,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'capture-worker': 'src/snapshot/hash/capture-worker.ts',
-    'stat-worker': 'src/snapshot/git/stat-worker.ts',
+    'stat-worker': 'src/snapshot/git/walk/stat-worker.ts',
     'bundle-worker': 'src/bundle/archive/bundle-worker.ts',
     'restore-worker': 'src/bundle/engine/load/restore-worker.ts',
     'reading-worker': 'src/bundle/engine/save/reading-worker.ts',

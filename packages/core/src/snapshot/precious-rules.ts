@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../errors.ts'
 import { parentOf, toBytePath, type BytePath } from './byte-path.ts'
-import { wildmatch } from './git/wildmatch.ts'
+import { wildmatch } from './git/walk/wildmatch.ts'
 
 /** Which files count although they are ignored, and are kept out of patches. */
 export interface PreciousRules {

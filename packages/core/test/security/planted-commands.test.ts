@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
-import { gitEnvironment } from '../../src/snapshot/git/git-command.ts'
+import { gitEnvironment } from '../../src/snapshot/git/private/git-command.ts'
 import { fingerprint, runUserGit } from '../snapshot/git/git-fixture.ts'
 import { describeTree, temporaryDirectory } from '../support/temporary-directory.ts'
 import {

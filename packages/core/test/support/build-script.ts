@@ -6,7 +6,7 @@ import { afterAll } from 'vitest'
 const packageDirectory = join(import.meta.dirname, '../..')
 const workers = [
   'snapshot/hash/capture-worker.ts',
-  'snapshot/git/stat-worker.ts',
+  'snapshot/git/walk/stat-worker.ts',
   'bundle/archive/bundle-worker.ts',
   'bundle/engine/load/restore-worker.ts',
   'bundle/engine/save/reading-worker.ts',

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { runGit } from '../git/git-command.ts'
+import { runGit } from '../git/private/git-command.ts'
 
 export interface ThreeTexts {
   /** What both sides began from. */

@@ -14,8 +14,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { isSameFileIn, withoutOtherSpellings } from '../../../src/snapshot/git/other-spellings.ts'
-import { parseIndex, readUserIndex } from '../../../src/snapshot/git/user-index.ts'
+import { isSameFileIn, withoutOtherSpellings } from '../../../src/snapshot/git/capture/other-spellings.ts'
+import { parseIndex, readUserIndex } from '../../../src/snapshot/git/user/user-index.ts'
 import {
   changeList,
   collect,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareTrees } from '../../../src/snapshot/git/compare-trees.ts'
-import type { ObjectReader } from '../../../src/snapshot/git/read-object.ts'
+import { compareTrees } from '../../../src/snapshot/git/private/compare-trees.ts'
+import type { ObjectReader } from '../../../src/snapshot/git/private/read-object.ts'
 
 type Files = Readonly<Record<string, string>>
 

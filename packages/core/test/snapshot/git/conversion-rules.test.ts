@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { readConversionRules } from '../../../src/snapshot/git/conversion-rules.ts'
-import type { UserRepository } from '../../../src/snapshot/git/repository-layout.ts'
+import { readConversionRules } from '../../../src/snapshot/git/capture/conversion-rules.ts'
+import type { UserRepository } from '../../../src/snapshot/git/user/repository-layout.ts'
 import { createScratch } from './git-fixture.ts'
 
 function read(files: Record<string, string>, prefix = '', options: Partial<UserRepository> = {}) {

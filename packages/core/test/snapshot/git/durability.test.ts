@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openGitBackend } from '../../../src/snapshot/git/open-git-backend.ts'
-import { objectSizes } from '../../../src/snapshot/git/object-sizes.ts'
-import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
-import { adoptObjects, wantedSet } from '../../../src/snapshot/git/adopt-objects.ts'
+import { objectSizes } from '../../../src/snapshot/git/private/object-sizes.ts'
+import { openPrivateRepository } from '../../../src/snapshot/git/private/private-repository.ts'
+import { adoptObjects, wantedSet } from '../../../src/snapshot/git/private/adopt-objects.ts'
 import { createFixture, createScratch, describeTree, runUserGit } from './git-fixture.ts'
 
 /** A clean checkout, so that a snapshot can borrow everything from the user's repository; some of it packed. */

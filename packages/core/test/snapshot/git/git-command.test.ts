@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { askGit, runGit, streamGit } from '../../../src/snapshot/git/git-command.ts'
+import { askGit, runGit, streamGit } from '../../../src/snapshot/git/private/git-command.ts'
 import { createFixture } from './git-fixture.ts'
 
 describe('a call of git', () => {

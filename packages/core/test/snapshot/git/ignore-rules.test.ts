@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isIgnored } from '../../../src/snapshot/git/ignore-chain.ts'
-import { parseIgnoreFile } from '../../../src/snapshot/git/ignore-file.ts'
-import { isUnsupportedName } from '../../../src/snapshot/git/unsupported-name.ts'
-import { wildmatch } from '../../../src/snapshot/git/wildmatch.ts'
+import { isIgnored } from '../../../src/snapshot/git/walk/ignore-chain.ts'
+import { parseIgnoreFile } from '../../../src/snapshot/git/walk/ignore-file.ts'
+import { isUnsupportedName } from '../../../src/snapshot/git/walk/unsupported-name.ts'
+import { wildmatch } from '../../../src/snapshot/git/walk/wildmatch.ts'
 import { createFixture } from './git-fixture.ts'
 
 const names = ['a', 'b', 'ab', 'ba', 'abc', 'a.b', 'A', '[', '!a', '#a', 'a b', '-', 'a\\', 'é']

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { pauser } from '../../../src/snapshot/git/pause.ts'
+import { pauser } from '../../../src/snapshot/git/table/pause.ts'
 
 let nowMs = 0
 vi.spyOn(performance, 'now').mockImplementation(() => nowMs)

@@ -1,7 +1,7 @@
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { isPlainConfiguration, readPlainLayout } from '../../../src/snapshot/git/plain-layout.ts'
+import { isPlainConfiguration, readPlainLayout } from '../../../src/snapshot/git/user/plain-layout.ts'
 import { createFixture, runUserGit, type Fixture } from './git-fixture.ts'
 
 const read = ({ path }: Fixture, directory = path) =>

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, readdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { objectSizeReader } from '../../../src/snapshot/git/read-object-size.ts'
-import type { PrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
+import { objectSizeReader } from '../../../src/snapshot/git/private/read-object-size.ts'
+import type { PrivateRepository } from '../../../src/snapshot/git/private/private-repository.ts'
 import { createFixture, type Fixture } from './git-fixture.ts'
 
 /** Files that make deltas of each other, an empty one, and one whose size takes several bytes to say. */

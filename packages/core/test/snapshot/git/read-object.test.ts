@@ -12,8 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { compareTrees } from '../../../src/snapshot/git/compare-trees.ts'
-import { objectReader } from '../../../src/snapshot/git/read-object.ts'
+import { compareTrees } from '../../../src/snapshot/git/private/compare-trees.ts'
+import { objectReader } from '../../../src/snapshot/git/private/read-object.ts'
 import { createFixture, type Fixture } from './git-fixture.ts'
 
 type Format = 'sha1' | 'sha256'

@@ -12,12 +12,12 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { tableOf, tableOfColumns, type EntryTable } from '../../../src/snapshot/git/entry-table.ts'
-import { stampOf as stampOfStats, type CapturedEntry } from '../../../src/snapshot/git/file-stamp.ts'
-import type { SpreadOptions } from '../../../src/snapshot/git/spread-rows.ts'
-import { startLook } from '../../../src/snapshot/git/start-look.ts'
-import { startStamping } from '../../../src/snapshot/git/start-stamping.ts'
-import { parseIndex } from '../../../src/snapshot/git/user-index.ts'
+import { tableOf, tableOfColumns, type EntryTable } from '../../../src/snapshot/git/table/entry-table.ts'
+import { stampOf as stampOfStats, type CapturedEntry } from '../../../src/snapshot/git/table/file-stamp.ts'
+import type { SpreadOptions } from '../../../src/snapshot/git/walk/spread-rows.ts'
+import { startLook } from '../../../src/snapshot/git/walk/start-look.ts'
+import { startStamping } from '../../../src/snapshot/git/walk/start-stamping.ts'
+import { parseIndex } from '../../../src/snapshot/git/user/user-index.ts'
 import { createScratch, runUserGit } from './git-fixture.ts'
 
 const FILES = 800
@@ -51,7 +51,7 @@ const findChangedRows = (
   options?: SpreadOptions,
 ): Promise<number[]> => startLook(root, table, options).changedRows(pause)
 
-const source = new URL('../../../src/snapshot/git/visit-rows.ts', import.meta.url).href
+const source = new URL('../../../src/snapshot/git/table/visit-rows.ts', import.meta.url).href
 
 /** A thread that does something with its rows, and a pause in which it is given the time to. */
 function startWorker(root: string, work: string) {
@@ -118,7 +118,7 @@ describe('looking at the files that an index names', () => {
     rmSync(join(root, '10004'))
     symlinkSync('10005', join(root, '10004'))
     const touched = new Set(['10001', '10002', '10003', '10004'])
-    const real = new URL('../../../src/snapshot/git/stat-worker.ts', import.meta.url)
+    const real = new URL('../../../src/snapshot/git/walk/stat-worker.ts', import.meta.url)
     const missing = pathToFileURL('/nonexistent/worker.js')
     for (const options of [
       {},

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { measureStore } from '../../../src/snapshot/git/measure-store.ts'
-import { pauser } from '../../../src/snapshot/git/pause.ts'
-import { openPrivateRepository } from '../../../src/snapshot/git/private-repository.ts'
-import { sweepStore } from '../../../src/snapshot/git/sweep-store.ts'
+import { measureStore } from '../../../src/snapshot/git/maintain/measure-store.ts'
+import { pauser } from '../../../src/snapshot/git/table/pause.ts'
+import { openPrivateRepository } from '../../../src/snapshot/git/private/private-repository.ts'
+import { sweepStore } from '../../../src/snapshot/git/maintain/sweep-store.ts'
 import { createScratch } from './git-fixture.ts'
 
 it('a snapshot never waits for more than a slice of a collection, however much there is to remove (case 66)', async () => {

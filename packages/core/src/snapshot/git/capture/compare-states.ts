@@ -1,0 +1,300 @@
+import { WorkspaceError } from '../../../errors.ts'
+import type { EntryType, FileChange, Snapshot } from '../../snapshot.ts'
+import { compareBytes, fromBytePath, splitRecords, type BytePath } from '../../byte-path.ts'
+import { runGit, streamGit } from '../private/git-command.ts'
+import { objectSizes } from '../private/object-sizes.ts'
+import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
+import { pathspecsWithout } from './pathspecs-without.ts'
+import { formatRef, parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
+import { readSnapshotLog } from '../private/snapshot-log.ts'
+
+/** One side of a path that differs. */
+export interface EntrySide {
+  readonly type: EntryType
+  /** Permission bits. */
+  readonly mode: number
+  /** Blob id; empty for a directory. */
+  readonly id: string
+}
+
+export interface Delta {
+  readonly path: BytePath
+  readonly before: EntrySide | null
+  readonly after: EntrySide | null
+}
+
+/** A captured state, as its ref names it. */
+export interface StoredState {
+  readonly tree: string
+  readonly sidecar: string | null
+}
+
+/** @throws `INVALID_INPUT` when the snapshot is not of this workspace and backend */
+export function stateOf(snapshot: Snapshot, path: string): StoredState {
+  const state = parseRef(snapshot.ref)
+  if (snapshot.backend === 'git' && snapshot.path === path && state !== null) return state
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `Snapshot ${snapshot.id}, of ${snapshot.path} by the ${snapshot.backend} backend with the ref ${JSON.stringify(snapshot.ref)}, is none of ${path} by git. Use snapshots of one workspace and backend, as they were given.`,
+    { details: { path: snapshot.path, backend: snapshot.backend } },
+  )
+}
+
+/** `null` for a binary file. */
+interface LineCount {
+  readonly insertions: number | null
+  readonly deletions: number | null
+}
+
+/**
+ * Every path that differs, sorted. Directories show only where they hold nothing captured.
+ * @param lineCounts filled when it is there, which makes git read the contents
+ */
+async function compareStates(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+  lineCounts?: Map<BytePath, LineCount>,
+): Promise<Delta[]> {
+  const before = readSidecar(own, from.sidecar)
+  const after = readSidecar(own, to.sidecar)
+  const deltas = new Map<BytePath, Delta>()
+  if (from.tree !== to.tree) {
+    for (const delta of await compareTrees(own, from, to, { before, after, lineCounts, signal }))
+      deltas.set(delta.path, delta)
+  }
+  if (from.sidecar !== to.sidecar) {
+    for (const delta of await compareModes(own, to, [before, after], deltas, signal))
+      deltas.set(delta.path, delta)
+    for (const delta of compareDirectories(before, after)) {
+      const other = deltas.get(delta.path)
+      // A file where an empty directory was, or the other way round, is one change.
+      const merged = { ...delta, before: other?.before ?? delta.before, after: other?.after ?? delta.after }
+      deltas.set(delta.path, merged)
+    }
+  }
+  return [...deltas.values()].toSorted((a, b) => compareBytes(a.path, b.path))
+}
+
+async function compareTrees(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  {
+    before,
+    after,
+    lineCounts,
+    signal,
+  }: Record<'before' | 'after', Sidecar> & {
+    readonly lineCounts: Map<BytePath, LineCount> | undefined
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<Delta[]> {
+  const counting = lineCounts === undefined ? [] : ['--numstat', '--no-ext-diff', '--no-textconv']
+  const args = ['diff-tree', '-r', '-z', '--raw', ...counting, '--no-renames', from.tree, to.tree]
+  const call = privateCall(own, args, { signal })
+  const records = splitRecords(await withData(own, [from, to], () => runGit(call)))
+  const deltas: Delta[] = []
+  let at = 0
+  // First two records for each path, then one with its counts.
+  for (; records[at]?.startsWith(':') === true; at += 2) {
+    const [oldMode = '', newMode = '', oldId = '', newId = ''] = (records[at] ?? '').slice(1).split(' ')
+    const path = records[at + 1] ?? ''
+    deltas.push({
+      path,
+      before: toSide(path, oldMode, oldId, before),
+      after: toSide(path, newMode, newId, after),
+    })
+  }
+  for (const record of records.slice(at)) readLineCount(record, lineCounts)
+  return deltas
+}
+
+function toSide(path: BytePath, treeMode: string, id: string, sidecar: Sidecar): EntrySide | null {
+  if (treeMode === '000000') return null
+  if (treeMode === '120000') return { type: 'symlink', mode: 0o777, id }
+  return { type: 'file', mode: sidecar.modes.get(path) ?? (treeMode === '100755' ? 0o755 : 0o644), id }
+}
+
+/** Files whose permission bits differ in a way that git does not see. */
+export async function compareModes(
+  own: PrivateRepository,
+  to: StoredState,
+  [before, after]: readonly [Sidecar, Sidecar],
+  known: ReadonlyMap<BytePath, unknown>,
+  signal?: AbortSignal,
+): Promise<Delta[]> {
+  const paths = new Set<BytePath>()
+  for (const path of [...before.modes.keys(), ...after.modes.keys()]) {
+    if (before.modes.get(path) !== after.modes.get(path) && !known.has(path)) paths.add(path)
+  }
+  if (paths.size === 0) return []
+  const call = privateCall(own, ['ls-tree', '-r', '-z', to.tree], { signal })
+  const deltas: Delta[] = []
+  for (const record of splitRecords(await withData(own, [to], () => runGit(call)))) {
+    const end = record.indexOf('\t')
+    const path = record.slice(end + 1)
+    if (!paths.has(path)) continue
+    const [treeMode = '', , id = ''] = record.slice(0, end).split(' ')
+    deltas.push({
+      path,
+      before: toSide(path, treeMode, id, before),
+      after: toSide(path, treeMode, id, after),
+    })
+  }
+  return deltas
+}
+
+function compareDirectories(before: Sidecar, after: Sidecar): Delta[] {
+  const side = (mode: number | undefined): EntrySide | null =>
+    mode === undefined ? null : { type: 'directory', mode, id: '' }
+  return [...new Set([...before.directories.keys(), ...after.directories.keys()])]
+    .filter((path) => before.directories.get(path) !== after.directories.get(path))
+    .map((path) => ({
+      path,
+      before: side(before.directories.get(path)),
+      after: side(after.directories.get(path)),
+    }))
+}
+
+/** The public list: with sizes, line counts and renames. */
+export async function describeChanges(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): Promise<FileChange[]> {
+  const lines = new Map<BytePath, LineCount>()
+  const deltas = await compareStates(own, from, to, signal, lines)
+  const ids = new Set(deltas.flatMap(({ before, after }) => [before?.id ?? '', after?.id ?? '']))
+  ids.delete('')
+  const sizes = await objectSizes(own, ids, { signal })
+  const sources = renameSources(deltas)
+  const precious = preciousIn(own, from, to)
+  return deltas.map((delta) => {
+    const isSecret = precious.has(delta.path)
+    // The id of a short secret would give it away to whoever tries them all.
+    const side = (state: EntrySide | null) =>
+      state && {
+        type: state.type,
+        mode: state.mode,
+        size: sizes.get(state.id) ?? 0,
+        content: isSecret ? '' : state.id,
+      }
+    const source =
+      delta.before === null && delta.after?.type === 'file' ? sources.get(delta.after.id) : undefined
+    const none = isSecret ? null : 0
+    const count = (isSecret ? undefined : lines.get(delta.path)) ?? { insertions: none, deletions: none }
+    return {
+      path: fromBytePath(delta.path),
+      status: statusOf(delta),
+      before: side(delta.before),
+      after: side(delta.after),
+      insertions: count.insertions,
+      deletions: count.deletions,
+      binary: isSecret ? null : count.insertions === null,
+      ...(isSecret && { redacted: true }),
+      ...(source === undefined || source === null ? {} : { renamedFrom: fromBytePath(source) }),
+    }
+  })
+}
+
+export async function* streamPatch(
+  own: PrivateRepository,
+  from: StoredState,
+  to: StoredState,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (from.tree === to.tree) return
+  const shape = ['--binary', '--full-index', '--no-renames', '--no-ext-diff', '--no-textconv', '--no-color']
+  const left = pathspecsWithout(preciousIn(own, from, to))
+  const call = privateCall(
+    own,
+    ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree, ...left],
+    { signal, environment: left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' } },
+  )
+  try {
+    yield* streamGit(call)
+  } catch (error) {
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, [from, to])
+    throw error
+  }
+}
+
+function preciousIn(own: PrivateRepository, from: StoredState, to: StoredState): Set<BytePath> {
+  return new Set([from, to].flatMap(({ sidecar }) => [...readSidecar(own, sidecar).precious]))
+}
+
+function statusOf({ before, after }: Delta): FileChange['status'] {
+  if (before === null) return 'added'
+  if (after === null) return 'deleted'
+  if (before.type !== after.type) return 'type-changed'
+  return before.id === after.id ? 'mode-changed' : 'modified'
+}
+
+/** Content of deleted files that one file alone had; `null` for content that several had. */
+function renameSources(deltas: readonly Delta[]): Map<string, BytePath | null> {
+  const sources = new Map<string, BytePath | null>()
+  for (const { path, before, after } of deltas) {
+    if (after === null && before?.type === 'file')
+      sources.set(before.id, sources.has(before.id) ? null : path)
+  }
+  return sources
+}
+
+function readLineCount(record: string, counts: Map<BytePath, LineCount> | undefined): void {
+  const parts = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(record)
+  if (parts === null) return
+  const [, insertions, deletions, path = ''] = parts
+  const count = (text: string | undefined) => (text === '-' ? null : Number(text))
+  counts?.set(path, { insertions: count(insertions), deletions: count(deletions) })
+}
+
+export async function withData<T>(
+  own: PrivateRepository,
+  states: readonly StoredState[],
+  run: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, states)
+    throw error
+  }
+}
+
+/** @throws `NOT_FOUND` when a state is not in the private repository any more */
+export async function assertPresent(own: PrivateRepository, states: readonly StoredState[]): Promise<void> {
+  assertLogged(own, states)
+  const sizes = await objectSizes(
+    own,
+    states.map(({ tree }) => tree),
+  )
+  for (const { tree } of states) {
+    if (sizes.has(tree)) continue
+    throw new WorkspaceError(
+      'NOT_FOUND',
+      `The data of snapshot state ${tree} is gone from the state directory. Take a new snapshot.`,
+      {
+        details: { tree },
+      },
+    )
+  }
+}
+
+/**
+ * What has been collected may still be there in parts; it counts as gone.
+ * @throws `NOT_FOUND`
+ */
+export function assertLogged(own: PrivateRepository, states: readonly StoredState[]): void {
+  const refs = new Set(readSnapshotLog(own).map(({ ref }) => ref))
+  for (const { tree, sidecar } of states) {
+    if (refs.has(formatRef(tree, sidecar))) continue
+    throw new WorkspaceError(
+      'NOT_FOUND',
+      `Snapshot state ${tree} is not in the state directory (any more): it made room for newer ones, or was taken with another state directory. Take a new snapshot; for longer memories raise maxSnapshotBytes, give snapshots a label of your own, or save versions.`,
+      { details: { tree } },
+    )
+  }
+}
