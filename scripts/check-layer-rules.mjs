@@ -107,7 +107,8 @@ const bad = {
   'no-deep-imports': { 'packages/store-x/src/bad.ts': "export * from '../../core/src/errors.ts'\n" },
 }
 
-function violatedRules(files) {
+/** Each as the rule and the file that breaks it. */
+function violations(files) {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'ws-layers-')))
   try {
     for (const [path, content] of Object.entries(files)) {
@@ -124,7 +125,7 @@ function violatedRules(files) {
       { cwd: directory, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
     )
     if (result.stdout === '') throw new Error(result.stderr)
-    return JSON.parse(result.stdout).summary.violations.map((violation) => violation.rule.name)
+    return JSON.parse(result.stdout).summary.violations.map(({ rule, from }) => `${rule.name} ${from}`)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
@@ -136,10 +137,23 @@ const report = (isRight, sentence) => {
   console.log(`${isRight ? 'ok  ' : 'FAIL'} ${sentence}`)
 }
 
-report(violatedRules(clean).length === 0, 'a tree that follows the rules breaks none')
+/** Under names of its own, so that one look at one tree shows what all of them break. */
+function named(rule, files) {
+  const own = (text) => text.replaceAll('bad.ts', `bad-${rule}.ts`).replaceAll('worse.ts', `worse-${rule}.ts`)
+  return Object.entries(files).map(([path, content]) => [own(path), own(content)])
+}
+
+report(violations(clean).length === 0, 'a tree that follows the rules breaks none')
+const found = violations({
+  ...clean,
+  ...Object.fromEntries(Object.entries(bad).flatMap(([rule, files]) => named(rule, files))),
+})
 for (const { name } of config.forbidden) {
-  const fixture = bad[name]
-  if (fixture === undefined) report(false, `${name} has no fixture that breaks it`)
-  else report(violatedRules({ ...clean, ...fixture }).includes(name), `${name} bites`)
+  if (bad[name] === undefined) report(false, `${name} has no fixture that breaks it`)
+  else
+    report(
+      named(name, bad[name]).some(([path]) => found.includes(`${name} ${path}`)),
+      `${name} bites`,
+    )
 }
 process.exit(failures === 0 ? 0 : 1)
