@@ -4,16 +4,18 @@ import { fileEntry, isUntouched, plainEntry, type ScanEntry } from './scan-entry
 import { classifyFailure } from './scan-file-hash.ts'
 import { nativePath, readNames } from './scan-names.ts'
 
+type OmittedReason = 'ignored' | 'unsupported-name' | 'special-file' | 'unreadable'
+
 export interface ScanOptions {
   /** Real path of the directory. */
   readonly root: string
-  /** Whether a path is to be left out; a directory goes with all that it holds. */
-  readonly skips: (path: string, name: string) => boolean
+  /** Why a path is to be left out, `null` where it is not; a directory goes with all that it holds. */
+  readonly omissionOf: (path: string, name: string) => 'ignored' | 'unsupported-name' | null
   /** What an earlier scan found, in its order. */
   readonly previous: readonly ScanEntry[]
   /** Takes a file whose content is not known from `previous`; `index` is its place in the result's entries. */
   readonly onUnknown: (entry: ScanEntry, index: number) => void
-  readonly onOmitted: (path: string, reason: 'ignored' | 'special-file' | 'unreadable') => void
+  readonly onOmitted: (path: string, reason: OmittedReason) => void
   /** Takes a path that changed its kind while it was looked at. */
   readonly onUnstable: (path: string) => void
 }
@@ -53,8 +55,9 @@ export function* scanTree(options: ScanOptions): Generator<number, ScanEntry[]> 
     const isDirectory = child.endsWith('/')
     const name = isDirectory ? child.slice(0, -1) : child
     const path = frame.path === '' ? name : `${frame.path}/${name}`
-    if (options.skips(path, name)) {
-      options.onOmitted(path, 'ignored')
+    const reason = options.omissionOf(path, name)
+    if (reason !== null) {
+      options.onOmitted(path, reason)
     } else if (isDirectory) {
       const inner = openFrame(path, options)
       if (inner === null) continue

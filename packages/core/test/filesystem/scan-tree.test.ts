@@ -13,7 +13,7 @@ import { temporaryDirectory, writeFiles } from '../support/temporary-directory.t
 function scan(root: string, options: Partial<ScanOptions> = {}): ScanEntry[] {
   const walk = scanTree({
     root,
-    skips: () => false,
+    omissionOf: () => null,
     previous: [],
     onUnknown: () => undefined,
     onOmitted: () => undefined,
@@ -66,7 +66,7 @@ test('pauses often enough for a directory of any width, and goes on where it was
   let pauses = 0
   const walk = scanTree({
     root,
-    skips: () => false,
+    omissionOf: () => null,
     previous: [],
     onUnknown: () => undefined,
     onOmitted: () => undefined,

@@ -9,6 +9,7 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { encodePath } from '../../filesystem/path-text.ts'
 import type { CapturePolicy } from '../capture-policy.ts'
 import { compareBytes, fromBytePath, nameOf, toBytePath } from '../byte-path.ts'
+import { isGitInAnotherCase } from '../git-in-another-case.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import { isAutomaticLabel } from '../retained-snapshots.ts'
 import {
@@ -202,7 +203,7 @@ function overTotal(parent: VersionRecord): string[] {
     .map(({ path }) => toBytePath(path))
 }
 
-/** `.git` in another case, which is the repository itself where case does not count. */
+/** All that `isGitInAnotherCase` takes for one. */
 const unsupportedNames = ['.GIT', '.GIt', '.GiT', '.Git', '.gIT', '.gIt', '.giT']
 
 /** The rules in the engine's terms: anchored globs. */
@@ -223,7 +224,7 @@ function literally(path: string): string {
 function listOmitted(saved: SavedTree, ownPath: string | null): Omission[] {
   const omitted: Omission[] = []
   for (const path of saved.excluded) {
-    const reason = unsupportedNames.includes(nameOf(path)) ? 'unsupported-name' : 'ignored'
+    const reason = isGitInAnotherCase(nameOf(path)) ? 'unsupported-name' : 'ignored'
     if (path !== ownPath) omitted.push({ path, reason })
   }
   for (const { path, reason } of saved.skipped) {

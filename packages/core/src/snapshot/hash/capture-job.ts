@@ -3,6 +3,7 @@ import type { ScanEntry } from '../../filesystem/scan-entry.ts'
 import { hashFile, type FileHash } from '../../filesystem/scan-file-hash.ts'
 import { comparePaths } from '../../filesystem/scan-order.ts'
 import { scanTree } from '../../filesystem/scan-tree.ts'
+import { isGitInAnotherCase } from '../git-in-another-case.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import { noOmissions, type Omission, type OmissionReason, type SnapshotCoverage } from '../snapshot.ts'
 import { compileIgnoreRules, type IgnoreRules } from './ignore-rules.ts'
@@ -68,7 +69,10 @@ export function createCaptureJob(
       try {
         scanned = yield* scanTree({
           root: request.root,
-          skips: (path, name) => path === request.ownPath || ignores(path, name),
+          omissionOf(path, name) {
+            if (isGitInAnotherCase(name)) return 'unsupported-name'
+            return path === request.ownPath || ignores(path, name) ? 'ignored' : null
+          },
           previous: previous.entries,
           onUnknown: (entry, index) => onUnknown({ entry, index }),
           onOmitted: omissions.add,

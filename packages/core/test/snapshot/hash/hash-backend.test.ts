@@ -331,3 +331,17 @@ test('deep trees are captured as far as the system can name them', async () => {
   expect(coverage.omitted.unreadable).toBe(1)
   expect(metadata.entries).toBe(2)
 })
+
+test('.git in another case is left out and named, wherever it is, as by the other backends (case 29)', async () => {
+  const { path, capture, changes } = await openWorkspace()
+  writeFiles(path, { '.GIT/config': 'x', 'src/.gIt': 'x', 'src/.github/ci': 'x', 'git~1': 'x', '.git ': 'x' })
+  const before = await capture()
+  expect(before.metadata).toMatchObject({ entries: 3 })
+  expect(before.coverage.examples).toEqual([
+    { path: '.GIT', reason: 'unsupported-name' },
+    { path: 'src/.gIt', reason: 'unsupported-name' },
+  ])
+  writeFiles(path, { '.GIT/config': 'y', 'src/.Git/hooks': 'y' })
+  expect((await capture()).ref).toBe(before.ref)
+  expect(await changes(before, await capture())).toEqual([])
+})

@@ -1,3 +1,5 @@
+import { isGitInAnotherCase } from '../../git-in-another-case.ts'
+
 const device = /^(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\.|:|$)/i
 
 /**
@@ -6,7 +8,7 @@ const device = /^(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\.|:|$)/i
  * name of `.git`.
  */
 export function isUnsupportedName(name: string, platform: NodeJS.Platform = process.platform): boolean {
-  if (name.length === 4 && name !== '.git' && name.toLowerCase() === '.git') return true
+  if (isGitInAnotherCase(name)) return true
   if (platform !== 'win32') return false
   return device.test(name) || /^git~1$/i.test(name) || /^\.git[ .]+$/i.test(name) || /[ .]$/.test(name)
 }
