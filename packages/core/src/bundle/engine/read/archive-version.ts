@@ -109,20 +109,32 @@ async function* piecesOf(source: Source, record: VersionRecord): AsyncGenerator<
   const { mode, mtimeSeconds, mtimeNanoseconds, node } = record.root
   const mtimeNs = nanoseconds({ mtimeSeconds, mtimeNanoseconds })
   yield header({ path: './', type: 'directory', mode, size: 0, mtimeNs, linkPath: '' })
-  yield* piecesOfDirectory(source, { path: '', node, entriesBelow: null, depth: 0 })
-}
-
-async function* piecesOfDirectory(
-  source: Source,
-  directory: TreeDirectory,
-): AsyncGenerator<Piece, void, void> {
-  for await (const entry of source.tree.entries(directory)) {
+  // Not by recursion: each piece would pass through as many generators as it lies deep, and a stack of calls ends.
+  const open = [openDirectory(source, { path: '', node, entriesBelow: null, depth: 0 })]
+  for (let inner = open.at(-1); inner !== undefined; inner = open.at(-1)) {
+    const { directory, entries } = inner
+    const step = await entries.next()
+    if (step.done === true) {
+      open.pop()
+      continue
+    }
+    const entry = step.value
     const path = childOf(directory, entry.name)
     yield* piecesOfEntry(source, path, entry)
     if (entry.type !== 'directory') continue
-    const { node, entriesBelow } = entry
-    yield* piecesOfDirectory(source, { path, node, entriesBelow, depth: directory.depth + 1 })
+    open.push(
+      openDirectory(source, {
+        path,
+        node: entry.node,
+        entriesBelow: entry.entriesBelow,
+        depth: directory.depth + 1,
+      }),
+    )
   }
+}
+
+function openDirectory({ tree }: Source, directory: TreeDirectory) {
+  return { directory, entries: tree.entries(directory) }
 }
 
 async function* piecesOfEntry(

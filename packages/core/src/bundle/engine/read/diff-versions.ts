@@ -1,3 +1,4 @@
+import type { ByteString } from '../../../filesystem/directory-handle.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
 import type { ContentId } from '../../format/content-id.ts'
 import type { TreeEntry } from '../../format/tree-node.ts'
@@ -48,68 +49,85 @@ export async function* diffVersions(
     const locator = createChunkLocator(repository, record.packs, signal)
     return createTreeReader(createChunkReader(repository, locator, false, signal).read)
   }
-  const trees: Trees = { before: read(before), after: read(after), signal }
-  yield* diffDirectories(trees, rootOf(before), rootOf(after))
-}
-
-interface Trees {
-  readonly before: TreeReader
-  readonly after: TreeReader
-  readonly signal: AbortSignal | undefined
-}
-
-async function* diffDirectories(
-  trees: Trees,
-  before: TreeDirectory | null,
-  after: TreeDirectory | null,
-): AsyncGenerator<VersionChange, void, void> {
-  trees.signal?.throwIfAborted()
-  const directory = after ?? before
-  if (directory === null) return
-  const left = before === null ? none() : trees.before.entries(before)
-  const right = after === null ? none() : trees.after.entries(after)
-  let old = await left.next()
-  let fresh = await right.next()
-  while (old.done !== true || fresh.done !== true) {
-    const oldName = old.done === true ? null : old.value.name
-    const freshName = fresh.done === true ? null : fresh.value.name
-    const takesOld = oldName !== null && (freshName === null || oldName <= freshName)
-    const takesFresh = freshName !== null && (oldName === null || freshName <= oldName)
-    const was = takesOld && old.done !== true ? old.value : null
-    const is = takesFresh && fresh.done !== true ? fresh.value : null
-    yield* diffEntries(trees, directory, was, is)
-    if (takesOld) old = await left.next()
-    if (takesFresh) fresh = await right.next()
-  }
-}
-
-async function* diffEntries(
-  trees: Trees,
-  parent: TreeDirectory,
-  before: TreeEntry | null,
-  after: TreeEntry | null,
-): AsyncGenerator<VersionChange, void, void> {
-  const entry = after ?? before
-  if (entry === null) return
-  const path = childOf(parent, entry.name)
-  const contentChanged = before === null || after === null || contentOf(before) !== contentOf(after)
-  if (contentChanged || isOtherwise(before, after)) {
-    yield {
-      path: pathText(path),
-      status: before === null ? 'added' : after === null ? 'removed' : 'changed',
-      before: describe(before),
-      after: describe(after),
-      contentChanged,
+  // Not by recursion: each value would pass through as many generators as it lies deep, and a stack of calls ends.
+  const open = [openPair(read(before), read(after), rootOf(before), rootOf(after))]
+  for (let pair = open.at(-1); pair !== undefined; pair = open.at(-1)) {
+    signal?.throwIfAborted()
+    const entries = await nextOf(pair)
+    if (entries === null) {
+      open.pop()
+      continue
     }
+    const [was, is] = entries
+    const change = changeOf(pair, was, is)
+    if (change !== null) yield change
+    const inner = openBelow(pair, was, is)
+    if (inner !== null) open.push(inner)
   }
-  const oldNode = nodeOf(before)
-  const freshNode = nodeOf(after)
-  if (oldNode === freshNode) return
-  const child = (node: ContentId | null, of: TreeEntry | null): TreeDirectory | null =>
-    node === null || of?.type !== 'directory'
-      ? null
-      : { path, node, entriesBelow: of.entriesBelow, depth: parent.depth + 1 }
-  yield* diffDirectories(trees, child(oldNode, before), child(freshNode, after))
+}
+
+type Step = IteratorResult<TreeEntry, void>
+
+/** One directory in both versions; either side may have none. */
+interface OpenPair {
+  readonly trees: readonly [TreeReader, TreeReader]
+  readonly path: ByteString
+  readonly depth: number
+  readonly sides: readonly [AsyncIterator<TreeEntry, void, void>, AsyncIterator<TreeEntry, void, void>]
+  /** What each side has next; `null` where it was taken. */
+  readonly steps: [Step | null, Step | null]
+}
+
+function openPair(
+  before: TreeReader,
+  after: TreeReader,
+  old: TreeDirectory | null,
+  fresh: TreeDirectory | null,
+): OpenPair {
+  return {
+    trees: [before, after],
+    path: (fresh ?? old)?.path ?? '',
+    depth: (fresh ?? old)?.depth ?? 0,
+    sides: [old === null ? none() : before.entries(old), fresh === null ? none() : after.entries(fresh)],
+    steps: [null, null],
+  }
+}
+
+/** What both sides have under the next name; `null` when both are at their end. */
+async function nextOf(pair: OpenPair): Promise<[TreeEntry | null, TreeEntry | null] | null> {
+  const { sides, steps } = pair
+  const old = (steps[0] ??= await sides[0].next())
+  const fresh = (steps[1] ??= await sides[1].next())
+  const was = old.done === true ? null : old.value
+  const is = fresh.done === true ? null : fresh.value
+  if (was === null && is === null) return null
+  const takesOld = was !== null && (is === null || was.name <= is.name)
+  const takesFresh = is !== null && (was === null || is.name <= was.name)
+  if (takesOld) steps[0] = null
+  if (takesFresh) steps[1] = null
+  return [takesOld ? was : null, takesFresh ? is : null]
+}
+
+function changeOf(parent: OpenPair, before: TreeEntry | null, after: TreeEntry | null): VersionChange | null {
+  const contentChanged = before === null || after === null || contentOf(before) !== contentOf(after)
+  if (!contentChanged && !isOtherwise(before, after)) return null
+  return {
+    path: pathText(childOf(parent, (after ?? before)?.name ?? '')),
+    status: before === null ? 'added' : after === null ? 'removed' : 'changed',
+    before: describe(before),
+    after: describe(after),
+    contentChanged,
+  }
+}
+
+function openBelow(parent: OpenPair, before: TreeEntry | null, after: TreeEntry | null): OpenPair | null {
+  if (nodeOf(before) === nodeOf(after)) return null
+  const below = (entry: TreeEntry | null): TreeDirectory | null => {
+    if (entry?.type !== 'directory') return null
+    const { name, node, entriesBelow } = entry
+    return { path: childOf(parent, name), node, entriesBelow, depth: parent.depth + 1 }
+  }
+  return openPair(...parent.trees, below(before), below(after))
 }
 
 function rootOf(record: VersionRecord): TreeDirectory {
