@@ -46,6 +46,34 @@ it.each([
   expect((await readMark(repository, PACK)) === null).toBe(isSecured)
 })
 
+it.each([
+  ['says a longer time', '{"graceMs":9600000}'],
+  ['cannot be parsed', '{"graceMs":'],
+])('a mark that is nearly due is left when one read of it, damaged on the way, %s', async (_, damaged) => {
+  for (const number of [1, 2]) {
+    const ages = new Map<string, number>()
+    const { store, ...others } = await openAged(ages)
+    let reads = 0
+    const repository: Repository = {
+      ...others,
+      store: {
+        ...store,
+        async get(key, options) {
+          const found = await store.get(key, options)
+          if (found === null || key !== others.condemnedKey(PACK) || (reads += 1) !== number) return found
+          await found.discard()
+          return { ...found, body: ReadableStream.from([new TextEncoder().encode(damaged)]) }
+        },
+      },
+    }
+    await store.put(others.packKey(PACK), new Uint8Array(1))
+    await putMark(repository, PACK, { graceMs: GRACE_MS })
+    ages.set(others.condemnedKey(PACK), 55 * MINUTE_MS)
+    expect(await securePacks(repository, [PACK])).toBe(false)
+    expect(await store.head(others.condemnedKey(PACK))).not.toBeNull()
+  }
+})
+
 it('a claim that somebody may still have to see is not said to be of no more use', async () => {
   const ages = new Map<string, number>()
   const repository = await openAged(ages)

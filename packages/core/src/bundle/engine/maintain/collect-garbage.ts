@@ -103,7 +103,7 @@ async function sweep(
   if (!exclusive) {
     if (mark === null) return 'waiting'
     const ageMs = storeNow - mark.info.modifiedAt.getTime()
-    if (ageMs < graceMs || ageMs < mark.graceMs) return 'waiting'
+    if (mark.graceMs === null || ageMs < graceMs || ageMs < mark.graceMs) return 'waiting'
   }
   if (dryRun) return 'deleted'
   for await (const { key } of repository.store.list(repository.repairKey(packId, ''), { signal }))

@@ -44,22 +44,34 @@ export async function putMark(
   await repository.store.put(repository.condemnedKey(packId), bytes, { size: bytes.length, signal })
 }
 
-/** A mark as it is now, `null` when it was taken away. One that cannot be read counts as put just now. */
+/**
+ * A mark as it is now, `null` when it was taken away. Its grace time decides whether a pack may go or may be relied on, and
+ * nothing proves it, so two reads have to agree on it: where they do not, it is `null`. One that cannot be read as it is
+ * stored counts as put just now, for everybody.
+ */
 export async function readMark(
   repository: Repository,
   packId: string,
   signal?: AbortSignal,
-): Promise<{ readonly info: ObjectInfo; readonly graceMs: number } | null> {
-  const found = await readObject(repository.store, repository.condemnedKey(packId), MAX_MARK_BYTES, signal)
-  if (found === null) return null
+): Promise<{ readonly info: ObjectInfo; readonly graceMs: number | null } | null> {
+  const read = () => readObject(repository.store, repository.condemnedKey(packId), MAX_MARK_BYTES, signal)
+  const first = await read()
+  if (first === null) return null
+  const second = await read()
+  if (second === null) return null
+  const [graceMs, again] = [graceIn(first.bytes), graceIn(second.bytes)]
+  return { info: second.info, graceMs: graceMs === again ? graceMs : null }
+}
+
+function graceIn(bytes: Uint8Array): number {
   try {
-    const mark: unknown = JSON.parse(Buffer.from(found.bytes).toString())
+    const mark: unknown = JSON.parse(Buffer.from(bytes).toString())
     if (typeof mark === 'object' && mark !== null && 'graceMs' in mark && typeof mark.graceMs === 'number')
-      return { info: found.info, graceMs: mark.graceMs }
+      return mark.graceMs
   } catch {
     // Not JSON: the answer below.
   }
-  return { info: found.info, graceMs: Number.POSITIVE_INFINITY }
+  return Number.POSITIVE_INFINITY
 }
 
 /** The time by the store's clock, which is what the ages of objects are measured with: that of an object put just now. */
@@ -89,7 +101,7 @@ export async function securePacks(
       const mark = await readMark(repository, id, signal)
       if (mark === null) continue
       const ageMs = storeStart + repository.now() - localStart - mark.info.modifiedAt.getTime()
-      if (ageMs > mark.graceMs - RESCUE_MARGIN_MS) return false
+      if (mark.graceMs === null || ageMs > mark.graceMs - RESCUE_MARGIN_MS) return false
       await store.delete(repository.condemnedKey(id), { signal })
     }
   }
