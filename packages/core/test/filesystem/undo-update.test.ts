@@ -281,6 +281,8 @@ it('a journal that is cut off, or leads out of its directory, is refused', () =>
   writeJournal(work, { directories: [directoryUpdate(target, [])] })
   const text = readFileSync(join(work, 'journal'), 'utf8')
   expect(readJournal(work)?.directories).toHaveLength(1)
-  writeFileSync(join(work, 'journal'), text.slice(0, -'end\n'.length))
-  expect(() => readJournal(work)).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+  for (const damaged of [text.slice(0, -'end\n'.length), text.slice(0, -1), `${text}x`]) {
+    writeFileSync(join(work, 'journal'), damaged)
+    expect(() => readJournal(work)).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+  }
 })
