@@ -57,6 +57,8 @@ const chosen = suites.filter(
   ({ name, isHeavy }) => options.only?.includes(name) ?? (options.full || isHeavy !== true),
 )
 if (chosen.length === 0) throw new Error(`--only takes: ${suites.map((suite) => suite.name).join(', ')}`)
+// Before minutes of work, which would be lost with a page that cannot be read.
+if (options.markdown !== undefined) replaceReport(readFileSync(options.markdown, 'utf8'), '')
 const log = (line: string): void => console.error(line)
 
 await buildPackages(log)
