@@ -39,7 +39,13 @@ export {
   isObjectKey,
 } from './store/object-key.ts'
 export { plainEtag } from './store/plain-etag.ts'
-export { isBucketName, isStorePrefix, withStorePrefix } from './store/store-options.ts'
+export {
+  fromEnvironment,
+  isBucketName,
+  isServiceUrl,
+  isStorePrefix,
+  withStorePrefix,
+} from './store/store-options.ts'
 export {
   assertByteRange,
   assertCallOptions,
@@ -60,6 +66,7 @@ export {
   askedDelay,
   foreignAnswer,
   meaningsByName,
+  missingBucket,
   refusalFailure,
   quoteKey,
   serviceWords,

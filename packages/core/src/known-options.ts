@@ -18,7 +18,10 @@ export function assertKnownOptions<Options extends object>(
   names: OptionNames<Options>,
 ): void {
   if (typeof options !== 'object' || options === null) {
-    throw new WorkspaceError('INVALID_INPUT', `${call} takes its options as an object.`)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `${call} takes its options as an object, with: ${Object.keys(names).join(', ')}.`,
+    )
   }
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(names, name)) throw unknownOption(call, name, Object.keys(names))

@@ -76,7 +76,7 @@ const factories: Readonly<Record<string, Factory>> = {
     open: loosely(localStore),
     sound: { root: '/tmp/store' },
     wrong: {
-      root: [...notTexts, '', 'a\0b', 'file:///tmp/store', 's3://bucket'],
+      root: [...notTexts, '', 'a\0b', 'file:///tmp/store', 's3://bucket', '~', '~/store'],
       create: notFlags,
       durability: [...notTexts, '', 'fsnyc', 'None'],
     },
@@ -128,7 +128,7 @@ const factories: Readonly<Record<string, Factory>> = {
   openSupabaseStore: {
     open: loosely(openSupabaseStore),
     sound: { bucket: 'bucket', url: nowhere },
-    wrong: { bucket: notBuckets, prefix: notPrefixes, url: [...notTexts, '', 'ftp://host', 'no url'] },
+    wrong: { bucket: notBuckets, prefix: notPrefixes, url: [...notTexts, '', 'ftp://host', 'no url', 'localhost:54321', 'https://name:secret@host'] },
     needed: ['bucket'],
   },
   azureStore: {
@@ -150,7 +150,7 @@ const factories: Readonly<Record<string, Factory>> = {
       container: notBuckets,
       prefix: notPrefixes,
       account: [...notTexts, '', 'a.evil.example/', 'a/b'],
-      endpoint: [...notTexts, '', 'no url'],
+      endpoint: [...notTexts, '', 'no url', 'localhost:10000', 'https://host?sig=secret'],
     },
     needed: ['container'],
   },
@@ -227,7 +227,7 @@ async function failureOf(call: () => unknown): Promise<WorkspaceError | null> {
   }
 }
 
-describe.each(Object.entries(factories))('%s', (_, { open, sound, wrong, needed }) => {
+describe.each(Object.entries(factories))('%s', (factory, { open, sound, wrong, needed }) => {
   const wrongValues = Object.entries(wrong).flatMap(([name, values]) =>
     values.map((value) => [name, value] as const),
   )
@@ -242,8 +242,13 @@ describe.each(Object.entries(factories))('%s', (_, { open, sound, wrong, needed 
 
   it('refuses an option that it does not have, and options that are none', async () => {
     expect((await failureOf(() => open({ ...sound, noSuchOption: true })))?.code).toBe('INVALID_INPUT')
-    for (const options of [null, 'text', 5])
-      expect((await failureOf(() => open(options as never)))?.code).toBe('INVALID_INPUT')
+    for (const options of [null, 'text', 5]) {
+      const failure = await failureOf(() => open(options as never))
+      expect(failure?.code).toBe('INVALID_INPUT')
+      if (factory === 'the retry of an adapter') continue
+      expect(failure?.message).toContain('as an object, with: ')
+      for (const name of Object.keys(wrong)) expect(failure?.message).toContain(name)
+    }
   })
 
   it('says what it needs', async () => {

@@ -8,7 +8,8 @@ import {
   WorkspaceError,
   assertKnownOptions,
   isBucketName,
-  isFilledText,
+  fromEnvironment,
+  isServiceUrl,
   isStorePrefix,
   type ObjectStore,
   type OptionNames,
@@ -31,7 +32,7 @@ const openAzureStoreOptionNames: OptionNames<OpenAzureStoreOptions> = {
   // A part of a host name.
   account: (value) =>
     typeof value === 'string' && /^[a-z0-9-]{1,63}$/i.test(value) ? null : 'the name of a storage account',
-  endpoint: isFilledText,
+  endpoint: isServiceUrl,
 }
 
 /** Repeating requests is the work of the wrapper around the store. */
@@ -54,12 +55,12 @@ export async function openAzureStore(options: OpenAzureStoreOptions): Promise<Ob
 }
 
 async function openContainer(name: string, options: OpenAzureStoreOptions): Promise<ContainerClient> {
-  const connection = process.env['AZURE_STORAGE_CONNECTION_STRING']
+  const connection = fromEnvironment('AZURE_STORAGE_CONNECTION_STRING')
   if (connection !== undefined && options.account === undefined && options.endpoint === undefined)
     return clientFor('AZURE_STORAGE_CONNECTION_STRING is no connection string', name, () =>
       BlobServiceClient.fromConnectionString(connection, onceOnly).getContainerClient(name),
     )
-  const account = options.account ?? process.env['AZURE_STORAGE_ACCOUNT']
+  const account = options.account ?? fromEnvironment('AZURE_STORAGE_ACCOUNT')
   const endpoint =
     options.endpoint ?? (account === undefined ? undefined : `https://${account}.blob.core.windows.net`)
   if (endpoint === undefined)
@@ -68,15 +69,17 @@ async function openContainer(name: string, options: OpenAzureStoreOptions): Prom
       'Nothing says which Azure account it is: write azure://container?account=name, or set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING.',
       { details: { container: name } },
     )
-  if (!URL.canParse(endpoint)) throw notAcceptable('the endpoint is not a URL', name)
+  // An account of the environment may be anything.
+  if (isServiceUrl(endpoint) !== null)
+    throw notAcceptable('AZURE_STORAGE_ACCOUNT is no name of an account', name)
   const url = `${endpoint.replace(/\/$/, '')}/${encodeURIComponent(name)}`
-  const accountKey = process.env['AZURE_STORAGE_KEY']
+  const accountKey = fromEnvironment('AZURE_STORAGE_KEY')
   if (account !== undefined && accountKey !== undefined)
     return new ContainerClient(
       url,
       newPipeline(new StorageSharedKeyCredential(account, accountKey), onceOnly),
     )
-  const signature = process.env['AZURE_STORAGE_SAS_TOKEN']
+  const signature = fromEnvironment('AZURE_STORAGE_SAS_TOKEN')
   if (signature !== undefined)
     return new ContainerClient(`${url}?${signature.replace(/^\?/, '')}`, newPipeline(undefined, onceOnly))
   return new ContainerClient(url, newPipeline(await defaultCredential(), onceOnly))

@@ -3,6 +3,7 @@ import {
   callFailure,
   errnoOf,
   foreignAnswer,
+  missingBucket,
   refusalFailure,
   statusMeanings,
   type HttpResponse,
@@ -67,7 +68,9 @@ export async function responseFailure(
       details,
     )
   const byStatus = problem === undefined ? statusMeanings : statuses
-  const known = (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined) ?? byStatus[status]
+  const known =
+    (Object.hasOwn(reasons, reason) ? reasons[reason] : undefined) ??
+    (status === 404 ? missingBucket(bucket) : byStatus[status])
   if (known === undefined) return callFailure(call, 'UNAVAILABLE', `the service answered ${status}`, details)
   return refusalFailure(call, known, message, details)
 }

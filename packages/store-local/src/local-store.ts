@@ -44,9 +44,9 @@ export interface LocalStoreOptions {
 
 const localStoreOptionNames: OptionNames<LocalStoreOptions> = {
   root: (value) =>
-    typeof value === 'string' && /^(?![a-z][a-z0-9+.-]+:\/\/)[^\0]+$/is.test(value)
+    typeof value === 'string' && /^(?![a-z][a-z0-9+.-]+:\/\/|~(?:\/|$))[^\0]+$/is.test(value)
       ? null
-      : 'the path of a directory',
+      : 'the path of a directory; one that begins with "~" is written out',
   create: isFlag,
   durability: isOneOf('fsync', 'none'),
 }

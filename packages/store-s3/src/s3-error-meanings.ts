@@ -70,8 +70,7 @@ export const meanings: ReadonlyMap<string, Meaning> = meaningsByName([
   ],
   [locked, 'ObjectLocked', 'ObjectLockedByBucketPolicy'],
   [
-    ['NOT_FOUND', 'the bucket does not exist; create it, or correct its name'],
-    'NoSuchBucket',
+    ['NOT_FOUND', 'the access point does not exist; create it, or correct its ARN'],
     'NoSuchAccessPoint',
     'NoSuchMultiRegionAccessPoint',
   ],
@@ -87,7 +86,17 @@ export const meanings: ReadonlyMap<string, Meaning> = meaningsByName([
     'Redirect',
     'TemporaryRedirect',
   ],
-  [['INVALID_INPUT', 'the endpoint is not a URL; correct it'], 'ERR_INVALID_URL'],
+  [
+    ['INVALID_INPUT', 'the endpoint is not a URL; correct it, it begins with http:// or https://'],
+    'ERR_INVALID_URL',
+  ],
+  [
+    [
+      'INVALID_INPUT',
+      'no address can be made of the endpoint, region and bucket; correct them, an endpoint begins with http:// or https://',
+    ],
+    'EndpointError',
+  ],
   [
     [
       'INVALID_INPUT',

@@ -2,6 +2,7 @@ import {
   WorkspaceError,
   askedDelay,
   conditionFailed,
+  missingBucket,
   plainCause,
   quoteKey,
   redactSecrets,
@@ -30,7 +31,8 @@ export function toStoreError(error: unknown, about: About, secrets: readonly str
     const { message, details: conditionDetails } = conditionFailed(about.key, about.condition)
     return new WorkspaceError('CONFLICT', message, { cause, details: { ...details, ...conditionDetails } })
   }
-  const [code, reason] = meaningOf(error, facts, secrets)
+  const [code, reason] =
+    facts.name === 'NoSuchBucket' ? missingBucket(about.bucket) : meaningOf(error, facts, secrets)
   const region =
     facts.region === null || reason !== wrongRegion[1] ? '' : `: open the store with region "${facts.region}"`
   const what = about.key === '' ? `bucket ${quoteKey(about.bucket)}` : quoteKey(about.key)

@@ -2,7 +2,8 @@ import {
   WorkspaceError,
   assertKnownOptions,
   isBucketName,
-  isFilledText,
+  fromEnvironment,
+  isServiceUrl,
   isStorePrefix,
   type ObjectStore,
   type OptionNames,
@@ -21,7 +22,7 @@ export interface OpenSupabaseStoreOptions {
 const openSupabaseStoreOptionNames: OptionNames<OpenSupabaseStoreOptions> = {
   bucket: isBucketName,
   prefix: isStorePrefix,
-  url: isFilledText,
+  url: isServiceUrl,
 }
 
 /**
@@ -34,21 +35,24 @@ export async function openSupabaseStore(options: OpenSupabaseStoreOptions): Prom
   assertKnownOptions('openSupabaseStore', options, openSupabaseStoreOptionNames)
   if (options.bucket === undefined)
     throw new WorkspaceError('INVALID_INPUT', 'openSupabaseStore needs the name of a bucket.')
-  const { SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SUPABASE_SECRET_KEY, SUPABASE_KEY, SUPABASE_ANON_KEY } =
-    process.env
-  const url = options.url ?? SUPABASE_URL
-  const key = SUPABASE_SERVICE_ROLE_KEY ?? SUPABASE_SECRET_KEY ?? SUPABASE_KEY ?? SUPABASE_ANON_KEY
-  if (url === undefined || url === '')
+  const url = options.url ?? fromEnvironment('SUPABASE_URL')
+  const key = fromEnvironment(
+    'SUPABASE_SERVICE_ROLE_KEY',
+    'SUPABASE_SECRET_KEY',
+    'SUPABASE_KEY',
+    'SUPABASE_ANON_KEY',
+  )
+  if (url === undefined)
     throw new WorkspaceError(
       'INVALID_INPUT',
       'Nothing says which Supabase project it is: set SUPABASE_URL, or write supabase://bucket?url=.',
     )
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+  if (isServiceUrl(url) !== null)
     throw new WorkspaceError(
       'INVALID_INPUT',
-      'The URL of the Supabase project is none: it looks like https://<project>.supabase.co.',
+      'SUPABASE_URL is not the URL of a Supabase project: it looks like https://<project>.supabase.co.',
     )
-  if (key === undefined || key === '')
+  if (key === undefined)
     throw new WorkspaceError(
       'INVALID_INPUT',
       'There is no Supabase key in the environment: set SUPABASE_SERVICE_ROLE_KEY.',

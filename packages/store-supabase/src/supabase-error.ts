@@ -4,6 +4,7 @@ import {
   connectionFailure,
   errnoOf,
   foreignAnswer,
+  missingBucket,
   refusalFailure,
   statusMeanings,
   type Meaning,
@@ -97,10 +98,13 @@ export function problemFailure(
   // Some versions refuse a token with 400 and say so only in words.
   if (code === 400 && /jwt|authorization|signature|"exp" claim/i.test(`${error} ${message}`))
     return callFailure(call, 'ACCESS_DENIED', meanings[401]?.[1] ?? '', details)
-  // A gateway that knows no such way to the service.
-  if (code === 404 && !/bucket|related resource|object/i.test(`${error} ${message}`))
+  // A gateway that knows no such way to the service, or the service itself: the path of the request may name an object.
+  if (
+    code === 404 &&
+    (/^Route /.test(message) || !/bucket|related resource|object/i.test(`${error} ${message}`))
+  )
     return notTheService(call, code)
-  const known = meanings[code]
+  const known = code === 404 ? missingBucket(bucket) : meanings[code]
   if (known === undefined)
     return callFailure(call, 'UNAVAILABLE', `the service answered with ${code}; try again`, details)
   return refusalFailure(call, known, message, details)

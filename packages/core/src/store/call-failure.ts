@@ -38,6 +38,11 @@ export const statusMeanings: Readonly<Record<number, Meaning>> = {
   507: ['QUOTA_EXCEEDED', 'the storage is full or its quota is used up; free space or raise it'],
 }
 
+/** For adapters: what the absence of a bucket means, where its name is known. */
+export function missingBucket(bucket: string): Meaning {
+  return ['NOT_FOUND', `the bucket ${quoteKey(bucket)} does not exist; create it, or correct its name`]
+}
+
 /** For adapters: what a service's names of refusals mean, from groups of those that mean the same. */
 export function meaningsByName(
   groups: readonly (readonly [meaning: Meaning, ...names: string[]])[],
@@ -158,7 +163,8 @@ export function errnoOf(error: unknown): string | undefined {
   return undefined
 }
 
-/** For adapters: a key as messages show it. */
+/** For adapters: a key as messages show it; an empty one is the prefix of a list. */
 export function quoteKey(key: string): string {
+  if (key === '') return 'all keys'
   return JSON.stringify(key.length > MAX_SHOWN_CHARACTERS ? `${key.slice(0, MAX_SHOWN_CHARACTERS)}…` : key)
 }

@@ -21,6 +21,19 @@ export const isBucketName: OptionCheck = (value) =>
     ? null
     : 'the name of a bucket, without "/"'
 
+/** Where a service is. What else a URL can hold would get into addresses of objects, or is a secret in the wrong place. */
+export const isServiceUrl: OptionCheck = (value) => {
+  const wanted = 'an http: or https: URL without credentials and query, such as http://127.0.0.1:9000'
+  if (typeof value !== 'string' || !URL.canParse(value)) return wanted
+  const { protocol, username, password, search, hash } = new URL(value)
+  return /^https?:$/.test(protocol) && username + password + search + hash === '' ? null : wanted
+}
+
+/** The first of these environment variables that holds something: tools set what they do not know to nothing. */
+export function fromEnvironment(...names: readonly string[]): string | undefined {
+  return names.map((name) => process.env[name]).find((value) => value !== undefined && value !== '')
+}
+
 /** The part of a store below the prefix of its options, if they have one. */
 export function withStorePrefix(store: ObjectStore, prefix: string | undefined): ObjectStore {
   return prefix === undefined || prefix === '' ? store : withPrefix(store, prefix)

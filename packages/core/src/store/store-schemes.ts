@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WorkspaceError } from '../errors.ts'
-import { isBucketName, isStorePrefix } from './store-options.ts'
+import { isBucketName, isServiceUrl, isStorePrefix } from './store-options.ts'
 
 /** How a scheme's URLs are written, and what opens them. */
 export interface StoreScheme {
@@ -179,11 +179,8 @@ function unknownParameter(scheme: string, name: string, names: readonly string[]
 }
 
 function assertEndpoint(scheme: string, name: string, value: string): void {
-  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
-    throw invalid(`In the ${scheme}: URL, ${name} is not an http: or https: URL.`, scheme)
-  const { username, password, search } = new URL(value)
-  if (username !== '' || password !== '' || search !== '')
-    throw invalid(`In the ${scheme}: URL, ${name} must not hold credentials or a query.`, scheme)
+  const wanted = isServiceUrl(value)
+  if (wanted !== null) throw invalid(`In the ${scheme}: URL, ${name} must be ${wanted}.`, scheme)
 }
 
 function decode(scheme: string, text: string): string {

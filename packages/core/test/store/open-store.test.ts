@@ -96,7 +96,11 @@ it.each([
   ['s3://bucket?accessKeyId=hunter2', /no parameter accessKeyId. Credentials never go into the URL/],
   ['s3://bucket?zone=hunter2', /no parameter zone. It has region, endpoint, conditions/],
   ['s3://bucket?hunter2', /no parameter. It has|no parameter hunter/],
-  ['s3://bucket?endpoint=https://user:hunter2@host', /endpoint must not hold credentials/],
+  [
+    's3://bucket?endpoint=https://user:hunter2@host',
+    /endpoint must be an http: or https: URL without credentials/,
+  ],
+  ['s3://bucket?endpoint=localhost:9000', /endpoint must be an http: or https: URL .*such as http:/],
   ['azure://bucket?sig=hunter2', /Credentials never go into the URL/],
   ['gs://bucket?x=hunter2', /It has none/],
 ])('names an unknown parameter of %s and never its value', async (url, message) => {
