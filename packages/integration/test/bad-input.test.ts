@@ -35,6 +35,11 @@ const foreignAnswers: readonly Answer[] = [
   { status: 200, headers: asJson, body: '{}' },
   { status: 200, headers: asJson, body: '[]' },
   { status: 404, headers: asJson, body: '{"message":"no Route matched with those values"}' },
+  {
+    status: 404,
+    headers: asJson,
+    body: '{"message":"Route GET:/storage/v1/object/bucket/key not found","error":"Not Found","statusCode":404}',
+  },
   { status: 204 },
   ...[400, 404, 405, 409, 410, 416, 451, 502, 511].map((status) => ({ status })),
 ]

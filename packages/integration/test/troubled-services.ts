@@ -70,7 +70,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     refusals: {
       'wrong key': { answer: xml(403, 'SignatureDoesNotMatch'), code: 'ACCESS_DENIED', says: /check the credentials/ },
       'wrong region': { answer: xml(301, 'PermanentRedirect', '', { 'x-amz-bucket-region': 'eu-west-1' }), code: 'INVALID_INPUT', says: /open the store with region "eu-west-1"/ },
-      'missing bucket': { answer: xml(404, 'NoSuchBucket'), code: 'NOT_FOUND', says: /the bucket \"[\w-]+\" does not exist; create it, or correct its name/ },
+      'missing bucket': { answer: xml(404, 'NoSuchBucket'), code: 'NOT_FOUND', says: /the bucket "[\w-]+" does not exist; create it, or correct its name/ },
       'expired token': { answer: xml(400, 'ExpiredToken'), code: 'ACCESS_DENIED', says: /get new ones/ },
       'read-only credential': { answer: xml(403, 'AccessDenied'), code: 'ACCESS_DENIED', says: /compare their policy/ },
       'quota exceeded': { answer: xml(507, 'XMinioStorageFull'), code: 'QUOTA_EXCEEDED', says: /free space or raise it/ },
@@ -91,7 +91,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     },
     refusals: {
       'wrong key': { answer: google(401, 'authError'), code: 'ACCESS_DENIED', says: /sign in again or renew them/ },
-      'missing bucket': { answer: google(404, 'notFound', 'The specified bucket does not exist.'), code: 'NOT_FOUND', says: /the bucket \"[\w-]+\" does not exist; create it, or correct its name/ },
+      'missing bucket': { answer: google(404, 'notFound', 'The specified bucket does not exist.'), code: 'NOT_FOUND', says: /the bucket "[\w-]+" does not exist; create it, or correct its name/ },
       'expired token': { answer: google(401, 'authError', 'Invalid Credentials'), code: 'ACCESS_DENIED', says: /have expired; sign in again/ },
       'read-only credential': { answer: google(403, 'forbidden'), code: 'ACCESS_DENIED', says: /grant them the role/ },
       'quota exceeded': { answer: google(403, 'quotaExceeded'), code: 'QUOTA_EXCEEDED', says: /quota of the project is used up/ },
@@ -113,7 +113,7 @@ export const troubledServices: Readonly<Record<string, TroubledService>> = {
     },
     refusals: {
       'wrong key': { answer: supabase(403, 'Unauthorized', 'signature verification failed'), code: 'ACCESS_DENIED', says: /the key or token is not valid/ },
-      'missing bucket': { answer: supabase(404, 'Bucket not found', 'Bucket not found'), code: 'NOT_FOUND', says: /the bucket \"[\w-]+\" does not exist; create it, or correct its name/ },
+      'missing bucket': { answer: supabase(404, 'Bucket not found', 'Bucket not found'), code: 'NOT_FOUND', says: /the bucket "[\w-]+" does not exist; create it, or correct its name/ },
       'expired token': { answer: supabase(403, 'Unauthorized', '"exp" claim timestamp check failed'), code: 'ACCESS_DENIED', says: /has expired/ },
       'read-only credential': { answer: supabase(403, 'Unauthorized', 'new row violates row-level security policy'), code: 'ACCESS_DENIED', says: /add a policy/ },
       'quota exceeded': { answer: json(402, { message: 'Service for this project is restricted due to the following violations: exceed_storage_size_quota.' }), code: 'QUOTA_EXCEEDED', says: /see its usage page/ },

@@ -101,7 +101,7 @@ export function problemFailure(
   // A gateway that knows no such way to the service, or the service itself: the path of the request may name an object.
   if (
     code === 404 &&
-    (/^Route /.test(message) || !/bucket|related resource|object/i.test(`${error} ${message}`))
+    (message.startsWith('Route ') || !/bucket|related resource|object/i.test(`${error} ${message}`))
   )
     return notTheService(call, code)
   const known = code === 404 ? missingBucket(bucket) : meanings[code]
