@@ -301,6 +301,14 @@ describe('secrets', () => {
   }
 })
 
+it.each(['localhost:9000', '127.0.0.1:9000', 'no url'])('an endpoint such as %s is refused by each call, which says how one begins', async (endpoint) => {
+  for (const [name, call] of Object.entries(calls)) {
+    const failure = await failureOf(call(storeAt({ endpoint })))
+    expect([name, failure.code]).toEqual([name, 'INVALID_INPUT'])
+    expect(failure.message).toContain('begins with http:// or https://')
+  }
+}) // prettier-ignore
+
 function storeAt(config: S3StoreOptions['client']): ObjectStore {
   return s3Store({
     bucket: server.bucket,
