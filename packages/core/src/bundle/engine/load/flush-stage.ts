@@ -1,5 +1,4 @@
 import { closeSync, constants, linkSync, lutimesSync, openSync, symlinkSync, unlinkSync } from 'node:fs'
-import { WorkspaceError } from '../../../errors.ts'
 import { childPath, toFilePath } from '../../../filesystem/directory-handle.ts'
 import { fileTime } from '../../../filesystem/file-time.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
@@ -20,6 +19,7 @@ import {
   type StageState,
 } from './stage-state.ts'
 import { makingLink } from './staging-directories.ts'
+import { writeFrame } from './write-frame.ts'
 
 /** From here on threads are worth their start. */
 const FILES_WORTH_THREADS = 3000
@@ -98,36 +98,13 @@ async function fetchPlanned(
     async onFrame(planned, stored, onDamage) {
       if (state.failure !== null) throw state.failure.error
       state.outcome.fetchedBytes += stored.length
-      const result = await writeFrame(state, batch, writer, planned, stored)
+      const result = await writeFrame(state.directories, batch, writer, planned, stored)
       const damaged = result.damaged.flatMap((number) => planned.pieces[number] ?? [])
       if (result.damage !== null) onDamage({ ...planned, pieces: damaged }, result.damage)
       settleFrame(state, batch, planned, result)
     },
     onDamage: (planned, error) => markDamaged(state, batch, planned, error),
   })
-}
-
-async function writeFrame(
-  { directories }: StageState,
-  { files }: StageBatch,
-  writer: FrameWriter,
-  planned: PlannedFrame,
-  stored: Uint8Array,
-): Promise<FrameResult> {
-  const used: number[] = []
-  try {
-    const located = planned.pieces.map((piece) => {
-      const place = files[piece.file]?.place
-      if (place === undefined) throw new WorkspaceError('INTERNAL', 'A piece belongs to no file.')
-      const { base } = directories.acquire(place.directory)
-      used.push(place.directory)
-      return { ...piece, base, name: place.name }
-    })
-    const job = { packId: planned.pack.packId, frame: planned.frame, pieces: located }
-    return await writer.write(job, stored)
-  } finally {
-    for (const directory of used) directories.release(directory)
-  }
 }
 
 function settleFrame(

@@ -15,6 +15,8 @@ import type { FileFields } from './restore-frame.ts'
 
 /** Directories that are being made below a private one, by number; 0 is that one. */
 export interface StagingDirectories {
+  /** So many may be acquired at once for one frame: several frames are written at once, and the system allows so many. */
+  readonly mostHeld: number
   /** @returns its number */
   make(parent: number, name: ByteString, fields: FileFields): number
   /** Opens it, or shares what is open; `release` when done. Names are then looked up in it and nowhere else. */
@@ -76,17 +78,19 @@ export function createStagingDirectories(root: DirectoryHandle): StagingDirector
     closeDirectory(entry.handle)
   }
 
+  /** Makes room for one more, the longest unused first. */
   function evict(): void {
     if (open.size < KEPT_OPEN) return
     for (const [directory, { handle, users }] of open) {
       if (users > 0) continue
       open.delete(directory)
       closeDirectory(handle)
-      return
+      if (open.size < KEPT_OPEN) return
     }
   }
 
   return {
+    mostHeld: Math.max(1, Math.floor(KEPT_OPEN / 4)),
     acquire,
     release,
     make(parent, name, fields) {
