@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { runCommand } from './command-runner.ts'
 import { shell } from './shell.ts'
 
 const child = fileURLToPath(new URL('./workspace-child.ts', import.meta.url))
@@ -32,8 +31,11 @@ export async function buildPackages(
 /** Runs one task in a process of its own and returns the most memory that it ever had, in megabytes. */
 export async function runWorkspaceChild(given: ChildTask): Promise<number> {
   const { task, directory, to, stateDirectory = '' } = given
-  const { stdout } = await promisify(execFile)(process.execPath, [child, task, directory, to, stateDirectory])
-  return Number(stdout) / 1024
+  const parameters = [child, task, directory, to, stateDirectory]
+  const run = { file: process.execPath, parameters, directory: packages, environment: {}, wantsOutput: true }
+  const { code, output, complaint } = await runCommand(run)
+  if (code !== 0) throw new Error(`The process that was to ${task} ended with ${code}: ${complaint}`)
+  return Number(output) / 1024
 }
 
 function isBuilt(directory: string): boolean {

@@ -1,6 +1,7 @@
-import { execFile, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { runCommand } from './command-runner.ts'
 
 /** Runs a command line to its end. @throws with its complaint when it fails */
 export async function shell(
@@ -8,27 +9,17 @@ export async function shell(
   directory: string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', command], {
-      cwd: directory,
-      env: { ...process.env, ...environment },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let complaint = ''
-    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-500)))
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve()
-      else reject(new Error(`${command} ended with ${code}: ${complaint}`))
-    })
-  })
+  const parameters = ['-c', command]
+  const run = { file: '/bin/sh', parameters, directory, environment, wantsOutput: false }
+  const { code, complaint } = await runCommand(run)
+  if (code !== 0) throw new Error(`${command} ended with ${code}: ${complaint}`)
 }
 
 /** What a command prints; empty when it cannot be run. */
-export async function outputOf(command: string, ...arguments_: string[]): Promise<string> {
-  return new Promise((resolve) => {
-    execFile(command, arguments_, (error, stdout) => resolve(error === null ? stdout.trim() : ''))
-  })
+export async function outputOf(file: string, ...parameters: string[]): Promise<string> {
+  const run = { file, parameters, directory: tmpdir(), environment: {}, wantsOutput: true }
+  const { code, output } = await runCommand(run)
+  return code === 0 ? output.trim() : ''
 }
 
 export function isInstalled(...commands: readonly string[]): boolean {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Workspace, type Snapshot, type SnapshotBackend } from '@ws/core'
 import {
   takeTurns,
@@ -124,7 +126,8 @@ async function measure(
 async function measureDiff(backend: SnapshotBackend, before: Snapshot, samples: number) {
   const after = await backend.capture({ label: 'after', previous: before })
   return takeTurns(samples, {
-    spawn: { run: () => shell('exec git --version >/dev/null', before.path) },
+    // From this process, as ours has to start it.
+    spawn: { run: () => promisify(execFile)('git', ['--version'], { cwd: before.path }) },
     ours: {
       run: async () => {
         await backend.changes(before, after)
