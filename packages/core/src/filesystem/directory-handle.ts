@@ -100,7 +100,11 @@ export function closeDirectory(directory: DirectoryHandle): void {
 
 /** The names with their types, in byte order. */
 export function listDirectory(directory: DirectoryHandle): Dirent[] {
-  const entries = readdirSync(toFilePath(directory.base), { withFileTypes: true, encoding: 'latin1' })
+  return inByteOrder(readdirSync(toFilePath(directory.base), { withFileTypes: true, encoding: 'latin1' }))
+}
+
+/** Sorts the array itself. */
+export function inByteOrder(entries: Dirent[]): Dirent[] {
   return entries.sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0))
 }
 

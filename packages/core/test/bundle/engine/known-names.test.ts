@@ -6,6 +6,8 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { createDirectoryCursor } from '../../../src/filesystem/directory-cursor.ts'
 import { emptyTree, type KnownTree } from '../../../src/bundle/engine/known/known-tree.ts'
 import { useKnownTree } from '../../../src/bundle/engine/known/known-trees.ts'
+import { listSmallTree } from '../../../src/bundle/engine/save/list-small-tree.ts'
+import { runSaveJob } from '../../../src/bundle/engine/save/save-job.ts'
 import { createSaveNotes } from '../../../src/bundle/engine/save/save-notes.ts'
 import { walkDirectory, type FoundDirectory } from '../../../src/bundle/engine/save/walk-directory.ts'
 import { showsNamesInChangeTime } from '../../../src/filesystem/names-in-change-time.ts'
@@ -51,7 +53,7 @@ function walk(directory: string, tree: KnownTree): FoundDirectory[] {
   const known = (path: string) => tree.directories.get(path) ?? null
   const options = { ahead: null, isExcluded: () => false, limitOf: () => null, notes: createSaveNotes() }
   try {
-    return [...walkDirectory({ cursor, directory, known, ...options })]
+    return [...walkDirectory({ cursor, directory, known, listed: () => null, ...options })]
   } finally {
     cursor.close()
   }
@@ -111,6 +113,30 @@ it('lists a directory that another one was put in place of', async () => {
   renameSync(join(directory, 'c'), join(directory, 'b'))
   const saved = await session.save()
   expect(await listSaved(session.repository, saved)).toEqual(listDirectory(directory))
+})
+
+it('lists a directory again whose names were taken from before a file came', async () => {
+  const directory = temporaryDirectory()
+  writeFiles(directory, files)
+  const listed = listSmallTree(directory, 100, () => false)
+  writeFileSync(join(directory, 'a/new'), 'new')
+  // However long it took from the listing to the save.
+  letTimePass()
+  const known = emptyTree()
+  const job = { directory, exclude: [], keys: null, parent: null, listed }
+  const saved = await runSaveJob(job, known, {
+    pause: () => undefined,
+    onWalked: () => undefined,
+    readAheadBytes: Number.POSITIVE_INFINITY,
+    readingThread: () => null,
+    warmReadingThread: () => null,
+    onProgress: () => undefined,
+    put: async () => null,
+    readParent: async () => emptyTree(),
+  })
+  expect(saved.added).toMatchObject({ files: 4 })
+  const anew = walk(directory, known).filter(({ isAsListed }) => !isAsListed)
+  expect(anew.map(({ path }) => path)).toContain('a')
 })
 
 it('lists a directory of which something was left out', async () => {

@@ -79,7 +79,7 @@ function walk(
   const known = (path: string) => tree.directories.get(path) ?? null
   const options = { ahead, isExcluded: () => false, limitOf: () => null, notes: createSaveNotes() }
   try {
-    return [...walkDirectory({ cursor, directory, known, ...options })]
+    return [...walkDirectory({ cursor, directory, known, listed: () => null, ...options })]
   } finally {
     cursor.close()
   }

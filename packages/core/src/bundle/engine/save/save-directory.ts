@@ -5,7 +5,7 @@ import { toByteString } from '../../../filesystem/directory-handle.ts'
 import { excludeFilter } from '../../exclude-filter.ts'
 import type { VersionRecord } from '../../format/version-record.ts'
 import { knownTreeFile } from '../known/known-tree-file.ts'
-import { holdsManyEntries } from './holds-many-entries.ts'
+import { listSmallTree, type ListedTree } from './list-small-tree.ts'
 import { hasKnownTree, useKnownTree } from '../known/known-trees.ts'
 import type { NewFileLimits } from './new-file-limits.ts'
 import { readParent } from './read-parent.ts'
@@ -95,7 +95,11 @@ export async function saveDirectory(
 
 async function saveWhereItFits(save: ThreadedSave): Promise<SavedTree> {
   try {
-    if (!isLarge(save)) return await saveInline(save, MAX_INLINE_ENTRIES, MAX_INLINE_BYTES)
+    const small = seemsSmall(save)
+    if (small !== null) {
+      const job = { ...save.job, listed: small.listed }
+      return await saveInline({ ...save, job }, MAX_INLINE_ENTRIES, MAX_INLINE_BYTES)
+    }
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error
   }
@@ -107,13 +111,19 @@ async function saveWhereItFits(save: ThreadedSave): Promise<SavedTree> {
   }
 }
 
-/** As far as it can be told at little cost; the walk finds out the rest. */
-function isLarge({ cacheDirectory, repositoryId, job }: ThreadedSave): boolean {
-  if (isAtHomeInThread(cacheDirectory, repositoryId)) return true
-  if (hasKnownTree(cacheDirectory, repositoryId)) return false
+interface SmallTree {
+  readonly listed: ListedTree | null
+}
+
+/** As far as it can be told at little cost; the walk finds out the rest. `null` for a large tree. */
+function seemsSmall({ cacheDirectory, repositoryId, job }: ThreadedSave): SmallTree | null {
+  const unlisted = { listed: null }
+  if (isAtHomeInThread(cacheDirectory, repositoryId)) return null
+  if (hasKnownTree(cacheDirectory, repositoryId)) return unlisted
   const cacheBytes = cacheDirectory === null ? 0 : knownTreeFile(cacheDirectory, repositoryId).bytes()
-  if (cacheBytes > 0) return cacheBytes > MAX_INLINE_CACHE_BYTES
-  return holdsManyEntries(toByteString(job.directory), MAX_INLINE_ENTRIES, excludeFilter(job.exclude))
+  if (cacheBytes > 0) return cacheBytes > MAX_INLINE_CACHE_BYTES ? null : unlisted
+  const listed = listSmallTree(toByteString(job.directory), MAX_INLINE_ENTRIES, excludeFilter(job.exclude))
+  return listed === null ? null : { listed }
 }
 
 class TooLarge extends Error {}

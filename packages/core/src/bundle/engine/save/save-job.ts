@@ -26,7 +26,7 @@ const MAX_OLD_PACKS = 16
  * @param known what an earlier save or load knew of the directory; up to date after the job has succeeded
  */
 export async function runSaveJob(job: SaveJob, known: KnownTree, host: SaveHost): Promise<SavedTree> {
-  const startedNs = BigInt(Date.now()) * 1_000_000n
+  const startedNs = job.listed?.startedNs ?? BigInt(Date.now()) * 1_000_000n
   const cursor = createDirectoryCursor(toByteString(job.directory))
   const packer = createContentPacker(job.keys, host)
   const chunkers = lendChunkers(job.keys)

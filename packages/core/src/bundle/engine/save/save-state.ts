@@ -6,6 +6,7 @@ import type { ContentPacker, PackSink } from '../repository/content-packer.ts'
 import type { DirectoryCursor } from '../../../filesystem/directory-cursor.ts'
 import type { KnownTree } from '../known/known-tree.ts'
 import type { LentChunkers } from './lend-chunkers.ts'
+import type { ListedTree } from './list-small-tree.ts'
 import type { NewFileLimits } from './new-file-limits.ts'
 import type { ReadingThread } from './reading-thread.ts'
 import type { SaveNotes } from './save-notes.ts'
@@ -19,6 +20,8 @@ export interface SaveJob {
   readonly newFiles?: NewFileLimits | undefined
   readonly keys: RepositoryKeys | null
   readonly parent: ParentTree | null
+  /** Names that were listed shortly before. */
+  readonly listed?: ListedTree | null
 }
 
 interface ParentTree {

@@ -39,6 +39,7 @@ async function walkWith(
     cursor,
     directory: root,
     known: (path) => known.directories.get(path) ?? null,
+    listed: (path) => job.listed?.directories.get(path) ?? null,
     ahead,
     isExcluded: excludeFilter(job.exclude),
     limitOf: createNewFileFilter(job.newFiles),

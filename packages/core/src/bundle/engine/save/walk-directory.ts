@@ -57,6 +57,8 @@ export interface WalkOptions {
   /** Absolute path of the root. */
   readonly directory: ByteString
   readonly known: (path: ByteString) => KnownDirectory | null
+  /** The names in a directory, in byte order, where somebody has listed it shortly before. */
+  readonly listed: (path: ByteString) => readonly Dirent[] | null
   /** Who looks at what is known; `null`: the walk alone. */
   readonly ahead: Pick<LookAhead, 'untouchedIn'> | null
   readonly isExcluded: (path: ByteString) => boolean
@@ -218,10 +220,10 @@ function reset(directory: FoundDirectory): false {
 function takeEntries(directory: FoundDirectory, walk: Walk): void {
   const { path } = directory
   let handle: DirectoryHandle
-  let list: Dirent[]
+  let list: readonly Dirent[]
   try {
     handle = walk.cursor.open(path)
-    list = listDirectory(handle)
+    list = walk.listed(path) ?? listDirectory(handle)
   } catch (error) {
     if (path === '') throw error
     const reason = skipReason(error)
