@@ -3,6 +3,7 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { WorkspaceError } from '../../errors.ts'
 import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { fromFailure, type ThreadFailure } from '../thread-failure.ts'
+import { copyBytes } from '../copy-bytes.ts'
 
 /** What the reader of an archive shares with a second thread that writes small files for it. */
 export interface BatchMemory {
@@ -95,7 +96,8 @@ export function createFileBatches({ control, slots }: BatchMemory, port: Message
       return true
     },
     add(bytes) {
-      contents[sent % SLOTS]?.set(bytes, used)
+      const content = contents[sent % SLOTS]
+      if (content !== undefined) copyBytes(bytes, content, used)
       used += bytes.length
     },
     settle() {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import type { ContentId } from './content-id.ts'
+import { copyBytes } from '../copy-bytes.ts'
 import { releaseBuffer } from '../../store/release-buffer.ts'
 import { compressFrame, encodeFrameParts, INDEX_FRAME, type FrameContent } from './frame.ts'
 import { encodePackIndex, type PackChunk, type PackFrame } from './pack-index.ts'
@@ -68,11 +69,11 @@ export function createPackWriter(
       const full = bytes === FULL_PACK_BYTES ? takeFull?.() : null
       const larger = full ?? Buffer.allocUnsafeSlow(bytes).buffer
       const smaller = new Uint8Array(memory, 0, length)
-      new Uint8Array(larger).set(smaller)
+      copyBytes(smaller, new Uint8Array(larger), 0)
       releaseBuffer(smaller)
       memory = larger
     }
-    new Uint8Array(memory).set(part, length)
+    copyBytes(part, new Uint8Array(memory), length)
     length = wanted
   }
   const appendFrame = (number: number, content: FrameContent): { offset: number; storedBytes: number } => {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { availableParallelism } from 'node:os'
 import type { ContentId } from '../../format/content-id.ts'
+import { copyBytes } from '../../copy-bytes.ts'
 import { createFrameCompressor, plainFrame, type FrameContent } from '../../format/frame.ts'
 import { MAX_PACK_CHUNKS } from '../../format/pack-index.ts'
 import {
@@ -114,7 +115,7 @@ export function createContentPacker(keys: RepositoryKeys | null, sink: PackSink)
         close(frame)
         frame.buffer = content.length > BUFFER_BYTES ? Buffer.allocUnsafeSlow(content.length) : takeBuffer()
       }
-      frame.buffer.set(content, frame.used)
+      copyBytes(content, frame.buffer, frame.used)
       frame.chunks.push({ id, offset: frame.used, length: content.length })
       frame.used += content.length
       if (frame.used >= FRAME_BYTES) close(frame)

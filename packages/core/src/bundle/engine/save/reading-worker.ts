@@ -4,6 +4,7 @@ import { lstatSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, openChunker } from '../../format/chunker.ts'
 import { contentIdOf } from '../../format/content-id.ts'
+import { copyBytes } from '../../copy-bytes.ts'
 import { toFilePath } from '../../../filesystem/directory-handle.ts'
 import { fillBuffer } from '../../../filesystem/fill-buffer.ts'
 import { readWhole } from './read-content.ts'
@@ -51,7 +52,7 @@ function readFiles({ paths, stats, memory, chunker: chunkerMemory, keys }: ReadF
         ids.push(contentIdOf(target.subarray(first, end), keys))
         ends.push(start + end)
       }
-      if (cutting !== null) target.copy(content)
+      if (cutting !== null) copyBytes(target, content, 0)
     }
     start += size
     return ids.length - before
