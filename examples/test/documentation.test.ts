@@ -51,6 +51,7 @@ async function prepareFolder(): Promise<string> {
   const folder = mkdtempSync(join(memoryDisk(), 'ws-documentation-'))
   const repository = join(folder, 'repo')
   mkdirSync(repository)
+  mkdirSync(join(folder, 'tmp'))
   writeFileSync(join(repository, 'README.md'), '# Project\n')
   const git = (...arguments_: string[]) =>
     run('git', ['-c', 'user.name=A', '-c', 'user.email=a@example.com', ...arguments_], { cwd: repository })
@@ -101,6 +102,7 @@ describe('every program on a page', () => {
           env: {
             PATH: process.env['PATH'],
             HOME: folder,
+            TMPDIR: join(folder, 'tmp'),
             NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
             XDG_STATE_HOME: join(folder, 'state'),
             ...services.environment,

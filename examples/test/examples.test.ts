@@ -10,10 +10,14 @@ const run = promisify(execFile)
 const examples = join(import.meta.dirname, '..')
 
 let folder: string
+let stateDirectory: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'ws-examples-'))
+  stateDirectory = mkdtempSync(join(tmpdir(), 'ws-examples-state-'))
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(() => {
+  for (const path of [folder, stateDirectory]) rmSync(path, { recursive: true, force: true })
+})
 
 function environment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   return {
@@ -70,10 +74,7 @@ it('the harness runs a command, and undoes one that fails', async () => {
   await run('git', ['init', '--quiet'], { cwd: folder })
   const server = spawn(process.execPath, ['--conditions=@ws/source', join(examples, 'harness.ts'), '.'], {
     cwd: folder,
-    env: environment({
-      XDG_STATE_HOME: mkdtempSync(join(tmpdir(), 'ws-examples-state-')),
-      HOME: '/nonexistent',
-    }),
+    env: environment({ XDG_STATE_HOME: stateDirectory, HOME: '/nonexistent' }),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {

@@ -1,5 +1,6 @@
 import { memoryStore } from '@ws/store-memory'
 import { expect, it } from 'vitest'
+import { collectGarbage } from '../../../src/bundle/engine/maintain/collect-garbage.ts'
 import { putMark, readMark, securePacks } from '../../../src/bundle/engine/repository/pack-safety.ts'
 import { openRepository, type Repository } from '../../../src/bundle/engine/repository/repository.ts'
 import { claimVersion } from '../../../src/bundle/engine/repository/version-claim.ts'
@@ -46,31 +47,63 @@ it.each([
   expect((await readMark(repository, PACK)) === null).toBe(isSecured)
 })
 
+/** The same, in which one read of the pack's mark brings something else. */
+function withDamagedRead(repository: Repository, number: number, damaged: string): Repository {
+  const { store } = repository
+  let reads = 0
+  const damagedOnce: ObjectStore = {
+    ...store,
+    async get(key, options) {
+      const found = await store.get(key, options)
+      if (found === null || key !== repository.condemnedKey(PACK) || (reads += 1) !== number) return found
+      await found.discard()
+      return { ...found, body: ReadableStream.from([new TextEncoder().encode(damaged)]) }
+    },
+  }
+  return { ...repository, store: damagedOnce }
+}
+
 it.each([
   ['says a longer time', '{"graceMs":9600000}'],
   ['cannot be parsed', '{"graceMs":'],
 ])('a mark that is nearly due is left when one read of it, damaged on the way, %s', async (_, damaged) => {
   for (const number of [1, 2]) {
     const ages = new Map<string, number>()
-    const { store, ...others } = await openAged(ages)
-    let reads = 0
-    const repository: Repository = {
-      ...others,
-      store: {
-        ...store,
-        async get(key, options) {
-          const found = await store.get(key, options)
-          if (found === null || key !== others.condemnedKey(PACK) || (reads += 1) !== number) return found
-          await found.discard()
-          return { ...found, body: ReadableStream.from([new TextEncoder().encode(damaged)]) }
-        },
-      },
-    }
-    await store.put(others.packKey(PACK), new Uint8Array(1))
+    const repository = await openAged(ages)
+    await repository.store.put(repository.packKey(PACK), new Uint8Array(1))
     await putMark(repository, PACK, { graceMs: GRACE_MS })
-    ages.set(others.condemnedKey(PACK), 55 * MINUTE_MS)
-    expect(await securePacks(repository, [PACK])).toBe(false)
-    expect(await store.head(others.condemnedKey(PACK))).not.toBeNull()
+    ages.set(repository.condemnedKey(PACK), 55 * MINUTE_MS)
+    expect(await securePacks(withDamagedRead(repository, number, damaged), [PACK])).toBe(false)
+    expect(await repository.store.head(repository.condemnedKey(PACK))).not.toBeNull()
+  }
+})
+
+it.each([
+  ['they do', null, 1],
+  ['one says less than the other', '{"graceMs":60000}', 0],
+  ['one cannot be parsed', '{"graceMs":', 0],
+])('prune deletes a pack whose mark is due only if all reads of it agree: %s', async (_, damaged, packs) => {
+  for (const number of [1, 2]) {
+    const ages = new Map<string, number>()
+    const repository = await openAged(ages)
+    await repository.store.put(repository.packKey(PACK), new Uint8Array(1))
+    await putMark(repository, PACK, { graceMs: GRACE_MS })
+    ages.set(repository.condemnedKey(PACK), 65 * MINUTE_MS)
+    const pruned = await collectGarbage(
+      damaged === null ? repository : withDamagedRead(repository, number, damaged),
+      {
+        needed: new Set(),
+        seen: new Set(),
+        storeNow: Date.now(),
+        graceMs: 1 * MINUTE_MS,
+        dryRun: false,
+        exclusive: false,
+        onLooked: () => undefined,
+        signal: undefined,
+      },
+    )
+    expect(pruned).toMatchObject({ deleted: { packs }, waiting: { packs: 1 - packs } })
+    expect((await repository.store.head(repository.packKey(PACK))) === null).toBe(packs === 1)
   }
 })
 
