@@ -2,9 +2,9 @@
  * Looks at the packages as a user gets them: packs each, lints the tarball and its types, then installs all tarballs
  * into an empty folder with npm and runs a program there. Needs a build.
  */
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -46,47 +46,49 @@ console.log('the packed packages work')
 `
 
 try {
+  const names = readdirSync(join(root, 'packages'))
   const tarballs = []
-  for (const name of readdirSync(join(root, 'packages'))) {
-    const directory = join(root, 'packages', name)
-    const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
-    if (manifest.private === true) continue
-    const destination = join(folder, 'tarballs', name)
-    mkdirSync(destination, { recursive: true })
-    run('npx', ['--yes', 'pnpm@12.21.0', 'pack', '--pack-destination', destination], directory)
-    const tarball = join(destination, readdirSync(destination)[0])
-    tarballs.push(tarball)
-    const strays = run('tar', ['-tzf', tarball], directory)
-      .split('\n')
-      .filter((path) => !/^(package\/(dist\/[\w.-]+|README\.md|LICENSE|package\.json))?$/.test(path))
-    if (strays.length > 0) fail(`${manifest.name} would publish ${strays.join(', ')}`)
-    run(join(binaries, 'publint'), ['run', tarball, '--strict'], directory)
-    run(join(binaries, 'attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], directory)
-    console.log(`ok   ${manifest.name}: tarball and types`)
+  const checkNext = async () => {
+    for (let name = names.shift(); name !== undefined; name = names.shift())
+      tarballs.push(...(await checkPackage(join(root, 'packages', name), join(folder, 'tarballs', name))))
   }
+  await Promise.all(Array.from({ length: availableParallelism() }, checkNext))
   const project = join(folder, 'project')
   mkdirSync(project)
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
   writeFileSync(join(project, 'main.js'), program)
-  run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs], project)
-  console.log(`ok   ${run(process.execPath, ['main.js'], project).trim()}`)
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs], project)
+  console.log(`ok   ${(await run(process.execPath, ['main.js'], project)).trim()}`)
+} catch (error) {
+  console.error(`FAIL ${error.message}`)
+  process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 
-function fail(what) {
-  console.error(`FAIL ${what}`)
-  process.exit(1)
+/** @returns the tarball; none for a private package */
+async function checkPackage(directory, destination) {
+  const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
+  if (manifest.private === true) return []
+  mkdirSync(destination, { recursive: true })
+  await run('npx', ['--yes', 'pnpm@12.21.0', 'pack', '--pack-destination', destination], directory)
+  const tarball = join(destination, readdirSync(destination)[0])
+  const strays = (await run('tar', ['-tzf', tarball], directory))
+    .split('\n')
+    .filter((path) => !/^(package\/(dist\/[\w.-]+|README\.md|LICENSE|package\.json))?$/.test(path))
+  if (strays.length > 0) throw new Error(`${manifest.name} would publish ${strays.join(', ')}`)
+  await run(join(binaries, 'publint'), ['run', tarball, '--strict'], directory)
+  await run(join(binaries, 'attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], directory)
+  console.log(`ok   ${manifest.name}: tarball and types`)
+  return [tarball]
 }
 
 function run(command, arguments_, cwd) {
-  const result = spawnSync(command, arguments_, {
-    cwd,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
+  const options = { cwd, shell: process.platform === 'win32', maxBuffer: 64 * 1024 * 1024 }
+  return new Promise((resolve, reject) => {
+    execFile(command, arguments_, options, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else reject(new Error(`${command} ${arguments_.join(' ')}\n${stdout}${stderr}${error.message}`))
+    })
   })
-  if (result.status === 0) return result.stdout
-  return fail(
-    `${command} ${arguments_.join(' ')}\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`,
-  )
 }
