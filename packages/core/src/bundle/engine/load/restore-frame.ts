@@ -49,6 +49,15 @@ export interface FrameResult {
   readonly files: readonly WrittenFile[]
 }
 
+/** What has come of a frame so far. @param from the number that the first piece of `next` has in the frame */
+export function addResult(soFar: FrameResult, next: FrameResult, from = 0): FrameResult {
+  return {
+    damaged: [...soFar.damaged, ...next.damaged.map((number) => from + number)],
+    damage: soFar.damage ?? next.damage,
+    files: [...soFar.files, ...next.files],
+  }
+}
+
 /** What identifies a file that is done, for the cache. */
 export interface WrittenFile {
   readonly file: number

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { WorkspaceError } from '../../../errors.ts'
 import { decodeFrame, decodeFrameInPool } from '../../format/frame.ts'
 import type { RepositoryKeys } from '../../format/repository-keys.ts'
-import { writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
+import { addResult, writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
 import { releaseBuffer } from '../../../store/release-buffer.ts'
 import { fromFailure } from '../../thread-failure.ts'
 import { borrowThread, type ThreadKind } from '../../warm-threads.ts'
@@ -68,11 +68,7 @@ export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
       try {
         for (let from = 0; from < job.pieces.length;) {
           const { next, result } = writePieces(job, raw, keys, from, SLICE_MS)
-          merged = {
-            damaged: [...merged.damaged, ...result.damaged],
-            damage: merged.damage ?? result.damage,
-            files: [...merged.files, ...result.files],
-          }
+          merged = addResult(merged, result)
           from = next
           await setImmediate()
         }

@@ -1,6 +1,6 @@
 import { WorkspaceError } from '../../../errors.ts'
 import type { ByteString } from '../../../filesystem/directory-handle.ts'
-import type { FrameResult, Piece } from './restore-frame.ts'
+import { addResult, type FrameResult, type Piece } from './restore-frame.ts'
 import type { FrameWriter } from './restore-threads.ts'
 import type { PlannedFrame, StageBatch } from './stage-state.ts'
 import type { StagingDirectories } from './staging-directories.ts'
@@ -22,7 +22,7 @@ export async function writeFrame(
     const bases = new Map<number, ByteString>()
     const located: Piece[] = []
     try {
-      for (const piece of from === 0 ? pieces : pieces.slice(from)) {
+      for (const piece of pieces.slice(from)) {
         const place = files[piece.file]?.place
         if (place === undefined) throw new WorkspaceError('INTERNAL', 'A piece belongs to no file.')
         let base = bases.get(place.directory)
@@ -36,11 +36,7 @@ export async function writeFrame(
       const end = from + located.length
       const job = { packId: planned.pack.packId, frame: planned.frame, pieces: located }
       const result = await writer.write(job, end < pieces.length ? new Uint8Array(stored) : stored)
-      merged = {
-        damaged: [...merged.damaged, ...result.damaged.map((number) => from + number)],
-        damage: merged.damage ?? result.damage,
-        files: [...merged.files, ...result.files],
-      }
+      merged = addResult(merged, result, from)
       from = end
     } finally {
       for (const directory of bases.keys()) directories.release(directory)
