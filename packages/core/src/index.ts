@@ -60,7 +60,7 @@ export {
 export {
   callFailure,
   connectionFailure,
-  connectionReason,
+  connectionMeaning,
   damagedContent,
   errnoOf,
   askedDelay,

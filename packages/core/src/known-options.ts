@@ -34,7 +34,7 @@ export function assertKnownOptions<Options extends object>(
 function unknownOption(call: string, name: string, known: readonly string[]): WorkspaceError {
   return new WorkspaceError(
     'INVALID_INPUT',
-    `${call} has no option ${JSON.stringify(name.slice(0, 100))}. It has: ${known.join(', ')}.`,
+    `${call} has no option ${JSON.stringify(name.slice(0, 100))}. ${known.length === 0 ? 'It has none' : `It has: ${known.join(', ')}`}.`,
     { details: { option: name.slice(0, 100) } },
   )
 }

@@ -72,6 +72,7 @@ const loosely = <Options>(open: (options: Options) => unknown) => (options: obje
 const memory = memoryStore()
 
 const factories: Readonly<Record<string, Factory>> = {
+  memoryStore: { open: loosely(memoryStore), sound: {}, wrong: {}, needed: [] },
   localStore: {
     open: loosely(localStore),
     sound: { root: '/tmp/store' },
@@ -135,7 +136,7 @@ const factories: Readonly<Record<string, Factory>> = {
     open: loosely(azureStore),
     sound: { container },
     wrong: {
-      container: [...notObjects, new BlobServiceClient(nowhere), container.getBlobClient('a'), s3Client, gcsBucket],
+      container: [...notObjects, new BlobServiceClient(nowhere), container.getBlobClient('a'), new ContainerClient(`${nowhere}/container`), s3Client, gcsBucket],
       prefix: notPrefixes,
       blockBytes: [...notCounts, 0, 5_000_000_000],
       blocksInFlight: [...notCounts, 0, 101],

@@ -10,7 +10,6 @@ export const damagedOnTheWay: Meaning = [
  * https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes and common-rest-api-error-codes beside it.
  */
 export const meanings: ReadonlyMap<string, Meaning> = meaningsByName([
-  [['NOT_FOUND', 'the container does not exist; create it, or correct its name'], 'ContainerNotFound'],
   [['NOT_FOUND', 'the account or the container does not exist; correct its name'], 'ResourceNotFound'],
   [
     [

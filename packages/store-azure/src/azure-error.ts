@@ -1,19 +1,33 @@
 import {
   WorkspaceError,
   askedDelay,
-  connectionReason,
+  connectionMeaning,
   errnoOf,
+  missingBucket,
   plainCause,
   quoteKey,
   serviceWords,
   statusMeanings,
   unknownRefusal,
   type Meaning,
+  type StoreCall,
 } from '@ws/core'
 import { damagedOnTheWay, meanings } from './azure-error-meanings.ts'
 
 const NOT_FROM_SERVICE =
   'the answer did not come from the service; check the endpoint, and the proxies before it'
+
+export interface CallAbout extends StoreCall {
+  readonly container: string
+}
+
+export function callAbout(
+  { containerName }: { readonly containerName: string },
+  action: string,
+  key: string,
+): CallAbout {
+  return { action, key, container: containerName }
+}
 
 /** Only this code is absence: a 404 without it may come from anywhere between here and the service. */
 export function isAbsence(error: unknown): boolean {
@@ -35,19 +49,29 @@ export function isLostBlocks(error: unknown): boolean {
 }
 
 /** Puts what the SDK throws into the error table. An abort becomes the signal's reason. */
-export function toStoreError(error: unknown, action: string, subject: string, signal?: AbortSignal): unknown {
+export function toStoreError(
+  error: unknown,
+  { action, key, container }: CallAbout,
+  signal?: AbortSignal,
+): unknown {
   if (signal?.aborted === true) return signal.reason
   if (WorkspaceError.is(error)) return error
   const service = serviceCodeOf(error)
   const status = statusOf(error)
-  const [code, reason] = translate(error, service, status)
-  const message = `Cannot ${action} ${quoteKey(subject)} in Azure: ${reason}${service === null ? '' : ` (${service})`}.`
-  const errno = errnoOf(error)
+  const [code, reason] =
+    service === 'ContainerNotFound'
+      ? missingBucket(container, 'container')
+      : translate(error, service, status)
+  const what = key === '' ? `container ${quoteKey(container)}` : quoteKey(key)
+  const errno = status === null ? errnoOf(error) : undefined
+  const name = service ?? errno
+  const message = `Cannot ${action} ${what} in Azure: ${reason}${name === undefined ? '' : ` (${name})`}.`
   const details = {
-    key: subject,
+    key,
+    container,
     ...(status === null ? {} : { status }),
     ...(service === null ? {} : { serviceCode: service }),
-    ...(status === null && errno !== undefined ? { errno } : {}),
+    ...(errno === undefined ? {} : { errno }),
     ...retryAfterOf(error),
   }
   return new WorkspaceError(code, message, { cause: plainCause(error), details })
@@ -81,7 +105,7 @@ function translate(error: unknown, service: string | null, status: number | null
     if (status >= 500) return ['UNAVAILABLE', `the service answered with ${status}; try again later`]
     return ['UNAVAILABLE', NOT_FROM_SERVICE]
   }
-  if (isTransport(error)) return ['UNAVAILABLE', connectionReason(error)]
+  if (isTransport(error)) return connectionMeaning(errnoOf(error))
   if (error instanceof RangeError) return ['UNAVAILABLE', NOT_FROM_SERVICE]
   return ['INTERNAL', 'the SDK failed']
 }

@@ -18,7 +18,7 @@ import {
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
-import { isAbsence, notFromService, toStoreError } from './azure-error.ts'
+import { callAbout, isAbsence, notFromService, toStoreError, type CallAbout } from './azure-error.ts'
 import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
 import { listBlobs } from './list-blobs.ts'
 import { openBlob, readBlobInfo } from './open-blob.ts'
@@ -42,8 +42,7 @@ export interface AzureStoreOptions {
 }
 
 const azureStoreOptionNames: OptionNames<AzureStoreOptions> = {
-  container: (value) =>
-    isContainer(value) ? null : 'a ContainerClient, such as service.getContainerClient("name")',
+  container: isNamedContainer,
   prefix: isStorePrefix,
   blockBytes: isCountWithin(1, MAX_BLOCK_BYTES),
   blocksInFlight: isCountWithin(1, 100),
@@ -85,14 +84,18 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
     async get(key, options = {}) {
       assertKey(key)
       assertGetOptions(key, options)
-      return orNull(() => openBlob(container, key, options), 'read', key, options.signal)
+      return orNull(
+        () => openBlob(container, key, options),
+        callAbout(container, 'read', key),
+        options.signal,
+      )
     },
 
     async head(key, headOptions = {}) {
       assertKey(key)
       assertCallOptions('head', headOptions)
       const { signal } = headOptions
-      return orNull(() => readBlobInfo(container, key, signal), 'read', key, signal)
+      return orNull(() => readBlobInfo(container, key, signal), callAbout(container, 'read', key), signal)
     },
 
     async put(key, body, putOptions = {}) {
@@ -109,8 +112,7 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       const blob = container.getBlobClient(key)
       const answer = await orNull(
         () => blob.delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
-        'delete',
-        key,
+        callAbout(container, 'delete', key),
         signal,
       )
       if (answer !== null && answer.requestId === undefined) throw notFromService('delete', key)
@@ -124,33 +126,44 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       try {
         for await (const info of listBlobs(container, within, startAfter, signal)) yield info
       } catch (error) {
-        throw toStoreError(error, 'list', within, signal)
+        throw toStoreError(error, callAbout(container, 'list', within), signal)
       }
     },
   }
-  const signing: ObjectStore = canSign(container)
-    ? {
-        ...store,
-        async signedUrl(key, signOptions) {
-          assertKey(key)
-          assertSignedUrlOptions(signOptions)
-          signOptions.signal?.throwIfAborted()
-          try {
-            return await signBlobUrl(container, key, signOptions)
-          } catch (error) {
-            throw toStoreError(error, 'sign a URL for', key, signOptions.signal)
-          }
-        },
+  return withStorePrefix(withSignedUrls(store, container), prefix)
+}
+
+/** Only where the client's credential can sign. */
+function withSignedUrls(store: ObjectStore, container: ContainerClient): ObjectStore {
+  if (!canSign(container)) return store
+  return {
+    ...store,
+    async signedUrl(key, options) {
+      assertKey(key)
+      assertSignedUrlOptions(options)
+      const { signal } = options
+      signal?.throwIfAborted()
+      try {
+        return await signBlobUrl(container, key, options)
+      } catch (error) {
+        throw toStoreError(error, callAbout(container, 'sign a URL for', key), signal)
       }
-    : store
-  return withStorePrefix(signing, prefix)
+    },
+  }
 }
 
 /** Not `instanceof`: the client may come from another installed copy of the SDK. */
-function isContainer(value: unknown): boolean {
-  const { url, credential, listBlobsFlat } =
+function isNamedContainer(value: unknown): string | null {
+  const { url, credential, containerName, listBlobsFlat } =
     isObject(value) === null ? (value as Partial<ContainerClient>) : {}
-  return typeof url === 'string' && isObject(credential) === null && typeof listBlobsFlat === 'function'
+  const isContainer = typeof url === 'string' && URL.canParse(url) && typeof listBlobsFlat === 'function'
+  if (!isContainer || isObject(credential) !== null)
+    return 'a ContainerClient, such as service.getContainerClient("name")'
+  // Where the SDK looks for the account in front of the container, an address without it has a container "undefined".
+  const lastSegment = new URL(url).pathname.split('/').findLast((segment) => segment !== '') ?? ''
+  if (containerName !== decodeURIComponent(lastSegment))
+    return 'a ContainerClient whose address names the account before the container, as http://127.0.0.1:10000/account/container does: it has to where the host is an IP address or localhost'
+  return null
 }
 
 function assertKey(key: string): void {
@@ -161,8 +174,7 @@ function assertKey(key: string): void {
 /** What the call gives, or `null` when the service says for certain that there is no such blob. */
 async function orNull<T>(
   call: () => Promise<T>,
-  action: string,
-  key: string,
+  about: CallAbout,
   signal: AbortSignal | undefined,
 ): Promise<T | null> {
   signal?.throwIfAborted()
@@ -170,7 +182,7 @@ async function orNull<T>(
     return await call()
   } catch (error) {
     if (signal?.aborted !== true && isAbsence(error)) return null
-    throw toStoreError(error, action, key, signal)
+    throw toStoreError(error, about, signal)
   }
 }
 

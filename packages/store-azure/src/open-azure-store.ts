@@ -51,7 +51,14 @@ export async function openAzureStore(options: OpenAzureStoreOptions): Promise<Ob
   const { container, prefix } = options
   if (container === undefined)
     throw new WorkspaceError('INVALID_INPUT', 'openAzureStore needs the name of a container.')
-  return azureStore({ container: await openContainer(container, options), prefix })
+  const client = await openContainer(container, options)
+  if (client.containerName !== container)
+    throw new WorkspaceError(
+      'INVALID_INPUT',
+      `Cannot open the Azure container ${JSON.stringify(container)}: its endpoint lacks the account, which comes behind the host where this is an IP address or localhost: http://127.0.0.1:10000/account.`,
+      { details: { container } },
+    )
+  return azureStore({ container: client, prefix })
 }
 
 async function openContainer(name: string, options: OpenAzureStoreOptions): Promise<ContainerClient> {

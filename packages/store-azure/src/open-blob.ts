@@ -10,7 +10,7 @@ import {
   type ObjectInfo,
   type StoredObject,
 } from '@ws/core'
-import { notFromService, toStoreError } from './azure-error.ts'
+import { callAbout, notFromService, toStoreError, type CallAbout } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
 
 /** @throws what the SDK throws */
@@ -63,7 +63,8 @@ export async function openBlob(
       throw truncated(key, expected.bytes, answer.contentLength ?? 0)
     // The SDK's stream of a service passes on the chunks of the answer, its own `source`.
     const source = 'source' in stream ? stream.source : stream
-    const body = readBody(receiveChunks(stream, reusesChunks, source), key, expected, signal, close)
+    const about = callAbout(container, 'read', key)
+    const body = readBody(receiveChunks(stream, reusesChunks, source), about, expected, signal, close)
     return {
       info,
       body,
@@ -80,12 +81,13 @@ export async function openBlob(
 
 async function* readBody(
   stream: AsyncIterable<Uint8Array>,
-  key: string,
+  about: CallAbout,
   expected: { readonly bytes: number; readonly md5: Uint8Array | undefined },
   signal: AbortSignal | undefined,
   close: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = expected.md5 === undefined ? null : createHash('md5')
+  const { key } = about
   let bytes = 0
   try {
     signal?.throwIfAborted()
@@ -102,7 +104,7 @@ async function* readBody(
       throw new WorkspaceError('CORRUPT', message, { details: { key } })
     }
   } catch (error) {
-    throw toStoreError(error, 'read', key, signal)
+    throw toStoreError(error, about, signal)
   } finally {
     close()
   }

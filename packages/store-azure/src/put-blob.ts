@@ -10,7 +10,14 @@ import {
   type PutOptions,
   type RequestRetries,
 } from '@ws/core'
-import { isAbsence, isConditionFailure, isLostBlocks, notFromService, toStoreError } from './azure-error.ts'
+import {
+  callAbout,
+  isAbsence,
+  isConditionFailure,
+  isLostBlocks,
+  notFromService,
+  toStoreError,
+} from './azure-error.ts'
 import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
 import { stageBlocks, type StagedBlocks } from './stage-blocks.ts'
@@ -50,7 +57,8 @@ export async function putBlob(
   return uploadWhole(target, first.value.bytes)
 }
 
-async function uploadWhole({ key, blob, options }: Target, bytes: Uint8Array): Promise<ObjectInfo> {
+async function uploadWhole(target: Target, bytes: Uint8Array): Promise<ObjectInfo> {
+  const { key, blob, options } = target
   const { signal, onProgress } = options
   const md5 = createHash('md5').update(bytes).digest()
   let reported = 0
@@ -67,7 +75,7 @@ async function uploadWhole({ key, blob, options }: Target, bytes: Uint8Array): P
       ...(signal === undefined ? {} : { abortSignal: signal }),
     })
   } catch (error) {
-    throw await toPutError(error, { key, blob, options })
+    throw await toPutError(error, target)
   }
   report(bytes.length)
   return toInfo(key, bytes.length, options, answer)
@@ -95,7 +103,7 @@ async function uploadInBlocks(
           abortSignal,
         })
       } catch (error) {
-        throw toStoreError(error, 'put', key, signal)
+        throw toStoreError(error, callAbout(target.blob, 'put', target.key), signal)
       }
       return id
     },
@@ -132,11 +140,12 @@ function requestOptions(
  * When another writer commits first, the service drops the blocks of the others and may say that before it looks at the
  * condition. Then what is there now tells whether the condition held.
  */
-async function toPutError(error: unknown, { key, blob, options }: Target): Promise<unknown> {
+async function toPutError(error: unknown, target: Target): Promise<unknown> {
+  const { key, blob, options } = target
   const { ifAbsent, ifMatch, signal } = options
   if (signal?.aborted === true) return signal.reason
   const condition = ifAbsent === true ? 'ifAbsent' : ifMatch === undefined ? null : 'ifMatch'
-  if (condition === null) return toStoreError(error, 'put', key, signal)
+  if (condition === null) return toStoreError(error, callAbout(target.blob, 'put', target.key), signal)
   if (isConditionFailure(error) || isAbsence(error)) return conditionFailed(key, condition)
   if (isLostBlocks(error)) {
     const current = await blob.getProperties().catch((headError: unknown) => headError)
@@ -145,7 +154,7 @@ async function toPutError(error: unknown, { key, blob, options }: Target): Promi
     if (condition === 'ifMatch' && etag !== undefined && (etag === null || plainEtag(etag) !== ifMatch))
       return conditionFailed(key, condition)
   }
-  return toStoreError(error, 'put', key, signal)
+  return toStoreError(error, callAbout(target.blob, 'put', target.key), signal)
 }
 
 function toInfo(

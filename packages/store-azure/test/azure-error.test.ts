@@ -71,11 +71,15 @@ async function failuresOf(store: ObjectStore, only = Object.keys(calls)): Promis
 
 it.each([
   ['http://127.0.0.1:9/account/container', 'ECONNREFUSED', 'check it, and whether the service runs'],
-  ['http://no-such-host.invalid/container', 'ENOTFOUND', 'check the address and the network'],
+  [
+    'http://no-such-host.invalid/container',
+    'ENOTFOUND',
+    'check the address, a region in it, and the network',
+  ],
 ])('says what is wrong with the address %s', async (url, errno, advice) => {
   await expect(storeAt(url).head('a')).rejects.toMatchObject({
     code: 'UNAVAILABLE',
-    message: expect.stringMatching(new RegExp(`^Cannot read "a" in Azure: .*\\(${errno}\\); ${advice}\\.$`)),
+    message: expect.stringMatching(new RegExp(`^Cannot read "a" in Azure: .*; ${advice} \\(${errno}\\)\\.$`)),
     details: { errno },
   })
 })
@@ -83,9 +87,10 @@ it.each([
 describe('on the service', () => {
   it('a missing container is NOT_FOUND for every call, never absence', async () => {
     const failures = await failuresOf(storeAt(`${test.container.url}-missing`))
+    const missing = `the container "${test.container.containerName}-missing" does not exist; create it`
     for (const { code, message } of failures) {
       expect(code).toBe('NOT_FOUND')
-      expect(message).toContain('the container does not exist; create it')
+      expect(message).toContain(missing)
     }
   })
 

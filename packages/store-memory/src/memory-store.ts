@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import {
   assertCallOptions,
   assertGetOptions,
+  assertKnownOptions,
   assertKeyPrefix,
   assertListOptions,
   assertObjectKey,
@@ -31,8 +32,10 @@ const CHUNK_BYTES = 1_048_576
  *
  * It keeps the whole contract of `ObjectStore`, both conditions `'atomic'`, but signs no URLs. Bytes are copied on the
  * way in and on the way out, so neither side can change the other's. Each call makes a separate, empty store.
+ * @throws `INVALID_INPUT` for any option: it has none
  */
-export function memoryStore(): ObjectStore {
+export function memoryStore(options: Record<string, never> = {}): ObjectStore {
+  assertKnownOptions('memoryStore', options, {})
   const entries = new Map<string, Entry>()
   // Etags must differ between stores and generations, also for equal bytes.
   const storeId = randomUUID()

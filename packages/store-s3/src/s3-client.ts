@@ -1,5 +1,5 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import type { OptionCheck } from '@ws/core'
+import { fromEnvironment, type OptionCheck } from '@ws/core'
 
 const CONNECTION_TIMEOUT_MS = 10_000
 /** No byte in either direction for so long is a failure; the SDK itself would wait for ever. */
@@ -30,7 +30,7 @@ export function openClient(given: S3Client | S3ClientConfig | undefined): S3Clie
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     socketTimeout: IDLE_TIMEOUT_MS,
   }
-  if (config.endpoint !== undefined || hasEndpointVariable()) {
+  if (config.endpoint !== undefined || endpointVariable() !== undefined) {
     // Bucket names as host names need DNS of their own; and some servers never answer `Expect: 100-continue`.
     config.forcePathStyle ??= true
     config.expectContinueHeader ??= false
@@ -42,14 +42,29 @@ export function openClient(given: S3Client | S3ClientConfig | undefined): S3Clie
 export function isKnownToEnforce(given: S3Client | S3ClientConfig | undefined): boolean {
   const endpoint =
     given === undefined || !isClient(given) ? given?.endpoint : (given.config.endpoint ?? undefined)
-  if (endpoint === undefined) return !hasEndpointVariable()
+  if (endpoint === undefined) return endpointVariable() === undefined
   if (typeof endpoint !== 'string') return false
   return URL.canParse(endpoint) && enforcingHosts.test(new URL(endpoint).hostname)
 }
 
+/**
+ * Whether the endpoint names the bucket already, as the address that a provider's page shows for a bucket does. Every
+ * key would then lie in a folder of the bucket's name, where nobody else looks for it.
+ */
+export function holdsBucket(given: S3Client | S3ClientConfig | undefined, bucket: string): boolean {
+  if (given !== undefined && isClient(given)) return false
+  const endpoint = given?.endpoint ?? endpointVariable()
+  if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return false
+  const { hostname, pathname } = new URL(endpoint)
+  return (
+    pathname.split('/').findLast((segment) => segment !== '') === bucket ||
+    (hostname.startsWith(`${bucket}.s3`) && enforcingHosts.test(hostname))
+  )
+}
+
 /** Where the SDK looks for an endpoint as well. */
-function hasEndpointVariable(): boolean {
-  return ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'].some((name) => (process.env[name] ?? '') !== '')
+function endpointVariable(): string | undefined {
+  return fromEnvironment('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL')
 }
 
 function isClient(given: S3Client | S3ClientConfig): given is S3Client {

@@ -2,6 +2,7 @@ import {
   WorkspaceError,
   askedDelay,
   conditionFailed,
+  connectionMeaning,
   missingBucket,
   plainCause,
   quoteKey,
@@ -132,10 +133,10 @@ function meaningOf(error: unknown, { name, service, status }: Facts, secrets: re
   if (status >= 500) return ['UNAVAILABLE', 'the service failed; try again']
   // A service says what it refuses for, if not to a HEAD.
   if (status >= 200 || isUnreadable(error)) return notS3
-  if (/^E[A-Z]{3,}/.test(name)) return networkMeaning(name)
+  if (/^E[A-Z]{3,}/.test(name)) return connectionMeaning(name)
   const byWords = meaningOfWords(message)
   if (byWords !== undefined) return byWords
-  if (error instanceof Error && 'code' in error) return networkMeaning(name)
+  if (error instanceof Error && 'code' in error) return connectionMeaning(name)
   return ['INTERNAL', 'the client failed']
 }
 
@@ -152,16 +153,6 @@ function meaningOfWords(message: string): Meaning | undefined {
   if (message.startsWith('Region is missing'))
     return ['INVALID_INPUT', 'no region is known; give the client one, or set AWS_REGION']
   return undefined
-}
-
-function networkMeaning(name: string): Meaning {
-  if (name === 'ETIMEDOUT' || name === 'ESOCKETTIMEDOUT')
-    return ['TIMEOUT', 'the service did not answer in time; try again']
-  if (name === 'ENOTFOUND' || name === 'EAI_AGAIN')
-    return ['UNAVAILABLE', 'the host of the service was not found; check the endpoint, the region and the network'] // prettier-ignore
-  if (name === 'ECONNREFUSED')
-    return ['UNAVAILABLE', 'nothing listens at the endpoint; check it, and whether the service runs']
-  return ['UNAVAILABLE', 'the connection failed; try again']
 }
 
 /** The SDK could not make sense of an answer. */

@@ -28,7 +28,7 @@ import { listObjects } from './list-objects.ts'
 import { probeBucket, probeOptionNames, type ProbeOptions, type S3Probe } from './probe-bucket.ts'
 import { putObject } from './put-object.ts'
 import { createCalls } from './s3-calls.ts'
-import { isClientOrConfig, isKnownToEnforce, openClient } from './s3-client.ts'
+import { holdsBucket, isClientOrConfig, isKnownToEnforce, openClient } from './s3-client.ts'
 import { signUrl } from './sign-url.ts'
 import { assumedSupport, toCapabilities } from './server-support.ts'
 
@@ -94,6 +94,10 @@ export function s3Store(options: S3StoreOptions): S3Store {
   assertKnownOptions('s3Store', options, s3StoreOptionNames)
   if (options.bucket === undefined)
     throw invalid("An S3 store needs the name of its bucket: s3Store({ bucket: 'my-bucket' }).")
+  if (holdsBucket(options.client, options.bucket))
+    throw invalid(
+      'The endpoint of the S3 store names the bucket already, so that each key would lie in a folder of that name: leave the bucket out of the endpoint.',
+    )
   const { bucket, prefix = '', partBytes = 6 * MIB, parallelParts = 4, singlePutBytes = 32 * MIB } = options
   const base = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
   const calls = createCalls(openClient(options.client), bucket, base, requestRetries(options.retry))

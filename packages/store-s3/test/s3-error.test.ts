@@ -166,7 +166,7 @@ describe('what is not absence', () => {
 
   it.each([
     ['ECONNREFUSED', 'http://127.0.0.1:9', 'check it, and whether the service runs'],
-    ['ENOTFOUND', 'http://no-such-host.invalid', 'check the endpoint, the region and the network'],
+    ['ENOTFOUND', 'http://no-such-host.invalid', 'check the address, a region in it, and the network'],
   ])('%s is UNAVAILABLE', async (_, endpoint, advice) => {
     for (const call of Object.values(calls)) {
       const failure = await failureOf(call(storeWith(server, { endpoint })))

@@ -18,7 +18,7 @@ export interface StoreCall {
 /** A code, and the rest of a sentence: what is wrong, and what to do about it. */
 export type Meaning = readonly [code: ErrorCode, reason: string]
 
-/** For adapters: what statuses of HTTP mean at a storage service, where it says no more or nothing else. */
+/** For adapters: what statuses of HTTP mean at a storage service, where it says no more or nothing else. A 404 means too many things. */
 export const statusMeanings: Readonly<Record<number, Meaning>> = {
   400: ['INVALID_INPUT', 'the service does not accept the request'],
   401: [
@@ -26,7 +26,6 @@ export const statusMeanings: Readonly<Record<number, Meaning>> = {
     'the credentials are not valid or have expired; sign in again or renew them, and check the clock of this machine',
   ],
   403: ['ACCESS_DENIED', 'the credentials do not allow it'],
-  404: ['NOT_FOUND', 'the bucket does not exist; create it, or correct its name'],
   407: ['ACCESS_DENIED', 'a proxy wants credentials'],
   408: ['TIMEOUT', 'the service waited too long for the request; try again'],
   413: ['QUOTA_EXCEEDED', 'it is larger than the service allows'],
@@ -38,9 +37,9 @@ export const statusMeanings: Readonly<Record<number, Meaning>> = {
   507: ['QUOTA_EXCEEDED', 'the storage is full or its quota is used up; free space or raise it'],
 }
 
-/** For adapters: what the absence of a bucket means, where its name is known. */
-export function missingBucket(bucket: string): Meaning {
-  return ['NOT_FOUND', `the bucket ${quoteKey(bucket)} does not exist; create it, or correct its name`]
+/** For adapters: what the absence of a bucket means, in the service's word for one. */
+export function missingBucket(bucket: string, word = 'bucket'): Meaning {
+  return ['NOT_FOUND', `the ${word} ${quoteKey(bucket)} does not exist; create it, or correct its name`]
 }
 
 /** For adapters: what a service's names of refusals mean, from groups of those that mean the same. */
@@ -97,28 +96,23 @@ export function refusalFailure(
 /** For adapters: the connection failed. Whether a put was carried out stays open. */
 export function connectionFailure(call: StoreCall, error: unknown): WorkspaceError {
   const errno = errnoOf(error)
-  return callFailure(
-    call,
-    isTimeout(errno) ? 'TIMEOUT' : 'UNAVAILABLE',
-    connectionReason(error),
-    errno === undefined ? {} : { errno },
-    error,
-  )
+  const [code, reason] = connectionMeaning(errno)
+  if (errno === undefined) return callFailure(call, code, reason, {}, error)
+  return callFailure(call, code, `${reason} (${errno})`, { errno }, error)
 }
 
-/** For adapters: what to say of a connection that failed, and what to do about it. */
-export function connectionReason(error: unknown): string {
-  const errno = errnoOf(error)
+/** For adapters: what it means that a connection failed with this code of Node's, and what to do about it. */
+export function connectionMeaning(errno = ''): Meaning {
   if (errno === 'ECONNREFUSED')
-    return 'nothing listens at the address (ECONNREFUSED); check it, and whether the service runs'
+    return ['UNAVAILABLE', 'nothing listens at the address; check it, and whether the service runs']
   if (errno === 'ENOTFOUND' || errno === 'EAI_AGAIN')
-    return `the name of the host was not found (${errno}); check the address and the network`
-  const reason = isTimeout(errno) ? 'the service did not answer in time' : 'the connection failed'
-  return `${reason}${errno === undefined ? '' : ` (${errno})`}; try again`
-}
-
-function isTimeout(errno = ''): boolean {
-  return /TIMEOUT|TIMEDOUT/.test(errno)
+    return ['UNAVAILABLE', 'the name of the host was not found; check the address, a region in it, and the network'] // prettier-ignore
+  if (errno === 'EPROTO' || errno.startsWith('ERR_SSL_'))
+    return ['UNAVAILABLE', 'what answered does not speak TLS; check whether the address begins with http: or https:, its port, and the proxies before it'] // prettier-ignore
+  if (/CERT|^UNABLE_TO_/.test(errno))
+    return ['UNAVAILABLE', 'the certificate of the service is not trusted; check the address and the clock of this machine, or name its authority in NODE_EXTRA_CA_CERTS'] // prettier-ignore
+  if (/TIMEOUT|TIMEDOUT/.test(errno)) return ['TIMEOUT', 'the service did not answer in time; try again']
+  return ['UNAVAILABLE', 'the connection failed; try again']
 }
 
 /**
