@@ -67,6 +67,8 @@ async function backendFor(
   const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), ...policy }
   /** What was healed and has not been told yet. */
   const notes: string[] = []
+  /** The patch of what was compared last, until it is asked for. */
+  let atHand: { readonly from: string; readonly to: string; readonly patch: Uint8Array } | null = null
   const exclusively = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
     const lock = await acquireProcessLock(join(stateDirectory, 'git'), 'capture', {
       activity: `a snapshot or rollback of ${path}`,
@@ -102,7 +104,9 @@ async function backendFor(
         return notes.length === 0 ? told : { ...told, notes: notes.splice(0) }
       }),
     async changes(from, to, { signal } = {}) {
-      const describe = () => describeChanges(own, stateOf(from, path), stateOf(to, path), signal)
+      const states = [stateOf(from, path), stateOf(to, path)] as const
+      const onPatch = (patch: Uint8Array): void => void (atHand = { from: from.ref, to: to.ref, patch })
+      const describe = () => describeChanges(own, ...states, { signal, onPatch })
       return describe().catch((error: unknown) => {
         if (isDamage(error)) return exclusively(signal, describe)
         throw error
@@ -110,6 +114,10 @@ async function backendFor(
     },
     async *patch(from, to, { signal } = {}) {
       const states = [stateOf(from, path), stateOf(to, path)] as const
+      signal?.throwIfAborted()
+      const found = atHand?.from === from.ref && atHand.to === to.ref ? atHand.patch : null
+      atHand = null
+      if (found !== null) return yield found
       let isBegun = false
       try {
         for await (const chunk of streamPatch(own, ...states, signal)) {
@@ -119,7 +127,7 @@ async function backendFor(
       } catch (error) {
         if (!isDamage(error)) throw error
         // It reads all that a patch needs.
-        await exclusively(signal, () => describeChanges(own, ...states, signal))
+        await exclusively(signal, () => describeChanges(own, ...states, { signal }))
         if (isBegun) throw healedMeanwhile(error)
         yield* streamPatch(own, ...states, signal)
       }

@@ -104,6 +104,7 @@ describe('a patch', () => {
         }
         expect(withoutDirectories(describeTree(copy))).toEqual(withoutDirectories(expected))
         const changes = await backend.changes(before, after)
+        expect(await collect(backend.patch(before, after))).toEqual(patch)
         expect(changes.map((change) => change.path).length).toBe(
           new Set(changes.map((change) => change.path)).size,
         )

@@ -1,9 +1,10 @@
 import { WorkspaceError } from '../../../errors.ts'
 import type { EntryType, FileChange, Snapshot } from '../../snapshot.ts'
 import { compareBytes, fromBytePath, splitRecords, type BytePath } from '../../byte-path.ts'
-import { runGit, streamGit } from '../private/git-command.ts'
+import { runGit } from '../private/git-command.ts'
 import { objectSizes } from '../private/object-sizes.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
+import { diffTrees, streamTreePatch } from './diff-trees.ts'
 import { pathspecsWithout } from './pathspecs-without.ts'
 import { formatRef, parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
 import { readSnapshotLog } from '../private/snapshot-log.ts'
@@ -46,23 +47,31 @@ interface LineCount {
   readonly deletions: number | null
 }
 
-/**
- * Every path that differs, sorted. Directories show only where they hold nothing captured.
- * @param lineCounts filled when it is there, which makes git read the contents
- */
+/** What differs, and what git said of it besides. */
+interface Comparison {
+  /** Sorted. Directories show only where they hold nothing captured. */
+  readonly deltas: readonly Delta[]
+  readonly lineCounts: ReadonlyMap<BytePath, LineCount>
+  /** `null` for a long one. */
+  readonly patch: Buffer | null
+}
+
 async function compareStates(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,
   signal?: AbortSignal,
-  lineCounts?: Map<BytePath, LineCount>,
-): Promise<Delta[]> {
+): Promise<Comparison> {
   const before = readSidecar(own, from.sidecar)
   const after = readSidecar(own, to.sidecar)
   const deltas = new Map<BytePath, Delta>()
+  const lineCounts = new Map<BytePath, LineCount>()
+  let patch: Buffer | null = null
   if (from.tree !== to.tree) {
-    for (const delta of await compareTrees(own, from, to, { before, after, lineCounts, signal }))
-      deltas.set(delta.path, delta)
+    const diff = await withData(own, [from, to], () => diffTrees(own, from.tree, to.tree, signal))
+    for (const delta of deltasOf(diff.records, before, after)) deltas.set(delta.path, delta)
+    for (const record of diff.records.slice(2 * deltas.size)) readLineCount(record, lineCounts)
+    patch = diff.patch
   }
   if (from.sidecar !== to.sidecar) {
     for (const delta of await compareModes(own, to, [before, after], deltas, signal))
@@ -74,41 +83,23 @@ async function compareStates(
       deltas.set(delta.path, merged)
     }
   }
-  return [...deltas.values()].toSorted((a, b) => compareBytes(a.path, b.path))
+  return {
+    deltas: [...deltas.values()].toSorted((a, b) => compareBytes(a.path, b.path)),
+    lineCounts,
+    patch,
+  }
 }
 
-async function compareTrees(
-  own: PrivateRepository,
-  from: StoredState,
-  to: StoredState,
-  {
-    before,
-    after,
-    lineCounts,
-    signal,
-  }: Record<'before' | 'after', Sidecar> & {
-    readonly lineCounts: Map<BytePath, LineCount> | undefined
-    readonly signal: AbortSignal | undefined
-  },
-): Promise<Delta[]> {
-  const counting = lineCounts === undefined ? [] : ['--numstat', '--no-ext-diff', '--no-textconv']
-  const args = ['diff-tree', '-r', '-z', '--raw', ...counting, '--no-renames', from.tree, to.tree]
-  const call = privateCall(own, args, { signal })
-  const records = splitRecords(await withData(own, [from, to], () => runGit(call)))
-  const deltas: Delta[] = []
-  let at = 0
-  // First two records for each path, then one with its counts.
-  for (; records[at]?.startsWith(':') === true; at += 2) {
+function* deltasOf(records: readonly string[], before: Sidecar, after: Sidecar): Generator<Delta> {
+  for (let at = 0; records[at]?.startsWith(':') === true; at += 2) {
     const [oldMode = '', newMode = '', oldId = '', newId = ''] = (records[at] ?? '').slice(1).split(' ')
     const path = records[at + 1] ?? ''
-    deltas.push({
+    yield {
       path,
       before: toSide(path, oldMode, oldId, before),
       after: toSide(path, newMode, newId, after),
-    })
+    }
   }
-  for (const record of records.slice(at)) readLineCount(record, lineCounts)
-  return deltas
 }
 
 function toSide(path: BytePath, treeMode: string, id: string, sidecar: Sidecar): EntrySide | null {
@@ -158,20 +149,26 @@ function compareDirectories(before: Sidecar, after: Sidecar): Delta[] {
     }))
 }
 
-/** The public list: with sizes, line counts and renames. */
+/**
+ * The public list: with sizes, line counts and renames.
+ * @param onPatch given the patch where it came along: a short one, of states without precious files
+ */
 export async function describeChanges(
   own: PrivateRepository,
   from: StoredState,
   to: StoredState,
-  signal?: AbortSignal,
+  {
+    signal,
+    onPatch,
+  }: { readonly signal?: AbortSignal | undefined; readonly onPatch?: (patch: Buffer) => void },
 ): Promise<FileChange[]> {
-  const lines = new Map<BytePath, LineCount>()
-  const deltas = await compareStates(own, from, to, signal, lines)
+  const { deltas, lineCounts, patch } = await compareStates(own, from, to, signal)
   const ids = new Set(deltas.flatMap(({ before, after }) => [before?.id ?? '', after?.id ?? '']))
   ids.delete('')
   const sizes = await objectSizes(own, ids, { signal })
   const sources = renameSources(deltas)
   const precious = preciousIn(own, from, to)
+  if (patch !== null && precious.size === 0) onPatch?.(patch)
   return deltas.map((delta) => {
     const isSecret = precious.has(delta.path)
     // The id of a short secret would give it away to whoever tries them all.
@@ -185,7 +182,7 @@ export async function describeChanges(
     const source =
       delta.before === null && delta.after?.type === 'file' ? sources.get(delta.after.id) : undefined
     const none = isSecret ? null : 0
-    const count = (isSecret ? undefined : lines.get(delta.path)) ?? { insertions: none, deletions: none }
+    const count = (isSecret ? undefined : lineCounts.get(delta.path)) ?? { insertions: none, deletions: none }
     return {
       path: fromBytePath(delta.path),
       status: statusOf(delta),
@@ -207,15 +204,9 @@ export async function* streamPatch(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   if (from.tree === to.tree) return
-  const shape = ['--binary', '--full-index', '--no-renames', '--no-ext-diff', '--no-textconv', '--no-color']
   const left = pathspecsWithout(preciousIn(own, from, to))
-  const call = privateCall(
-    own,
-    ['diff-tree', '-r', '-p', ...shape, '--src-prefix=a/', '--dst-prefix=b/', from.tree, to.tree, ...left],
-    { signal, environment: left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' } },
-  )
   try {
-    yield* streamGit(call)
+    yield* streamTreePatch(own, from.tree, to.tree, left, signal)
   } catch (error) {
     if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, [from, to])
     throw error
@@ -243,12 +234,12 @@ function renameSources(deltas: readonly Delta[]): Map<string, BytePath | null> {
   return sources
 }
 
-function readLineCount(record: string, counts: Map<BytePath, LineCount> | undefined): void {
+function readLineCount(record: string, counts: Map<BytePath, LineCount>): void {
   const parts = /^(\d+|-)\t(\d+|-)\t([^]*)$/.exec(record)
   if (parts === null) return
   const [, insertions, deletions, path = ''] = parts
   const count = (text: string | undefined) => (text === '-' ? null : Number(text))
-  counts?.set(path, { insertions: count(insertions), deletions: count(deletions) })
+  counts.set(path, { insertions: count(insertions), deletions: count(deletions) })
 }
 
 export async function withData<T>(
