@@ -39,6 +39,8 @@ export default defineConfig({
           root: folder,
           ...testsIn(folder),
           ...orderOf(folder),
+          // Each start of git makes every page dear that is written to next, and a large young heap has many.
+          execArgv: ['--max-semi-space-size=2'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // Hundreds of tests start Node processes on our sources: half of their time went into stripping types.
