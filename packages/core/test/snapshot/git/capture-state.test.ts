@@ -2,7 +2,7 @@ import { copyFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSync
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { collectState } from '../../../src/snapshot/collect-state.ts'
-import { captureStateFile } from '../../../src/snapshot/git/capture/capture-state.ts'
+import { captureStateFile } from '../../../src/snapshot/git/capture/capture-state-file.ts'
 import { isSettled } from '../../../src/snapshot/git/table/file-stamp.ts'
 import { openPrivateRepository } from '../../../src/snapshot/git/private/private-repository.ts'
 import type { SnapshotBackend } from '../../../src/snapshot/snapshot-backend.ts'

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  ftruncateSync,
-  futimesSync,
-  openSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, futimesSync, openSync } from 'node:fs'
 import { toFilePath, type ByteString } from '../../../filesystem/directory-handle.ts'
 import { fileTime } from '../../../filesystem/file-time.ts'
+import { writeAll } from '../../../filesystem/write-all.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { cutChunk } from '../../format/pack-reader.ts'
 import type { RepositoryKeys } from '../../format/repository-keys.ts'
@@ -171,9 +163,4 @@ export function finishFile(fd: number, fields: FileFields): Omit<WrittenFile, 'f
     stats = fstatSync(fd, { bigint: true })
   }
   return { inode: stats.ino, ctimeNs: stats.ctimeNs, mtimeNs: stats.mtimeNs }
-}
-
-export function writeAll(fd: number, bytes: Uint8Array, position: number): void {
-  let done = 0
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done)
 }

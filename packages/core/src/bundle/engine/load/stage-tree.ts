@@ -4,13 +4,14 @@ import { WorkspaceError } from '../../../errors.ts'
 import { childPath, type ByteString } from '../../../filesystem/directory-handle.ts'
 import { timeSlice } from '../../../filesystem/time-slice.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
+import { writeAll } from '../../../filesystem/write-all.ts'
 import { damagedObject } from '../../format/damaged-object.ts'
 import type { FileEntry, Run, SymlinkEntry } from '../../format/tree-node.ts'
 import { createContentCheck } from './check-file.ts'
 import type { ChunkPlace } from '../read/chunk-locator.ts'
 import { damageIn, objectOf } from '../repository/damage.ts'
 import { flushStage, startThreads } from './flush-stage.ts'
-import { createFile, writeAll, type FileFields } from './restore-frame.ts'
+import { createFile, type FileFields } from './restore-frame.ts'
 import {
   dropEntry,
   emptyBatch,

@@ -4,7 +4,7 @@ import type { ConversionRules } from './conversion-rules.ts'
 import { tableOver, type EntryTable } from '../table/entry-table.ts'
 import type { DoneAhead } from './do-ahead.ts'
 import { modeOfRow } from '../table/index-rows.ts'
-import { FIELDS, sharedNumbers } from '../table/shared-columns.ts'
+import { FIELDS, sharedNumbers, textOfPaths } from '../table/shared-columns.ts'
 import type { IndexStamps } from '../walk/start-stamping.ts'
 import type { UserIndex } from '../user/user-index.ts'
 
@@ -70,9 +70,7 @@ export function believeIndex(
   }
   const rest = { rows, stampAt, unlikeIndex, ahead }
   if (isAll) {
-    const text = Buffer.from(inIndex.text.buffer, inIndex.text.byteOffset, inIndex.text.length).toString(
-      'latin1',
-    )
+    const text = textOfPaths(inIndex)
     const shared = { text: inIndex.text, ends: inIndex.ends }
     return { table: tableOver({ paths: text, numbers, times, ids }, paths, () => shared), ...rest }
   }

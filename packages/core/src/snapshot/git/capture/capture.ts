@@ -96,8 +96,10 @@ async function captureFrom(
   // Threads have begun to look at the files. What a snapshot needs of the user's objects has its link then already.
   ;(await early.first)?.link()
   // HEAD and the index belong to the whole work tree; a directory in it has no say about them.
+  const inIndex = (await early.tracked)?.ofIndex?.rows.bytes
+  const index = inIndex === undefined ? null : { indexStamp, bytes: inIndex }
   const repository =
-    workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user) : null
+    workspace.user.prefix === '' ? await recordRepositoryState(workspace.own, workspace.user, index) : null
   const { capture, seen, kept } = await look(workspace, request, start)
   const { listing, nested } = capture
   const { trackedUnlisted } = seen

@@ -10,7 +10,8 @@ import {
   type CapturedEntry,
   type FileStamp,
 } from '../table/file-stamp.ts'
-import { type CaptureState, type CaptureStateFile, type LeftOutFile } from './capture-state.ts'
+import type { CaptureState, LeftOutFile } from './capture-state.ts'
+import { type CaptureStateFile } from './capture-state-file.ts'
 import type { Look } from '../walk/start-look.ts'
 import { type WorkspaceListing } from './list-workspace.ts'
 import type { NestedRepository } from '../user/nested-repository.ts'

@@ -45,6 +45,7 @@ export function buildAllTrees(repository: PrivateRepository, leaves: TreeLeaves)
     bytes: spare.pop() ?? Buffer.allocUnsafe(FIRST_BYTES),
     length: HEADER_ROOM,
   })
+  const keep = keeper()
   const root = enter('')
   const open = [root]
   const close = ({ path, bytes, length }: OpenTree): Buffer => {
@@ -53,7 +54,7 @@ export function buildAllTrees(repository: PrivateRepository, leaves: TreeLeaves)
     bytes.write(header, from, 'latin1')
     const id = crypto.hash(repository.format, bytes.subarray(from, length), 'buffer')
     const name = id.toString('hex')
-    if (!built.has(name)) built.set(name, Buffer.from(bytes.subarray(HEADER_ROOM, length)))
+    if (!built.has(name)) built.set(name, keep(bytes, HEADER_ROOM, length))
     ids.set(path, name)
     spare.push(bytes)
     return id
@@ -96,6 +97,22 @@ export function buildAllTrees(repository: PrivateRepository, leaves: TreeLeaves)
 }
 
 const SPACE = 32
+const KEPT_BYTES = 1 << 18
+
+/** Copies of parts of buffers, many in one piece of memory. */
+function keeper(): (bytes: Buffer, from: number, to: number) => Buffer {
+  let memory = Buffer.alloc(0)
+  let next = 0
+  return (bytes, from, to) => {
+    const length = to - from
+    if (next + length > memory.length) {
+      memory = Buffer.allocUnsafeSlow(Math.max(KEPT_BYTES, length))
+      next = 0
+    }
+    bytes.copy(memory, next, from, to)
+    return memory.subarray(next, (next += length))
+  }
+}
 
 function makeRoom(tree: OpenTree, count: number): void {
   if (tree.length + count <= tree.bytes.length) return

@@ -4,6 +4,8 @@ export interface ReadRegularFileOptions {
   readonly maxBytes: number
   /** Whether the last part of the path may be a link. @default false */
   readonly followLink?: boolean | undefined
+  /** Whether other threads are to see the content. @default false */
+  readonly isShared?: boolean | undefined
 }
 
 /** What cannot be had, for a reader that goes on without it. */
@@ -25,7 +27,9 @@ const withoutIt: ReadonlySet<string> = new Set([
  * @returns `null` when there is no regular file of at most `maxBytes` that may be read
  */
 export function readRegularFile(path: string | Buffer, options: ReadRegularFileOptions): Buffer | null {
-  const { maxBytes, followLink = false } = options
+  const { maxBytes, followLink = false, isShared = false } = options
+  const allocate = (size: number) =>
+    isShared ? Buffer.from(new SharedArrayBuffer(size)) : Buffer.allocUnsafe(size)
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLink ? 0 : constants.O_NOFOLLOW)
   let file: number
   try {
@@ -37,14 +41,17 @@ export function readRegularFile(path: string | Buffer, options: ReadRegularFileO
   try {
     const stats = fstatSync(file)
     if (!stats.isFile() || stats.size > maxBytes) return null
-    let content = Buffer.allocUnsafe(stats.size + 1)
+    let content: Buffer = allocate(stats.size + 1)
     let length = 0
     for (;;) {
       const count = readSync(file, content, length, content.length - length, null)
       if (count === 0) return content.subarray(0, length)
       length += count
       if (length > maxBytes) return null
-      if (length === content.length) content = Buffer.concat([content, Buffer.allocUnsafe(length)])
+      if (length < content.length) continue
+      const larger = allocate(length * 2)
+      content.copy(larger)
+      content = larger
     }
   } finally {
     closeSync(file)

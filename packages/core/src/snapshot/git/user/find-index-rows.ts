@@ -7,6 +7,7 @@ import {
   STAT_BYTES,
   type IndexRows,
 } from '../table/index-rows.ts'
+import { textOfPaths } from '../table/shared-columns.ts'
 
 interface FoundRows extends Pick<IndexRows, 'starts' | 'text' | 'ends'> {
   /** In the order in which they are in the file. */
@@ -36,7 +37,7 @@ export function findIndexRows(
   const starts = new Uint32Array(count)
   const ends = sharedNumbersOf(count)
   const gitlinks: number[] = []
-  const names = new NameText(end)
+  const names = new NameText(end - count * fixedBytes)
   let rows = 0
   let position = HEADER_BYTES
   for (let left = count; left > 0; left -= 1) {
@@ -60,11 +61,12 @@ export function findIndexRows(
     ends[rows] = names.to
     rows += 1
   }
+  const text = names.bytes.subarray(0, names.to)
   return {
     starts: starts.subarray(0, rows),
     ends: ends.subarray(0, rows),
-    text: names.bytes.subarray(0, names.to),
-    paths: names.split(),
+    text,
+    paths: rows === 0 ? [] : textOfPaths({ text, ends }).split('\0'),
     gitlinks,
     next: position,
   }
@@ -112,10 +114,6 @@ class NameText {
     this.from = this.#next
     this.to = this.#end
     this.#isEmpty = false
-  }
-
-  split(): BytePath[] {
-    return this.#isEmpty ? [] : Buffer.from(this.bytes.buffer, 0, this.to).toString('latin1').split('\0')
   }
 
   #grow(): boolean {

@@ -67,7 +67,7 @@ export function readRepositoryState(
   }
   const log = readRegularFile(nativePath(joinPath(common, 'logs/refs/stash')), { maxBytes: MAX_LOG_BYTES })
   const isReftable = lstatIfAllowed(nativePath(joinPath(common, 'reftable'))) !== null
-  const index = known ?? describeIndex(user, readIndex(user))
+  const index = known ?? describeIndex(user, readIndex(user, ''))
   return {
     ...places,
     head,
@@ -90,15 +90,30 @@ function describeIndex(user: UserRepository, found: FoundIndex | null): KnownInd
   return { stored: { content: crypto.hash('sha256', bytes), mtimeNs }, isSplit: isSplit(user, bytes) }
 }
 
+/** An index that somebody has read. */
+export interface ReadIndex {
+  /** From before it was read; see `readIndexStamp`. */
+  readonly indexStamp: string
+  readonly bytes: Uint8Array
+}
+
 interface FoundIndex {
   readonly bytes: Buffer
   readonly mtimeNs: string
 }
 
-function readIndex(user: UserRepository): FoundIndex | null {
+function readIndex(
+  user: UserRepository,
+  indexStamp: string,
+  atHand: ReadIndex | null = null,
+): FoundIndex | null {
   const stats = lstatIfAllowed(user.indexFile)
-  const bytes = readRegularFile(user.indexFile, { maxBytes: MAX_INDEX_BYTES })
-  if (stats === null || stats === 'denied' || bytes === null) return null
+  if (stats === null || stats === 'denied') return null
+  const isAtHand = stats.isFile() && indexStamp !== '' && indexStamp === atHand?.indexStamp
+  const bytes = isAtHand
+    ? Buffer.from(atHand.bytes.buffer, atHand.bytes.byteOffset, atHand.bytes.length)
+    : readRegularFile(user.indexFile, { maxBytes: MAX_INDEX_BYTES })
+  if (bytes === null) return null
   return { bytes, mtimeNs: `${stats.mtimeNs}` }
 }
 
@@ -111,11 +126,13 @@ function isSplit({ gitDirectory }: UserRepository, index: Buffer): boolean {
 /**
  * Stores what is there now, as far as it is not stored yet, and makes the objects that it names our own. Where nothing
  * has changed since the last time this reads a few small files.
+ * @param atHand counts where the index still has this stamp
  * @returns the id of the stored state, `null` when there is no repository
  */
 export async function recordRepositoryState(
   own: PrivateRepository,
   user: UserRepository,
+  atHand: ReadIndex | null = null,
 ): Promise<string | null> {
   const directory = statesDirectory(own)
   const last = readLast(own)
@@ -126,7 +143,7 @@ export async function recordRepositoryState(
     last?.indexStamp === indexStamp &&
     last.evidence === evidence &&
     (last.index.stored === null || existsSync(join(directory, last.index.stored.content)))
-  const found = isKnown ? null : readIndex(user)
+  const found = isKnown ? null : readIndex(user, indexStamp, atHand)
   const index = isKnown ? last.index : describeIndex(user, found)
   const state = readRepositoryState(user, index)
   if (state === null) return null

@@ -24,7 +24,7 @@ const MAX_INDEX_BYTES = 1 << 30
  */
 export function readUserIndex(file: string | Buffer, format: ObjectFormat): UserIndex | null {
   const writtenAt = lstatOrNull(file)?.mtimeNs ?? 0n
-  const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true })
+  const bytes = readRegularFile(file, { maxBytes: MAX_INDEX_BYTES, followLink: true, isShared: true })
   // What is no file is no index; git would wait for a pipe's other end.
   if (bytes === null) return lstatOrNull(file)?.isFile() === true ? null : noIndex(format)
   try {

@@ -6,7 +6,7 @@ import { fromDirectoryColumns } from '../table/directory-columns.ts'
 import { split } from '../table/entry-table.ts'
 import { lookingThreads, type LookTask } from './looking-threads.ts'
 import type { UserRepository } from '../user/repository-layout.ts'
-import type { SharedPaths } from '../table/shared-columns.ts'
+import { textOfPaths, type SharedPaths } from '../table/shared-columns.ts'
 import { stopWalk, takeWalk, type WalkAnswer, type WalkColumns, type WalkTask } from './walk-task.ts'
 import type { ListingSource, Walk } from './walk-workspace.ts'
 
@@ -102,12 +102,8 @@ function walkOf({ directories, unreadableDirectories, files }: WalkColumns, know
   return {
     directories: fromDirectoryColumns(directories),
     unreadableDirectories,
-    files: () => (known !== null && files === textOf(known.rows) ? known.paths : split(files)),
+    files: () => (known !== null && files === textOfPaths(known.rows) ? known.paths : split(files)),
   }
-}
-
-function textOf({ text }: SharedPaths): string {
-  return Buffer.from(text.buffer, text.byteOffset, text.length).toString('latin1')
 }
 
 function sizeOf({ indexFile }: UserRepository): number {
