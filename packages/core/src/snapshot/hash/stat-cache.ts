@@ -1,6 +1,7 @@
 import crypto from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { recentlyUsed } from '../../recently-used.ts'
 import { decodePath, encodePath } from '../../filesystem/path-text.ts'
 import type { ScanEntry } from '../../filesystem/scan-entry.ts'
 import { replaceFile } from './replace-file.ts'
@@ -9,7 +10,6 @@ const MAGIC = 'ws stat cache 1\n'
 const DIGEST_BYTES = 32
 /** Big endian: dev, ino, mtime, ctime, size in 8 bytes each, mode and path length in 4 each, and the content's SHA-256. */
 const FIXED_BYTES = 5 * 8 + 2 * 4 + DIGEST_BYTES
-const REMEMBERED_DIRECTORIES = 16
 
 /** What the last capture of a directory found. */
 export interface CaptureMemory {
@@ -18,8 +18,12 @@ export interface CaptureMemory {
   readonly manifest: { readonly ref: string; readonly rules: string } | null
 }
 
-/** Memories of this thread, the one used last at the end. */
-const memories = new Map<string, CaptureMemory>()
+/** Of this thread. */
+const memories = recentlyUsed<CaptureMemory>({
+  most: 16,
+  mostWeight: 200_000,
+  weightOf: ({ entries }) => entries.length,
+})
 
 /**
  * What this thread remembers, else what the file holds. A file that is missing, damaged or of another format counts as
@@ -41,12 +45,7 @@ export function rememberCapture(
   hasNews: boolean,
 ): void {
   const path = cachePath(directory, root)
-  memories.delete(path)
   memories.set(path, memory)
-  if (memories.size > REMEMBERED_DIRECTORIES) {
-    const oldest = memories.keys().next()
-    if (!oldest.done) memories.delete(oldest.value)
-  }
   if (!hasNews) return
   try {
     replaceFile(path, encodeEntries(memory.entries))

@@ -1,10 +1,19 @@
 import type { TimeSlice } from '../../../filesystem/time-slice.ts'
+import { recentlyUsed } from '../../../recently-used.ts'
 import { emptyTree, type KnownTree } from './known-tree.ts'
 import { knownTreeFile } from './known-tree-file.ts'
 
-/** Trees that this thread keeps between saves; the least recently used goes first. */
-const MAX_TREES = 8
-const trees = new Map<string, { readonly tree: KnownTree; readonly fingerprint: string }>()
+interface KeptTree {
+  readonly tree: KnownTree
+  readonly fingerprint: string
+}
+
+/** Trees that this thread keeps between saves. A file takes some 500 bytes. */
+const trees = recentlyUsed<KeptTree>({
+  most: 8,
+  mostWeight: 100_000,
+  weightOf: ({ tree }) => tree.directories.get('')?.entriesBelow ?? 0,
+})
 
 /**
  * Lends the known tree of a workspace to one save at a time. When the save succeeds, the tree goes to the cache file
@@ -30,10 +39,6 @@ export async function useKnownTree<T>(
     [...tree.directories].every(([path, directory]) => before.directories.get(path) === directory)
   if (!isSame) await file.write(tree, before.directories, slice)
   trees.set(key, { tree, fingerprint: file.fingerprint() })
-  for (const oldest of trees.keys()) {
-    if (trees.size <= MAX_TREES) break
-    trees.delete(oldest)
-  }
   return result
 }
 

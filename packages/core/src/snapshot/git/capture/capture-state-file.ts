@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { recentlyUsed } from '../../../recently-used.ts'
 import { writeAll } from '../../../filesystem/write-all.ts'
 import type { CaptureState } from './capture-state.ts'
 import { decodeState, encodeState } from './encode-state.ts'
@@ -41,8 +42,11 @@ const MAX_DRIFT_SHARE = 1 / 100
 const MAX_DRIFT_BYTES = 16 << 20
 
 /** A few workspaces that are in use keep their states in memory, also when they are opened anew. */
-const MAX_HELD = 4
-const heldStates = new Map<string, HeldState>()
+const heldStates = recentlyUsed<HeldState>({
+  most: 4,
+  mostWeight: 200_000,
+  weightOf: ({ state }) => state.entries.size,
+})
 
 /**
  * Keeps the state in memory too, as long as no other process has replaced the file. A state counts only while its
@@ -56,12 +60,7 @@ export function captureStateFile(repository: PrivateRepository): CaptureStateFil
     return info === undefined ? '' : `${info.ino}:${info.size}:${info.mtimeNs}:${info.ctimeNs}`
   }
   const hold = (state: CaptureState, current: string, drift: Drift | null) => {
-    heldStates.delete(path)
     heldStates.set(path, { state, version: current, logStamp: snapshotLogStamp(repository), drift })
-    for (const oldest of heldStates.keys()) {
-      if (heldStates.size <= MAX_HELD) break
-      heldStates.delete(oldest)
-    }
   }
   /** As far as it is known what the file says. */
   const addToHeld = (state: CaptureState, current: string, drift: Drift | null): Drift | null => {

@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../../../errors.ts'
+import { recentlyUsed } from '../../../recently-used.ts'
 import { parentOf, pathResolver, splitRecords, type BytePath } from '../../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isInView } from '../table/captured-directory.ts'
@@ -118,32 +119,21 @@ interface TreeNames extends ComparedNames {
 }
 
 /** Of pairs of trees that a rollback has compared in full; trees never change. */
-const comparedNames = new Map<string, ComparedNames>()
-const MAX_COMPARED = 8
+const comparedNames = recentlyUsed<ComparedNames>({ most: 8 })
 const MAX_NAMES = 10_000
 
 /** Whose paths are whose: captures between which no name has come or gone share one list, however much else has changed. */
-const pathsOfTrees = new Map<string, WeakRef<readonly BytePath[]>>()
-const MAX_TREES = 64
+const pathsOfTrees = recentlyUsed<WeakRef<readonly BytePath[]>>({ most: 64 })
 
 /** Spares later captures from comparing the tree with theirs where no name has come or gone since. */
 export function rememberPaths({ tree, entries }: Pick<CaptureState, 'tree' | 'entries'>): void {
-  pathsOfTrees.delete(tree)
   pathsOfTrees.set(tree, new WeakRef(entries.paths()))
-  for (const oldest of pathsOfTrees.keys()) {
-    if (pathsOfTrees.size <= MAX_TREES) break
-    pathsOfTrees.delete(oldest)
-  }
 }
 
 /** Spares the next capture from comparing the two trees once more. Many names are not worth their memory. */
 export function rememberComparedNames(from: string, to: string, names: ComparedNames): void {
   if (names.added.length + names.removed.size > MAX_NAMES) return
   comparedNames.set(`${from} ${to}`, names)
-  for (const oldest of comparedNames.keys()) {
-    if (comparedNames.size <= MAX_COMPARED) break
-    comparedNames.delete(oldest)
-  }
 }
 
 async function namesOf(
