@@ -38,6 +38,7 @@ export {
   compareKeys,
   isObjectKey,
 } from './store/object-key.ts'
+export { defineStore, type DefineStoreOptions, type StoreMethods } from './store/define-store.ts'
 export { plainEtag } from './store/plain-etag.ts'
 export {
   fromEnvironment,
@@ -46,17 +47,7 @@ export {
   isStorePrefix,
   withStorePrefix,
 } from './store/store-options.ts'
-export {
-  assertByteRange,
-  assertCallOptions,
-  assertGetOptions,
-  assertListOptions,
-  assertPutOptions,
-  assertSignedUrlOptions,
-  conditionFailed,
-  resolveByteRange,
-  sizeMismatch,
-} from './store/object-options.ts'
+export { conditionFailed, resolveByteRange, sizeMismatch } from './store/object-options.ts'
 export {
   callFailure,
   connectionFailure,

@@ -77,6 +77,25 @@ export function toStoreError(
   return new WorkspaceError(code, message, { cause: plainCause(error), details })
 }
 
+/** What the call gives, or `null` when the service says for certain that there is no such blob. */
+export async function nullIfAbsent<T>(
+  call: () => Promise<T>,
+  about: CallAbout,
+  signal: AbortSignal | undefined,
+): Promise<T | null> {
+  try {
+    return await call()
+  } catch (error) {
+    if (signal?.aborted !== true && isAbsence(error)) return null
+    throw toStoreError(error, about, signal)
+  }
+}
+
+/** The SDK's name for a signal. */
+export function abortBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal }
+}
+
 /** For an answer that cannot have come from the service, such as the login page of a network. */
 export function notFromService(action: string, key: string, cause?: unknown): WorkspaceError {
   return new WorkspaceError(

@@ -3,13 +3,8 @@ import {
   assertKnownOptions,
   type OptionNames,
   WorkspaceError,
-  assertCallOptions,
-  assertGetOptions,
-  assertKeyPrefix,
-  assertListOptions,
+  defineStore,
   assertObjectKey,
-  assertPutOptions,
-  assertSignedUrlOptions,
   isCountWithin,
   isObject,
   isStorePrefix,
@@ -18,12 +13,13 @@ import {
   type ObjectStore,
   type RequestRetryOptions,
 } from '@ws/core'
-import { callAbout, isAbsence, notFromService, toStoreError, type CallAbout } from './azure-error.ts'
+import { deleteObject } from './delete-object.ts'
+import { getObject } from './get-object.ts'
+import { headObject } from './head-object.ts'
 import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
-import { listBlobs } from './list-blobs.ts'
-import { openBlob, readBlobInfo } from './open-blob.ts'
-import { putBlob } from './put-blob.ts'
-import { canSign, signBlobUrl } from './sign-blob-url.ts'
+import { listObjects } from './list-objects.ts'
+import { putObject } from './put-object.ts'
+import { canSign, signObjectUrl } from './sign-object-url.ts'
 
 /** The service takes no larger ones. */
 const MAX_BLOCK_BYTES = 4_000 * 1_048_576
@@ -69,87 +65,32 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
     )
   const { container, prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
   const retries = requestRetries(options.retry)
-  const store: ObjectStore = {
-    name: 'azure',
-    capabilities: {
-      createIfAbsent: 'atomic',
-      replaceIfMatch: 'atomic',
-      rangeReads: true,
-      metadata: true,
-      signedUrls: canSign(container),
-      remote: true,
-      maxKeySegments: MAX_KEY_SEGMENTS,
-    },
+  const store = defineStore(
+    {
+      name: 'azure',
+      capabilities: {
+        createIfAbsent: 'atomic',
+        replaceIfMatch: 'atomic',
+        rangeReads: true,
+        metadata: true,
+        signedUrls: canSign(container),
+        remote: true,
+        maxKeySegments: MAX_KEY_SEGMENTS,
+      },
 
-    async get(key, options = {}) {
-      assertKey(key)
-      assertGetOptions(key, options)
-      return orNull(
-        () => openBlob(container, key, options),
-        callAbout(container, 'read', key),
-        options.signal,
-      )
+      get: (key, getOptions) => getObject(container, key, getOptions),
+      head: (key, { signal }) => headObject(container, key, signal),
+      put: (key, body, putOptions) =>
+        putObject(container, key, body, { ...putOptions, blockBytes, blocksInFlight, retries }),
+      delete: (key, { signal }) => deleteObject(container, key, signal),
+      list: (within, listOptions) => listObjects(container, within, listOptions),
+      ...(canSign(container) && {
+        signedUrl: (key, signOptions) => signObjectUrl(container, key, signOptions),
+      }),
     },
-
-    async head(key, headOptions = {}) {
-      assertKey(key)
-      assertCallOptions('head', headOptions)
-      const { signal } = headOptions
-      return orNull(() => readBlobInfo(container, key, signal), callAbout(container, 'read', key), signal)
-    },
-
-    async put(key, body, putOptions = {}) {
-      assertKey(key)
-      assertPutOptions(key, putOptions, body)
-      putOptions.signal?.throwIfAborted()
-      return putBlob(container, key, body, { ...putOptions, blockBytes, blocksInFlight, retries })
-    },
-
-    async delete(key, deleteOptions = {}) {
-      assertKey(key)
-      assertCallOptions('delete', deleteOptions)
-      const { signal } = deleteOptions
-      const blob = container.getBlobClient(key)
-      const answer = await orNull(
-        () => blob.delete({ deleteSnapshots: 'include', ...abortBy(signal) }),
-        callAbout(container, 'delete', key),
-        signal,
-      )
-      if (answer !== null && answer.requestId === undefined) throw notFromService('delete', key)
-    },
-
-    async *list(within, listOptions = {}) {
-      assertKeyPrefix(within)
-      assertListOptions(listOptions)
-      const { startAfter, signal } = listOptions
-      signal?.throwIfAborted()
-      try {
-        for await (const info of listBlobs(container, within, startAfter, signal)) yield info
-      } catch (error) {
-        throw toStoreError(error, callAbout(container, 'list', within), signal)
-      }
-    },
-  }
-  return withStorePrefix(withSignedUrls(store, container), prefix)
-}
-
-/** Only where the client's credential can sign. */
-function withSignedUrls(store: ObjectStore, container: ContainerClient): ObjectStore {
-  if (!canSign(container)) return store
-  return {
-    ...store,
-    async signedUrl(key, options) {
-      assertKey(key)
-      assertSignedUrlOptions(options)
-      const { signal } = options
-      signal?.throwIfAborted()
-      try {
-        return await signBlobUrl(container, key, options)
-      } catch (error) {
-        throw toStoreError(error, callAbout(container, 'sign a URL for', key), signal)
-      }
-    },
-  }
+    { assertKey },
+  )
+  return withStorePrefix(store, prefix)
 }
 
 /** Not `instanceof`: the client may come from another installed copy of the SDK. */
@@ -169,23 +110,4 @@ function isNamedContainer(value: unknown): string | null {
 function assertKey(key: string): void {
   assertObjectKey(key)
   assertSegments(key)
-}
-
-/** What the call gives, or `null` when the service says for certain that there is no such blob. */
-async function orNull<T>(
-  call: () => Promise<T>,
-  about: CallAbout,
-  signal: AbortSignal | undefined,
-): Promise<T | null> {
-  signal?.throwIfAborted()
-  try {
-    return await call()
-  } catch (error) {
-    if (signal?.aborted !== true && isAbsence(error)) return null
-    throw toStoreError(error, about, signal)
-  }
-}
-
-function abortBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal }
 }

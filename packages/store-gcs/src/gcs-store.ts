@@ -4,13 +4,7 @@ import {
   assertKnownOptions,
   type OptionNames,
   WorkspaceError,
-  assertCallOptions,
-  assertGetOptions,
-  assertKeyPrefix,
-  assertListOptions,
-  assertObjectKey,
-  assertPutOptions,
-  assertSignedUrlOptions,
+  defineStore,
   isBucketName,
   isObject,
   isStorePrefix,
@@ -83,7 +77,7 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
   )
   const known: KnownMetadata = new Map()
 
-  const store: ObjectStore = {
+  const store = defineStore({
     name: 'gcs',
     capabilities: {
       createIfAbsent: 'atomic',
@@ -93,50 +87,13 @@ export function gcsStore(options: GcsStoreOptions): ObjectStore {
       signedUrls: true,
       remote: true,
     },
-
-    async get(key, getOptions = {}) {
-      assertObjectKey(key)
-      assertGetOptions(key, getOptions)
-      getOptions.signal?.throwIfAborted()
-      return getObject(client, key, getOptions, known)
-    },
-
-    async head(key, headOptions = {}) {
-      assertObjectKey(key)
-      assertCallOptions('head', headOptions)
-      const { signal } = headOptions
-      signal?.throwIfAborted()
-      return (await headObject(client, key, signal))?.info ?? null
-    },
-
-    async put(key, body, putOptions = {}) {
-      assertObjectKey(key)
-      assertPutOptions(key, putOptions, body)
-      putOptions.signal?.throwIfAborted()
-      return putObject(client, key, body, putOptions)
-    },
-
-    async delete(key, deleteOptions = {}) {
-      assertObjectKey(key)
-      assertCallOptions('delete', deleteOptions)
-      const { signal } = deleteOptions
-      signal?.throwIfAborted()
-      await deleteObject(client, key, signal)
-    },
-
-    async *list(within, listOptions = {}) {
-      assertKeyPrefix(within)
-      assertListOptions(listOptions)
-      yield* listObjects(client, within, listOptions)
-    },
-
-    async signedUrl(key, signOptions) {
-      assertObjectKey(key)
-      assertSignedUrlOptions(signOptions)
-      signOptions.signal?.throwIfAborted()
-      return signObjectUrl(bucket, key, signOptions)
-    },
-  }
+    get: (key, getOptions) => getObject(client, key, getOptions, known),
+    head: async (key, { signal }) => (await headObject(client, key, signal))?.info ?? null,
+    put: (key, body, putOptions) => putObject(client, key, body, putOptions),
+    delete: (key, { signal }) => deleteObject(client, key, signal),
+    list: (within, listOptions) => listObjects(client, within, listOptions),
+    signedUrl: (key, signOptions) => signObjectUrl(bucket, key, signOptions),
+  })
   return withStorePrefix(store, prefix)
 }
 

@@ -2,11 +2,7 @@ import { join, resolve } from 'node:path'
 import {
   assertKnownOptions,
   type OptionNames,
-  assertCallOptions,
-  assertGetOptions,
-  assertKeyPrefix,
-  assertListOptions,
-  assertObjectKey,
+  defineStore,
   isFlag,
   isOneOf,
   WorkspaceError,
@@ -19,7 +15,7 @@ import { keyToNames } from './key-path.ts'
 import { listObjects } from './list-objects.ts'
 import { readInfoAt } from './object-file.ts'
 import { openObject } from './open-object.ts'
-import { assertPutArguments, deleteObject, putObject } from './put-object.ts'
+import { deleteObject, putObject } from './put-object.ts'
 import {
   assertRootExists,
   checkFolders,
@@ -95,9 +91,8 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
     return found
   }
 
-  return {
+  const store = defineStore({
     name: 'local',
-    directory: givenRoot,
     capabilities: {
       createIfAbsent: 'atomic',
       replaceIfMatch: 'atomic',
@@ -106,49 +101,27 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
       signedUrls: false,
     },
 
-    async get(key, options = {}) {
-      assertObjectKey(key)
-      assertGetOptions(key, options)
-      options.signal?.throwIfAborted()
-      return translating('read', key, () => {
+    get: (key, getOptions) =>
+      translating('read', key, () => {
         const path = find(key)
-        return orAbsent(path === null ? null : openObject(key, path, options))
-      })
-    },
+        return orAbsent(path === null ? null : openObject(key, path, getOptions))
+      }),
 
-    async head(key, options = {}) {
-      assertObjectKey(key)
-      assertCallOptions('head', options)
-      options.signal?.throwIfAborted()
-      return translating('read', key, () => {
+    head: (key) =>
+      translating('read', key, () => {
         const path = find(key)
         return orAbsent(path === null ? null : readInfoAt(key, path))
-      })
-    },
+      }),
 
-    async put(key, body, putOptions = {}) {
-      assertPutArguments(key, body, putOptions)
+    put(key, body, putOptions) {
       const source = observeFailure(body)
-      return translating(
-        'put',
-        key,
-        () => putObject(folders(), key, source.body, putOptions, sync),
-        source.hasThrown,
-      )
+      const put = () => putObject(folders(), key, source.body, putOptions, sync)
+      return translating('put', key, put, source.hasThrown)
     },
 
-    async delete(key, options = {}) {
-      assertObjectKey(key)
-      assertCallOptions('delete', options)
-      options.signal?.throwIfAborted()
-      await translating('delete', key, () => deleteObject(folders(), key, options.signal, sync))
-    },
+    delete: (key, { signal }) => translating('delete', key, () => deleteObject(folders(), key, signal, sync)),
 
-    async *list(prefix, options = {}) {
-      assertKeyPrefix(prefix)
-      assertListOptions(options)
-      const { startAfter = '', signal } = options
-      signal?.throwIfAborted()
+    async *list(prefix, { startAfter = '', signal }) {
       try {
         yield* listObjects(root(), { prefix, startAfter, signal })
         assertRootExists(root())
@@ -156,7 +129,8 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
         throw toStoreError(error, 'list', prefix)
       }
     },
-  }
+  })
+  return Object.assign(store, { directory: givenRoot })
 }
 
 function findFile(root: string, key: string): string | null {

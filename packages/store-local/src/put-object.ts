@@ -1,14 +1,6 @@
 import { linkSync, lstatSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  WorkspaceError,
-  assertObjectKey,
-  assertPutOptions,
-  conditionFailed,
-  type ObjectBody,
-  type ObjectInfo,
-  type PutOptions,
-} from '@ws/core'
+import { WorkspaceError, conditionFailed, type ObjectBody, type ObjectInfo, type PutOptions } from '@ws/core'
 import { errnoOf } from './file-error.ts'
 import { withKeyLock } from './key-lock.ts'
 import { keyToNames } from './key-path.ts'
@@ -62,12 +54,6 @@ export async function deleteObject(
   await withKeyLock(folders, key, signal, () => removeFile(path))
   if (sync) await syncFolder(join(folders.root, ...parents))
   removeEmptyFolders(folders.root, parents)
-}
-
-export function assertPutArguments(key: string, body: ObjectBody, options: PutOptions): void {
-  assertObjectKey(key)
-  assertPutOptions(key, options, body)
-  options.signal?.throwIfAborted()
 }
 
 /** @returns the folders in which names changed */

@@ -1,14 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import {
-  assertCallOptions,
-  assertGetOptions,
   assertKnownOptions,
-  assertKeyPrefix,
-  assertListOptions,
-  assertObjectKey,
-  assertPutOptions,
   compareKeys,
   conditionFailed,
+  defineStore,
   readBody,
   resolveByteRange,
   type ByteRange,
@@ -42,7 +37,7 @@ export function memoryStore(options: Record<string, never> = {}): ObjectStore {
   let generation = 0
   let sortedKeys: readonly string[] | null = null
 
-  return {
+  return defineStore({
     name: 'memory',
     capabilities: {
       createIfAbsent: 'atomic',
@@ -53,26 +48,17 @@ export function memoryStore(options: Record<string, never> = {}): ObjectStore {
       volatile: true,
     },
 
-    async get(key, options = {}) {
-      assertObjectKey(key)
-      assertGetOptions(key, options)
-      options.signal?.throwIfAborted()
+    async get(key, options) {
       const entry = entries.get(key)
       return entry === undefined ? null : openEntry(entry, options.range, options.signal)
     },
 
-    async head(key, options = {}) {
-      assertObjectKey(key)
-      assertCallOptions('head', options)
-      options.signal?.throwIfAborted()
+    async head(key) {
       const entry = entries.get(key)
       return entry === undefined ? null : copyInfo(entry.info)
     },
 
-    async put(key, body, options = {}) {
-      assertObjectKey(key)
-      assertPutOptions(key, options, body)
-      options.signal?.throwIfAborted()
+    async put(key, body, options) {
       assertConditions(key, entries.get(key), options)
       const bytes = await collect(key, body, options)
       // From here to the end nothing waits, so the test and the change are one step.
@@ -92,18 +78,11 @@ export function memoryStore(options: Record<string, never> = {}): ObjectStore {
       return copyInfo(info)
     },
 
-    async delete(key, options = {}) {
-      assertObjectKey(key)
-      assertCallOptions('delete', options)
-      options.signal?.throwIfAborted()
+    async delete(key) {
       if (entries.delete(key)) sortedKeys = null
     },
 
-    async *list(prefix, options = {}) {
-      assertKeyPrefix(prefix)
-      assertListOptions(options)
-      const { startAfter, signal } = options
-      signal?.throwIfAborted()
+    async *list(prefix, { startAfter, signal }) {
       sortedKeys ??= [...entries.keys()].sort(compareKeys)
       const keys = sortedKeys
       for (let index = firstIndex(keys, prefix, startAfter); index < keys.length; index += 1) {
@@ -114,7 +93,7 @@ export function memoryStore(options: Record<string, never> = {}): ObjectStore {
         if (entry !== undefined) yield copyInfo(entry.info)
       }
     },
-  }
+  })
 }
 
 function openEntry(entry: Entry, range: ByteRange | undefined, signal?: AbortSignal): StoredObject {

@@ -5,13 +5,9 @@ import {
   type OptionNames,
   MAX_KEY_BYTES,
   WorkspaceError,
-  assertCallOptions,
-  assertGetOptions,
   assertKeyPrefix,
-  assertListOptions,
   assertObjectKey,
-  assertPutOptions,
-  assertSignedUrlOptions,
+  defineStore,
   isCountWithin,
   isObject,
   isOneOf,
@@ -29,7 +25,7 @@ import { probeBucket, probeOptionNames, type ProbeOptions, type S3Probe } from '
 import { putObject } from './put-object.ts'
 import { createCalls } from './s3-calls.ts'
 import { holdsBucket, isClientOrConfig, isKnownToEnforce, openClient } from './s3-client.ts'
-import { signUrl } from './sign-url.ts'
+import { signObjectUrl } from './sign-object-url.ts'
 import { assumedSupport, toCapabilities } from './server-support.ts'
 
 const MIB = 1_048_576
@@ -105,58 +101,40 @@ export function s3Store(options: S3StoreOptions): S3Store {
   let support = assumedSupport(
     options.conditions ?? (isKnownToEnforce(options.client) ? 'enforced' : 'unknown'),
   )
-  const assertKey = (key: string): void => {
-    assertObjectKey(key)
-    assertLength(key, maxKeyBytes)
-  }
 
-  return {
-    name: 's3',
-    get capabilities() {
-      return toCapabilities(support, maxKeyBytes)
+  const store = defineStore(
+    {
+      name: 's3',
+      get capabilities() {
+        return toCapabilities(support, maxKeyBytes)
+      },
+      async get(key, getOptions) {
+        if (getOptions.range !== undefined && !support.rangeReads) throw noRanges(key)
+        return getObject(calls, key, getOptions)
+      },
+      head: (key, { signal }) => headObject(calls, key, signal),
+      put(key, body, putOptions) {
+        const { ifAbsent, ifMatch } = support
+        const how = { partBytes, parallelParts, singlePutBytes, ifAbsent, ifMatch }
+        return putObject(calls, key, body, putOptions, how)
+      },
+      delete: (key, { signal }) => deleteObject(calls, key, signal),
+      list: (within, listOptions) => listObjects(calls, within, listOptions, support.listOrder),
+      signedUrl: (key, signOptions) => signObjectUrl(calls, key, signOptions),
     },
-    async get(key, getOptions = {}) {
-      assertKey(key)
-      assertGetOptions(key, getOptions)
-      if (getOptions.range !== undefined && !support.rangeReads) throw noRanges(key)
-      return getObject(calls, key, getOptions)
+    {
+      assertKey(key) {
+        assertObjectKey(key)
+        assertLength(key, maxKeyBytes)
+      },
+      assertPrefix(within) {
+        assertKeyPrefix(within)
+        assertLength(within, maxKeyBytes)
+      },
     },
-    async head(key, headOptions = {}) {
-      assertKey(key)
-      assertCallOptions('head', headOptions)
-      return headObject(calls, key, headOptions.signal)
-    },
-    async put(key, body, putOptions = {}) {
-      assertKey(key)
-      assertPutOptions(key, putOptions, body)
-      putOptions.signal?.throwIfAborted()
-      const { ifAbsent, ifMatch } = support
-      return putObject(calls, key, body, putOptions, {
-        partBytes,
-        parallelParts,
-        singlePutBytes,
-        ifAbsent,
-        ifMatch,
-      })
-    },
-    async delete(key, deleteOptions = {}) {
-      assertKey(key)
-      assertCallOptions('delete', deleteOptions)
-      await deleteObject(calls, key, deleteOptions.signal)
-    },
-    async *list(within, listOptions = {}) {
-      assertKeyPrefix(within)
-      assertLength(within, maxKeyBytes)
-      assertListOptions(listOptions)
-      yield* listObjects(calls, within, listOptions, support.listOrder)
-    },
-    async signedUrl(key, signOptions) {
-      assertKey(key)
-      assertSignedUrlOptions(signOptions)
-      signOptions.signal?.throwIfAborted()
-      return signUrl(calls, key, signOptions)
-    },
-    async probe(probeOptions = {}) {
+  )
+  return Object.assign(store, {
+    async probe(probeOptions: ProbeOptions = {}): Promise<S3Probe> {
       assertKnownOptions('probe', probeOptions, probeOptionNames)
       support = await probeBucket(calls, probeOptions.signal)
       return {
@@ -164,7 +142,7 @@ export function s3Store(options: S3StoreOptions): S3Store {
         listsInByteOrder: support.listOrder === 'bytes',
       }
     },
-  }
+  })
 }
 
 /** A name with "/" or ".." would be a part of another path. */

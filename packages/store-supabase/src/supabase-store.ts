@@ -2,12 +2,7 @@ import {
   assertKnownOptions,
   type OptionNames,
   WorkspaceError,
-  assertCallOptions,
-  assertGetOptions,
-  assertKeyPrefix,
-  assertListOptions,
-  assertPutOptions,
-  assertSignedUrlOptions,
+  defineStore,
   isBucketName,
   isObject,
   isStorePrefix,
@@ -74,61 +69,27 @@ export function supabaseStore(options: SupabaseStoreOptions): ObjectStore {
     requestRetries({ attempts: 6, firstDelayMs: 500, maxDelayMs: 8_000, ...options.retry }),
   )
 
-  const store: ObjectStore = {
-    name: 'supabase',
-    capabilities: {
-      createIfAbsent: 'checked',
-      replaceIfMatch: 'checked',
-      rangeReads: true,
-      metadata: true,
-      signedUrls: true,
-      remote: true,
-      checksummedUploads: false,
-      maxKeyBytes: MAX_KEY_BYTES,
+  const store = defineStore(
+    {
+      name: 'supabase',
+      capabilities: {
+        createIfAbsent: 'checked',
+        replaceIfMatch: 'checked',
+        rangeReads: true,
+        metadata: true,
+        signedUrls: true,
+        remote: true,
+        checksummedUploads: false,
+        maxKeyBytes: MAX_KEY_BYTES,
+      },
+      get: (key, getOptions) => getObject(connection, key, getOptions),
+      head: async (key, { signal }) => (await headObject(connection, key, signal))?.info ?? null,
+      put: (key, body, putOptions) => putObject(connection, key, body, putOptions),
+      delete: (key, { signal }) => deleteObject(connection, key, signal),
+      list: (within, listOptions) => listObjects(connection, within, listOptions),
+      signedUrl: (key, signOptions) => signObjectUrl(connection, key, signOptions),
     },
-
-    async get(key, getOptions = {}) {
-      assertSupabaseKey(key)
-      assertGetOptions(key, getOptions)
-      getOptions.signal?.throwIfAborted()
-      return getObject(connection, key, getOptions)
-    },
-
-    async head(key, headOptions = {}) {
-      assertSupabaseKey(key)
-      assertCallOptions('head', headOptions)
-      const { signal } = headOptions
-      signal?.throwIfAborted()
-      return (await headObject(connection, key, signal))?.info ?? null
-    },
-
-    async put(key, body, putOptions = {}) {
-      assertSupabaseKey(key)
-      assertPutOptions(key, putOptions, body)
-      putOptions.signal?.throwIfAborted()
-      return putObject(connection, key, body, putOptions)
-    },
-
-    async delete(key, deleteOptions = {}) {
-      assertSupabaseKey(key)
-      assertCallOptions('delete', deleteOptions)
-      const { signal } = deleteOptions
-      signal?.throwIfAborted()
-      await deleteObject(connection, key, signal)
-    },
-
-    async *list(within, listOptions = {}) {
-      assertKeyPrefix(within)
-      assertListOptions(listOptions)
-      yield* listObjects(connection, within, listOptions)
-    },
-
-    async signedUrl(key, signOptions) {
-      assertSupabaseKey(key)
-      assertSignedUrlOptions(signOptions)
-      signOptions.signal?.throwIfAborted()
-      return signObjectUrl(connection, key, signOptions)
-    },
-  }
+    { assertKey: assertSupabaseKey },
+  )
   return withStorePrefix(store, prefix)
 }

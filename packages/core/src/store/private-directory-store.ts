@@ -16,8 +16,9 @@ import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { errnoOf, toWorkspaceError } from '../filesystem/filesystem-error.ts'
 import { fillBuffer } from '../filesystem/fill-buffer.ts'
-import { assertKeyPrefix, assertObjectKey } from './object-key.ts'
-import { assertPutOptions, conditionFailed, resolveByteRange } from './object-options.ts'
+import { defineStore, type StoreMethods } from './define-store.ts'
+import { assertObjectKey } from './object-key.ts'
+import { conditionFailed, resolveByteRange } from './object-options.ts'
 import type { GetOptions, ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { readBody } from './read-body.ts'
 
@@ -35,16 +36,7 @@ const MAX_KEY_BYTES = 200
  * @param root absolute; made when it is not there
  */
 export function privateDirectoryStore(root: string): ObjectStore {
-  const place = (key: string): string => {
-    assertObjectKey(key)
-    if (
-      key.length > MAX_KEY_BYTES ||
-      !/^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(key)
-    )
-      throw noPlace(key)
-    return join(root, key)
-  }
-  return {
+  const methods: StoreMethods = {
     name: 'private',
     capabilities: {
       createIfAbsent: 'atomic',
@@ -55,46 +47,37 @@ export function privateDirectoryStore(root: string): ObjectStore {
       maxKeyBytes: MAX_KEY_BYTES,
     },
 
-    async get(key, options = {}) {
-      const path = place(key)
-      options.signal?.throwIfAborted()
-      return attempt('read', key, () => openObject(key, path, options))
+    async get(key, options) {
+      return attempt('read', key, () => openObject(key, join(root, key), options))
     },
 
-    async head(key, { signal } = {}) {
-      const path = place(key)
-      signal?.throwIfAborted()
+    async head(key) {
       return attempt('read', key, () => {
-        const stats = lookAt(path)
+        const stats = lookAt(join(root, key))
         return stats === null ? null : describe(key, stats)
       })
     },
 
-    async put(key, body, options = {}) {
-      const path = place(key)
-      assertPutOptions(key, options)
+    async put(key, body, options) {
       if (options.ifMatch !== undefined) throw unsupported(key)
       const temporary = join(root, ASIDE, randomBytes(12).toString('hex'))
       try {
         await writeAside(temporary, readBody(key, body, options))
         options.signal?.throwIfAborted()
-        return attempt('write', key, () => putInPlace(key, temporary, path, options))
+        return attempt('write', key, () => putInPlace(key, temporary, join(root, key), options))
       } finally {
         rmSync(temporary, { force: true })
       }
     },
 
-    async delete(key, { signal } = {}) {
-      const path = place(key)
-      signal?.throwIfAborted()
+    async delete(key) {
+      const path = join(root, key)
       attempt('delete', key, () => {
         if (lookAt(path) !== null) rmSync(path, { force: true })
       })
     },
 
-    async *list(prefix, { startAfter = '', signal } = {}) {
-      assertKeyPrefix(prefix)
-      signal?.throwIfAborted()
+    async *list(prefix, { startAfter = '', signal }) {
       for (const key of listKeys(root, '', prefix, startAfter)) {
         signal?.throwIfAborted()
         const stats = attempt('list', key, () => lookAt(join(root, key)))
@@ -102,6 +85,13 @@ export function privateDirectoryStore(root: string): ObjectStore {
       }
     },
   }
+  return defineStore(methods, { assertKey: assertPlainKey })
+}
+
+function assertPlainKey(key: string): void {
+  assertObjectKey(key)
+  const isPlain = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/.test(key)
+  if (key.length > MAX_KEY_BYTES || !isPlain) throw noPlace(key)
 }
 
 /** Removes what killed writers left behind. Call it only while nobody else writes to the store. */

@@ -1,22 +1,24 @@
 import type { ContainerClient } from '@azure/storage-blob'
-import { compareKeys, isObjectKey, plainEtag, type ObjectInfo } from '@ws/core'
-import { notFromService } from './azure-error.ts'
+import { compareKeys, isObjectKey, plainEtag, type ListOptions, type ObjectInfo } from '@ws/core'
+import { abortBy, callAbout, notFromService, toStoreError } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
 
 /**
  * Blobs in the order of their names' UTF-8 bytes. Blobs whose names are no legal keys are not ours and are left out.
  * The service begins only at the start of a prefix, so what lies before `startAfter` is read and dropped.
- * @throws what the SDK throws
  */
-export async function* listBlobs(
+export async function* listObjects(
   container: ContainerClient,
   prefix: string,
-  startAfter: string | undefined,
-  signal: AbortSignal | undefined,
+  { startAfter, signal }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
-  for await (const info of inByteOrder(listPages(container, prefix, signal))) {
-    signal?.throwIfAborted()
-    if (startAfter === undefined || compareKeys(info.key, startAfter) > 0) yield info
+  try {
+    for await (const info of inByteOrder(listPages(container, prefix, signal))) {
+      signal?.throwIfAborted()
+      if (startAfter === undefined || compareKeys(info.key, startAfter) > 0) yield info
+    }
+  } catch (error) {
+    throw toStoreError(error, callAbout(container, 'list', prefix), signal)
   }
 }
 
@@ -28,7 +30,7 @@ async function* listPages(
   const pages = container
     .listBlobsFlat({
       ...(prefix === '' ? {} : { prefix }),
-      ...(signal === undefined ? {} : { abortSignal: signal }),
+      ...abortBy(signal),
     })
     .byPage()
   for (;;) {

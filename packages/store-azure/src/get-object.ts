@@ -1,32 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
-import {
-  WorkspaceError,
-  plainEtag,
-  receiveChunks,
-  resolveByteRange,
-  type GetOptions,
-  type ObjectInfo,
-  type StoredObject,
-} from '@ws/core'
-import { callAbout, notFromService, toStoreError, type CallAbout } from './azure-error.ts'
-import { decodeMetadata } from './blob-metadata.ts'
+import { WorkspaceError, receiveChunks, resolveByteRange, type GetOptions, type StoredObject } from '@ws/core'
+import { callAbout, notFromService, nullIfAbsent, toStoreError, type CallAbout } from './azure-error.ts'
+import { toObjectInfo } from './head-object.ts'
 
-/** @throws what the SDK throws */
-export async function readBlobInfo(
+export function getObject(
   container: ContainerClient,
   key: string,
-  signal: AbortSignal | undefined,
-): Promise<ObjectInfo> {
-  const answer = await container
-    .getBlobClient(key)
-    .getProperties(signal === undefined ? {} : { abortSignal: signal })
-  return toInfo('read', key, answer, answer.contentLength)
+  options: GetOptions,
+): Promise<StoredObject | null> {
+  return nullIfAbsent(() => open(container, key, options), callAbout(container, 'read', key), options.signal)
 }
 
-/** @throws what the SDK throws, and `INVALID_INPUT` for a range past the end */
-export async function openBlob(
+async function open(
   container: ContainerClient,
   key: string,
   { range, signal, reusesChunks }: GetOptions,
@@ -53,7 +40,7 @@ export async function openBlob(
   try {
     const isWhole = start === 0 && end === undefined
     const total = isWhole ? answer.contentLength : sizeFromRange(answer.contentRange)
-    const info = toInfo('read', key, answer, total)
+    const info = toObjectInfo('read', key, answer, total)
     const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
     const expected = {
       bytes: part.end - part.start,
@@ -107,28 +94,6 @@ async function* readBody(
     throw toStoreError(error, about, signal)
   } finally {
     close()
-  }
-}
-
-interface BlobAnswer {
-  readonly etag?: string | undefined
-  readonly requestId?: string | undefined
-  readonly lastModified?: Date | undefined
-  readonly contentType?: string | undefined
-  readonly metadata?: Record<string, string> | undefined
-}
-
-function toInfo(action: string, key: string, answer: BlobAnswer, size: number | undefined): ObjectInfo {
-  const { etag, requestId, lastModified, contentType, metadata } = answer
-  if (etag === undefined || requestId === undefined || lastModified === undefined || size === undefined)
-    throw notFromService(action, key)
-  return {
-    key,
-    size,
-    etag: plainEtag(etag),
-    modifiedAt: lastModified,
-    ...(contentType === undefined ? {} : { contentType }),
-    metadata: decodeMetadata(metadata),
   }
 }
 

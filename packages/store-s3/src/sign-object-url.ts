@@ -8,7 +8,7 @@ const DEFAULT_EXPIRY_MS = 900_000
 const MAX_EXPIRY_MS = 604_800_000
 
 /** A URL for one call on one key. It needs no request, so it does not tell whether the key or the bucket exists. */
-export async function signUrl(calls: S3Calls, key: string, options: SignedUrlOptions): Promise<URL> {
+export async function signObjectUrl(calls: S3Calls, key: string, options: SignedUrlOptions): Promise<URL> {
   const { method, expiresInMs = DEFAULT_EXPIRY_MS, signal } = options
   if (!Number.isFinite(expiresInMs) || expiresInMs < 1_000 || expiresInMs > MAX_EXPIRY_MS)
     throw new WorkspaceError(

@@ -1,5 +1,6 @@
 import { BlobSASPermissions, BlobServiceClient, SASProtocol, type ContainerClient } from '@azure/storage-blob'
 import { WorkspaceError, type SignedUrlOptions } from '@ws/core'
+import { abortBy, callAbout, toStoreError } from './azure-error.ts'
 
 const DEFAULT_EXPIRY_MS = 900_000
 /** A key that a token credential asks for lasts no longer. */
@@ -15,7 +16,19 @@ export function canSign(container: ContainerClient): boolean {
  * Signs with the account's key, or with a key that the service gives to the holder of a token.
  * It names no start, so that a machine whose clock is ahead makes URLs that work at once.
  */
-export async function signBlobUrl(
+export async function signObjectUrl(
+  container: ContainerClient,
+  key: string,
+  options: SignedUrlOptions,
+): Promise<URL> {
+  try {
+    return await sign(container, key, options)
+  } catch (error) {
+    throw toStoreError(error, callAbout(container, 'sign a URL for', key), options.signal)
+  }
+}
+
+async function sign(
   container: ContainerClient,
   key: string,
   { method, expiresInMs = DEFAULT_EXPIRY_MS, signal }: SignedUrlOptions,
@@ -33,11 +46,7 @@ export async function signBlobUrl(
   if (expiresInMs > MAX_DELEGATION_MS)
     throw invalid(key, `with a token credential a URL lasts at most ${MAX_DELEGATION_MS} ms`)
   const service = new BlobServiceClient(serviceUrl(container), credential)
-  const delegation = await service.getUserDelegationKey(
-    new Date(),
-    expiresOn,
-    signal === undefined ? {} : { abortSignal: signal },
-  )
+  const delegation = await service.getUserDelegationKey(new Date(), expiresOn, abortBy(signal))
   return new URL(await blob.generateUserDelegationSasUrl(values, delegation))
 }
 

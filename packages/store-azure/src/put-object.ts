@@ -11,6 +11,7 @@ import {
   type RequestRetries,
 } from '@ws/core'
 import {
+  abortBy,
   callAbout,
   isAbsence,
   isConditionFailure,
@@ -22,7 +23,7 @@ import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
 import { stageBlocks, type StagedBlocks } from './stage-blocks.ts'
 
-export interface PutBlobOptions extends PutOptions {
+export interface PutObjectOptions extends PutOptions {
   readonly blockBytes: number
   readonly blocksInFlight: number
   readonly retries: RequestRetries
@@ -34,14 +35,14 @@ const MAX_SINGLE_PUT_BYTES = 33_554_432
 interface Target {
   readonly key: string
   readonly blob: BlockBlobClient
-  readonly options: PutBlobOptions
+  readonly options: PutObjectOptions
 }
 
-export async function putBlob(
+export async function putObject(
   container: ContainerClient,
   key: string,
   body: ObjectBody,
-  options: PutBlobOptions,
+  options: PutObjectOptions,
 ): Promise<ObjectInfo> {
   const target: Target = { key, blob: container.getBlockBlobClient(key), options }
   if (body instanceof Uint8Array && body.length <= MAX_SINGLE_PUT_BYTES) {
@@ -72,7 +73,7 @@ async function uploadWhole(target: Target, bytes: Uint8Array): Promise<ObjectInf
       ...requestOptions(options, md5),
       transactionalContentMD5: md5,
       ...(onProgress === undefined ? {} : { onProgress: ({ loadedBytes }) => report(loadedBytes) }),
-      ...(signal === undefined ? {} : { abortSignal: signal }),
+      ...abortBy(signal),
     })
   } catch (error) {
     throw await toPutError(error, target)
@@ -114,7 +115,7 @@ async function uploadInBlocks(
   try {
     answer = await blob.commitBlockList([...staged.ids], {
       ...requestOptions(options, staged.md5),
-      ...(signal === undefined ? {} : { abortSignal: signal }),
+      ...abortBy(signal),
     })
   } catch (error) {
     throw await toPutError(error, target)
@@ -123,7 +124,7 @@ async function uploadInBlocks(
 }
 
 function requestOptions(
-  { ifAbsent, ifMatch, contentType = 'application/octet-stream', metadata = {} }: PutBlobOptions,
+  { ifAbsent, ifMatch, contentType = 'application/octet-stream', metadata = {} }: PutObjectOptions,
   md5: Uint8Array,
 ) {
   return {
@@ -160,7 +161,7 @@ async function toPutError(error: unknown, target: Target): Promise<unknown> {
 function toInfo(
   key: string,
   size: number,
-  options: PutBlobOptions,
+  options: PutObjectOptions,
   answer: { readonly etag?: string; readonly lastModified?: Date; readonly requestId?: string },
 ): ObjectInfo {
   const { etag, lastModified, requestId } = answer

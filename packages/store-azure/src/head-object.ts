@@ -1,0 +1,44 @@
+import type { ContainerClient } from '@azure/storage-blob'
+import { plainEtag, type ObjectInfo } from '@ws/core'
+import { abortBy, callAbout, notFromService, nullIfAbsent } from './azure-error.ts'
+import { decodeMetadata } from './blob-metadata.ts'
+
+export function headObject(
+  container: ContainerClient,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<ObjectInfo | null> {
+  const head = async (): Promise<ObjectInfo> => {
+    const answer = await container.getBlobClient(key).getProperties(abortBy(signal))
+    return toObjectInfo('read', key, answer, answer.contentLength)
+  }
+  return nullIfAbsent(head, callAbout(container, 'read', key), signal)
+}
+
+interface BlobAnswer {
+  readonly etag?: string | undefined
+  readonly requestId?: string | undefined
+  readonly lastModified?: Date | undefined
+  readonly contentType?: string | undefined
+  readonly metadata?: Record<string, string> | undefined
+}
+
+/** @throws `UNAVAILABLE` for an answer that is not the service's */
+export function toObjectInfo(
+  action: string,
+  key: string,
+  answer: BlobAnswer,
+  size: number | undefined,
+): ObjectInfo {
+  const { etag, requestId, lastModified, contentType, metadata } = answer
+  if (etag === undefined || requestId === undefined || lastModified === undefined || size === undefined)
+    throw notFromService(action, key)
+  return {
+    key,
+    size,
+    etag: plainEtag(etag),
+    modifiedAt: lastModified,
+    ...(contentType === undefined ? {} : { contentType }),
+    metadata: decodeMetadata(metadata),
+  }
+}
