@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { localStore } from '@ws/store-local'
 import { memoryStore } from '@ws/store-memory'
 import { loadDirectory } from '../../../src/bundle/engine/load/load-directory.ts'
@@ -23,6 +23,7 @@ import { openRepository, type Repository } from '../../../src/bundle/engine/repo
 import type { VersionRecord } from '../../../src/bundle/format/version-record.ts'
 import { recoverDirectory } from '../../../src/filesystem/work-directory.ts'
 import { Workspace } from '../../../src/workspace/workspace.ts'
+import { buildScript } from '../../support/build-script.ts'
 import { containerKinds, mountOverlay } from '../../support/overlay.ts'
 import { asPlainUser, giveToPlainUser } from '../../support/plain-user.ts'
 import { temporaryDirectory } from '../../support/temporary-directory.ts'
@@ -31,11 +32,16 @@ import type { Death, DyingLoad } from './dying-load.ts'
 import { storeTree } from './store-tree.ts'
 
 let base = ''
+let script = ''
 let target = ''
 let repository: Repository
 let oldVersion: VersionRecord
 let newVersion: VersionRecord
 let newTree: ReturnType<typeof listTree>
+
+beforeAll(async () => {
+  script = await buildScript(join(import.meta.dirname, 'dying-load.ts'))
+})
 
 beforeEach(async () => {
   base = temporaryDirectory()
@@ -90,8 +96,7 @@ function loadInChild(directory: string, killAt: number): { steps: number; isKill
 function dieIn(jobs: readonly DyingLoad[], isPlain = false): Death[] {
   writeFileSync(join(base, 'jobs.json'), JSON.stringify(jobs))
   const preload = join(import.meta.dirname, 'die-at-step.ts')
-  const script = join(import.meta.dirname, 'dying-load.ts')
-  const node = ['--conditions=@ws/source', `--import=${preload}`, script, base]
+  const node = [`--import=${preload}`, script, base]
   const { command, parameters, user } = isPlain
     ? asPlainUser(process.execPath, node)
     : { command: process.execPath, parameters: node, user: {} }
