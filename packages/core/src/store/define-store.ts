@@ -83,14 +83,14 @@ export function defineStore(
       yield* methods.list(prefix, options)
     },
   }
-  if (methods.signedUrl === undefined) return store
-  const signing: Pick<ObjectStore, 'signedUrl'> = {
-    async signedUrl(key, options) {
+  const sign = methods.signedUrl?.bind(methods)
+  if (sign === undefined) return store
+  return Object.assign(store, {
+    async signedUrl(key: string, options: SignedUrlOptions) {
       assertKey(key)
       assertSignedUrlOptions(options)
       options.signal?.throwIfAborted()
-      return methods.signedUrl?.(key, options) as Promise<URL>
+      return sign(key, options)
     },
-  }
-  return Object.assign(store, signing)
+  })
 }

@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { collectState } from '../../../src/snapshot/collect-state.ts'
 import { captureStateFile } from '../../../src/snapshot/git/capture/capture-state-file.ts'
+import type { CaptureState } from '../../../src/snapshot/git/capture/capture-state.ts'
+import { tableOfColumns } from '../../../src/snapshot/git/table/entry-table.ts'
 import { isSettled } from '../../../src/snapshot/git/table/file-stamp.ts'
+import { sharedNumbers } from '../../../src/snapshot/git/table/shared-columns.ts'
 import { openPrivateRepository } from '../../../src/snapshot/git/private/private-repository.ts'
 import type { SnapshotBackend } from '../../../src/snapshot/snapshot-backend.ts'
-import { createFixture } from './git-fixture.ts'
+import { createFixture, createScratch } from './git-fixture.ts'
 
 /** Lets the next capture find the state as another process does, which has nothing in memory. */
 function forgetWhatIsInMemory(stateDirectory: string): void {
@@ -103,3 +106,31 @@ async function waitUntilSettled(stateDirectory: string, backend: SnapshotBackend
   do await backend.capture({ label: 'snapshot' })
   while (!isSettledNow())
 }
+
+/** A state of so many files whose snapshot is in no log: it is found only as long as it is in memory. */
+function unloggedState(files: number): CaptureState {
+  const paths = Array.from({ length: files }, (_, row) => `${row}`).sort()
+  const columns = { ...sharedNumbers(files), ids: new Uint8Array(files * 20), paths: paths.join('\0') }
+  const entries = tableOfColumns(columns)
+  const state: Partial<CaptureState> = {
+    tree: '',
+    sidecar: null,
+    entries,
+    directories: new Map(),
+    isAsListed: true,
+  }
+  return state as CaptureState
+}
+
+it('is kept in memory for the workspaces that were used last, as long as they do not have too many files together', async () => {
+  const keep = async (files: number) => {
+    const file = captureStateFile(await openPrivateRepository(createScratch(), 'sha1'))
+    const state = unloggedState(files)
+    file.save(state, null)
+    return () => file.load() === state
+  }
+  const [first, second] = [await keep(120_000), await keep(80_000)]
+  expect([first(), second()]).toEqual([true, true])
+  const third = await keep(1_000)
+  expect([first(), second(), third()]).toEqual([false, true, true])
+})

@@ -20,6 +20,7 @@ import { expect, test } from 'vitest'
 import { isSettled, isUntouched, fileEntry } from '../../../src/filesystem/scan-entry.ts'
 import { createCaptureJob, hashUnknown } from '../../../src/snapshot/hash/capture-job.ts'
 import { normalizeIgnoreRules } from '../../../src/snapshot/hash/ignore-rules.ts'
+import { recallCapture, rememberCapture } from '../../../src/snapshot/hash/stat-cache.ts'
 import { temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 
 /** Captures at a moment of the test's choosing; tells which files were read. */
@@ -188,4 +189,19 @@ test('files that may not be read, and directories that may not be listed, are co
     ],
   })
   expect(snapshot.metadata.entries).toBe(2)
+})
+
+test('what was found is remembered of the directories that were captured last, as long as it is not too much together', () => {
+  const directory = temporaryDirectory()
+  const entry = fileEntry('a', statSync(directory, { bigint: true }), '', true)
+  const remember = (root: string, files: number): void => {
+    const entries = Array.from({ length: files }, () => entry)
+    rememberCapture(directory, root, { entries, manifest: null }, false)
+  }
+  const remembered = (root: string): number => recallCapture(directory, root).entries.length
+  remember('/first', 120_000)
+  remember('/second', 80_000)
+  expect(['/first', '/second'].map(remembered)).toEqual([120_000, 80_000])
+  remember('/third', 1_000)
+  expect(['/first', '/second', '/third'].map(remembered)).toEqual([0, 80_000, 1_000])
 })

@@ -8,7 +8,7 @@ interface KeptTree {
   readonly fingerprint: string
 }
 
-/** Trees that this thread keeps between saves. A file takes some 500 bytes. */
+/** Trees that this thread keeps between saves. They weigh as much as they have files and directories. */
 const trees = recentlyUsed<KeptTree>({
   most: 8,
   mostWeight: 100_000,
