@@ -31,7 +31,8 @@ export async function useKnownTree<T>(
   const key = `${repositoryId} ${cacheDirectory}`
   const kept = trees.get(key)
   trees.delete(key)
-  const tree = kept !== undefined && kept.fingerprint === file.fingerprint() ? kept.tree : file.read()
+  const tree =
+    kept !== undefined && kept.fingerprint === file.fingerprint() ? kept.tree : await file.read(slice)
   const before = { root: tree.root, directories: new Map(tree.directories) }
   const result = await use(tree)
   const isSame =

@@ -138,8 +138,9 @@ export async function findInCache(
   cacheDirectory: string,
   wanted: Set<ContentId>,
   take: TakeChunk,
+  slice: TimeSlice,
 ): Promise<void> {
-  const known = knownTreeFile(cacheDirectory, repository.marker.repository).read()
+  const known = await knownTreeFile(cacheDirectory, repository.marker.repository).read(slice)
   for (const { entries } of known.directories.values()) {
     if (wanted.size === 0) return
     for (const { id, content } of encodeNodes(entries, repository.keys)) {

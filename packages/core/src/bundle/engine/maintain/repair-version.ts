@@ -140,7 +140,7 @@ async function search(repository: Repository, record: VersionRecord, options: Se
   if (directory !== undefined)
     await findInDirectory(repository, directory, lost.data, wanted, takeFrom('directory'), timeSlice(signal))
   if (cacheDirectory !== undefined)
-    await findInCache(repository, cacheDirectory, wanted, takeFrom('directory'))
+    await findInCache(repository, cacheDirectory, wanted, takeFrom('directory'), timeSlice(signal))
   await findInPacks(repository, record.packs, wanted, takeFrom('packs'), signal)
   if (wanted.size > 0)
     await findInPacks(repository, await listNamedPacks(repository, signal), wanted, takeFrom('packs'), signal)

@@ -1,0 +1,113 @@
+import { Buffer } from 'node:buffer'
+
+/**
+ * What one group of the cache file holds, field by field: reading numbers one after the other, and making a text of each
+ * name and id, takes several times as long as reading each field of all entries at once.
+ */
+export interface KnownTreeColumns {
+  /** `STATS_PER_ENTRY` for each entry; see `KnownDirectory.stats`. */
+  readonly stats: BigInt64Array
+  /** For each directory: entries and bytes below. */
+  readonly sizesBelow: Float64Array
+  /** For each directory: the length of its path, how many entries it has, its node. Ids are places in `ids`. */
+  readonly directories: Uint32Array
+  /** For each entry: seconds of its time; a file's size or a directory's entries below; bytes below, 0 for others. */
+  readonly numbers: Float64Array
+  /** For each entry: nanoseconds of its time; a file's runs or the length of a link's target; a directory's node. */
+  readonly places: Uint32Array
+  /** For each entry: its mode, the length of its name. */
+  readonly shapes: Uint16Array
+  /** For each entry. */
+  readonly types: Uint8Array
+  readonly runLengths: Float64Array
+  /** For each run: one more than the place of its id; 0 for zeros. */
+  readonly runIds: Uint32Array
+  /** Places of entries that are hard links, and the groups of these. */
+  readonly linked: Uint32Array
+  readonly linkGroups: BigUint64Array
+  /** For each pack: its bytes, those of its index, how many chunks it has. */
+  readonly packs: Float64Array
+  /** Of all packs. */
+  readonly packChunks: Uint32Array
+  /** For each directory that is gone: the length of its path. */
+  readonly gone: Uint32Array
+  /** One more than the place of the root's node; 0 for an empty tree. */
+  readonly root: Uint32Array
+  /** 16 bytes each. */
+  readonly packIds: Uint8Array
+  /** 32 bytes each, every id once. */
+  readonly ids: Uint8Array
+  /** Those that are gone, then those of the directories. One byte for each character, as in the next two. */
+  readonly paths: Uint8Array
+  readonly names: Uint8Array
+  readonly targets: Uint8Array
+}
+
+export const FILE = 1
+export const DIRECTORY = 2
+export const SYMLINK = 3
+
+export const NODE_ID_BYTES = 32
+export const PACK_ID_BYTES = 16
+
+type Column = { readonly buffer: ArrayBufferLike; readonly byteOffset: number; readonly byteLength: number }
+type ReadColumn = (buffer: ArrayBuffer, byteOffset: number, byteLength: number) => Column
+
+/** In the order in which they are written: each begins at a multiple of its own element. */
+const READ: { readonly [Name in keyof KnownTreeColumns]: ReadColumn } = {
+  stats: (buffer, at, bytes) => new BigInt64Array(buffer, at, bytes / 8),
+  sizesBelow: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
+  directories: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  numbers: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
+  places: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  shapes: (buffer, at, bytes) => new Uint16Array(buffer, at, bytes / 2),
+  types: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+  runLengths: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
+  runIds: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  linked: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  linkGroups: (buffer, at, bytes) => new BigUint64Array(buffer, at, bytes / 8),
+  packs: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
+  packChunks: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  gone: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  root: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  packIds: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+  ids: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+  paths: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+  names: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+  targets: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
+}
+const NAMES = Object.keys(READ) as (keyof KnownTreeColumns)[]
+
+const ALIGNMENT = 8
+
+/** The length of each column, then the columns, each from a multiple of eight bytes on. */
+export function writeColumns(columns: KnownTreeColumns): readonly Buffer[] {
+  const lengths = Float64Array.from(NAMES, (name) => columns[name].byteLength)
+  const parts = [bytesOf(lengths)]
+  for (const name of NAMES) {
+    const part = bytesOf(columns[name])
+    parts.push(part)
+    const rest = part.length % ALIGNMENT
+    if (rest > 0) parts.push(Buffer.alloc(ALIGNMENT - rest))
+  }
+  return parts
+}
+
+/** Views, not copies. @throws for bytes that `writeColumns` has not made */
+export function readColumns(bytes: Buffer<ArrayBuffer>): KnownTreeColumns {
+  const { buffer, byteOffset } = bytes
+  const lengths = new Float64Array(buffer, byteOffset, NAMES.length)
+  const columns: Partial<Record<keyof KnownTreeColumns, Column>> = {}
+  let position = lengths.byteLength
+  for (const [index, name] of NAMES.entries()) {
+    const length = lengths[index] ?? 0
+    if (!(length >= 0 && length <= bytes.length - position)) throw new Error(`the column ${name} is cut off`)
+    columns[name] = READ[name](buffer, byteOffset + position, length)
+    position += Math.ceil(length / ALIGNMENT) * ALIGNMENT
+  }
+  return columns as unknown as KnownTreeColumns
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Column): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
+}
