@@ -22,21 +22,22 @@ export async function decodeChanges(
   slice: TimeSlice | null,
 ): Promise<void> {
   const columns = readColumns(bytes)
+  const { gone, directories, sizesBelow } = columns
   const ids = hexOf(columns.ids, NODE_ID_BYTES)
-  const idAt = (place: number): ContentId => ids[place] ?? fail('it names an id that is not there')
-  const { gone, directories, sizesBelow, root } = columns
+  let lastId = -1
+  const takeId = (): ContentId => ids[(lastId += 1)] ?? fail('it lacks ids')
   const paths = createTextCursor(columns.paths)
   for (const length of gone) tree.directories.delete(paths.take(length))
-  const entryCursor = createEntryCursor(columns, idAt)
+  const entryCursor = createEntryCursor(columns, takeId)
   const stats = columns.stats.slice()
   let row = 0
-  for (let place = 0; place * 3 < directories.length; place += 1) {
-    const path = paths.take(directories[place * 3] ?? 0)
-    const count = directories[place * 3 + 1] ?? 0
+  for (let place = 0; place * 2 < directories.length; place += 1) {
+    const path = paths.take(directories[place * 2] ?? 0)
+    const count = directories[place * 2 + 1] ?? 0
     const first = row
     row += count
     tree.directories.set(path, {
-      node: idAt(directories[place * 3 + 2] ?? 0),
+      node: takeId(),
       entries: entryCursor.take(count),
       stats: stats.subarray(first * STATS_PER_ENTRY, row * STATS_PER_ENTRY),
       entriesBelow: sizesBelow[place * 2] ?? 0,
@@ -48,9 +49,9 @@ export async function decodeChanges(
   paths.end()
   entryCursor.end()
   if (stats.length !== row * STATS_PER_ENTRY) fail('its stats are not those of its entries')
-  addPacks(columns, tree, idAt)
-  const place = root[0] ?? 0
-  tree.root = place === 0 ? '' : idAt(place - 1)
+  addPacks(columns, tree, takeId)
+  tree.root = lastId === ids.length - 1 ? '' : takeId()
+  if (lastId !== ids.length - 1) fail('it has ids that are nowhere')
 }
 
 interface EntryCursor {
@@ -59,8 +60,8 @@ interface EntryCursor {
   end(): void
 }
 
-function createEntryCursor(columns: KnownTreeColumns, idAt: (place: number) => ContentId): EntryCursor {
-  const { numbers, places, shapes, types, linked, linkGroups, runLengths, runIds } = columns
+function createEntryCursor(columns: KnownTreeColumns, takeId: () => ContentId): EntryCursor {
+  const { numbers, counts, shapes, types, linked, linkGroups, runLengths, zeroRuns } = columns
   const names = createTextCursor(columns.names)
   const targets = createTextCursor(columns.targets)
   if (names.includes('/') || names.includes('\0') || targets.includes('\0')) fail('a name is impossible')
@@ -69,10 +70,10 @@ function createEntryCursor(columns: KnownTreeColumns, idAt: (place: number) => C
   let link = 0
   const takeRun = (): Run => {
     const length = runLengths[run] ?? 0
-    const place = runIds[run] ?? 0
+    const isZeros = zeroRuns[run] === 1
     run += 1
     if (!Number.isSafeInteger(length) || length <= 0) fail('a run has an impossible length')
-    return place === 0 ? { kind: 'zeros', id: '', length } : { kind: 'chunk', id: idAt(place - 1), length }
+    return isZeros ? { kind: 'zeros', id: '', length } : { kind: 'chunk', id: takeId(), length }
   }
   const takeRuns = (count: number, size: number): readonly Run[] => {
     if (count > runLengths.length - run) fail('it lacks runs')
@@ -89,9 +90,9 @@ function createEntryCursor(columns: KnownTreeColumns, idAt: (place: number) => C
     const type = types[row] ?? 0
     const mode = shapes[row * 2] ?? 0
     const mtimeSeconds = numbers[at] ?? 0
-    const mtimeNanoseconds = places[at] ?? 0
+    const mtimeNanoseconds = counts[row * 2] ?? 0
     const number = numbers[at + 1] ?? 0
-    const count = places[at + 1] ?? 0
+    const count = counts[row * 2 + 1] ?? 0
     if (mode > 0o7777 || mtimeNanoseconds >= 1e9 || !Number.isSafeInteger(mtimeSeconds))
       fail('a mode or a time is impossible')
     const isLinked = linked[link] === row
@@ -108,7 +109,7 @@ function createEntryCursor(columns: KnownTreeColumns, idAt: (place: number) => C
       return { type: 'symlink', name, mode, mtimeSeconds, mtimeNanoseconds, target }
     }
     if (type !== DIRECTORY) fail(`an entry is of the unknown type ${type}`)
-    const node = idAt(places[at + 2] ?? 0)
+    const node = takeId()
     const contentBytesBelow = numbers[at + 2] ?? 0
     const facts = { name, mode, mtimeSeconds, mtimeNanoseconds }
     return { type: 'directory', ...facts, node, entriesBelow: number, contentBytesBelow }
@@ -135,15 +136,12 @@ function createEntryCursor(columns: KnownTreeColumns, idAt: (place: number) => C
   }
 }
 
-function addPacks(columns: KnownTreeColumns, tree: KnownTree, idAt: (place: number) => ContentId): void {
-  const { packs, packChunks } = columns
-  let position = 0
+function addPacks(columns: KnownTreeColumns, tree: KnownTree, takeId: () => ContentId): void {
+  const { packs } = columns
   for (const [place, id] of hexOf(columns.packIds, PACK_ID_BYTES).entries()) {
     const [bytes = 0, indexBytes = 0, count = 0] = packs.subarray(place * 3, place * 3 + 3)
-    if (!(count <= packChunks.length - position)) fail('it lacks chunks')
     tree.packs.set(id, { id, bytes, indexBytes })
-    for (const end = position + count; position < end; position += 1)
-      tree.chunkPacks.set(idAt(packChunks[position] ?? 0), id)
+    for (let left = count; left > 0; left -= 1) tree.chunkPacks.set(takeId(), id)
   }
 }
 

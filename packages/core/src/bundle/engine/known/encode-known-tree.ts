@@ -20,7 +20,7 @@ export async function encodeChanges(
 ): Promise<readonly Buffer[]> {
   const gone = [...before.keys()].filter((path) => !tree.directories.has(path))
   const changed = [...tree.directories].filter(([path, directory]) => before.get(path) !== directory)
-  const ids = createIdTable()
+  const ids: ContentId[] = []
   const filler = createFiller(changed, ids)
   for (const [path, directory] of changed) {
     filler.add(path, directory)
@@ -28,57 +28,38 @@ export async function encodeChanges(
     if (pause !== undefined) await pause
   }
   const packs = packsOf(tree, packsBefore, ids)
-  const root = Uint32Array.of(tree.root === '' ? 0 : ids.placeOf(tree.root) + 1)
+  if (tree.root !== '') ids.push(tree.root)
   return writeColumns({
     ...filler.finish(gone),
     ...packs,
     gone: Uint32Array.from(gone, (path) => path.length),
-    root,
-    ids: ids.finish(),
+    ids: fromHex(ids),
   })
 }
 
-interface IdTable {
-  /** Where an id is, which it may be from now on. */
-  placeOf(id: ContentId): number
-  finish(): Buffer
-}
-
-function createIdTable(): IdTable {
-  const places = new Map<ContentId, number>()
-  return {
-    placeOf(id) {
-      const known = places.get(id)
-      if (known !== undefined) return known
-      places.set(id, places.size)
-      return places.size - 1
-    },
-    finish: () => fromHex([...places.keys()]),
-  }
-}
-
-/** One text of all of them could be longer than texts may be. */
-const JOINED_IDS = 16_384
+/** As many as make a text that V8 takes from the memory that it has already. */
+const JOINED_IDS = 1024
 
 function fromHex(ids: readonly string[]): Buffer {
-  const blocks: Buffer[] = []
+  const bytes = Buffer.allocUnsafeSlow((ids.length * (ids[0] ?? '').length) / 2)
+  let position = 0
   for (let start = 0; start < ids.length; start += JOINED_IDS)
-    blocks.push(Buffer.from(ids.slice(start, start + JOINED_IDS).join(''), 'hex'))
-  return Buffer.concat(blocks)
+    position += bytes.write(ids.slice(start, start + JOINED_IDS).join(''), position, 'hex')
+  return bytes
 }
 
-type DirectoryColumns = Omit<KnownTreeColumns, 'packs' | 'packChunks' | 'packIds' | 'gone' | 'root' | 'ids'>
+type DirectoryColumns = Omit<KnownTreeColumns, 'packs' | 'packIds' | 'gone' | 'ids'>
 
 interface Filler {
   add(path: ByteString, directory: KnownDirectory): void
   finish(gone: readonly ByteString[]): DirectoryColumns
 }
 
-function createFiller(changed: readonly (readonly [ByteString, KnownDirectory])[], ids: IdTable): Filler {
+function createFiller(changed: readonly (readonly [ByteString, KnownDirectory])[], ids: ContentId[]): Filler {
   const entryCount = changed.reduce((sum, [, { entries }]) => sum + entries.length, 0)
   const stats = new BigInt64Array(entryCount * STATS_PER_ENTRY)
   const sizesBelow = new Float64Array(changed.length * 2)
-  const directories = new Uint32Array(changed.length * 3)
+  const directories = new Uint32Array(changed.length * 2)
   const rows = createRowFiller(changed, entryCount, ids)
   const paths: string[] = []
   return {
@@ -88,9 +69,9 @@ function createFiller(changed: readonly (readonly [ByteString, KnownDirectory])[
       paths.push(path)
       sizesBelow[place * 2] = directory.entriesBelow
       sizesBelow[place * 2 + 1] = directory.contentBytesBelow
-      directories[place * 3] = path.length
-      directories[place * 3 + 1] = entries.length
-      directories[place * 3 + 2] = ids.placeOf(directory.node)
+      directories[place * 2] = path.length
+      directories[place * 2 + 1] = entries.length
+      ids.push(directory.node)
       const known = directory.stats.subarray(0, entries.length * STATS_PER_ENTRY)
       stats.set(known, rows.count() * STATS_PER_ENTRY)
       for (const entry of entries) rows.add(entry)
@@ -115,15 +96,15 @@ interface RowFiller {
 function createRowFiller(
   changed: readonly (readonly [ByteString, KnownDirectory])[],
   entryCount: number,
-  ids: IdTable,
+  ids: ContentId[],
 ): RowFiller {
   const runCount = changed.reduce((sum, [, { entries }]) => sum + runsOf(entries), 0)
   const numbers = new Float64Array(entryCount * 3)
-  const places = new Uint32Array(entryCount * 3)
+  const counts = new Uint32Array(entryCount * 2)
   const shapes = new Uint16Array(entryCount * 2)
   const types = new Uint8Array(entryCount)
   const runLengths = new Float64Array(runCount)
-  const runIds = new Uint32Array(runCount)
+  const zeroRuns = new Uint8Array(runCount)
   const linked: number[] = []
   const linkGroups: bigint[] = []
   const names: string[] = []
@@ -133,11 +114,12 @@ function createRowFiller(
   const addFile = ({ size, runs, hardLinkGroup }: FileEntry): void => {
     types[row] = FILE
     numbers[row * 3 + 1] = size
-    places[row * 3 + 1] = runs.length
+    counts[row * 2 + 1] = runs.length
     for (const { kind, id, length } of runs) {
       if (kind === 'list') throw new Error('a known tree holds no lists of runs')
       runLengths[run] = length
-      runIds[run] = kind === 'zeros' ? 0 : ids.placeOf(id) + 1
+      if (kind === 'zeros') zeroRuns[run] = 1
+      else ids.push(id)
       run += 1
     }
     if (hardLinkGroup === 0n) return
@@ -151,27 +133,27 @@ function createRowFiller(
       shapes[row * 2] = entry.mode
       shapes[row * 2 + 1] = entry.name.length
       numbers[row * 3] = entry.mtimeSeconds
-      places[row * 3] = entry.mtimeNanoseconds
+      counts[row * 2] = entry.mtimeNanoseconds
       if (entry.type === 'file') addFile(entry)
       else if (entry.type === 'directory') {
         types[row] = DIRECTORY
         numbers[row * 3 + 1] = entry.entriesBelow
         numbers[row * 3 + 2] = entry.contentBytesBelow
-        places[row * 3 + 2] = ids.placeOf(entry.node)
+        ids.push(entry.node)
       } else {
         types[row] = SYMLINK
-        places[row * 3 + 1] = entry.target.length
+        counts[row * 2 + 1] = entry.target.length
         targets.push(entry.target)
       }
       row += 1
     },
     finish: () => ({
       numbers,
-      places,
+      counts,
       shapes,
       types,
       runLengths,
-      runIds,
+      zeroRuns,
       linked: Uint32Array.from(linked),
       linkGroups: BigUint64Array.from(linkGroups),
       names: Buffer.from(names.join(''), 'latin1'),
@@ -189,18 +171,16 @@ function runsOf(entries: readonly TreeEntry[]): number {
 function packsOf(
   tree: KnownTree,
   packsBefore: ReadonlySet<string>,
-  ids: IdTable,
-): Pick<KnownTreeColumns, 'packs' | 'packChunks' | 'packIds'> {
-  const chunks = new Map<string, number[]>()
+  ids: ContentId[],
+): Pick<KnownTreeColumns, 'packs' | 'packIds'> {
+  const chunks = new Map<string, ContentId[]>()
   for (const pack of tree.packs.keys()) if (!packsBefore.has(pack)) chunks.set(pack, [])
-  if (chunks.size > 0) for (const [id, pack] of tree.chunkPacks) chunks.get(pack)?.push(ids.placeOf(id))
-  const packs = [...chunks].flatMap(([id, { length }]) => {
+  if (chunks.size > 0) for (const [id, pack] of tree.chunkPacks) chunks.get(pack)?.push(id)
+  const packs: number[] = []
+  for (const [id, held] of chunks) {
     const { bytes = 0, indexBytes = 0 } = tree.packs.get(id) ?? {}
-    return [bytes, indexBytes, length]
-  })
-  return {
-    packs: Float64Array.from(packs),
-    packChunks: Uint32Array.from([...chunks.values()].flat()),
-    packIds: fromHex([...chunks.keys()]),
+    packs.push(bytes, indexBytes, held.length)
+    for (const chunk of held) ids.push(chunk)
   }
+  return { packs: Float64Array.from(packs), packIds: fromHex([...chunks.keys()]) }
 }

@@ -9,33 +9,33 @@ export interface KnownTreeColumns {
   readonly stats: BigInt64Array
   /** For each directory: entries and bytes below. */
   readonly sizesBelow: Float64Array
-  /** For each directory: the length of its path, how many entries it has, its node. Ids are places in `ids`. */
+  /** For each directory: the length of its path, how many entries it has. */
   readonly directories: Uint32Array
   /** For each entry: seconds of its time; a file's size or a directory's entries below; bytes below, 0 for others. */
   readonly numbers: Float64Array
-  /** For each entry: nanoseconds of its time; a file's runs or the length of a link's target; a directory's node. */
-  readonly places: Uint32Array
+  /** For each entry: nanoseconds of its time; how many runs a file has, or the length of a link's target. */
+  readonly counts: Uint32Array
   /** For each entry: its mode, the length of its name. */
   readonly shapes: Uint16Array
   /** For each entry. */
   readonly types: Uint8Array
   readonly runLengths: Float64Array
-  /** For each run: one more than the place of its id; 0 for zeros. */
-  readonly runIds: Uint32Array
+  /** For each run: 1 for zeros, 0 for a chunk. */
+  readonly zeroRuns: Uint8Array
   /** Places of entries that are hard links, and the groups of these. */
   readonly linked: Uint32Array
   readonly linkGroups: BigUint64Array
   /** For each pack: its bytes, those of its index, how many chunks it has. */
   readonly packs: Float64Array
-  /** Of all packs. */
-  readonly packChunks: Uint32Array
   /** For each directory that is gone: the length of its path. */
   readonly gone: Uint32Array
-  /** One more than the place of the root's node; 0 for an empty tree. */
-  readonly root: Uint32Array
   /** 16 bytes each. */
   readonly packIds: Uint8Array
-  /** 32 bytes each, every id once. */
+  /**
+   * 32 bytes each: for each directory its node, then those of its entries in turn (a directory's node, chunks of a file);
+   * then the chunks of each pack; last the root's node, unless the tree is empty. An id is as often here as it is used:
+   * finding those that were there takes longer than to write them again.
+   */
   readonly ids: Uint8Array
   /** Those that are gone, then those of the directories. One byte for each character, as in the next two. */
   readonly paths: Uint8Array
@@ -59,17 +59,15 @@ const READ: { readonly [Name in keyof KnownTreeColumns]: ReadColumn } = {
   sizesBelow: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
   directories: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
   numbers: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  places: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  counts: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
   shapes: (buffer, at, bytes) => new Uint16Array(buffer, at, bytes / 2),
   types: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
   runLengths: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  runIds: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
+  zeroRuns: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
   linked: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
   linkGroups: (buffer, at, bytes) => new BigUint64Array(buffer, at, bytes / 8),
   packs: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  packChunks: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
   gone: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  root: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
   packIds: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
   ids: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
   paths: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),

@@ -40,7 +40,7 @@ export interface SaveDirectoryOptions {
 const MAX_INLINE_ENTRIES = 3_000
 const MAX_INLINE_BYTES = 24 * 1024 * 1024
 /** The cache file of a tree of that size. */
-const MAX_INLINE_CACHE_BYTES = 400 * 1024
+const MAX_INLINE_CACHE_BYTES = 600 * 1024
 /** Read for nothing when the tree turns out to be large after all; a fourth of a pack, so none is put yet. */
 const READ_AHEAD_BYTES = 4 * 1024 * 1024
 const SLICE_MS = 4
