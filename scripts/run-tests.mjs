@@ -3,13 +3,17 @@
  * need root get a user namespace, in which they may mount, and read what is their own whatever its mode.
  */
 import { spawnSync } from 'node:child_process'
+import { resolve } from 'node:path'
 
 const filters = process.argv.slice(2)
 const vitest = ['vitest', 'run', '--config', 'vitest.workspace.ts', ...filters]
 const namespace = ['unshare', '--user', '--map-root-user', '--mount', '--propagation', 'private', '--']
 
+/** Each test file has a process of its own, and all of them load the same modules. */
+const shared = { ...process.env, NODE_COMPILE_CACHE: resolve('node_modules/.cache/node-compile') }
+
 function run([command, ...parameters], part) {
-  const environment = part === undefined ? process.env : { ...process.env, WS_TESTS: part }
+  const environment = part === undefined ? shared : { ...shared, WS_TESTS: part }
   const result = spawnSync(command, parameters, {
     stdio: 'inherit',
     env: environment,
