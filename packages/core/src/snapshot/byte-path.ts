@@ -68,3 +68,8 @@ export function splitRecords(output: Buffer): string[] {
   if (records.at(-1) === '') records.pop()
   return records
 }
+
+/** Of what git takes for space; `trim` would cut the last byte of names such as `déjà` too. */
+export function trimSpace(bytes: string): string {
+  return bytes.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '')
+}

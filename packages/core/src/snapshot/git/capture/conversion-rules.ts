@@ -1,4 +1,4 @@
-import { joinPath, nativePath, toBytePath, type BytePath } from '../../byte-path.ts'
+import { joinPath, nativePath, toBytePath, trimSpace, type BytePath } from '../../byte-path.ts'
 import { findAttributeFiles } from './attribute-files.ts'
 import { lstatIfAllowed } from '../table/file-stamp.ts'
 import { parseIgnoreFile, type IgnoreList } from '../walk/ignore-file.ts'
@@ -101,7 +101,7 @@ function addLines(
 ): void {
   const patterns: string[] = []
   for (const line of text.split('\n')) {
-    const [pattern = '', ...attributes] = line.trim().split(/[ \t\r]+/)
+    const [pattern = '', ...attributes] = trimSpace(line).split(/[ \t\r]+/)
     const named = attributes.join(' ')
     if (pattern === '' || pattern.startsWith('#')) continue
     if (!/filter|ident|working-tree-encoding/.test(named)) continue

@@ -1,7 +1,10 @@
+import { fromBytePath } from '../../byte-path.ts'
 import type { RepositoryState } from '../user/repository-state.ts'
+import { isRefName } from '../user/is-ref-name.ts'
+import { isRecorded } from '../user/read-refs.ts'
 import { commitsIn } from '../user/repository-operation.ts'
 
-/** What is to be put back, and what has to stay reachable. */
+/** What is to be put back, and what has to stay reachable. Names are in Latin-1. */
 export interface RepositoryPlan {
   readonly restored: readonly RepositoryPart[]
   /** Refs to make, by name: what the repository names now and would not name any more. */
@@ -29,7 +32,7 @@ interface OtherRef {
 
 /** @param guardId names the rollback in the names of safety refs */
 export function planRepository(now: RepositoryState, goal: RepositoryState, guardId: string): RepositoryPlan {
-  const branch = branchOf(goal)
+  const { branch } = goal
   const restored: RepositoryPart[] = []
   if (now.head !== goal.head) restored.push('HEAD')
   if (branch !== null && now.refs.get(branch) !== goal.refs.get(branch)) restored.push('branch')
@@ -41,15 +44,13 @@ export function planRepository(now: RepositoryState, goal: RepositoryState, guar
   return { restored, otherRefs, safetyRefs: findSafetyRefs(now, goal, otherRefs, guardId) }
 }
 
-/** The branch that HEAD names; `null` when it is detached. */
-export function branchOf({ head }: Pick<RepositoryState, 'head'>): string | null {
-  return /^ref: (refs\/heads\/\S+)$/.exec(head)?.[1] ?? null
+export function isDetached({ head }: Pick<RepositoryState, 'head'>): boolean {
+  return /^[0-9a-f]{40,64}$/.test(head)
 }
 
-export function commitOf(state: Pick<RepositoryState, 'head' | 'refs'>): string | null {
-  const branch = branchOf(state)
-  if (branch !== null) return state.refs.get(branch) ?? null
-  return /^[0-9a-f]{40,64}$/.test(state.head) ? state.head : null
+export function commitOf(state: Pick<RepositoryState, 'head' | 'branch' | 'refs'>): string | null {
+  if (state.branch !== null) return state.refs.get(state.branch) ?? null
+  return isDetached(state) ? state.head : null
 }
 
 /**
@@ -69,10 +70,13 @@ function findOtherRefs(now: RepositoryState, goal: RepositoryState, branch: stri
   const names = new Set([...now.refs.keys(), ...goal.refs.keys()])
   names.delete('refs/stash')
   if (branch !== null) names.delete(branch)
-  return [...names].toSorted().flatMap((ref) => {
-    const [was, is] = [goal.refs.get(ref) ?? null, now.refs.get(ref) ?? null]
-    return was === is ? [] : [{ ref, was, is }]
-  })
+  return [...names]
+    .filter(isRecorded)
+    .toSorted()
+    .flatMap((ref) => {
+      const [was, is] = [goal.refs.get(ref) ?? null, now.refs.get(ref) ?? null]
+      return was === is ? [] : [{ ref, was, is }]
+    })
 }
 
 function findSafetyRefs(
@@ -86,7 +90,7 @@ function findSafetyRefs(
   const add = (name: string, target: string | null | undefined, was: string): void => {
     if (target != null) found.push({ name: `${base}/${name}`, target, was })
   }
-  const branch = branchOf(goal)
+  const { branch } = goal
   const [head, former] = [commitOf(now), commitOf(goal)]
   if (head !== former) add('HEAD', head, 'HEAD')
   if (branch !== null && now.refs.get(branch) !== goal.refs.get(branch))
@@ -99,11 +103,29 @@ function findSafetyRefs(
   const stashes = stashIds(now).toReversed()
   for (const [at, id] of stashes.entries()) if (!kept.has(id)) add(`stash/${at}`, id, `stash@{${at}}`)
   const inOperation = goal.operation === null ? new Map<string, string>() : commitsIn(goal.operation)
-  for (const [name, id] of now.operation === null ? [] : commitsIn(now.operation))
-    if (inOperation.get(name) !== id) add(`operation/${name}`, id, name)
+  for (const [name, id] of now.operation === null ? [] : commitsIn(now.operation)) {
+    // Whoever made the file need not have had refs in mind.
+    const ref = isRefName(`operation/${name}`) ? name : `unnamed-${found.length}`
+    if (inOperation.get(name) !== id) add(`operation/${ref}`, id, name)
+  }
   return found
 }
 
 function short(ref: string): string {
   return ref.replace(/^refs\//, '')
+}
+
+/** With the names as people know them. */
+export function shownPlan({
+  safetyRefs,
+  otherRefs,
+}: RepositoryPlan): Pick<RepositoryPlan, 'safetyRefs' | 'otherRefs'> {
+  return {
+    safetyRefs: safetyRefs.map(({ name, target, was }) => ({
+      name: fromBytePath(name),
+      target,
+      was: fromBytePath(was),
+    })),
+    otherRefs: otherRefs.map(({ ref, was, is }) => ({ ref: fromBytePath(ref), was, is })),
+  }
 }

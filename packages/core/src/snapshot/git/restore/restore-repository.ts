@@ -1,13 +1,19 @@
-import { existsSync, lstatSync, realpathSync } from 'node:fs'
-import { dirname, join, relative, sep } from 'node:path'
 import { WorkspaceError } from '../../../errors.ts'
-import { isInside } from '../../../filesystem/workspace-root.ts'
 import type { GitRestore } from '../../snapshot-backend.ts'
 import { runGit, type GitCall } from '../private/git-command.ts'
+import { refIn } from '../user/read-branch.ts'
 import { importObjects } from '../user/import-objects.ts'
-import { branchOf, commitOf, planRepository, stashIds, type RepositoryPlan } from './plan-repository.ts'
+import { assertRestorable } from './assert-restorable.ts'
+import { findHindrance } from './find-hindrance.ts'
+import {
+  commitOf,
+  isDetached,
+  planRepository,
+  shownPlan,
+  stashIds,
+  type RepositoryPlan,
+} from './plan-repository.ts'
 import type { PrivateRepository } from '../private/private-repository.ts'
-import { findWorktreeHeads } from '../user/worktree-heads.ts'
 import type { UserRepository } from '../user/repository-layout.ts'
 import {
   loadRepositoryState,
@@ -17,7 +23,7 @@ import {
 } from '../user/repository-state.ts'
 import { commitsIn, operationsIn } from '../user/repository-operation.ts'
 import { entriesOf, parseIndex } from '../user/user-index.ts'
-import { locked, removeIndex, sweepIndex, writeIndex } from './write-index.ts'
+import { removeIndex, sweepIndex, writeIndex } from './write-index.ts'
 import { writeOperation } from './write-operation.ts'
 import { writeStashLog } from './write-stash-log.ts'
 
@@ -33,8 +39,7 @@ export interface RepositoryRestore {
 /**
  * Looks at everything that is in the way of putting HEAD, its branch, the index and the stash back, and writes nothing.
  * @param user the repository that is there now
- * @throws `BUSY` while a git command holds a lock, `UNSUPPORTED` for a reftable repository, a split index or a git directory among the files,
- * `UNSAFE_PATH` where a part of the repository is a link, `CONFLICT` when it is another repository now
+ * @throws `BUSY` when it changes just now, and what `assertRestorable` throws
  */
 export async function prepareRepository(
   own: PrivateRepository,
@@ -43,16 +48,11 @@ export async function prepareRepository(
   guardId: string,
 ): Promise<RepositoryRestore> {
   const goal = loadRepositoryState(own, stateId)
-  const now = readRepositoryState(user)
+  const now = readRepositoryState(user, null, goal.branch)
   if (now === null) {
     throw new WorkspaceError('BUSY', `The repository of ${user.topLevel} changes just now. Try again.`)
   }
-  assertSupported(goal)
-  assertSupported(now)
-  assertSamePlace(now, goal)
-  assertUncaptured(user)
-  assertPlainPlaces(now, goal)
-  assertUnlocked(user, now, goal)
+  assertRestorable(user, now, goal)
   const plan = await withoutDangling(own, user, planRepository(now, goal, guardId))
   const notRestored = await findLost(own, user, now, goal, plan)
   const lost = new Set(notRestored.map(({ part }) => part))
@@ -65,7 +65,7 @@ export async function prepareRepository(
     }
   const restored = plan.restored.filter((part) => !lost.has(part))
   const wasInProgress = now.operation === null ? [] : operationsIn(now.operation)
-  const report = { ...plan, restored, notRestored, wasInProgress }
+  const report = { ...shownPlan(plan), restored, notRestored, wasInProgress }
   return { plan: { ...plan, restored }, report, now, goal }
 }
 
@@ -84,7 +84,7 @@ export async function restoreRepository(
   { plan, now, goal }: RepositoryRestore,
 ): Promise<void> {
   const parts = new Set(plan.restored)
-  const branch = branchOf(goal)
+  const { branch } = goal
   const git = (args: readonly string[], rest: Partial<GitCall> = {}): Promise<Buffer> =>
     runGit({
       args: ['-c', 'core.logAllRefUpdates=true', ...args],
@@ -108,8 +108,8 @@ export async function restoreRepository(
     ])
   }
   if (parts.has('HEAD')) {
-    if (branch === null) await git(['update-ref', '--no-deref', '-m', MESSAGE, 'HEAD', goal.head])
-    else await git(['symbolic-ref', '-m', MESSAGE, 'HEAD', branch])
+    if (isDetached(goal)) await git(['update-ref', '--no-deref', '-m', MESSAGE, 'HEAD', goal.head])
+    else await git(['symbolic-ref', '-m', MESSAGE, 'HEAD', textOf(refIn(goal.head) ?? '')])
   }
   if (parts.has('index')) {
     if (goal.index === null) removeIndex(user.indexFile)
@@ -122,7 +122,7 @@ export async function restoreRepository(
 
 /** What a new look finds not to be as it should. */
 export function findUnrestored(user: UserRepository, { plan, goal }: RepositoryRestore): string[] {
-  const reached = readRepositoryState(user)
+  const reached = readRepositoryState(user, null, goal.branch)
   if (reached === null) return ['repository']
   const left = new Set(planRepository(reached, goal, '').restored)
   return plan.restored.filter((part) => left.has(part))
@@ -134,11 +134,18 @@ const identity = {
   GIT_COMMITTER_EMAIL: 'ws@localhost',
 }
 
+/** Of a name that is UTF-8; see `findHindrance`. */
+function textOf(name: string): string {
+  return Buffer.from(name, 'latin1').toString('utf8')
+}
+
 type Git = (args: readonly string[], rest?: Partial<GitCall>) => Promise<Buffer>
 
 async function updateRefs(git: Git, commands: readonly string[]): Promise<void> {
   if (commands.length === 0) return
-  await git(['update-ref', '-m', MESSAGE, '--stdin'], { input: Buffer.from(`${commands.join('\n')}\n`) })
+  await git(['update-ref', '-m', MESSAGE, '--stdin'], {
+    input: Buffer.from(`${commands.join('\n')}\n`, 'latin1'),
+  })
 }
 
 async function restoreStash(git: Git, now: RepositoryState, goal: RepositoryState): Promise<void> {
@@ -195,7 +202,6 @@ async function findLost(
   const needed = neededObjects(own, user, { now, goal, parts: new Set(plan.restored) })
   const missing = new Set(await importObjects(own, user, needed.all, { isPreview: true }))
   const commit = commitOf(goal)
-  const branch = branchOf(goal)
   const gone = 'its commits are gone, from the repository and from the state directory'
   if (commit !== null && missing.has(commit)) {
     for (const part of ['HEAD', 'branch'] as const)
@@ -207,95 +213,10 @@ async function findLost(
     lost.push({ part: 'index', reason: 'files that were staged are gone' })
   if (goal.operation === null || now.operation === null)
     lost.push({ part: 'operation', reason: 'what is in progress is too large or odd to be recorded' })
-  if (branch === null || lost.some(({ part }) => part === 'branch')) return lost
-  const reason = findHindrance(branch, now, goal)
+  if (isDetached(goal) || lost.some(({ part }) => part === 'branch')) return lost
+  const reason = findHindrance(user, now, goal)
   if (reason === null) return lost
   for (const part of ['HEAD', 'branch'] as const)
     if (plan.restored.includes(part)) lost.push({ part, reason })
   return lost
-}
-
-/** Why HEAD cannot go back to a branch. */
-function findHindrance(branch: string, now: RepositoryState, goal: RepositoryState): string | null {
-  const holder = findWorktreeHeads(now).find(({ head }) => head === goal.head)
-  if (holder !== undefined) return `another work tree has it checked out: ${holder.name}`
-  if (now.refs.has(branch)) return null
-  const inTheWay = [...now.refs.keys()].find(
-    (ref) => ref.startsWith(`${branch}/`) || branch.startsWith(`${ref}/`),
-  )
-  return inTheWay === undefined ? null : `${inTheWay} is in the way of ${branch}; rename or delete it first`
-}
-
-function assertSupported({ obstacle }: RepositoryState): void {
-  if (obstacle === null) return
-  const what = obstacle === 'reftable' ? 'keeps its refs in reftable files' : 'has a split index'
-  throw new WorkspaceError(
-    'UNSUPPORTED',
-    `restoreGit does not work in a repository that ${what}. Roll back without it; nothing was changed.`,
-    { details: { obstacle } },
-  )
-}
-
-/** An agent may point `.git` at another repository; that one is not ours to change. */
-function assertSamePlace(now: RepositoryState, goal: RepositoryState): void {
-  if (now.gitDirectory === goal.gitDirectory && now.commonDirectory === goal.commonDirectory) return
-  throw new WorkspaceError(
-    'CONFLICT',
-    `The workspace belongs to another repository now (${now.gitDirectory}, at the snapshot ${goal.gitDirectory}), so restoreGit changes nothing. Roll back without it.`,
-    { details: { present: now.gitDirectory, recorded: goal.gitDirectory } },
-  )
-}
-
-/** Under another name than `.git` it is captured as files, and cannot be put back as files and as a repository at once. */
-function assertUncaptured({ topLevel, gitDirectory }: UserRepository): void {
-  if (!isInside(topLevel, gitDirectory) || relative(topLevel, gitDirectory).split(sep).includes('.git'))
-    return
-  throw new WorkspaceError(
-    'UNSUPPORTED',
-    `restoreGit does not work where the git directory, ${gitDirectory}, lies in the workspace under another name: its files are captured like all others. Roll back without it; nothing was changed.`,
-    { details: { path: gitDirectory } },
-  )
-}
-
-/** git would write through a link inside the repository. */
-function assertPlainPlaces(now: RepositoryState, goal: RepositoryState): void {
-  const { commonDirectory: common, gitDirectory } = now
-  const refs = [branchOf(goal), branchOf(now), 'refs/stash', 'refs/ws/rollback/x'].filter(
-    (ref) => ref !== null,
-  )
-  const places = new Set<string>()
-  for (const ref of refs) {
-    for (const start of [ref, `logs/${ref}`])
-      for (let part = start; part !== '.'; part = dirname(part)) places.add(join(common, part))
-  }
-  for (const file of ['index', 'HEAD', 'logs', 'logs/HEAD']) places.add(join(gitDirectory, file))
-  for (const file of ['packed-refs', 'objects', 'objects/pack']) places.add(join(common, file))
-  for (const place of places) {
-    if (lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() !== true) continue
-    throw new WorkspaceError(
-      'UNSAFE_PATH',
-      `${place} is a link, and restoreGit writes through none. Roll back without it; nothing was changed.`,
-      { details: { path: place } },
-    )
-  }
-  const index = join(gitDirectory, 'index')
-  if (lstatSync(index, { throwIfNoEntry: false })?.isDirectory() === true)
-    throw new WorkspaceError(
-      'UNSAFE_PATH',
-      `${index} is a directory, so restoreGit cannot put the index back. Move it away, or roll back without it; nothing was changed.`,
-      { details: { path: index } },
-    )
-  if (realpathSync(gitDirectory) !== gitDirectory)
-    throw new WorkspaceError('UNSAFE_PATH', `${gitDirectory} moved.`)
-}
-
-function assertUnlocked(user: UserRepository, now: RepositoryState, goal: RepositoryState): void {
-  sweepIndex(user.indexFile)
-  const refs = [branchOf(goal), branchOf(now), 'refs/stash', 'packed-refs'].filter((ref) => ref !== null)
-  const locks = [
-    `${user.indexFile}.lock`,
-    join(user.gitDirectory, 'HEAD.lock'),
-    ...refs.map((ref) => join(now.commonDirectory, `${ref}.lock`)),
-  ]
-  for (const lock of locks) if (existsSync(lock)) throw locked(lock)
 }

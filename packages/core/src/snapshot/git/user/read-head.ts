@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { joinPath, nativePath, toBytePath, type BytePath } from '../../byte-path.ts'
+import { joinPath, nativePath, toBytePath, trimSpace, type BytePath } from '../../byte-path.ts'
 import { runGit } from '../private/git-command.ts'
 import { isPipe } from './is-pipe.ts'
 import { objectReader } from '../private/read-object.ts'
@@ -39,7 +39,7 @@ export async function readHead(
       exitCodes: [0, 1, 128],
       signal,
     })
-    return output.toString('utf8').trimEnd().split('\n')
+    return trimSpace(output.toString('utf8')).split('\n')
   }
   const start = seen?.commit ?? 'HEAD'
   const inside = repository.prefix === '' ? `${start}^{tree}` : `${start}:${repository.prefix.slice(0, -1)}`
@@ -58,7 +58,7 @@ function isBlocked({ gitDirectory, objectsDirectory }: UserRepository): boolean 
   const git = toBytePath(gitDirectory)
   if (isPipe(nativePath(joinPath(git, 'HEAD')))) return true
   const head = readRegularFile(nativePath(joinPath(git, 'HEAD')), { maxBytes: 4096, followLink: true })
-  const [, ref] = /^ref: (refs\/[^\n\0]+)$/.exec(head?.toString('latin1').trim() ?? '') ?? []
+  const [, ref] = /^ref: (refs\/[^\n\0]+)$/.exec(trimSpace(head?.toString('latin1') ?? '')) ?? []
   return ref !== undefined && isPipe(nativePath(joinPath(toBytePath(dirname(objectsDirectory)), ref)))
 }
 
@@ -86,11 +86,11 @@ export function readHeadFiles(
     const content = readRegularFile(path, { maxBytes: MAX_PACKED_REFS_BYTES, followLink: true })
     return content?.toString('utf8') ?? ''
   }
-  const head = read(gitDirectory, 'HEAD').trim()
+  const head = trimSpace(read(gitDirectory, 'HEAD'))
   if (isId(head)) return { commit: head, ref: null }
   const [, ref] = /^ref: (refs\/heads\/[^\n]+)$/.exec(head) ?? []
   if (ref === undefined || ref.split('/').includes('..')) return null
-  const commit = read(shared, toBytePath(ref)).trim()
+  const commit = trimSpace(read(shared, toBytePath(ref)))
   if (isId(commit)) return { commit, ref }
   if (commit !== '') return null
   const line = read(shared, 'packed-refs')
@@ -113,5 +113,5 @@ async function unbornBranch(repository: UserRepository, signal?: AbortSignal): P
     exitCodes: [0, 1, 128],
     signal,
   })
-  return output.toString('utf8').trim() || null
+  return trimSpace(output.toString('utf8')) || null
 }

@@ -12,23 +12,26 @@ const kinds = ['refs/heads', 'refs/tags']
 
 /**
  * Branches, tags and the stash with the ids that they name, read without git and without following links. What git would
- * not take for a ref is none.
+ * not take for a ref is none. Names are in Latin-1.
+ * @param also other refs to look for
  */
-export function readRefs(commonDirectory: BytePath): Map<string, string> {
+export function readRefs(commonDirectory: BytePath, also: readonly string[] = []): Map<string, string> {
   const refs = new Map<string, string>()
   const packed = readRegularFile(nativePath(joinPath(commonDirectory, 'packed-refs')), {
     maxBytes: MAX_PACKED_BYTES,
   })
   for (const line of packed?.toString('latin1').split('\n') ?? []) {
-    const [, id, name] = /^([0-9a-f]{40}|[0-9a-f]{64}) (refs\/\S+)$/.exec(line) ?? []
-    if (id !== undefined && name !== undefined && isRecorded(name)) refs.set(name, id)
+    const [, id, name] = /^([0-9a-f]{40}|[0-9a-f]{64}) (refs\/.+)$/.exec(line) ?? []
+    if (id === undefined || name === undefined) continue
+    if (isRecorded(name) || also.includes(name)) refs.set(name, id)
   }
   for (const kind of kinds) readLoose(commonDirectory, kind, refs, 0)
-  readLooseRef(commonDirectory, 'refs/stash', refs)
+  for (const ref of ['refs/stash', ...also]) readLooseRef(commonDirectory, ref, refs)
   return refs
 }
 
-function isRecorded(name: string): boolean {
+/** Whether it is one of those that every state has. */
+export function isRecorded(name: string): boolean {
   return isRefName(name) && (name === 'refs/stash' || kinds.some((kind) => name.startsWith(`${kind}/`)))
 }
 

@@ -2,10 +2,11 @@ import crypto from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { WorkspaceError } from '../../../errors.ts'
-import { joinPath, nativePath, toBytePath } from '../../byte-path.ts'
+import { joinPath, nativePath, toBytePath, trimSpace } from '../../byte-path.ts'
 import { lstatIfAllowed } from '../table/file-stamp.ts'
 import { keepRepositoryObjects, type SeenObjects } from '../private/keep-repository-objects.ts'
 import type { PrivateRepository } from '../private/private-repository.ts'
+import { readBranch, refIn } from './read-branch.ts'
 import { readRefs } from './read-refs.ts'
 import { readRegularFile } from '../private/read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -18,9 +19,11 @@ export interface RepositoryState {
   /** Real paths. */
   readonly gitDirectory: string
   readonly commonDirectory: string
-  /** `ref: refs/heads/main`, or a commit when detached. */
+  /** `ref: refs/heads/main`, or a commit when detached. As all names here in Latin-1: one character for each byte. */
   readonly head: string
-  /** Branches, tags and the stash. */
+  /** The ref whose value HEAD has; see `readBranch`. */
+  readonly branch: string | null
+  /** Branches, tags and the stash; and the ref whose value HEAD has, whatever it is. */
   readonly refs: ReadonlyMap<string, string>
   /** The reflog of the stash: its entries, oldest first. Latin-1. */
   readonly stashLog: string
@@ -44,18 +47,19 @@ const MAX_LOG_BYTES = 16 << 20
 /**
  * What is there now.
  * @param known what the index was when it had a stamp
+ * @param also a ref to look for besides
  * @returns `null` when there is no repository that can be read
  */
 export function readRepositoryState(
   user: UserRepository,
   known: KnownIndex | null = null,
+  also: string | null = null,
 ): RepositoryState | null {
   const git = toBytePath(user.gitDirectory)
   const common = toBytePath(dirname(user.objectsDirectory))
-  const head = readRegularFile(nativePath(joinPath(git, 'HEAD')), { maxBytes: 4096 })
-    ?.toString('latin1')
-    .trim()
-  if (head === undefined || head === '') return null
+  const content = readRegularFile(nativePath(joinPath(git, 'HEAD')), { maxBytes: 4096 })
+  const head = trimSpace(content?.toString('latin1') ?? '')
+  if (head === '') return null
   let places: { readonly gitDirectory: string; readonly commonDirectory: string }
   try {
     places = {
@@ -68,10 +72,15 @@ export function readRepositoryState(
   const log = readRegularFile(nativePath(joinPath(common, 'logs/refs/stash')), { maxBytes: MAX_LOG_BYTES })
   const isReftable = lstatIfAllowed(nativePath(joinPath(common, 'reftable'))) !== null
   const index = known ?? describeIndex(user, readIndex(user, ''))
+  const branch = readBranch(common, head)
   return {
     ...places,
     head,
-    refs: readRefs(common),
+    branch,
+    refs: readRefs(
+      common,
+      [branch, also].filter((ref) => ref !== null),
+    ),
     stashLog: log?.toString('latin1') ?? '',
     index: index.stored,
     operation: readOperation(git),
@@ -189,11 +198,14 @@ function put(
 
 /** @throws `NOT_FOUND` when it is gone, `CORRUPT` when it is not what was written */
 export function loadRepositoryState(own: PrivateRepository, id: string): RepositoryState {
-  const stored = JSON.parse(readStored(own, id).toString('utf8')) as Omit<RepositoryState, 'refs'> & {
-    refs: string
-  }
+  const stored = JSON.parse(readStored(own, id).toString('utf8')) as Omit<
+    RepositoryState,
+    'refs' | 'branch'
+  > & { refs: string; branch?: string | null }
   const refs = JSON.parse(readStored(own, stored.refs).toString('utf8')) as [string, string][]
-  return { ...stored, refs: new Map(refs) }
+  // States of earlier releases do not say it.
+  const { branch = refIn(stored.head) } = stored
+  return { ...stored, branch, refs: new Map(refs) }
 }
 
 export function readStored(own: PrivateRepository, name: string): Buffer {

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { trimSpace } from '../../byte-path.ts'
 import { readRegularFile } from '../private/read-regular-file.ts'
 import type { RepositoryState } from './repository-state.ts'
 
@@ -22,7 +23,7 @@ export function findWorktreeHeads({
   others.push({ name: 'the main one', place: commonDirectory })
   return others.flatMap(({ name, place }) => {
     if (place === gitDirectory) return []
-    const head = readRegularFile(join(place, 'HEAD'), { maxBytes: 4096 })?.toString('latin1').trim()
-    return head === undefined ? [] : [{ name, head }]
+    const head = readRegularFile(join(place, 'HEAD'), { maxBytes: 4096 })
+    return head === null ? [] : [{ name, head: trimSpace(head.toString('latin1')) }]
   })
 }
