@@ -136,6 +136,32 @@ it('is the tree of an earlier save when what a later one added is cut off or dam
   }
 })
 
+it.each([
+  ['was cut off', (whole: Buffer) => whole.subarray(0, -5)],
+  ['was damaged', (whole: Buffer) => Buffer.concat([whole.subarray(0, -1), Buffer.of(7)])],
+  ['somebody else has written', (whole: Buffer) => Buffer.concat([whole, whole.subarray(GROUP_AT)])],
+])('is written anew where a later change would come behind what %s', async (_, change) => {
+  const cache = await store(makeTree())
+  const known = knownTreeFile(cache, REPOSITORY)
+  const save = async (tree: KnownTree, node: number): Promise<void> => {
+    const before = new Map(tree.directories)
+    tree.directories.set('', directoryOf(node, [below('caf\u00c3\u00a9', 0xa2)]))
+    tree.root = idOf(node)
+    await known.write(tree, before, null)
+  }
+  const first = await known.read(null)
+  await save(first, 0xa5)
+  writeFileSync(pathOf(cache), change(readFileSync(pathOf(cache))))
+  const other = await known.read(null)
+  await save(other, 0xa6)
+  expect(await read(cache)).toEqual(other)
+  // By who had read it before that, too.
+  await save(first, 0xa7)
+  expect(await read(cache)).toEqual(first)
+  await save(first, 0xa8)
+  expect(await read(cache)).toEqual(first)
+})
+
 it('gives no name that a file system cannot have, whoever has written it', async () => {
   const cache = await store(makeTree())
   const path = pathOf(cache)

@@ -53,12 +53,13 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
   const rewrite = async (tree: KnownTree, slice: TimeSlice | null): Promise<void> => {
     mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 })
     const all = { tree, before: new Map(), packsBefore: new Set<string>() }
-    const bytes = [header, ...(await encodeGroup(all, slice))]
+    const parts = [header, ...(await encodeGroup(all, slice))]
     // One name, so that a killed process leaves no more than one. Two writers at once spoil each other's checksum at worst.
     const temporary = `${path}.new`
     try {
-      writeFile(temporary, 'w', bytes)
+      writeFile(temporary, 'w', parts)
       renameSync(temporary, path)
+      noteHeld(tree, lengthOf(parts))
     } catch (error) {
       rmSync(temporary, { force: true })
       throw error
@@ -76,12 +77,14 @@ export function knownTreeFile(cacheDirectory: string, repositoryId: string): Kno
     async write(tree, before, slice) {
       try {
         const size = Number(stat()?.size ?? 0n)
-        const isDue = before.size === 0 || size > 2 * firstGroupBytes(path, header) + MIN_REWRITE_BYTES
-        if (isDue) await rewrite(tree, slice)
-        else {
-          const packsBefore = written.get(tree) ?? new Set()
-          writeFile(path, 'a', await encodeGroup({ tree, before, packsBefore }, slice))
-        }
+        const known = held.get(tree)
+        // Behind what was cut off or damaged, or written by somebody else, nothing would be found again.
+        const isOther = before.size === 0 || size !== known?.bytes
+        if (isOther || size > 2 * firstGroupBytes(path, header) + MIN_REWRITE_BYTES)
+          return await rewrite(tree, slice)
+        const parts = await encodeGroup({ tree, before, packsBefore: known.packs }, slice)
+        writeFile(path, 'a', parts)
+        noteHeld(tree, size + lengthOf(parts))
       } catch {
         // A full or read-only disk: the file is missing or out of date, which costs time and nothing else.
       }
@@ -118,8 +121,16 @@ function firstGroupBytes(path: string, header: Buffer): number {
   }
 }
 
-/** Packs of the tree that the file holds already. */
-const written = new WeakMap<KnownTree, Set<string>>()
+/** What of a tree the file holds already, and how long it is when that is all of it. */
+const held = new WeakMap<KnownTree, { readonly packs: ReadonlySet<string>; readonly bytes: number }>()
+
+function noteHeld(tree: KnownTree, bytes: number): void {
+  held.set(tree, { packs: new Set(tree.packs.keys()), bytes })
+}
+
+function lengthOf(parts: readonly Buffer[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0)
+}
 
 function writeFile(path: string, flags: 'a' | 'w', parts: readonly Buffer[]): void {
   const fd = openSync(path, flags, 0o600)
@@ -133,21 +144,18 @@ function writeFile(path: string, flags: 'a' | 'w', parts: readonly Buffer[]): vo
 async function encodeGroup(changes: KnownTreeChanges, slice: TimeSlice | null): Promise<readonly Buffer[]> {
   const body = await encodeChanges(changes, slice)
   const head = Buffer.alloc(GROUP_HEADER_BYTES)
-  head.writeUInt32LE(
-    body.reduce((sum, part) => sum + part.length, 0),
-    0,
-  )
+  head.writeUInt32LE(lengthOf(body), 0)
   head.writeUInt32LE(
     body.reduce((checksum, part) => zlib.crc32(part, checksum), 0),
     4,
   )
-  written.set(changes.tree, new Set(changes.tree.packs.keys()))
   return [head, ...body]
 }
 
 async function decodeGroups(bytes: Buffer<ArrayBuffer>, slice: TimeSlice | null): Promise<KnownTree> {
   const tree = emptyTree()
-  for (let position = HEADER_BYTES; position + GROUP_HEADER_BYTES <= bytes.length;) {
+  let position = HEADER_BYTES
+  while (position + GROUP_HEADER_BYTES <= bytes.length) {
     const start = position + GROUP_HEADER_BYTES
     const end = start + bytes.readUInt32LE(position)
     const body = bytes.subarray(start, end)
@@ -155,7 +163,7 @@ async function decodeGroups(bytes: Buffer<ArrayBuffer>, slice: TimeSlice | null)
     await decodeChanges(body, tree, slice)
     position = end
   }
-  written.set(tree, new Set(tree.packs.keys()))
+  noteHeld(tree, position)
   // Groups of two writers could be mixed: then the parts are true, but not the whole.
   if (!isWhole(tree)) tree.root = ''
   return tree
