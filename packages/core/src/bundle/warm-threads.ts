@@ -4,7 +4,8 @@ import { MessageChannel, Worker, type MessagePort, type ResourceLimits } from 'n
 /** What a thread runs. Threads of one kind can stand in for each other. */
 export interface ThreadKind {
   readonly name: string
-  readonly file: URL
+  /** See `threadFile`. */
+  readonly file: URL | null
   readonly resourceLimits?: ResourceLimits | undefined
 }
 
@@ -44,6 +45,7 @@ const idleThreads: Thread[] = []
 /**
  * Gives a task to a thread that is warm from an earlier one, or to a new one. Threads keep the process alive only while
  * they work. Up to one for each core and kind stay for two minutes.
+ * @throws where none can be started
  */
 export function borrowThread(
   kind: ThreadKind,
@@ -76,6 +78,7 @@ export async function stopIdleThreads(): Promise<void> {
 
 function startThread(kind: ThreadKind): Thread {
   const { name, file, resourceLimits } = kind
+  if (file === null) throw new Error(`the code of the thread ${name} is not there`)
   const worker = new Worker(file, {
     name,
     execArgv: [],
@@ -94,7 +97,7 @@ function startThread(kind: ThreadKind): Thread {
 }
 
 function takeIdle({ file }: ThreadKind): Thread | undefined {
-  const thread = idleThreads.findLast(({ kind }) => kind.file.href === file.href)
+  const thread = idleThreads.findLast(({ kind }) => kind.file?.href === file?.href)
   if (thread !== undefined) forget(thread)
   return thread
 }
@@ -103,7 +106,7 @@ function keepIdle(thread: Thread): void {
   const { kind, worker, isGone } = thread
   if (isGone) return
   worker.unref()
-  const alike = idleThreads.filter((other) => other.kind.file.href === kind.file.href)
+  const alike = idleThreads.filter((other) => other.kind.file?.href === kind.file?.href)
   if (alike.length >= availableParallelism()) {
     void worker.terminate()
     return

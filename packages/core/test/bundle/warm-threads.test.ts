@@ -86,7 +86,7 @@ test('an idle thread does not keep the process alive', () => {
     writeFileSync(
       script,
       `import { borrowThread } from ${JSON.stringify(module)}
-const thread = borrowThread({ name: 'echo', file: new URL(${JSON.stringify(echo.file.href)}) }, 'task')
+const thread = borrowThread({ name: 'echo', file: new URL(${JSON.stringify(echo.file?.href)}) }, 'task')
 thread.port.on('message', () => {
   thread.giveBack()
   console.log('given back')

@@ -11,7 +11,7 @@ import { archiveReport, emptyNotes, type ArchiveNotes } from './archive-notes.ts
 import type { Bundle, BundleFormat, BundleReport, CreateBundleOptions } from '../bundle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
 import { compressBlocks } from './frame-compressor.ts'
-import { runInWorker } from './run-in-worker.ts'
+import { hasBundleThread, runInWorker } from './run-in-worker.ts'
 import type { CreateTask } from './worker-task.ts'
 
 /** A thread takes 25 ms to start; below this many entries the work is done before it would be there. */
@@ -85,7 +85,8 @@ async function* produce(
     if (!statSync(path).isDirectory()) {
       throw invalid(`Cannot archive ${JSON.stringify(path)}: it is not a directory.`)
     }
-    if (!isSmall(path)) return (yield* runInWorker(task, { onProgress, signal })) as BundleReport
+    if (hasBundleThread() && !isSmall(path))
+      return (yield* runInWorker(task, { onProgress, signal })) as BundleReport
     return yield* produceHere(task, options)
   } catch (error) {
     throw toWorkspaceError(error, 'archive', path)

@@ -18,6 +18,7 @@ import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from '../bund
 import type { ResolvedLimits } from './entry-policy.ts'
 import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extract-archive.ts'
 import { extractInThreads } from './extract-in-threads.ts'
+import { hasBundleThread } from './run-in-worker.ts'
 import { fileTime } from './write-file.ts'
 
 /** An archive this small is done before a thread would have started. */
@@ -158,7 +159,7 @@ async function unpack(
 ): Promise<ExtractedArchive> {
   const { signal, onProgress } = options
   const { chunks, isWhole } = await readAhead(input, ARCHIVE_BYTES_WORTH_A_THREAD)
-  if (isWhole) return extractArchive(chunks, plan, { signal, onProgress })
+  if (isWhole || !hasBundleThread()) return extractArchive(chunks, plan, { signal, onProgress })
   return extractInThreads(chunks, plan, { signal, onProgress })
 }
 

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import { WorkspaceError } from '../../errors.ts'
+import { threadFile } from '../../thread-file.ts'
 import type { BundleProgress } from '../bundle.ts'
 import { earlyCollector } from './early-collector.ts'
 import { fromFailure } from '../thread-failure.ts'
@@ -23,11 +24,15 @@ export interface RunInWorkerOptions {
 /** Of the thread; it makes little that lives on. */
 const NURSERY_MIB = 4
 
-const file = import.meta.url.endsWith('.ts') ? './bundle-worker.ts' : './bundle-worker.js'
 export const bundleThread: ThreadKind = {
   name: 'ws-bundle',
-  file: new URL(file, import.meta.url),
+  file: threadFile(import.meta.url, 'bundle-worker'),
   resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MIB },
+}
+
+/** Whether there is a thread for `runInWorker`. */
+export function hasBundleThread(): boolean {
+  return bundleThread.file !== null
 }
 
 /**

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { threadFile } from '../../thread-file.ts'
 import type { SnapshotProgressListener } from '../snapshot-progress.ts'
 import type { CaptureCallOptions, CaptureOutcome, CaptureRequest } from './capture-job.ts'
 import {
@@ -161,8 +162,9 @@ function threadAt(index: number): Thread {
 }
 
 function startThread(onEnd: () => void): Thread {
-  const name = import.meta.url.endsWith('.ts') ? './capture-worker.ts' : './capture-worker.js'
-  const worker = createWorker(new URL(name, import.meta.url))
+  const file = threadFile(import.meta.url, 'capture-worker')
+  if (file === null) throw new ThreadsUnavailable('the code of the capture thread is not there')
+  const worker = createWorker(file)
   worker.unref()
   let alive = false
   const calls = new Map<

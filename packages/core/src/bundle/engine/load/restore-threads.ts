@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { WorkspaceError } from '../../../errors.ts'
+import { threadFile } from '../../../thread-file.ts'
 import { decodeFrame, decodeFrameInPool } from '../../format/frame.ts'
 import type { RepositoryKeys } from '../../format/repository-keys.ts'
 import { addResult, writePieces, type FrameJob, type FrameResult } from './restore-frame.ts'
@@ -22,10 +23,9 @@ const MAX_THREADS = 2
 const CALLS_PER_THREAD = 2
 const SLICE_MS = 6
 
-const file = import.meta.url.endsWith('.ts') ? './restore-worker.ts' : './restore-worker.js'
 const restoreThread: ThreadKind = {
   name: 'ws-restore',
-  file: new URL(file, import.meta.url),
+  file: threadFile(import.meta.url, 'restore-worker'),
   resourceLimits: { maxYoungGenerationSizeMb: 4 },
 }
 
@@ -85,8 +85,12 @@ export function createInlineWriter(keys: RepositoryKeys | null): FrameWriter {
   return { write, width: 4, close: () => undefined }
 }
 
-/** Works in threads, which others may have when it is closed. Nothing may be on the way then. */
-export function createThreadedWriter(keys: RepositoryKeys | null): FrameWriter {
+/**
+ * Works in threads, which others may have when it is closed. Nothing may be on the way then.
+ * @returns `null` where there are none
+ */
+export function createThreadedWriter(keys: RepositoryKeys | null): FrameWriter | null {
+  if (restoreThread.file === null) return null
   const threads = Array.from({ length: Math.min(MAX_THREADS, Math.max(1, availableParallelism())) }, () =>
     openThread({ keys }),
   )

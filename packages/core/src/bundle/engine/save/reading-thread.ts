@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { threadFile } from '../../../thread-file.ts'
 import type { ReadingAnswer, ReadingRequest } from './reading-messages.ts'
 
 /** Reads files of saves while the thread that it belongs to goes on. */
@@ -16,7 +17,9 @@ let thread: (ReadingThread & { isGone(): boolean }) | null = null
 /** `null` when there is no core for another thread. */
 export function readingThread(): ReadingThread | null {
   if (availableParallelism() < 2) return null
-  if (thread === null || thread.isGone()) thread = startThread()
+  if (thread !== null && !thread.isGone()) return thread
+  const file = threadFile(import.meta.url, 'reading-worker')
+  thread = file === null ? null : startThread(file)
   return thread
 }
 
@@ -32,9 +35,8 @@ export function warmReadingThread(): ReadingThread | null {
   return isWorthStart || thread?.isGone() === false ? readingThread() : null
 }
 
-function startThread(): ReadingThread & { isGone(): boolean } {
+function startThread(file: URL): ReadingThread & { isGone(): boolean } {
   const { port1: port, port2 } = new MessageChannel()
-  const name = import.meta.url.endsWith('.ts') ? './reading-worker.ts' : './reading-worker.js'
   const waiting = new Map<number, (answer: ReadingAnswer | null) => void>()
   let lastRequest = 0
   let isGone = false
@@ -49,7 +51,7 @@ function startThread(): ReadingThread & { isGone(): boolean } {
     waiting.clear()
     port.close()
   }
-  const worker = new Worker(new URL(name, import.meta.url), {
+  const worker = new Worker(file, {
     name: 'ws-read',
     execArgv: [],
     workerData: { port: port2 },

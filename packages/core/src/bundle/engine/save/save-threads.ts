@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { threadFile } from '../../../thread-file.ts'
 import { fromFailure } from '../../thread-failure.ts'
 import type { KnownTree } from '../known/known-tree.ts'
 import type { ParentRequest, SaveJob } from './save-state.ts'
@@ -56,8 +57,9 @@ function pickThread(): SaveThread {
 }
 
 function startThread(): SaveThread {
-  const name = import.meta.url.endsWith('.ts') ? './save-worker.ts' : './save-worker.js'
-  const worker = new Worker(new URL(name, import.meta.url), {
+  const file = threadFile(import.meta.url, 'save-worker')
+  if (file === null) throw new ThreadsUnavailable('the code of the thread is not there')
+  const worker = new Worker(file, {
     name: 'ws-save',
     execArgv: [],
     resourceLimits: { maxYoungGenerationSizeMb: 8 },

@@ -9,7 +9,7 @@ export interface SpreadOptions {
   /** From how many files on threads help. @default 8192: below, the start of one takes longer than it saves */
   readonly filesForThreads?: number | undefined
   /** The file that threads run. */
-  readonly worker?: URL | undefined
+  readonly worker?: URL | null | undefined
   /** A thread that has something else to do before. */
   readonly walk?: Pick<StartedWalk, 'thenLook'> | null | undefined
 }
