@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
@@ -126,5 +126,37 @@ it.each(['removed', 'broken'])(
     const withoutGit = (tree: Record<string, string>) =>
       Object.fromEntries(Object.entries(tree).filter(([name]) => !name.startsWith('.git')))
     expect(withoutGit(describeTree(workspace.path))).toEqual(withoutGit(original))
+  },
+)
+
+it.each([{ maxFiles: 3 }, { maxDeltaBytes: 3000 }])(
+  'rolls back what the limits left room for when the agent changed more, and leaves and names the rest: %j',
+  async (limits) => {
+    const directory = temporaryDirectory()
+    const path = join(directory, 'work')
+    const names = ['0', '1', '2', '3', '4', '5']
+    createRepository(path, Object.fromEntries(names.map((name) => [name, 'old'])))
+    const workspace = new Workspace({ id: 'work', path, stateDir: join(directory, 'state') })
+    const changed = (name: string): string => 'x'.repeat(900 + Number(name))
+    const result = await executeRun(
+      workspace,
+      () => {
+        for (const name of names) writeFileSync(join(path, name), changed(name))
+        throw new Error('failed')
+      },
+      { rollbackOnFailure: true, limits },
+    )
+    expect(result.workspace?.error).toBeUndefined()
+    expect(result.workspace?.rollback).toMatchObject({
+      restored: ['0', '1', '2'],
+      kept: ['3', '4', '5'],
+      verified: true,
+    })
+    expect(names.map((name) => readFileSync(join(path, name), 'utf8'))).toEqual([
+      'old',
+      'old',
+      'old',
+      ...['3', '4', '5'].map(changed),
+    ])
   },
 )

@@ -34,7 +34,7 @@ export async function settleForeignEdits(
     const { path } = edit
     if (!touched.has(path) || isMerelyFilled(edit)) continue
     const isUnknown = states.believed.isUnread(path) || states.believed.isLeftOut(path)
-    if (!isUnknown || opened.size === 0) edits.push(edit)
+    if (!isUnknown) edits.push(edit)
     else if (!isOpened(opened, path)) unseen.add(path)
   }
   const foreign = new Set(edits.map(({ path }) => path))
