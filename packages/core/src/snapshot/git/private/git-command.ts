@@ -201,7 +201,9 @@ function collectErrorText(stream: NodeJS.ReadableStream): () => string {
 }
 
 function describe(call: GitCall): string {
-  return `git ${call.args.find((argument) => !argument.startsWith('-')) ?? ''}`.trim()
+  const { args } = call
+  const command = args.find((argument, at) => !argument.startsWith('-') && args[at - 1] !== '-c')
+  return `git ${command ?? ''}`.trim()
 }
 
 function failure(call: GitCall, exit: number | NodeJS.Signals, text: string): WorkspaceError {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { lstatSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fromBytePath, toBytePath } from '../../byte-path.ts'
+import { fromBytePath, joinPath, nativePath, toBytePath } from '../../byte-path.ts'
 import { readBranch, refIn } from '../user/read-branch.ts'
 import type { UserRepository } from '../user/repository-layout.ts'
 import type { RepositoryState } from '../user/repository-state.ts'
@@ -22,6 +23,9 @@ export function findHindrance(
   const holder = findWorktreeHeads(now).find(({ head }) => head === goal.head)
   if (holder !== undefined) return `another work tree has it checked out: ${holder.name}`
   if (now.refs.has(branch)) return null
+  const place = nativePath(joinPath(toBytePath(now.commonDirectory), branch))
+  if (lstatSync(place, { throwIfNoEntry: false })?.isFile() === true)
+    return `the file of ${fromBytePath(branch)} is damaged; remove it first`
   const inTheWay = [...now.refs.keys()].find(
     (ref) => ref.startsWith(`${branch}/`) || branch.startsWith(`${ref}/`),
   )

@@ -84,7 +84,6 @@ export async function restoreRepository(
   { plan, now, goal }: RepositoryRestore,
 ): Promise<void> {
   const parts = new Set(plan.restored)
-  const { branch } = goal
   const git = (args: readonly string[], rest: Partial<GitCall> = {}): Promise<Buffer> =>
     runGit({
       args: ['-c', 'core.logAllRefUpdates=true', ...args],
@@ -96,16 +95,18 @@ export async function restoreRepository(
   sweepIndex(user.indexFile)
   const needed = neededObjects(own, user, { now, goal, parts }).all
   await importObjects(own, user, [...needed, ...plan.safetyRefs.map(({ target }) => target)])
+  const { safetyRefs } = plan
   await updateRefs(
     git,
-    plan.safetyRefs.map(({ name, target }) => `update ${name} ${target}`),
+    safetyRefs.map(({ name, target }) => `update ${name} ${target}`),
   )
-  if (parts.has('branch') && branch !== null) {
-    const [target, present] = [goal.refs.get(branch), now.refs.get(branch)]
-    const expected = present ?? '0'.repeat(target?.length ?? 40)
-    await updateRefs(git, [
-      target === undefined ? `delete ${branch} ${expected}` : `update ${branch} ${target} ${expected}`,
-    ])
+  try {
+    await restoreBranch(git, parts, now, goal)
+  } catch (error) {
+    // Nothing has been taken away yet that they would keep.
+    const drops = safetyRefs.map(({ name, target }) => `delete ${name} ${target}`)
+    await updateRefs(git, drops).catch(() => undefined)
+    throw error
   }
   if (parts.has('HEAD')) {
     if (isDetached(goal)) await git(['update-ref', '--no-deref', '-m', MESSAGE, 'HEAD', goal.head])
@@ -118,6 +119,21 @@ export async function restoreRepository(
   if (parts.has('stash')) await restoreStash(git, now, goal)
   if (parts.has('operation') && now.operation !== null && goal.operation !== null)
     writeOperation(user.gitDirectory, now.operation, goal.operation)
+}
+
+async function restoreBranch(
+  git: Git,
+  parts: ReadonlySet<string>,
+  now: RepositoryState,
+  goal: RepositoryState,
+): Promise<void> {
+  const { branch } = goal
+  if (!parts.has('branch') || branch === null) return
+  const [target, present] = [goal.refs.get(branch), now.refs.get(branch)]
+  const expected = present ?? '0'.repeat(target?.length ?? 40)
+  await updateRefs(git, [
+    target === undefined ? `delete ${branch} ${expected}` : `update ${branch} ${target} ${expected}`,
+  ])
 }
 
 /** What a new look finds not to be as it should. */

@@ -13,6 +13,7 @@ import type { UserRepository } from './repository-layout.ts'
 import { replaceOwnFile } from '../private/replace-own-file.ts'
 import { readOperation, type RepositoryOperation } from './repository-operation.ts'
 import { readIndexStamp } from './tracked-files.ts'
+import { parseIndex } from './user-index.ts'
 
 /** What HEAD, the refs, the index and the stash of the user's repository were at a capture. */
 export interface RepositoryState {
@@ -127,9 +128,11 @@ function readIndex(
 }
 
 /** Its extension names a second file, which git writes and removes by rules of its own. */
-function isSplit({ gitDirectory }: UserRepository, index: Buffer): boolean {
+function isSplit({ gitDirectory, format }: UserRepository, index: Buffer): boolean {
+  // Second files stay for two weeks after git was told to do without, and a path may hold the word.
   if (!index.includes('link')) return false
-  return readdirSync(gitDirectory).some((name) => name.startsWith('sharedindex.'))
+  if (!readdirSync(gitDirectory).some((name) => name.startsWith('sharedindex.'))) return false
+  return parseIndex(index, format, 0n) === null
 }
 
 /**
