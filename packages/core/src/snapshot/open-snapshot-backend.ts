@@ -8,6 +8,7 @@ import { openBundleBackend } from './bundle/open-bundle-backend.ts'
 import {
   explainNoGitBackend,
   openGitBackend,
+  openGitBackendIfNeeded,
   openRememberedGitBackend,
   type OpenGitBackendOptions,
 } from './git/open-git-backend.ts'
@@ -98,10 +99,7 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   }
   if (strategy !== 'hash') {
     const git = { path, stateDirectory, limits, precious }
-    const backend =
-      strategy === 'git' && options.isForSnapshots === true
-        ? await openForSnapshots(git)
-        : await openGitBackend(git)
+    const backend = await openByGit(git, strategy, options.isForSnapshots === true)
     if (backend !== null) return backend
     if (strategy === 'git') {
       const reason = await explainNoGitBackend({ path, stateDirectory })
@@ -114,6 +112,15 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   }
   if (needsRollback) return openBundle()
   return openHashBackend({ path, stateDirectory, ignore })
+}
+
+async function openByGit(
+  options: OpenGitBackendOptions,
+  strategy: 'auto' | 'git',
+  isForSnapshots: boolean,
+): Promise<SnapshotBackend | null> {
+  if (strategy === 'auto') return openGitBackendIfNeeded(options)
+  return isForSnapshots ? openForSnapshots(options) : openGitBackend(options)
 }
 
 const broken = ['ACCESS_DENIED', 'CORRUPT', 'INVALID_INPUT', 'TIMEOUT', 'UNSUPPORTED'] as const

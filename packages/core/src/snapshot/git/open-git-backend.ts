@@ -19,7 +19,7 @@ import { gitRollbackSource } from './restore/rollback-source.ts'
 import { sweepKilledCollection } from './maintain/sweep-store.ts'
 import type { UserRepository } from './user/repository-layout.ts'
 import { recallRepository, rememberRepository } from './user/remembered-repository.ts'
-import { findUserRepository } from './user/user-repository.ts'
+import { findUserRepository, nearestRepository } from './user/user-repository.ts'
 
 export interface OpenGitBackendOptions extends CapturePolicyOptions {
   /** Real path of the workspace: the top of a work tree, or a directory in one. */
@@ -44,6 +44,22 @@ export async function openGitBackend(options: OpenGitBackendOptions): Promise<Sn
   if (typeof user === 'string') return null
   rememberRepository(stateDirectory, user)
   return backendFor(options, user, policy)
+}
+
+/**
+ * The same, but a directory outside of every repository does without a git that is new enough. One that is there is asked
+ * all the same: only it knows a bare repository.
+ */
+export async function openGitBackendIfNeeded(
+  options: OpenGitBackendOptions,
+): Promise<SnapshotBackend | null> {
+  try {
+    return await openGitBackend(options)
+  } catch (error) {
+    if (!WorkspaceError.is(error, 'UNSUPPORTED')) throw error
+    if ((await nearestRepository(options.path)) !== null) throw error
+    return null
+  }
 }
 
 /**

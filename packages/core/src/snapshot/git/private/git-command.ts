@@ -217,7 +217,7 @@ function failure(call: GitCall, exit: number | NodeJS.Signals, text: string): Wo
 function notStarted(error: unknown): WorkspaceError {
   return new WorkspaceError(
     'UNSUPPORTED',
-    'git could not be started. Install git 2.31 or newer and put it on the PATH.',
+    'git could not be started. Install git 2.31 or newer and put it on the PATH, or take snapshots by the strategy "hash" or "bundle".',
     {
       cause: error,
     },

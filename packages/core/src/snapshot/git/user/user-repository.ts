@@ -105,7 +105,8 @@ async function askForLayout(
   return { layout, hasIncludes: [...settings.keys()].some((name) => name.startsWith('include')) }
 }
 
-async function nearestRepository(path: string): Promise<string | null> {
+/** The directory, or the nearest one above it on the same device, that holds a `.git`. Starts no git. */
+export async function nearestRepository(path: string): Promise<string | null> {
   const device = (await lstat(path)).dev
   for (let directory = path; ; directory = dirname(directory)) {
     const info = await lstat(directory)
@@ -194,7 +195,7 @@ async function askAboutGit(cwd: string): Promise<string | null> {
   if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 31)) {
     throw new WorkspaceError(
       'UNSUPPORTED',
-      `Snapshots need git 2.31 or newer, and this is ${text?.trim() || 'something else'}. Install a newer git.`,
+      `Snapshots need git 2.31 or newer, and this is ${text?.trim() || 'something else'}. Install a newer git, or take snapshots by the strategy "hash" or "bundle".`,
     )
   }
   const [, listed] = /^file:([^\0]+)\0/.exec(system.text ?? '') ?? []
