@@ -13,7 +13,7 @@ export function assertWorkspaceOptions(options: WorkspaceOptions): void {
     )
   }
   assertKnownOptions('Workspace', options, workspaceOptionNames)
-  const { id, path, store, maxSnapshotBytes } = options
+  const { id, path, store } = options
   assertWorkspaceId(id)
   if (store !== undefined && (typeof store !== 'object' || store === null)) {
     throw new WorkspaceError(
@@ -23,12 +23,5 @@ export function assertWorkspaceOptions(options: WorkspaceOptions): void {
   }
   if (typeof path !== 'string' || path === '')
     throw new WorkspaceError('INVALID_INPUT', `The workspace ${id} needs the path of a directory.`)
-  if (maxSnapshotBytes !== undefined && !(maxSnapshotBytes >= 0)) {
-    throw new WorkspaceError(
-      'INVALID_INPUT',
-      `maxSnapshotBytes must be a number of 0 or more, not ${JSON.stringify(maxSnapshotBytes)}.`,
-      { details: { option: 'maxSnapshotBytes' } },
-    )
-  }
   fillCapturePolicy(options)
 }

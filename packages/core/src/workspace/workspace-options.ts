@@ -49,7 +49,7 @@ export const workspaceOptionNames: OptionNames<WorkspaceOptions> = {
   path: true,
   store: true,
   stateDir: isText,
-  maxSnapshotBytes: true,
+  maxSnapshotBytes: isAmount,
   limits: isObject,
   precious: isTextList,
   exclude: isTextList,

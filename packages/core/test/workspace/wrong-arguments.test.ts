@@ -40,6 +40,18 @@ beforeEach(async () => {
   snapshot = await workspace.snapshot({ strategy: 'bundle' })
 })
 
+/** What may stand in the place of a number, and what is said of it. */
+const noNumbers: Record<string, readonly [value: unknown, shown: RegExp]> = {
+  'an empty text': ['', /an empty text/],
+  'a number as text': ['5', /a text of length 1/],
+  true: [true, /not true/],
+  'a list': [[], /a list/],
+  null: [null, /not null/],
+  NaN: [Number.NaN, /not NaN/],
+  'a BigInt': [5n, /of type bigint/],
+  'a Symbol': [Symbol('five'), /of type symbol/],
+}
+
 /** Calls by somebody without types, or in a hurry, and what the answer has to say. */
 const calls: Record<string, readonly [call: () => unknown, says: RegExp]> = {
   ...Object.fromEntries(
@@ -58,6 +70,12 @@ const calls: Record<string, readonly [call: () => unknown, says: RegExp]> = {
     }).flatMap(([name, make]) => [
       [`${name} of a promise`, [() => make(openStore('memory:') as never), /a promise: await it first/]],
       [`${name} of nothing`, [() => make(undefined as never), new RegExp(`^${name} needs a store`)]],
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(noNumbers).map(([name, [value, shown]]) => [
+      `maxSnapshotBytes of ${name}`,
+      [() => new Workspace({ id: 'w', path, maxSnapshotBytes: value as never }), shown],
     ]),
   ),
   'withPrefix without one': [() => withPrefix(memoryStore(), undefined as never), /key is a text/],
