@@ -1,3 +1,4 @@
+import { describeValue } from './describe-value.ts'
 import { assertNodeVersion } from './node-version.ts'
 
 assertNodeVersion()
@@ -31,6 +32,12 @@ export type ErrorCode = keyof typeof errorCodes
 /** Facts of an error for programs. JSON-safe. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null | readonly string[]>>
 
+/** For callers without types. */
+function unknownCode(code: unknown): TypeError {
+  const codes = Object.keys(errorCodes).join(', ')
+  return new TypeError(`A WorkspaceError has no code ${describeValue(code)}. There are: ${codes}.`)
+}
+
 const marker = Symbol.for('@ws/core/WorkspaceError')
 
 /**
@@ -47,6 +54,7 @@ export class WorkspaceError extends Error {
   readonly retryable: boolean
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    if (!Object.hasOwn(errorCodes, code)) throw unknownCode(code)
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'WorkspaceError'
     this.code = code

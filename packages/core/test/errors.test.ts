@@ -24,3 +24,8 @@ it('says for each code whether a retry makes sense', () => {
   const retryable = Object.entries(errorCodes).filter(([, entry]) => entry.retryable)
   expect(retryable.map(([code]) => code).sort()).toEqual(['BUSY', 'TIMEOUT', 'UNAVAILABLE'])
 })
+
+it('says which codes there are when it is made with another one', () => {
+  for (const code of ['NOPE', 'toString', undefined, 10n])
+    expect(() => new WorkspaceError(code as never, 'x')).toThrow(/has no code .*NOT_FOUND, ALREADY_EXISTS/)
+})

@@ -23,7 +23,7 @@ const renderers = {
       events: [null, {}, 'text', [4]],
       patch: [null, 'text'],
       images: [null, {}, []],
-      rollback: notObjects,
+      rollback: [...notObjects, {}, { restored: [], git: null, guard: null }],
       maxLinesPerFile: notNumbers,
       maxBytesPerFile: notNumbers,
       maxLines: notNumbers,

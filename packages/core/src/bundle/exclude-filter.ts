@@ -1,4 +1,5 @@
 import { Minimatch } from 'minimatch'
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import type { ByteString } from '../filesystem/directory-handle.ts'
 import { pathText } from '../filesystem/path-text.ts'
@@ -11,7 +12,7 @@ export function excludeFilter(patterns: readonly string[]): (path: ByteString) =
     if (!isUsable(pattern)) {
       throw new WorkspaceError(
         'INVALID_INPUT',
-        `The exclude pattern ${JSON.stringify(pattern)} is not usable: it must name something inside the directory, without "..".`,
+        `The exclude pattern ${describeValue(pattern)} is not usable: it must name something inside the directory, without "..".`,
       )
     }
     const anchored = pattern.replace(/^(\.?\/)+/, '').replace(/\/+$/, '')

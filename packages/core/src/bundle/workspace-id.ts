@@ -1,3 +1,4 @@
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 
 const grammar = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
@@ -15,9 +16,9 @@ export function assertWorkspaceId(id: string): void {
       : 'only letters, digits, ".", "_" and "-" are allowed, a letter or digit first, 128 characters at most'
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `The workspace id ${JSON.stringify(id)} is not usable: ${reason}.`,
+    `The workspace id ${describeValue(id)} is not usable: ${reason}.`,
     {
-      details: { id: String(id) },
+      details: { id: typeof id === 'string' ? id : describeValue(id) },
     },
   )
 }

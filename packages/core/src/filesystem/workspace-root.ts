@@ -2,6 +2,7 @@ import { fchmodSync, mkdirSync, realpathSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, parse, relative, resolve } from 'node:path'
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import {
   anotherPlace,
@@ -20,7 +21,7 @@ import { errnoOf, toWorkspaceError } from './filesystem-error.ts'
  */
 export async function resolveWorkspaceRoot(path: string): Promise<string> {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw new WorkspaceError('INVALID_INPUT', `${JSON.stringify(path)} is not a usable path for a workspace.`)
+    throw new WorkspaceError('INVALID_INPUT', `${describeValue(path)} is not a usable path for a workspace.`)
   }
   const root = await realpath(path).catch((error: NodeJS.ErrnoException) => {
     throw unreachable(path, error)

@@ -1,11 +1,18 @@
 import { loadOptionNames } from '../bundle/option-names.ts'
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions } from '../known-options.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import type { SnapshotBackend } from '../snapshot/snapshot-backend.ts'
 import { noStore } from '../workspace/no-store.ts'
 import type { Workspace } from '../workspace/workspace.ts'
-import { runOptionNames, runRollbackOptionNames, runSaveOptionNames, type RunOptions } from './run-options.ts'
+import {
+  recordOptionNames,
+  runOptionNames,
+  runRollbackOptionNames,
+  runSaveOptionNames,
+  type RunOptions,
+} from './run-options.ts'
 
 /**
  * Refuses what a caller without types may pass, before anything is done.
@@ -13,9 +20,31 @@ import { runOptionNames, runRollbackOptionNames, runSaveOptionNames, type RunOpt
  */
 export function assertRunOptions(options: RunOptions): void {
   assertKnownOptions('executeRun', options, runOptionNames)
+  assertMetadata(options.metadata)
   const { load } = options
   if (typeof load === 'object') assertKnownOptions('load', load, loadOptionNames)
   assertSave(options.save)
+}
+
+/** What is in the first record of `runOnce`, which is stored before anything else is looked at. @throws `INVALID_INPUT` */
+export function assertRecordOptions({ runId, metadata }: RunOptions): void {
+  assertKnownOptions('runOnce', { runId, metadata }, recordOptionNames)
+  assertMetadata(metadata)
+}
+
+/** What JSON cannot hold would fail when the record is stored, and that is after the agent has run. */
+function assertMetadata(metadata: RunOptions['metadata']): void {
+  for (const [key, value] of Object.entries(metadata ?? {})) {
+    try {
+      JSON.stringify(value)
+    } catch (cause) {
+      throw new WorkspaceError(
+        'INVALID_INPUT',
+        `The metadata of a run is stored as JSON, which cannot hold its ${describeValue(key)}. A BigInt can be given as a text; nothing may hold itself.`,
+        { cause, details: { option: 'metadata', key } },
+      )
+    }
+  }
 }
 
 /** @throws `INVALID_INPUT` before the agent runs, rather than when its work cannot be undone */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
 import { Workspace } from '../workspace/workspace.ts'
+import { assertRecordOptions } from './assert-run-options.ts'
 import { executeRun } from './execute-run.ts'
 import type { Agent, RunOptions } from './run-options.ts'
 import { recordError } from './run-record.ts'
@@ -27,6 +28,7 @@ export async function runOnce<T>(
   options: RunOnceOptions,
 ): Promise<RunResult<T>> {
   assertHasRecords(options)
+  assertRecordOptions(options)
   const { records, ...runOptions } = options
   const resolved = Workspace.of(workspace)
   const runId = options.runId ?? randomUUID()

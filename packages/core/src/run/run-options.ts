@@ -120,6 +120,11 @@ export const runOptionNames: OptionNames<RunOptions> = {
   runId: isText,
 }
 
+export const recordOptionNames: OptionNames<Pick<RunOptions, 'runId' | 'metadata'>> = {
+  runId: runOptionNames.runId,
+  metadata: runOptionNames.metadata,
+}
+
 export interface RunSaveOptions {
   readonly message: string
   /** Save after a failed or aborted run too (after its rollback, if there is one). @default false */

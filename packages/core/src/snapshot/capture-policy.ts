@@ -1,3 +1,4 @@
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { parsePreciousRules, type PreciousRules } from './precious-rules.ts'
@@ -53,7 +54,7 @@ export function fillCapturePolicy({ limits = {}, precious = [] }: CapturePolicyO
     if (typeof value === 'number' && value >= 1) continue
     throw new WorkspaceError(
       'INVALID_INPUT',
-      `limits.${name} must be a number of 1 or more, not ${JSON.stringify(value)}.`,
+      `limits.${name} must be a number of 1 or more, not ${describeValue(value)}.`,
       {
         details: { option: name },
       },

@@ -1,4 +1,5 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertRealRoot } from '../filesystem/workspace-root.ts'
 import { isFlag, isTextList } from '../option-checks.ts'
@@ -86,7 +87,7 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   if (!strategies.includes(strategy)) {
     throw new WorkspaceError(
       'INVALID_INPUT',
-      `There is no snapshot strategy ${JSON.stringify(strategy)}. Use one of: ${strategies.join(', ')}.`,
+      `There is no snapshot strategy ${describeValue(strategy)}. Use one of: ${strategies.join(', ')}.`,
     )
   }
   const openBundle = () => openBundleBackend({ path, stateDirectory, ignore, limits, precious })

@@ -1,3 +1,4 @@
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import { parentOf, toBytePath, type BytePath } from './byte-path.ts'
 import { wildmatch } from './git/walk/wildmatch.ts'
@@ -35,7 +36,7 @@ export function parsePreciousRules(patterns: readonly string[]): PreciousRules {
     if (parts.length === 0 || parts.includes('..') || pattern.startsWith('/') || pattern.includes('\0')) {
       throw new WorkspaceError(
         'INVALID_INPUT',
-        `The precious pattern ${JSON.stringify(pattern)} names no file of the workspace. Use a name such as ".env" or a relative path.`,
+        `The precious pattern ${describeValue(pattern)} names no file of the workspace. Use a name such as ".env" or a relative path.`,
         { details: { pattern } },
       )
     }

@@ -4,10 +4,12 @@ import { memoryStore } from '@ws/store-memory'
 import { beforeEach, expect, it } from 'vitest'
 import {
   collectAbandonedState,
+  createBundle,
   createArtifactStore,
   createBundleStore,
   createRunRecordStore,
   executeRun,
+  extractBundle,
   openStore,
   probeStore,
   readOnly,
@@ -50,6 +52,27 @@ const noNumbers: Record<string, readonly [value: unknown, shown: RegExp]> = {
   NaN: [Number.NaN, /not NaN/],
   'a BigInt': [5n, /of type bigint/],
   'a Symbol': [Symbol('five'), /of type symbol/],
+}
+
+/** A call for each place where a message shows what was given. */
+const shown: Record<string, (value: never) => unknown> = {
+  'version of load': (version) => workspace.load({ version }),
+  'version of fork': (version) => workspace.fork('other', { version }),
+  'version of readFile': (version) => workspace.readFile('a.txt', { version }),
+  'version of verify': (version) => workspace.verify({ version }),
+  'version of diffVersions': (version) => Array.fromAsync(workspace.diffVersions(version, 1)),
+  'path of readFile': (value) => workspace.readFile(value),
+  'keepLast of prune': (keepLast) => workspace.prune({ keepLast }),
+  'graceMs of prune': (graceMs) => workspace.prune({ keepLast: 1 }, { graceMs }),
+  'strategy of snapshot': (strategy) => workspace.snapshot({ strategy }),
+  'limits of snapshots': (maxFiles) => new Workspace({ id: 'w', path, limits: { maxFiles } }),
+  'format of createBundle': (format) => createBundle(path, { format }),
+  'level of createBundle': (level) => createBundle(path, { level }),
+  'mode of extractBundle': (mode) => extractBundle(new Uint8Array(), path, { mode }),
+  'profile of extractBundle': (profile) => extractBundle(new Uint8Array(), path, { profile }),
+  'id of a workspace': (id) => new Workspace({ id, path }),
+  'id of fork': (id) => workspace.fork(id),
+  tag: (value) => createBundleStore(memoryStore()).untag('w', 1, value),
 }
 
 /** Calls by somebody without types, or in a hurry, and what the answer has to say. */
@@ -100,6 +123,43 @@ it.each(Object.keys(calls))('is refused with a sentence that helps: %s', async (
   const [call, says] = calls[name] ?? [() => undefined, /^$/]
   const error: unknown = await (async () => call())().catch((reason: unknown) => reason)
   expect(error).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringMatching(says) })
+})
+
+it.each(
+  Object.keys(shown).flatMap((name) =>
+    [10n, Symbol('ten'), Number.NaN, [[10n]]].map((value) => [name, value] as const),
+  ),
+)('shows a value that cannot be: %s %o', async (name, value) => {
+  await workspace.save('first')
+  const error: unknown = await (async () => shown[name]?.(value as never))().catch(
+    (reason: unknown) => reason,
+  )
+  expect(error).toMatchObject({
+    code: 'INVALID_INPUT',
+    message: expect.stringMatching(/10n|Symbol\(ten\)|NaN|a list|of type/),
+  })
+})
+
+it('refuses metadata that JSON cannot hold, before anything is stored or run', async () => {
+  const store = memoryStore()
+  const records = createRunRecordStore(store)
+  const cycle: unknown[] = []
+  cycle.push(cycle)
+  let hasRun = false
+  const agent = () => void (hasRun = true)
+  for (const metadata of [
+    { fine: 1, spent: 10n },
+    { fine: 1, spent: { deep: cycle } },
+  ]) {
+    const refusal = { code: 'INVALID_INPUT', message: expect.stringContaining('"spent"') }
+    await expect(executeRun(workspace, agent, { metadata })).rejects.toMatchObject(refusal)
+    await expect(runOnce(workspace, agent, { metadata, records })).rejects.toMatchObject(refusal)
+  }
+  await expect(runOnce(workspace, agent, { runId: 10n as never, records })).rejects.toMatchObject({
+    code: 'INVALID_INPUT',
+  })
+  expect(hasRun).toBe(false)
+  expect(await Array.fromAsync(store.list(''))).toEqual([])
 })
 
 it('says of a state directory that is a file what it is, and of a "~" that only shells know it', async () => {

@@ -52,7 +52,7 @@ const renderReportOptionNames: OptionNames<RenderReportOptions> = {
   events: isObjectList,
   patch: isBytes,
   images: (value) => (value instanceof Map ? null : 'a Map of images by path'),
-  rollback: isObject,
+  rollback: isRollback,
   maxLinesPerFile: isAmount,
   maxBytesPerFile: isAmount,
   maxLines: isAmount,
@@ -112,6 +112,16 @@ export function renderReport(run: ReportedRun, options: RenderReportOptions = {}
       </body>
     </html> `
   return page.markup
+}
+
+const rollbackLists = ['restored', 'deleted', 'kept', 'merged', 'unmatched', 'appeared'] as const
+
+function isRollback(value: unknown): string | null {
+  const { git, guard, ...lists } = (value ?? {}) as Partial<RollbackResult>
+  const isWhole = [git, guard].every((part) => part === null || isObject(part) === null)
+  return isWhole && rollbackLists.every((name) => Array.isArray(lists[name]))
+    ? null
+    : 'what workspace.rollback gave'
 }
 
 /** Callers without types, who may give the record alone. */

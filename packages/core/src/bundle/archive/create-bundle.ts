@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { describeValue } from '../../describe-value.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { assertKnownOptions } from '../../known-options.ts'
 import { createBundleOptionNames } from './archive-option-names.ts'
@@ -45,13 +46,15 @@ const levels: Record<BundleFormat, { readonly max: number; readonly usual: numbe
 export function createBundle(directory: string, options: CreateBundleOptions = {}): Bundle {
   assertKnownOptions('createBundle', options, createBundleOptionNames)
   const { format = 'tar.zst', exclude = [] } = options
-  const range = levels[format] as (typeof levels)[BundleFormat] | undefined
+  const range = Object.hasOwn(levels, format) ? levels[format] : undefined
   if (range === undefined) {
-    throw invalid(`The bundle format ${JSON.stringify(format)} is unknown: use "tar.zst" or "tar.gz".`)
+    throw invalid(`The bundle format ${describeValue(format)} is unknown: use "tar.zst" or "tar.gz".`)
   }
   const { level = range.usual } = options
   if (!Number.isInteger(level) || level < 1 || level > range.max) {
-    throw invalid(`The compression level ${level} is not usable: ${format} takes 1 to ${range.max}.`)
+    throw invalid(
+      `The compression level ${describeValue(level)} is not usable: ${format} takes 1 to ${range.max}.`,
+    )
   }
   if (typeof directory !== 'string' || directory === '')
     throw invalid('A bundle is made of a directory; its path is missing.')

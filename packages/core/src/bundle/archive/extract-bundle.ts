@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { describeValue } from '../../describe-value.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { assertKnownOptions } from '../../known-options.ts'
 import { extractBundleOptionNames, extractLimitNames } from './archive-option-names.ts'
@@ -65,9 +66,9 @@ export async function extractBundle(
   assertKnownOptions('extractBundle', options, extractBundleOptionNames)
   const { mode = 'exact', profile = 'trusted', keepDirectory = false, signal } = options
   const { secondReader: isReadTwice = profile === 'untrusted' } = options
-  if (mode !== 'exact' && mode !== 'merge') throw invalid(`The mode ${JSON.stringify(mode)} is unknown.`)
+  if (mode !== 'exact' && mode !== 'merge') throw invalid(`The mode ${describeValue(mode)} is unknown.`)
   if (profile !== 'trusted' && profile !== 'untrusted') {
-    throw invalid(`The profile ${JSON.stringify(profile)} is unknown.`)
+    throw invalid(`The profile ${describeValue(profile)} is unknown.`)
   }
   assertBundle(bundle)
   if (typeof directory !== 'string' || directory === '')

@@ -1,4 +1,5 @@
 import { Minimatch } from 'minimatch'
+import { describeValue } from '../../describe-value.ts'
 import { WorkspaceError } from '../../errors.ts'
 
 export interface HashIgnoreOptions {
@@ -87,6 +88,6 @@ function normalizePath(rule: string): string {
 function unusable(rule: unknown, reason: string): WorkspaceError {
   return new WorkspaceError(
     'INVALID_INPUT',
-    `The ignore rule ${JSON.stringify(rule)} is not usable: ${reason}.`,
+    `The ignore rule ${describeValue(rule)} is not usable: ${reason}.`,
   )
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import {
   closeDirectory,
@@ -77,7 +78,7 @@ export async function loadDirectory(
 ): Promise<LoadedDirectory> {
   const { mode = 'exact', signal } = options
   if (mode !== 'exact' && mode !== 'merge') {
-    throw new WorkspaceError('INVALID_INPUT', `The mode ${JSON.stringify(mode)} is unknown.`)
+    throw new WorkspaceError('INVALID_INPUT', `The mode ${describeValue(mode)} is unknown.`)
   }
   signal?.throwIfAborted()
   const selection = selectPaths(options.paths)

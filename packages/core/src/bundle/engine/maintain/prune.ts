@@ -1,3 +1,4 @@
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { collectGarbage, type CollectedGarbage } from './collect-garbage.ts'
 import { deleteUnlocked, isRefusal } from '../repository/delete-unlocked.ts'
@@ -252,7 +253,7 @@ function resolveGrace({ graceMs = DAY_MS, listDelayMs = 0, exclusive = false }: 
   if (Number.isFinite(graceMs) && listDelayMs >= 0 && graceMs >= least) return graceMs
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `The grace time of prune must be at least ${least} ms, not ${graceMs}: a save beside it could lose content. When nothing else uses the repository, pass exclusive: true instead.`,
+    `The grace time of prune must be at least ${least} ms, not ${describeValue(graceMs)}: a save beside it could lose content. When nothing else uses the repository, pass exclusive: true instead.`,
     { details: { option: 'graceMs', least } },
   )
 }

@@ -1,3 +1,4 @@
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../../../known-options.ts'
 import { isFlag, isTextList } from '../../../option-checks.ts'
@@ -126,7 +127,7 @@ export function assertPolicy(policy: RetentionPolicy): void {
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) continue
     throw new WorkspaceError(
       'INVALID_INPUT',
-      `The retention policy's ${name} must be a whole number of 0 or more, not ${JSON.stringify(value)}.`,
+      `The retention policy's ${name} must be a whole number of 0 or more, not ${describeValue(value)}.`,
       { details: { option: name } },
     )
   }

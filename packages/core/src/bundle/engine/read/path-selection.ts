@@ -1,3 +1,4 @@
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import type { ByteString } from '../../../filesystem/directory-handle.ts'
 import { encodePath } from '../../../filesystem/path-text.ts'
@@ -33,8 +34,8 @@ export function splitPath(path: string): ByteString[] {
   if (names.some((name) => name === '' || name === '.' || name === '..' || name.includes('\0'))) {
     throw new WorkspaceError(
       'INVALID_INPUT',
-      `${JSON.stringify(path)} is not a usable path: it must be relative, without empty parts, "." and "..".`,
-      { details: { path: String(path) } },
+      `${describeValue(path)} is not a usable path: it must be relative, without empty parts, "." and "..".`,
+      { details: { path: typeof path === 'string' ? path : describeValue(path) } },
     )
   }
   return names

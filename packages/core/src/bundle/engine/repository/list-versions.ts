@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import type { ObjectInfo } from '../../../store/object-store.ts'
 import { MAX_RECORD_BYTES, decodeVersionRecord, type VersionRecord } from '../../format/version-record.ts'
@@ -197,7 +198,7 @@ export function assertVersionNumber(version: number): void {
   if (Number.isSafeInteger(version) && version >= 1 && version < 9_999_999_999) return
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `A version is a whole number from 1, not ${JSON.stringify(version)}.`,
+    `A version is a whole number from 1, not ${describeValue(version)}.`,
     {
       details: { option: 'version' },
     },

@@ -1,3 +1,4 @@
+import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import type { VersionRecord } from '../../format/version-record.ts'
 import { readVersion } from './list-versions.ts'
@@ -21,8 +22,8 @@ export function assertTag(tag: string): void {
   if (typeof tag === 'string' && grammar.test(tag)) return
   throw new WorkspaceError(
     'INVALID_INPUT',
-    `The tag ${JSON.stringify(tag)} is not usable: only letters, digits, ".", "_" and "-", a letter or digit first, 128 at most.`,
-    { details: { tag: String(tag) } },
+    `The tag ${describeValue(tag)} is not usable: only letters, digits, ".", "_" and "-", a letter or digit first, 128 at most.`,
+    { details: { tag: typeof tag === 'string' ? tag : describeValue(tag) } },
   )
 }
 
