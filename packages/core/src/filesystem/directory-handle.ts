@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import type { Dirent } from 'node:fs'
 import { WorkspaceError } from '../errors.ts'
+import { bytesOf, readLinkBytes } from './native-bytes.ts'
 
 /**
  * Names and paths inside the archive code are byte strings: one character per byte (Latin-1). They compare in byte
@@ -68,8 +69,10 @@ export function openRealRoot(path: ByteString): DirectoryHandle {
   try {
     // What was opened says where it is; to look along the path again would leave a moment in between.
     const place =
-      descriptors === null ? realpathSync(toFilePath(path), 'latin1') : readlinkSync(handle.base, 'latin1')
-    if (place === path) return handle
+      descriptors === null
+        ? bytesOf(realpathSync(toFilePath(path), { encoding: 'buffer' }))
+        : readLinkBytes(handle.base)
+    if (place.toString('latin1') === path) return handle
     throw anotherPlace(Buffer.from(path, 'latin1').toString())
   } catch (error) {
     closeDirectory(handle)

@@ -1,4 +1,5 @@
 import { readdirSync, type Dirent } from 'node:fs'
+import { bytesOf } from './native-bytes.ts'
 import { decodePath, encodePath } from './path-text.ts'
 
 /**
@@ -32,7 +33,7 @@ function isInexact(entry: Dirent): boolean {
 
 function readExactNames(native: string | Buffer): string[] {
   return readdirSync(native, { withFileTypes: true, encoding: 'buffer' }).map((entry) => {
-    const name = decodePath(entry.name)
+    const name = decodePath(bytesOf(entry.name))
     return entry.isDirectory() ? `${name}/` : name
   })
 }

@@ -1,5 +1,6 @@
 import crypto from 'node:crypto'
-import { constants, lstatSync, readlinkSync } from 'node:fs'
+import { constants, lstatSync } from 'node:fs'
+import { readLinkBytes } from './native-bytes.ts'
 import { fileEntry, isUntouched, plainEntry, type ScanEntry } from './scan-entry.ts'
 import { classifyFailure } from './scan-file-hash.ts'
 import { nativePath, readNames } from './scan-names.ts'
@@ -102,7 +103,7 @@ function readLeaf(
       return known !== null && isUntouched(known, stats) ? known : fileEntry(path, stats, '', false)
     }
     if (type === constants.S_IFLNK) {
-      const target = readlinkSync(native, { encoding: 'buffer' })
+      const target = readLinkBytes(native)
       return plainEntry(path, 'symlink', 0o777, target.length, crypto.hash('sha256', target, 'hex'))
     }
     if (type === constants.S_IFDIR) options.onUnstable(path)

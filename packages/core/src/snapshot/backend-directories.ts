@@ -1,6 +1,7 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { WorkspaceError } from '../errors.ts'
 import { toWorkspaceError } from '../filesystem/filesystem-error.ts'
+import { bytesOf } from '../filesystem/native-bytes.ts'
 import { decodePath, encodePath } from '../filesystem/path-text.ts'
 
 /** Where a backend looks and where it keeps what it finds, as real paths. */
@@ -42,7 +43,7 @@ export async function prepareBackendDirectories(
 
 async function resolveRealPath(path: string, action: string): Promise<string> {
   try {
-    return decodePath(await realpath(encodePath(path), { encoding: 'buffer' }))
+    return decodePath(bytesOf(await realpath(encodePath(path), { encoding: 'buffer' })))
   } catch (error) {
     throw toWorkspaceError(error, action, path)
   }

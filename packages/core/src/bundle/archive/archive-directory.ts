@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
 import type { BigIntStats, Dirent } from 'node:fs'
 import {
   childPath,
@@ -13,6 +13,7 @@ import {
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { fillBuffer } from '../../filesystem/fill-buffer.ts'
 import { noteSkipped, type ArchiveNotes } from './archive-notes.ts'
+import { readLinkBytes } from '../../filesystem/native-bytes.ts'
 import { pathText } from '../../filesystem/path-text.ts'
 import { excludeFilter } from '../exclude-filter.ts'
 import { MAX_HEADER_BYTES, TAR_BLOCK_BYTES, paddedLength, writeTarHeader } from './tar-header.ts'
@@ -130,7 +131,7 @@ function* putOther(state: WriterState, parent: DirectoryHandle, name: ByteString
     else state.notes.skipped.push({ path: pathText(path), reason: 'special-file' })
     return
   }
-  const text = readlinkSync(childPath(parent, name), { encoding: 'latin1' })
+  const text = readLinkBytes(childPath(parent, name)).toString('latin1')
   yield* putHeader(state, path, 'symlink', stats, 0, text)
   state.notes.totals.symlinks += 1
 }

@@ -6,10 +6,10 @@ import {
   linkSync,
   lutimesSync,
   mkdirSync,
-  symlinkSync,
   unlinkSync,
   utimesSync,
 } from 'node:fs'
+import { writeLink } from '../../filesystem/native-bytes.ts'
 import {
   childPath,
   closeDirectory,
@@ -136,7 +136,7 @@ function finishFile({ fd, step, segments, position }: OpenFile): void {
 }
 
 function makeSymlink({ path, linkPath, mtime }: EntryStep, place: string | Buffer): void {
-  exclusive(path, () => symlinkSync(toFilePath(linkPath), place))
+  exclusive(path, () => writeLink(Buffer.from(linkPath, 'latin1'), place))
   lutimesSync(place, fileTime(mtime), fileTime(mtime))
 }
 

@@ -1,5 +1,6 @@
 import crypto, { createHash } from 'node:crypto'
-import { closeSync, constants, openSync, readSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { readLinkBytes } from '../../filesystem/native-bytes.ts'
 import { damageIn } from '../../bundle/engine/repository/damage.ts'
 import { factsOf as statFactsOf } from '../../bundle/engine/save/walk-directory.ts'
 import type { TreeEntry } from '../../bundle/format/tree-node.ts'
@@ -153,7 +154,7 @@ async function isAsCaptured(
   hasOtherMode: boolean,
 ): Promise<boolean> {
   const entry = content as Leaf
-  if (entry.type === 'symlink') return readlinkSync(file, { encoding: 'latin1' }) === entry.target
+  if (entry.type === 'symlink') return readLinkBytes(file).toString('latin1') === entry.target
   const { mode, mtimeSeconds, mtimeNanoseconds } = statFactsOf('', stats)
   const isAlike =
     Number(stats.size) === entry.size &&

@@ -11,11 +11,11 @@ import {
   lutimesSync,
   openSync,
   renameSync,
-  symlinkSync,
   unlinkSync,
   writeSync,
   type BigIntStats,
 } from 'node:fs'
+import { writeLink } from '../../filesystem/native-bytes.ts'
 import { childPath, type ByteString, type DirectoryHandle } from '../../filesystem/directory-handle.ts'
 import { nameOf, parentOf, pathResolver } from '../byte-path.ts'
 import type { DirectoryAccess } from './directory-access.ts'
@@ -41,7 +41,7 @@ export function createEntryWriter(root: string, access: DirectoryAccess): EntryW
     if (entry.type === 'symlink') {
       const parts: Uint8Array[] = []
       for await (const chunk of content) parts.push(chunk)
-      symlinkSync(Buffer.concat(parts), file)
+      writeLink(Buffer.concat(parts), file)
       if (owner !== null) lchownSync(file, Number(owner.uid), Number(owner.gid))
       if (entry.modifiedAt !== null) lutimesSync(file, entry.modifiedAt, entry.modifiedAt)
       return

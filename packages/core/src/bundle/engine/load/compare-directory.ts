@@ -1,4 +1,5 @@
-import { fstatSync, readlinkSync, type BigIntStats } from 'node:fs'
+import { fstatSync, type BigIntStats } from 'node:fs'
+import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
 import { openAccessible } from '../../../filesystem/open-accessible.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import {
@@ -264,7 +265,7 @@ async function compareSymlink(
   if (stats?.isSymbolicLink() === true) {
     const present = { ...fieldsOf(stats), mode: 0 }
     const isSame =
-      readlinkSync(childPath(open, place.name), { encoding: 'latin1' }) === entry.target &&
+      readLinkBytes(childPath(open, place.name)).toString('latin1') === entry.target &&
       isSameFields(present, { ...wantedFields(entry, present), mode: 0 })
     if (isSame) {
       memory.addKept(place, stats, false)

@@ -1,5 +1,6 @@
-import { closeSync, constants, linkSync, lutimesSync, openSync, symlinkSync, unlinkSync } from 'node:fs'
-import { childPath, toFilePath } from '../../../filesystem/directory-handle.ts'
+import { closeSync, constants, linkSync, lutimesSync, openSync, unlinkSync } from 'node:fs'
+import { writeLink } from '../../../filesystem/native-bytes.ts'
+import { childPath } from '../../../filesystem/directory-handle.ts'
 import { fileTime } from '../../../filesystem/file-time.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
 import type { SymlinkEntry } from '../../format/tree-node.ts'
@@ -198,7 +199,7 @@ function makeSymlink(
 ): void {
   const path = childPath(directories.acquire(place.directory), place.name)
   try {
-    makingLink(place.path, 'symbolic link', () => symlinkSync(toFilePath(link.target), path))
+    makingLink(place.path, 'symbolic link', () => writeLink(Buffer.from(link.target, 'latin1'), path))
     const time = fileTime(link.mtimeSeconds, link.mtimeNanoseconds)
     lutimesSync(path, time, time)
   } finally {

@@ -1,4 +1,5 @@
-import { fstatSync, lstatSync, readdirSync, readlinkSync, type BigIntStats, type Dirent } from 'node:fs'
+import { fstatSync, lstatSync, readdirSync, type BigIntStats, type Dirent } from 'node:fs'
+import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
 import {
   childPath,
   listDirectory,
@@ -282,7 +283,7 @@ function takeEntry(
     return null
   }
   if (stats.isSymbolicLink()) {
-    const target = readlinkSync(file, { encoding: 'latin1' })
+    const target = readLinkBytes(file).toString('latin1')
     return {
       kind: 'leaf',
       entry: { type: 'symlink', ...factsOf(name, stats), target },

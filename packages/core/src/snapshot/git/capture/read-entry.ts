@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync, readlinkSync, type BigIntStats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
 import { pathResolver, type BytePath } from '../../byte-path.ts'
 import { isLink, isSameStamp, isSettled, type CapturedEntry, type FileStamp } from '../table/file-stamp.ts'
 import { lstatIfAllowed, stampOf } from '../table/file-stamp.ts'
@@ -82,7 +83,7 @@ async function readContent(
   stamp: FileStamp,
   isKept: (id: string) => boolean,
 ): Promise<string | null> {
-  if (isLink(stamp.mode)) return store(source, readlinkSync(target, { encoding: 'buffer' }), isKept)
+  if (isLink(stamp.mode)) return store(source, readLinkBytes(target), isKept)
   if (stamp.size <= LARGE_BYTES) {
     const content = readSmallFile(target, stamp)
     return content === null ? null : store(source, content, isKept)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { closeSync, constants, openSync, readSync, readlinkSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import type {
   FoundFile,
@@ -153,7 +154,7 @@ function isAsCaptured(
 }
 
 function hashFile(own: PrivateRepository, file: string | Buffer, isLink: boolean, size: number): string {
-  if (isLink) return objectId(own, 'blob', readlinkSync(file, { encoding: 'buffer' }))
+  if (isLink) return objectId(own, 'blob', readLinkBytes(file))
   const digest = createHash(own.format).update(`blob ${size}\0`)
   const fd = openSync(file, READ_FLAGS)
   try {
