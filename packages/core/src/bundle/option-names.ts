@@ -16,6 +16,7 @@ import {
   isTextList,
   isTextOrNull,
   isTextPairs,
+  type OptionCheck,
 } from '../option-checks.ts'
 import type { BundleStoreOptions } from './bundle-store-context.ts'
 import type {
@@ -121,9 +122,15 @@ export const pruneOptionNames: OptionNames<PruneOptions> = {
   ...waitOptionNames,
 }
 
+const isEncryption: OptionCheck = (value) => {
+  const given = isObject(value) === null ? Object.entries(value as object) : []
+  const isOne = given.filter(([, each]) => each !== undefined).length === 1
+  return isOne ? null : 'an object with either a passphrase or a key'
+}
+
 export const bundleStoreOptionNames: OptionNames<BundleStoreOptions> = {
   prefix: isText,
-  encryption: isObject,
+  encryption: isEncryption,
   reliability: isFalseOrObject,
   clock: isFunction,
 }

@@ -2,6 +2,7 @@ import type { OptionNames } from '../known-options.ts'
 import {
   isAmount,
   isArtifactStore,
+  isFilledText,
   isFlag,
   isFlagOrObject,
   isFunction,
@@ -117,7 +118,7 @@ export const runOptionNames: OptionNames<RunOptions> = {
   onEvent: isFunction,
   onProgress: isFunction,
   metadata: isObject,
-  runId: isText,
+  runId: isFilledText,
 }
 
 export const recordOptionNames: OptionNames<Pick<RunOptions, 'runId' | 'metadata'>> = {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
+import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 
 const MAX_NAME_LENGTH = 80
@@ -7,7 +8,11 @@ const MAX_NAME_LENGTH = 80
 /** An id for a directory that has none: its name, and a part of its path's hash. @throws `INVALID_INPUT` */
 export function makeWorkspaceId(path: string): string {
   if (typeof path !== 'string' || path === '') {
-    throw new WorkspaceError('INVALID_INPUT', 'A workspace needs the path of a directory; this one is empty.')
+    const given =
+      path === ''
+        ? 'this one is empty'
+        : `a text, not ${describeValue(path)}; fileURLToPath(url) makes one of a URL`
+    throw new WorkspaceError('INVALID_INPUT', `A workspace needs the path of a directory: ${given}.`)
   }
   const absolute = resolve(path)
   const name = (absolute.split(/[/\\]/).at(-1) ?? '')

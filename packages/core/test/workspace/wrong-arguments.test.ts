@@ -101,6 +101,15 @@ const calls: Record<string, readonly [call: () => unknown, says: RegExp]> = {
       [() => new Workspace({ id: 'w', path, maxSnapshotBytes: value as never }), shown],
     ]),
   ),
+  'a URL for a path': [
+    () => Workspace.at(new URL('file:///tmp') as never),
+    /a text, not an object; fileURLToPath/,
+  ],
+  'an empty path': [() => Workspace.at(''), /this one is empty/],
+  'an empty run id': [() => executeRun(workspace, () => 1, { runId: '' }), /runId of executeRun must be a text that is not empty/], // prettier-ignore
+  'an empty run id of a run with records': [() => runOnce(workspace, () => 1, { runId: '', records: createRunRecordStore(memoryStore()) }), /runId of runOnce must be/], // prettier-ignore
+  'two keys': [() => createBundleStore(memoryStore(), { encryption: { passphrase: 'a', key: new Uint8Array(32) } }), /either a passphrase or a key/], // prettier-ignore
+  'an encryption with nothing': [() => createBundleStore(memoryStore(), { encryption: {} as never }), /either a passphrase or a key/], // prettier-ignore
   'withPrefix without one': [() => withPrefix(memoryStore(), undefined as never), /key is a text/],
   'createRunRecordStore with a misspelt option': [() => createRunRecordStore(memoryStore(), { prefx: 'a' } as never), /no option "prefx"/], // prettier-ignore
   'put without a body': [() => memoryStore().put('a', undefined as never), /the body is not a Uint8Array/],
