@@ -4,6 +4,10 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EACCES: ['ACCESS_DENIED', 'the file permissions do not allow it'],
   EPERM: ['ACCESS_DENIED', 'the system does not allow it'],
   EROFS: ['ACCESS_DENIED', 'the file system is read-only'],
+  ERR_ACCESS_DENIED: [
+    'ACCESS_DENIED',
+    'the permission model of Node does not allow it; start Node with the --allow-… flag that it lacks',
+  ],
   ENOSPC: ['QUOTA_EXCEEDED', 'the disk is full'],
   EDQUOT: ['QUOTA_EXCEEDED', "the user's disk quota is used up"],
   EFBIG: ['QUOTA_EXCEEDED', 'the file would be larger than the system allows'],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -62,4 +63,20 @@ it('refuses a bare repository, whatever the environment says of another one', as
   onTestFinished(() => void vi.unstubAllEnvs())
   for (const path of [bare, join(bare, 'refs')])
     await expect(workspaceAt(path).snapshot()).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+})
+
+it('does without git where the permission model of Node lets no process start', () => {
+  const base = temporaryDirectory()
+  const repository = createRepository(join(base, 'repository'), { 'a.txt': 'one' })
+  mkdirSync(join(base, 'plain'))
+  const code = `
+    const { Workspace } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
+    for (const path of ${JSON.stringify([join(base, 'plain'), repository])})
+      await new Workspace({ id: 'w', path, stateDir: ${JSON.stringify(join(base, 'state'))} }).snapshot().then(
+        ({ backend }) => console.log(backend), ({ code, message }) => console.log(code, message))`
+  const flags = ['--permission', '--allow-fs-read=*', `--allow-fs-write=${base}/`, '--allow-worker']
+  const args = [...flags, '--input-type=module', '--eval', code]
+  const lines = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' }).split('\n')
+  expect(lines[0]).toBe('hash')
+  expect(lines[1]).toMatch(/^ACCESS_DENIED .*--allow-child-process/)
 })

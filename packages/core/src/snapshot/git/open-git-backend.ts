@@ -56,7 +56,7 @@ export async function openGitBackendIfNeeded(
   try {
     return await openGitBackend(options)
   } catch (error) {
-    if (!WorkspaceError.is(error, 'UNSUPPORTED')) throw error
+    if (!WorkspaceError.is(error, 'UNSUPPORTED') && !WorkspaceError.is(error, 'ACCESS_DENIED')) throw error
     if ((await nearestRepository(options.path)) !== null) throw error
     return null
   }

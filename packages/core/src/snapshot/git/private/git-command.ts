@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { isAbsolute, delimiter } from 'node:path'
 import { WorkspaceError } from '../../../errors.ts'
+import { errnoOf } from '../../../filesystem/filesystem-error.ts'
 
 /** Every call of git goes through this file, in an environment that only this file makes. */
 export interface GitCall {
@@ -90,17 +91,7 @@ export async function runGit(call: GitCall): Promise<Buffer> {
 export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void, void> {
   const { signal, deadlineMs = call.configuration === 'user' ? USER_DEADLINE_MS : PRIVATE_DEADLINE_MS } = call
   signal?.throwIfAborted()
-  const child = spawn(
-    'git',
-    [...hardeningFlags, ...(call.configuration === 'private' ? privateFlags : []), ...call.args],
-    {
-      cwd: call.cwd,
-      env: gitEnvironment(call),
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-      windowsHide: true,
-    },
-  )
+  const child = startGit(call)
   const errorText = collectErrorText(child.stderr)
   const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.once('error', reject)
@@ -131,6 +122,26 @@ export async function* streamGit(call: GitCall): AsyncGenerator<Uint8Array, void
     clearTimeout(deadline)
     signal?.removeEventListener('abort', kill)
     if (!isFinished) kill()
+  }
+}
+
+function startGit(call: GitCall): ChildProcessWithoutNullStreams {
+  const flags = call.configuration === 'private' ? [...hardeningFlags, ...privateFlags] : hardeningFlags
+  try {
+    return spawn('git', [...flags, ...call.args], {
+      cwd: call.cwd,
+      env: gitEnvironment(call),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      windowsHide: true,
+    })
+  } catch (error) {
+    if (errnoOf(error) !== 'ERR_ACCESS_DENIED') throw error
+    throw new WorkspaceError(
+      'ACCESS_DENIED',
+      'The permission model of Node does not let git start. Start Node with --allow-child-process, or take snapshots by the strategy "hash" or "bundle".',
+      { cause: error },
+    )
   }
 }
 
