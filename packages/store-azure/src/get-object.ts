@@ -4,6 +4,7 @@ import type { ContainerClient } from '@azure/storage-blob'
 import { WorkspaceError, receiveChunks, resolveByteRange, type GetOptions, type StoredObject } from '@ws/core'
 import { callAbout, notFromService, nullIfAbsent, toStoreError, type CallAbout } from './azure-error.ts'
 import { toObjectInfo } from './head-object.ts'
+import { refuseRedirects } from './refuse-redirects.ts'
 
 export function getObject(
   container: ContainerClient,
@@ -20,13 +21,15 @@ async function open(
 ): Promise<StoredObject> {
   const { start, end } = range ?? { start: 0 }
   const aborted = new AbortController()
-  const answer = await container
-    .getBlobClient(key)
-    .download(start, end === undefined ? undefined : end - start, {
+  const blob = container.getBlobClient(key)
+  const about = callAbout(container, 'read', key)
+  const answer = await refuseRedirects(blob, about, () =>
+    blob.download(start, end === undefined ? undefined : end - start, {
       abortSignal: signal === undefined ? aborted.signal : AbortSignal.any([signal, aborted.signal]),
       // Going on after a broken connection is the work of one place: `withRetry`.
       maxRetryRequests: 0,
-    })
+    }),
+  )
   const stream = answer.readableStreamBody as Readable | undefined
   if (stream === undefined) throw notFromService('read', key)
   // A body that is discarded or breaks while nobody reads it tells so to nobody.
@@ -50,7 +53,6 @@ async function open(
       throw truncated(key, expected.bytes, answer.contentLength ?? 0)
     // The SDK's stream of a service passes on the chunks of the answer, its own `source`.
     const source = 'source' in stream ? stream.source : stream
-    const about = callAbout(container, 'read', key)
     const body = readBody(receiveChunks(stream, reusesChunks, source), about, expected, signal, close)
     return {
       info,

@@ -2,17 +2,20 @@ import type { ContainerClient } from '@azure/storage-blob'
 import { plainEtag, type ObjectInfo } from '@ws/core'
 import { abortBy, callAbout, notFromService, nullIfAbsent } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
+import { refuseRedirects } from './refuse-redirects.ts'
 
 export function headObject(
   container: ContainerClient,
   key: string,
   signal: AbortSignal | undefined,
 ): Promise<ObjectInfo | null> {
+  const blob = container.getBlobClient(key)
+  const about = callAbout(container, 'read', key)
   const head = async (): Promise<ObjectInfo> => {
-    const answer = await container.getBlobClient(key).getProperties(abortBy(signal))
+    const answer = await refuseRedirects(blob, about, () => blob.getProperties(abortBy(signal)))
     return toObjectInfo('read', key, answer, answer.contentLength)
   }
-  return nullIfAbsent(head, callAbout(container, 'read', key), signal)
+  return nullIfAbsent(head, about, signal)
 }
 
 interface BlobAnswer {

@@ -2,6 +2,7 @@ import type { ContainerClient } from '@azure/storage-blob'
 import { compareKeys, isObjectKey, plainEtag, type ListOptions, type ObjectInfo } from '@ws/core'
 import { abortBy, callAbout, notFromService, toStoreError } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
+import { refuseRedirects } from './refuse-redirects.ts'
 
 /**
  * Blobs in the order of their names' UTF-8 bytes. Blobs whose names are no legal keys are not ours and are left out.
@@ -27,19 +28,23 @@ async function* listPages(
   prefix: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
+  const about = callAbout(container, 'list', prefix)
   const pages = container
     .listBlobsFlat({
       ...(prefix === '' ? {} : { prefix }),
       ...abortBy(signal),
     })
     .byPage()
+  const nextPage = async () => {
+    const next = await pages.next()
+    return next.done === true ? null : next.value
+  }
   for (;;) {
-    const next = await pages.next().catch((error: unknown) => {
+    const page = await refuseRedirects(container, about, nextPage).catch((error: unknown) => {
       // What the SDK's parser says to a page that is no listing.
       throw error instanceof TypeError ? notFromService('list', prefix, error) : error
     })
-    if (next.done === true) return
-    const page = next.value
+    if (page === null) return
     // An answer that is no listing comes through without what a listing has.
     if (page.requestId === undefined) throw notFromService('list', prefix)
     for (const { name, properties, metadata } of page.segment.blobItems) {

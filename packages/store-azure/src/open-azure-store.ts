@@ -35,8 +35,8 @@ const openAzureStoreOptionNames: OptionNames<OpenAzureStoreOptions> = {
   endpoint: isServiceUrl,
 }
 
-/** Repeating requests is the work of the wrapper around the store. */
-const onceOnly = { retryOptions: { maxTries: 1 } }
+/** Repeating requests is the work of the wrapper around the store; and the service sends none of them elsewhere. */
+const onceOnly = { retryOptions: { maxTries: 1 }, redirectOptions: { maxRetries: 0 } }
 
 /**
  * The store of `azure://container/prefix`, with the credentials of the environment, the first that is there:

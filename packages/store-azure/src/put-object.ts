@@ -21,6 +21,7 @@ import {
 } from './azure-error.ts'
 import { encodeMetadata } from './blob-metadata.ts'
 import { cutIntoBlocks, type BodyBlock } from './body-blocks.ts'
+import { refuseRedirects } from './refuse-redirects.ts'
 import { stageBlocks, type StagedBlocks } from './stage-blocks.ts'
 
 export interface PutObjectOptions extends PutOptions {
@@ -69,12 +70,14 @@ async function uploadWhole(target: Target, bytes: Uint8Array): Promise<ObjectInf
   }
   let answer
   try {
-    answer = await blob.upload(asBuffer(bytes), bytes.length, {
-      ...requestOptions(options, md5),
-      transactionalContentMD5: md5,
-      ...(onProgress === undefined ? {} : { onProgress: ({ loadedBytes }) => report(loadedBytes) }),
-      ...abortBy(signal),
-    })
+    answer = await refuseRedirects(blob, callAbout(blob, 'put', key), () =>
+      blob.upload(asBuffer(bytes), bytes.length, {
+        ...requestOptions(options, md5),
+        transactionalContentMD5: md5,
+        ...(onProgress === undefined ? {} : { onProgress: ({ loadedBytes }) => report(loadedBytes) }),
+        ...abortBy(signal),
+      }),
+    )
   } catch (error) {
     throw await toPutError(error, target)
   }
@@ -89,6 +92,7 @@ async function uploadInBlocks(
 ): Promise<ObjectInfo> {
   const { key, blob, options } = target
   const { signal, onProgress } = options
+  const about = callAbout(blob, 'put', key)
   // All ids of one blob must be equally long, and no two writers may use the same.
   const writer = randomBytes(12)
   const staged: StagedBlocks = await stageBlocks({
@@ -99,12 +103,10 @@ async function uploadInBlocks(
     async stage(index, bytes, md5, abortSignal) {
       const id = Buffer.concat([writer, uint32(index)]).toString('base64')
       try {
-        await blob.stageBlock(id, asBuffer(bytes), bytes.length, {
-          transactionalContentMD5: md5,
-          abortSignal,
-        })
+        const sending = { transactionalContentMD5: md5, abortSignal }
+        await refuseRedirects(blob, about, () => blob.stageBlock(id, asBuffer(bytes), bytes.length, sending))
       } catch (error) {
-        throw toStoreError(error, callAbout(target.blob, 'put', target.key), signal)
+        throw toStoreError(error, about, signal)
       }
       return id
     },
@@ -113,10 +115,12 @@ async function uploadInBlocks(
   signal?.throwIfAborted()
   let answer
   try {
-    answer = await blob.commitBlockList([...staged.ids], {
-      ...requestOptions(options, staged.md5),
-      ...abortBy(signal),
-    })
+    answer = await refuseRedirects(blob, about, () =>
+      blob.commitBlockList([...staged.ids], {
+        ...requestOptions(options, staged.md5),
+        ...abortBy(signal),
+      }),
+    )
   } catch (error) {
     throw await toPutError(error, target)
   }
@@ -149,7 +153,8 @@ async function toPutError(error: unknown, target: Target): Promise<unknown> {
   if (condition === null) return toStoreError(error, callAbout(target.blob, 'put', target.key), signal)
   if (isConditionFailure(error) || isAbsence(error)) return conditionFailed(key, condition)
   if (isLostBlocks(error)) {
-    const current = await blob.getProperties().catch((headError: unknown) => headError)
+    const look = refuseRedirects(blob, callAbout(blob, 'put', key), () => blob.getProperties())
+    const current = await look.catch((headError: unknown) => headError)
     const etag = isAbsence(current) ? null : (current as { readonly etag?: string }).etag
     if (condition === 'ifAbsent' && typeof etag === 'string') return conditionFailed(key, condition)
     if (condition === 'ifMatch' && etag !== undefined && (etag === null || plainEtag(etag) !== ifMatch))

@@ -7,6 +7,7 @@ export interface TestContainer {
   readonly service: string
   readonly container: ContainerClient
   readonly credential: StorageSharedKeyCredential
+  readonly accountKey: string
   remove(): Promise<void>
 }
 
@@ -23,6 +24,7 @@ export async function openTestContainer(): Promise<TestContainer> {
     service: server.name,
     container,
     credential,
+    accountKey: server.accountKey,
     async remove() {
       await container.deleteIfExists()
       await server.stop()
