@@ -1,13 +1,11 @@
 import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import { receiveChunks, sendRequest } from '@ws/core'
+import { discardAnswer, receiveChunks, sendRequest } from '@ws/core'
 
 /** What this store marks its requests with, also for another copy of this module. */
 const MARK = Symbol.for('@ws/store-supabase request')
 /** Statuses whose answers have no body, says the standard of `fetch`. */
 const BODILESS = new Set([204, 205, 304])
-/** A rest of this size is read and thrown away, since a new connection costs more. */
-const DRAINED_BYTES = 65_536
 
 const answers = new WeakMap<Response, IncomingMessage>()
 
@@ -40,7 +38,7 @@ export const storageFetch: typeof globalThis.fetch = async (input, init) => {
   for (const [name, values] of Object.entries(incoming.headersDistinct))
     for (const value of values ?? []) fields.append(name, value)
   const isBodiless = BODILESS.has(status) || method === 'HEAD'
-  if (isBodiless) incoming.resume()
+  if (isBodiless) discardAnswer(incoming)
   const response = new Response(isBodiless ? null : streamOf(incoming), { status, headers: fields })
   answers.set(response, incoming)
   return response
@@ -61,10 +59,7 @@ function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
         if (next.done === true) controller.close()
         else controller.enqueue(next.value)
       },
-      cancel() {
-        if (Number(incoming.headers['content-length'] ?? Number.NaN) <= DRAINED_BYTES) incoming.resume()
-        else incoming.destroy()
-      },
+      cancel: () => discardAnswer(incoming),
     },
     { highWaterMark: 0 },
   )

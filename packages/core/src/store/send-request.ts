@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import { discardAnswer } from './discard-answer.ts'
 
 /** Handed to the connection at a time. */
 const SLICE_BYTES = 262_144
@@ -114,6 +115,6 @@ function toResponse(incoming: IncomingMessage): HttpResponse {
       }
       return Buffer.concat(chunks).toString()
     },
-    discard: () => void incoming.resume(),
+    discard: () => discardAnswer(incoming),
   }
 }
