@@ -1,6 +1,7 @@
 import zlib from 'node:zlib'
 import {
   damagedContent,
+  discardAnswer,
   callFailure,
   plainEtag,
   type ByteRange,
@@ -118,8 +119,7 @@ function openBody(
     info,
     body: receiveBody({
       key: info.key,
-      // An answer without bytes has no stream.
-      chunks: receiveChunks(answerOf(media) ?? media.body ?? ReadableStream.from([]), reusesChunks),
+      chunks: readMedia(media, reusesChunks),
       expected: Math.min(range?.end ?? info.size, info.size) - start,
       checksum: range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined,
       stop: () => stop.abort(),
@@ -128,6 +128,17 @@ function openBody(
     async discard() {
       stop.abort()
     },
+  }
+}
+
+async function* readMedia(media: Response, reusesChunks: boolean | undefined): AsyncGenerator<Uint8Array> {
+  const answer = answerOf(media)
+  try {
+    // An answer without bytes has no stream.
+    yield* receiveChunks(answer ?? media.body ?? ReadableStream.from([]), reusesChunks)
+  } finally {
+    // One that brought all bytes and was not asked for its end.
+    if (answer !== null) discardAnswer(answer)
   }
 }
 

@@ -26,6 +26,8 @@ export async function* receiveBody(body: ReceivedBody): AsyncGenerator<Uint8Arra
     for await (const chunk of chunks) {
       signal?.throwIfAborted()
       received += chunk.length
+      // Not at its end, which may never come.
+      if (received > expected) throw damagedContent(key, `more than its ${expected} bytes came`)
       checksum?.update(chunk)
       yield chunk
     }
@@ -34,11 +36,10 @@ export async function* receiveBody(body: ReceivedBody): AsyncGenerator<Uint8Arra
     throw WorkspaceError.is(error) ? error : connectionFailure(call, error)
   } finally {
     // The connection of a body that has come whole may be another request's already.
-    if (received < expected) stop()
+    if (received !== expected) stop()
   }
   if (received < expected)
     throw callFailure(call, 'UNAVAILABLE', `only ${received} of ${expected} bytes came; try again`)
-  if (received > expected) throw damagedContent(key, `${received} bytes came instead of ${expected}`)
   const problem = checksum?.problem() ?? null
   if (problem !== null) throw damagedContent(key, problem)
 }
