@@ -1,5 +1,13 @@
 import type { ContainerClient } from '@azure/storage-blob'
-import { compareKeys, isObjectKey, plainEtag, type ListOptions, type ObjectInfo } from '@ws/core'
+import {
+  compareKeys,
+  damagedContent,
+  isObjectKey,
+  plainEtag,
+  type ListOptions,
+  type ObjectInfo,
+  type WorkspaceError,
+} from '@ws/core'
 import { abortBy, callAbout, notFromService, toStoreError } from './azure-error.ts'
 import { decodeMetadata } from './blob-metadata.ts'
 import { refuseRedirects } from './refuse-redirects.ts'
@@ -39,6 +47,7 @@ async function* listPages(
     const next = await pages.next()
     return next.done === true ? null : next.value
   }
+  const continuations = new Set<string>()
   for (;;) {
     const page = await refuseRedirects(container, about, nextPage).catch((error: unknown) => {
       // What the SDK's parser says to a page that is no listing.
@@ -47,6 +56,9 @@ async function* listPages(
     if (page === null) return
     // An answer that is no listing comes through without what a listing has.
     if (page.requestId === undefined) throw notFromService('list', prefix)
+    const { continuationToken = '' } = page
+    if (continuations.has(continuationToken)) throw listedAgain(prefix, page.segment.blobItems[0]?.name)
+    if (continuationToken !== '') continuations.add(continuationToken)
     for (const { name, properties, metadata } of page.segment.blobItems) {
       if (!isObjectKey(name)) continue
       const { contentLength = 0, etag, lastModified, contentType } = properties
@@ -60,6 +72,12 @@ async function* listPages(
       }
     }
   }
+}
+
+/** Where a page leads back to an earlier one, such as that of a cache, the list has no end. */
+function listedAgain(prefix: string, key: string | undefined): WorkspaceError {
+  if (key === undefined) return notFromService('list', prefix)
+  return damagedContent(key, 'the service lists it out of order, so a listing cannot be relied upon')
 }
 
 /**

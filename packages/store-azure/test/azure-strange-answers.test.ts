@@ -1,0 +1,54 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ContainerClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
+import type { ObjectStore } from '@ws/core'
+import { afterAll, describe, expect, it } from 'vitest'
+import { azureStore } from '../src/index.ts'
+
+const cleanUps: (() => Promise<void>)[] = []
+afterAll(async () => {
+  for (const cleanUp of cleanUps) await cleanUp()
+})
+
+async function storeBehind(listener: RequestListener): Promise<ObjectStore> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanUps.push(async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  const credential = new StorageSharedKeyCredential('account', Buffer.from('no key').toString('base64'))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/account/container`
+  return azureStore({
+    container: new ContainerClient(url, newPipeline(credential, { retryOptions: { maxTries: 1 } })),
+    blockBytes: 1_000,
+    retry: { sleep: async () => undefined },
+  })
+}
+
+const known = { etag: '"1"', 'last-modified': new Date(0).toUTCString(), 'x-ms-request-id': 'r' }
+
+function page(names: readonly string[], marker: string): string {
+  const properties = `<Properties><Last-Modified>${known['last-modified']}</Last-Modified><Etag>0x1</Etag><Content-Length>1</Content-Length></Properties>`
+  const blobs = names.map((name) => `<Blob><Name>${name}</Name>${properties}</Blob>`).join('')
+  return `<?xml version="1.0"?><EnumerationResults ContainerName="container"><Blobs>${blobs}</Blobs><NextMarker>${marker}</NextMarker></EnumerationResults>`
+}
+
+describe('a list that leads back to a page that has been', () => {
+  it.each([
+    ['with objects', ['a', 'b'], ['same'], 'CORRUPT'],
+    ['with objects, over another page', ['a', 'b'], ['one', 'other'], 'CORRUPT'],
+    ['without objects', [], ['same'], 'UNAVAILABLE'],
+  ] as const)('ends: %s', async (_, names, markers, code) => {
+    let pages = 0
+    const store = await storeBehind((request, response) => {
+      request.resume()
+      response.writeHead(200, { ...known, 'content-type': 'application/xml' })
+      response.end(page(names, pages < 50 ? (markers[pages % markers.length] ?? '') : ''))
+      pages += 1
+    })
+    await expect(Array.fromAsync(store.list(''))).rejects.toMatchObject({ code })
+    expect(pages).toBe(markers.length + 1)
+  })
+})
