@@ -43,25 +43,40 @@ export async function stageBlocks(options: StageBlocksOptions): Promise<StagedBl
     onProgress?.(arrived)
     block.release()
   }
+  const source = blocks[Symbol.asyncIterator]()
+  let onFailure = (): void => undefined
+  // A source may wait for long, and a block be refused meanwhile.
+  const nextUnlessFailed = () =>
+    new Promise<IteratorResult<BodyBlock> | null>((resolve, reject) => {
+      onFailure = () => resolve(null)
+      if (failure === null) source.next().then(resolve, reject)
+      else resolve(null)
+    })
   try {
-    for await (const block of blocks) {
-      if (failure !== null) break
+    for (;;) {
+      const next = await nextUnlessFailed()
+      if (next === null || next.done === true) break
+      const block = next.value
       whole.update(block.bytes)
       bytes += block.bytes.length
       const sending = send(ids.length, block)
         .catch((error: unknown) => {
           failure ??= { error }
+          onFailure()
         })
         .finally(() => running.delete(sending))
       ids.push('')
       running.add(sending)
       while (running.size >= blocksInFlight) await Promise.race(running)
-      if (failure !== null) break
     }
   } catch (error) {
     failure ??= { error }
   }
-  if (failure !== null) failing.abort()
+  if (failure !== null) {
+    failing.abort()
+    // Not waited for: one that waits itself ends only then.
+    source.return?.().catch(() => undefined)
+  }
   await Promise.all(running)
   if (failure !== null) throw (failure as { readonly error: unknown }).error
   return { ids, bytes, md5: whole.digest() }

@@ -52,3 +52,26 @@ describe('a list that leads back to a page that has been', () => {
     expect(pages).toBe(markers.length + 1)
   })
 })
+
+it('a block that is refused for good ends the put while its source waits, and the source afterwards', async () => {
+  const store = await storeBehind((request, response) => {
+    request.resume().on('end', () => {
+      response.writeHead(403, { ...known, 'x-ms-error-code': 'AuthorizationFailure' })
+      response.end()
+    })
+  })
+  const waiting = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<string>()
+  async function* source(): AsyncGenerator<Uint8Array> {
+    try {
+      yield Buffer.alloc(1_500)
+      await waiting.promise
+      yield Buffer.alloc(1_500)
+    } finally {
+      ended.resolve('ended')
+    }
+  }
+  await expect(store.put('a', source())).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+  waiting.resolve()
+  expect(await ended.promise).toBe('ended')
+})
