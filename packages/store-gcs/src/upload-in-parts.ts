@@ -86,7 +86,9 @@ async function startUpload(
   response.discard()
   if (response.status === 412 && condition !== undefined) throw conditionFailed(key, condition)
   const location = response.header('location')
-  if (location === null) throw notTheService({ action: 'put', key }, response.status)
+  // The error of an address that is none would repeat it, and whoever knows the address may write.
+  if (location === null || !URL.canParse(location, client.uploadUrl().href))
+    throw notTheService({ action: 'put', key }, response.status)
   return new URL(location, client.uploadUrl())
 }
 

@@ -100,7 +100,9 @@ async function createUpload(
   }
   const location = response.headers.get('location')
   await response.body?.cancel()
-  if (response.status !== 201 || location === null) throw notTheService(call, response.status)
+  // The error of an address that is none would repeat it, and whoever knows the address may write.
+  if (response.status !== 201 || location === null || !URL.canParse(location, connection.url))
+    throw notTheService(call, response.status)
   // Only the last segment counts: the service behind a gateway may not know its own address, and tokens go to no other.
   return `${PATH}/${new URL(location, connection.url).pathname.split('/').at(-1)}`
 }

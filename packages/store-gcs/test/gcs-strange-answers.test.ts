@@ -1,0 +1,36 @@
+import { inspect } from 'node:util'
+import type { ObjectStore } from '@ws/core'
+import { startFaultProxy, type FaultProxy, type GcsServer } from '@ws/test-servers'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { gcsStore } from '../src/index.ts'
+import { plainBucket, startSigningServer } from './open-test-bucket.ts'
+
+let server: GcsServer
+let proxy: FaultProxy
+let store: ObjectStore
+beforeEach(async () => {
+  server = await startSigningServer()
+  proxy = await startFaultProxy({ target: server.url })
+  store = gcsStore({ bucket: plainBucket(proxy.origin), retry: { sleep: async () => undefined } })
+})
+afterEach(async () => {
+  await proxy.stop()
+  await server.stop()
+})
+
+const refusal = {
+  code: 'UNAVAILABLE',
+  message: expect.stringContaining('not from Google Cloud Storage') as string,
+}
+
+async function* long(): AsyncGenerator<Uint8Array> {
+  for (let count = 0; count < 20; count += 1) yield new Uint8Array(1_048_576)
+}
+
+it('an upload whose address is no URL is refused, and the address not repeated', async () => {
+  const headers = { location: 'http://:secret-of-the-upload' }
+  proxy.inject({ match: ({ method }) => method === 'POST', fault: { kind: 'headers', headers } })
+  const failure: unknown = await store.put('a', long()).catch((error: unknown) => error)
+  expect(failure).toMatchObject(refusal)
+  expect(inspect(failure)).not.toContain('secret-of-the-upload')
+})

@@ -1,0 +1,37 @@
+import { inspect } from 'node:util'
+import { startFaultProxy, startSupabaseServer, type FaultProxy, type SupabaseServer } from '@ws/test-servers'
+import type { ObjectStore } from '@ws/core'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { supabaseStore } from '../src/index.ts'
+import { keys, storageClient, tokens } from './open-test-storage.ts'
+
+let server: SupabaseServer
+let proxy: FaultProxy
+let store: ObjectStore
+beforeEach(async () => {
+  server = await startSupabaseServer({ tokens })
+  proxy = await startFaultProxy({ target: server.url })
+  const client = storageClient(proxy.origin, keys.service)
+  store = supabaseStore({ client, bucket: 'bucket', retry: { sleep: async () => undefined } })
+})
+afterEach(async () => {
+  await proxy.stop()
+  await server.stop()
+})
+
+const refusal = {
+  code: 'UNAVAILABLE',
+  message: expect.stringContaining('not from Supabase Storage') as string,
+}
+
+async function* long(): AsyncGenerator<Uint8Array> {
+  for (let count = 0; count < 20; count += 1) yield new Uint8Array(1_048_576)
+}
+
+it('an upload whose address is no URL is refused, and the address not repeated', async () => {
+  const headers = { location: 'http://:secret-of-the-upload' }
+  proxy.inject({ match: ({ method }) => method === 'POST', fault: { kind: 'headers', headers } })
+  const failure: unknown = await store.put('a', long()).catch((error: unknown) => error)
+  expect(failure).toMatchObject(refusal)
+  expect(inspect(failure)).not.toContain('secret-of-the-upload')
+})
