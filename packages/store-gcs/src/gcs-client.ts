@@ -93,15 +93,10 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
       if (message.startsWith('No such object: ')) return
       // A bucket that can be listed is there.
       const query = { maxResults: '1', fields: 'kind' }
-      const probe = await client.send({
-        action: 'find',
-        key,
-        method: 'GET',
-        url: client.listUrl(),
-        query,
-        signal,
-      })
-      probe.discard()
+      const call = { action: 'find', key, method: 'GET', url: client.listUrl(), query, signal } as const
+      const probe = await client.send(call)
+      const page = (await readJson(probe, call)) as { readonly kind?: unknown } | null
+      if (page?.kind !== 'storage#objects') throw notTheService(call, probe.status)
     },
   }
   return client
@@ -150,8 +145,8 @@ async function readText(response: HttpResponse): Promise<string> {
 
 function messageOf(text: string): string | undefined {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: string } }
-    return error?.message
+    const { error } = JSON.parse(text) as { error?: { message?: unknown } }
+    return typeof error?.message === 'string' ? error.message : undefined
   } catch {
     return undefined
   }

@@ -34,3 +34,18 @@ it('an upload whose address is no URL is refused, and the address not repeated',
   expect(failure).toMatchObject(refusal)
   expect(inspect(failure)).not.toContain('secret-of-the-upload')
 })
+
+it.each(['no route', { text: 'no route' }])(
+  'the "not found" %j of a gateway with any list is no absence',
+  async (message) => {
+    await store.put('a', Buffer.from('abcd'))
+    const json = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ error: { code: 404, message } })
+    for (const call of [() => store.head('a'), () => store.get('a')]) {
+      proxy.reset()
+      proxy.inject({ match: ({ url }) => /\/o\?/.test(url), times: 9, fault: { kind: 'answer', status: 200, headers: json, body: '{"kind":"page"}' } }) // prettier-ignore
+      proxy.inject({ match: ({ url }) => !/\/o\?/.test(url), times: 9, fault: { kind: 'answer', status: 404, headers: json, body } }) // prettier-ignore
+      await expect(call()).rejects.toMatchObject(refusal)
+    }
+  },
+)
