@@ -67,6 +67,7 @@ export {
   type StoreCall,
 } from './store/call-failure.ts'
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
+export { parseContentRange } from './store/content-range.ts'
 export { discardAnswer } from './store/discard-answer.ts'
 export { receiveChunks } from './store/received-chunks.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'

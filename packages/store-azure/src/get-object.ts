@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
-import { WorkspaceError, receiveChunks, resolveByteRange, type GetOptions, type StoredObject } from '@ws/core'
+import {
+  WorkspaceError,
+  parseContentRange,
+  receiveChunks,
+  resolveByteRange,
+  type GetOptions,
+  type StoredObject,
+} from '@ws/core'
 import { callAbout, notFromService, nullIfAbsent, toStoreError, type CallAbout } from './azure-error.ts'
 import { toObjectInfo } from './head-object.ts'
 import { refuseRedirects } from './refuse-redirects.ts'
@@ -42,7 +49,9 @@ async function open(
   }
   try {
     const isWhole = start === 0 && end === undefined
-    const total = isWhole ? answer.contentLength : sizeFromRange(answer.contentRange)
+    const answered = parseContentRange(answer.contentRange)
+    if (!isWhole && answered?.start !== start) throw notFromService('read', key)
+    const total = isWhole ? answer.contentLength : answered?.size
     const info = toObjectInfo('read', key, answer, total)
     const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
     const expected = {
@@ -97,12 +106,6 @@ async function* readBody(
   } finally {
     close()
   }
-}
-
-/** The size of the whole object from `bytes 0-9/1000`. */
-function sizeFromRange(contentRange: string | undefined): number | undefined {
-  const size = /\/(\d+)$/.exec(contentRange ?? '')?.[1]
-  return size === undefined ? undefined : Number(size)
 }
 
 function truncated(key: string, expected: number, actual: number): WorkspaceError {

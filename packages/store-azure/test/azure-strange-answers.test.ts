@@ -53,6 +53,17 @@ describe('a list that leads back to a page that has been', () => {
   })
 })
 
+it('a range that is answered with another one, as its answer says, is refused', async () => {
+  const store = await storeBehind((_, response) => {
+    response.writeHead(206, { ...known, 'content-length': '10', 'content-range': 'bytes 0-9/30' })
+    response.end('0123456789')
+  })
+  await expect(store.get('a', { range: { start: 10, end: 20 } })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringContaining('did not come from the service') as string,
+  })
+})
+
 it('a block that is refused for good ends the put while its source waits, and the source afterwards', async () => {
   const store = await storeBehind((request, response) => {
     request.resume().on('end', () => {

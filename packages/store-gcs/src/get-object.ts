@@ -5,6 +5,7 @@ import {
   type HttpResponse,
   type ObjectInfo,
   type StoredObject,
+  parseContentRange,
   receiveBody,
   receiveChunks,
   type ReceivedBody,
@@ -132,6 +133,10 @@ function openBody(
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
+  const field = media.header('content-range')
+  const part = parseContentRange(field)
+  if (field !== null && (part?.start !== start || part.size !== info.size))
+    throw notTheService({ action: 'read', key: info.key }, media.status)
   const expected = Math.min(range?.end ?? info.size, info.size) - start
   const claimed = /(?:^|,)crc32c=([^,]+)/.exec(media.header('x-goog-hash') ?? '')?.[1]
   let isWhole = false

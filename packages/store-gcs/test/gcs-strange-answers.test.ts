@@ -35,6 +35,16 @@ it('an upload whose address is no URL is refused, and the address not repeated',
   expect(inspect(failure)).not.toContain('secret-of-the-upload')
 })
 
+it.each(['bytes 1-2/4', 'bytes 2-3/5', 'bytes */4'])(
+  'a range that is answered with %j is refused',
+  async (field) => {
+    await store.put('a', Buffer.from('abcd'))
+    const headers = { 'content-range': field }
+    proxy.inject({ match: ({ url }) => url.includes('alt=media'), fault: { kind: 'headers', headers } })
+    await expect(store.get('a', { range: { start: 2, end: 4 } })).rejects.toMatchObject(refusal)
+  },
+)
+
 it.each(['no route', { text: 'no route' }])(
   'the "not found" %j of a gateway with any list is no absence',
   async (message) => {

@@ -7,6 +7,7 @@ import {
   type ByteRange,
   type GetOptions,
   type StoredObject,
+  parseContentRange,
   receiveBody,
   receiveChunks,
   type ReceivedBody,
@@ -115,6 +116,10 @@ function openBody(
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
+  const field = media.headers.get('content-range')
+  const part = parseContentRange(field)
+  if (field !== null && (part?.start !== start || part.size !== info.size))
+    throw notTheService({ action: 'read', key: info.key }, media.status)
   return {
     info,
     body: receiveBody({

@@ -1,0 +1,9 @@
+/** For adapters: what `bytes 10-19/1000` says of an answer; `null` for what says nothing. */
+export function parseContentRange(
+  field: string | null | undefined,
+): { readonly start: number; readonly end: number; readonly size: number } | null {
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(field ?? '')
+  if (match === null) return null
+  const [start = 0, last = 0, size = 0] = match.slice(1).map(Number)
+  return { start, end: last + 1, size }
+}
