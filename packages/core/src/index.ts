@@ -69,6 +69,7 @@ export {
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
 export { parseContentRange } from './store/content-range.ts'
 export { discardAnswer } from './store/discard-answer.ts'
+export { readText } from './store/read-text.ts'
 export { receiveChunks } from './store/received-chunks.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'
 export { sendRequest, type HttpRequest, type HttpResponse } from './store/send-request.ts'

@@ -1,4 +1,4 @@
-import { WorkspaceError, isObject, type OptionCheck, type RequestRetries } from '@ws/core'
+import { WorkspaceError, isObject, readText, type OptionCheck, type RequestRetries } from '@ws/core'
 import { markRequest } from './storage-fetch.ts'
 import {
   networkFailure,
@@ -101,7 +101,7 @@ export async function readJson(
   call: Pick<SupabaseCall, 'action' | 'key' | 'signal'>,
 ): Promise<unknown> {
   try {
-    const text = await response.text()
+    const text = await readText(response.body ?? ReadableStream.from([]))
     if (response.headers.get('content-type')?.startsWith('application/json') === true) {
       const value: unknown = JSON.parse(text)
       if (typeof value === 'object' && value !== null) return value

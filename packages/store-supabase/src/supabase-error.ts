@@ -5,6 +5,7 @@ import {
   errnoOf,
   foreignAnswer,
   missingBucket,
+  readText,
   refusalFailure,
   statusMeanings,
   type Meaning,
@@ -47,7 +48,7 @@ export async function readProblem(response: Response, call: StoreCall): Promise<
   const { status } = response
   const type = response.headers.get('content-type') ?? ''
   const asked = askedDelay((header) => response.headers.get(header))
-  const text = status === 304 ? '' : await response.text().catch(() => '')
+  const text = status === 304 ? '' : await readText(response.body ?? ReadableStream.from([])).catch(() => '')
   // Uploads in parts are refused in plain text, by the protocol's own statuses.
   if (type.startsWith('text/plain') && status >= 400 && status < 500)
     return { code: status, error: '', name: '', message: text.trim(), ...asked }

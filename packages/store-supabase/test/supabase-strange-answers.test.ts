@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { createClient } from '@supabase/supabase-js'
 import { startFaultProxy, startSupabaseServer, type FaultProxy, type SupabaseServer } from '@ws/test-servers'
 import type { ObjectStore } from '@ws/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -24,6 +25,22 @@ const refusal = {
   message: expect.stringContaining('not from Supabase Storage') as string,
 }
 
+/** Pieces of spaces, 80 MiB in all unless somebody stops; JSON may begin with them. */
+function tooLong(): { stream: ReadableStream<Uint8Array>; cancelled: () => boolean } {
+  let pieces = 0
+  let isCancelled = false
+  const piece = new Uint8Array(1_048_576).fill(32)
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pieces += 1
+      if (pieces <= 80) controller.enqueue(piece)
+      else controller.close()
+    },
+    cancel: () => void (isCancelled = true),
+  })
+  return { stream, cancelled: () => isCancelled }
+}
+
 async function* long(): AsyncGenerator<Uint8Array> {
   for (let count = 0; count < 20; count += 1) yield new Uint8Array(1_048_576)
 }
@@ -46,5 +63,21 @@ it.each(['bytes 1-2/4', 'bytes 2-3/5', 'bytes */4'])(
       fault: { kind: 'headers', headers },
     })
     await expect(store.get('a', { range: { start: 2, end: 4 } })).rejects.toMatchObject(refusal)
+  },
+)
+
+it.each([200, 400])(
+  'an answer of status %d that is longer than any of the service is not read to its end',
+  async (status) => {
+    const { stream, cancelled } = tooLong()
+    const fetch = async () =>
+      new Response(stream, { status, headers: { 'content-type': 'application/json' } })
+    const client = createClient(proxy.origin, keys.service, {
+      auth: { persistSession: false },
+      global: { fetch },
+    })
+    const call = supabaseStore({ client, bucket: 'bucket' }).head('a')
+    await expect(call).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(cancelled()).toBe(true)
   },
 )

@@ -1,11 +1,9 @@
-import { Buffer } from 'node:buffer'
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import { discardAnswer } from './discard-answer.ts'
+import { readText } from './read-text.ts'
 
 /** Handed to the connection at a time. */
 const SLICE_BYTES = 262_144
-/** No answer that is read as a whole is as long; a page of a list has about 1 MiB. */
-const MAX_TEXT_BYTES = 67_108_864
 
 export interface HttpRequest {
   readonly method: string
@@ -105,16 +103,7 @@ function toResponse(incoming: IncomingMessage): HttpResponse {
       return value === undefined ? null : String(value)
     },
     body: incoming,
-    async text() {
-      const chunks: Uint8Array[] = []
-      let length = 0
-      for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
-        length += chunk.length
-        if (length > MAX_TEXT_BYTES) throw new RangeError('The answer is too long.')
-        chunks.push(chunk)
-      }
-      return Buffer.concat(chunks).toString()
-    },
+    text: () => readText(incoming),
     discard: () => discardAnswer(incoming),
   }
 }
