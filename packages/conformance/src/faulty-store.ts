@@ -60,7 +60,7 @@ export function faultyStore(
             }
             const found = result as NonNullable<Awaited<ReturnType<ObjectStore['get']>>>
             const body = tellingItems(found.body, tell)
-            return { info: found.info, body, discard: () => found.discard() }
+            return { info: found.info, body, checksum: found.checksum, discard: () => found.discard() }
           }
   }
   return { name: store.name, capabilities: store.capabilities, ...faulty } as ObjectStore

@@ -18,6 +18,7 @@ export {
 } from './option-checks.ts'
 export { WorkspaceError, errorCodes, type ErrorCode, type ErrorDetails } from './errors.ts'
 export type {
+  BodyChecksum,
   ByteRange,
   CallOptions,
   GetOptions,
@@ -71,6 +72,7 @@ export { parseContentRange } from './store/content-range.ts'
 export { discardAnswer } from './store/discard-answer.ts'
 export { readText } from './store/read-text.ts'
 export { receiveChunks } from './store/received-chunks.ts'
+export { bodyChecksum } from './store/body-checksum.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'
 export { sendRequest, type HttpRequest, type HttpResponse } from './store/send-request.ts'
 export { readBody } from './store/read-body.ts'

@@ -3,9 +3,12 @@ import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
 import {
   WorkspaceError,
+  bodyChecksum,
+  damagedContent,
   parseContentRange,
   receiveChunks,
   resolveByteRange,
+  type BodyChecksum,
   type GetOptions,
   type StoredObject,
 } from '@ws/core'
@@ -54,18 +57,23 @@ async function open(
     const total = isWhole ? answer.contentLength : answered?.size
     const info = toObjectInfo('read', key, answer, total)
     const part = range === undefined ? { start: 0, end: info.size } : resolveByteRange(key, range, info.size)
-    const expected = {
-      bytes: part.end - part.start,
-      md5: part.end - part.start === info.size ? answer.contentMD5 : undefined,
-    }
-    if (answer.contentLength !== expected.bytes)
-      throw truncated(key, expected.bytes, answer.contentLength ?? 0)
+    const length = part.end - part.start
+    const md5 = length === info.size ? answer.contentMD5 : undefined
+    const checksum = md5 === undefined ? undefined : checkMd5(md5)
+    if (answer.contentLength !== length) throw truncated(key, length, answer.contentLength ?? 0)
     // The SDK's stream of a service passes on the chunks of the answer, its own `source`.
     const source = 'source' in stream ? stream.source : stream
-    const body = readBody(receiveChunks(stream, reusesChunks, source), about, expected, signal, close)
+    const body = readBody(
+      receiveChunks(stream, reusesChunks, source),
+      about,
+      { length, checksum },
+      signal,
+      close,
+    )
     return {
       info,
       body,
+      checksum,
       async discard() {
         close()
         await body.return(undefined).catch(() => undefined)
@@ -80,11 +88,10 @@ async function open(
 async function* readBody(
   stream: AsyncIterable<Uint8Array>,
   about: CallAbout,
-  expected: { readonly bytes: number; readonly md5: Uint8Array | undefined },
+  { length, checksum }: { readonly length: number; readonly checksum: BodyChecksum | undefined },
   signal: AbortSignal | undefined,
   close: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const hash = expected.md5 === undefined ? null : createHash('md5')
   const { key } = about
   let bytes = 0
   try {
@@ -92,20 +99,26 @@ async function* readBody(
     for await (const chunk of stream) {
       signal?.throwIfAborted()
       bytes += chunk.length
-      hash?.update(chunk)
+      checksum?.update(chunk)
       yield chunk
     }
     signal?.throwIfAborted()
-    if (bytes !== expected.bytes) throw truncated(key, expected.bytes, bytes)
-    if (hash !== null && expected.md5 !== undefined && !hash.digest().equals(expected.md5)) {
-      const message = `The object ${JSON.stringify(key)} is damaged: its MD5 is not the one that was stored with it.`
-      throw new WorkspaceError('CORRUPT', message, { details: { key } })
-    }
+    if (bytes !== length) throw truncated(key, length, bytes)
+    const problem = checksum?.problem() ?? null
+    if (problem !== null) throw damagedContent(key, problem)
   } catch (error) {
     throw toStoreError(error, about, signal)
   } finally {
     close()
   }
+}
+
+function checkMd5(stored: Uint8Array): BodyChecksum {
+  const hash = createHash('md5')
+  return bodyChecksum(
+    (chunk) => void hash.update(chunk),
+    () => (hash.digest().equals(stored) ? null : 'its MD5 is not the one that was stored with it'),
+  )
 }
 
 function truncated(key: string, expected: number, actual: number): WorkspaceError {

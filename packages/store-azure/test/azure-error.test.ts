@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -9,7 +9,7 @@ import {
   generateBlobSASQueryParameters,
   newPipeline,
 } from '@azure/storage-blob'
-import { WorkspaceError, type ObjectStore } from '@ws/core'
+import { WorkspaceError, withRetry, type ObjectStore } from '@ws/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { azureStore } from '../src/index.ts'
 import { openTestContainer } from './open-test-container.ts'
@@ -200,6 +200,22 @@ describe('with something else in the place of the service', () => {
     })
     const [failure] = await failuresOf(store, ['get'])
     expect(failure?.code).toBe('CORRUPT')
+  })
+
+  it('bytes that came in pieces are compared with what was stored as well', async () => {
+    const headers = { ...answer, 'content-md5': createHash('md5').update('0123456789').digest('base64') }
+    const store = await storeBehind((request, response) => {
+      if (request.headers['x-ms-range'] === undefined) {
+        response.writeHead(200, { ...headers, 'content-length': '10' })
+        response.write('01234')
+        setTimeout(() => response.destroy(), 20)
+      } else {
+        response.writeHead(206, { ...answer, 'content-length': '5', 'content-range': 'bytes 5-9/10' })
+        response.end('56x89')
+      }
+    })
+    const found = await withRetry(store, { sleep: async () => undefined }).get('a')
+    await expect(Array.fromAsync(found?.body ?? [])).rejects.toMatchObject({ code: 'CORRUPT' })
   })
 
   it('a range that is answered with other bytes than asked for is refused', async () => {

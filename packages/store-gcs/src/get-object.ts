@@ -5,10 +5,11 @@ import {
   type HttpResponse,
   type ObjectInfo,
   type StoredObject,
+  bodyChecksum,
   parseContentRange,
   receiveBody,
   receiveChunks,
-  type ReceivedBody,
+  type BodyChecksum,
 } from '@ws/core'
 import { Crc32c } from './crc32c.ts'
 import type { GcsClient } from './gcs-client.ts'
@@ -109,6 +110,10 @@ async function openMedia(
   }
   if (response.header('x-goog-generation') === null) throw notTheService(call, response.status)
   if (response.status !== (range === undefined ? 200 : 206)) throw notTheService(call, response.status)
+  // Something on the way has packed what was not stored so.
+  const encoding = response.header('content-encoding') ?? 'identity'
+  if (encoding !== 'identity' && encoding !== (response.header('x-goog-stored-content-encoding') ?? encoding))
+    throw notTheService(call, response.status)
   return response
 }
 
@@ -139,6 +144,7 @@ function openBody(
     throw notTheService({ action: 'read', key: info.key }, media.status)
   const expected = Math.min(range?.end ?? info.size, info.size) - start
   const claimed = /(?:^|,)crc32c=([^,]+)/.exec(media.header('x-goog-hash') ?? '')?.[1]
+  const checksum = range === undefined && claimed !== undefined ? checkCrc32c(claimed) : undefined
   let isWhole = false
   async function* chunks(): AsyncGenerator<Uint8Array> {
     let received = 0
@@ -159,23 +165,23 @@ function openBody(
       key: info.key,
       chunks: chunks(),
       expected,
-      checksum: range === undefined && claimed !== undefined ? checkCrc32c(claimed) : undefined,
+      checksum,
       stop: () => stop.abort(),
       signal,
     }),
+    checksum,
     async discard() {
       if (!isWhole) stop.abort()
     },
   }
 }
 
-function checkCrc32c(claimed: string): ReceivedBody['checksum'] {
+function checkCrc32c(claimed: string): BodyChecksum {
   const crc32c = new Crc32c()
-  return {
-    update: (chunk) => crc32c.update(chunk),
-    problem: () =>
-      crc32c.toString() === claimed ? null : 'its CRC32C is not the one that the service has for it',
-  }
+  return bodyChecksum(
+    (chunk) => crc32c.update(chunk),
+    () => (crc32c.toString() === claimed ? null : 'its CRC32C is not the one that the service has for it'),
+  )
 }
 
 function remember(known: KnownMetadata, key: string, resource: ObjectResource): void {

@@ -329,6 +329,22 @@ describe('bytes that change on their way', () => {
     expect(await failureOf(read('a'))).toMatchObject({ code: 'CORRUPT' })
   })
 
+  it('down: are packed by nobody but the writer', async () => {
+    await store.put('a', pieces(2))
+    const packed = { 'content-encoding': 'gzip', 'x-goog-stored-content-encoding': 'identity' }
+    proxy.inject({
+      match: ({ url }) => url.includes('alt=media'),
+      fault: { kind: 'headers', headers: packed },
+    })
+    expect(await failureOf(store.get('a'))).toMatchObject({ code: 'UNAVAILABLE' })
+    proxy.reset()
+    proxy.inject({
+      match: ({ url }) => url.includes('alt=media'),
+      fault: { kind: 'headers', headers: { ...packed, 'x-goog-stored-content-encoding': 'gzip' } },
+    })
+    expect((await read('a')).length).toBe(2 * MIB)
+  })
+
   it('in the service: are CORRUPT at the end of the body', async () => {
     await store.put('a', pieces(2))
     server.damage('bucket', 'a')
@@ -353,6 +369,13 @@ describe('a download that ends early', () => {
     const whole = await read('a', withRetry(store, { sleep: async () => undefined }))
     expect(whole.length).toBe(6 * MIB)
     expect(proxy.requests.filter(media)).toHaveLength(2)
+  })
+
+  it('is compared with its checksum when it goes on', async () => {
+    proxy.inject({ match: ({ headers }) => 'range' in headers, fault: { kind: 'flip-down', atByte: 1_000 } })
+    proxy.inject({ match: media, fault: { kind: 'cut-down', afterBytes: 2 * MIB } })
+    const patient = withRetry(store, { sleep: async () => undefined })
+    expect(await failureOf(read('a', patient))).toMatchObject({ code: 'CORRUPT' })
   })
 
   it('because the service ignores the range is no success', async () => {

@@ -1,17 +1,18 @@
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import {
   WorkspaceError,
-  plainEtag,
+  damagedContent,
   receiveChunks,
   resolveByteRange,
+  type BodyChecksum,
   type ByteRange,
   type GetOptions,
   type StoredObject,
 } from '@ws/core'
-import { headObject } from './head-object.ts'
-import { isHashEtag, toObjectInfo } from './object-info.ts'
+import { checksumOf } from './checksum-of.ts'
+import { headObject, isStoredWithEncoding } from './head-object.ts'
+import { toObjectInfo } from './object-info.ts'
 import type { S3Calls } from './s3-calls.ts'
 import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
 
@@ -48,6 +49,13 @@ export async function getObject(
   try {
     if (status === PARTIAL_CONTENT && output.ContentRange === undefined)
       throw strangeAnswer(about, calls.bucket, 'the answer does not say which part of the object it is')
+    const encoding = output.ContentEncoding ?? 'identity'
+    if (encoding !== 'identity' && !(await isStoredWithEncoding(calls, key, encoding, signal)))
+      throw strangeAnswer(
+        about,
+        calls.bucket,
+        `the object was packed on its way, as ${JSON.stringify(encoding.slice(0, 40))}`,
+      )
     return opened(calls, key, options, output, stream)
   } catch (error) {
     stream?.on('error', () => undefined).destroy()
@@ -83,10 +91,11 @@ function opened(
     if (isNearEnd) stream.resume()
     else stream.destroy()
   }
-  const md5 = range === undefined && needsHash(calls, output) ? plainEtag(output.ETag ?? '') : null
+  const checksum = range === undefined ? checksumOf(calls, output) : undefined
   return {
     info,
-    body: chunks(calls, key, receiveChunks(stream, reusesChunks), progress, md5, signal, discard),
+    body: chunks(calls, key, receiveChunks(stream, reusesChunks), progress, checksum, signal, discard),
+    checksum,
     discard,
   }
 }
@@ -96,12 +105,11 @@ async function* chunks(
   key: string,
   source: AsyncGenerator<Uint8Array, void, undefined>,
   progress: { bytes: number; readonly length: number },
-  md5: string | null,
+  checksum: BodyChecksum | undefined,
   signal: AbortSignal | undefined,
   discard: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   const about = { action: 'read', key }
-  const hash = md5 === null ? null : createHash('md5')
   const { length } = progress
   try {
     for (;;) {
@@ -114,27 +122,16 @@ async function* chunks(
       if (next.done === true) break
       progress.bytes += next.value.length
       if (progress.bytes > length) throw wrongLength(calls, key, length, progress.bytes)
-      hash?.update(next.value)
+      checksum?.update(next.value)
       yield next.value
     }
     if (progress.bytes !== length) throw wrongLength(calls, key, length, progress.bytes)
-    if (hash !== null && hash.digest('hex') !== md5) throw damaged(calls, key)
+    const problem = checksum?.problem() ?? null
+    if (problem !== null) throw damagedContent(key, problem)
   } finally {
     await source.return()
     await discard()
   }
-}
-
-/** A whole object without a checksum that the SDK compares is compared with its etag, as the SDK for Java 1 did. */
-function needsHash(calls: S3Calls, output: GetObjectCommandOutput): boolean {
-  const { ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256, ETag = '' } = output
-  const checksums = [ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256]
-  return (
-    checksums.every((checksum) => checksum === undefined) &&
-    calls.memory.etagsAreHashes &&
-    isHashEtag(output) &&
-    !ETag.includes('-')
-  )
 }
 
 /** What part of how many bytes an answer brings. */
@@ -182,13 +179,5 @@ function wrongLength(calls: S3Calls, key: string, expected: number, bytes: numbe
     'UNAVAILABLE',
     `Cannot read ${JSON.stringify(key)} in S3: ${expected} bytes were announced, but ${seen}. Read it again.`,
     { details: { key, bucket: calls.bucket, expected, bytes } },
-  )
-}
-
-function damaged(calls: S3Calls, key: string): WorkspaceError {
-  return new WorkspaceError(
-    'CORRUPT',
-    `The object ${JSON.stringify(key)} in S3 is damaged: its bytes do not have the MD5 that its etag tells. Read it again; if that goes on, put it again.`,
-    { details: { key, bucket: calls.bucket } },
   )
 }

@@ -38,3 +38,15 @@ export async function headObject(
     }
   }
 }
+
+/** Whether an object itself is packed so, and not only an answer that brings it. */
+export async function isStoredWithEncoding(
+  calls: S3Calls,
+  key: string,
+  encoding: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const command = new HeadObjectCommand({ Bucket: calls.bucket, Key: calls.base + key })
+  const { output } = await calls.send(command, { action: 'read', key }, signal)
+  return output.ContentEncoding === encoding
+}

@@ -231,6 +231,15 @@ describe('what a read brings', () => {
     expect(failure.code).toBe('UNSUPPORTED')
   })
 
+  it('an object that was packed on its way is UNAVAILABLE, and one that is stored so comes as it is', async () => {
+    const headers = { 'content-encoding': 'gzip' }
+    proxy.inject({ match: ({ method }) => method === 'GET', fault: { kind: 'headers', headers } })
+    expect(await failureOf(store.get('a'))).toMatchObject({ code: 'UNAVAILABLE', retryable: true })
+    proxy.reset()
+    proxy.inject({ times: 2, fault: { kind: 'headers', headers } })
+    await calls['get']?.(store)
+  })
+
   it('a checksum that the service keeps and the bytes do not have is CORRUPT', async () => {
     proxy.inject({ fault: { kind: 'headers', headers: { 'x-amz-checksum-crc32': 'AAAAAA==' } } })
     const checking = storeAt({ responseChecksumValidation: 'WHEN_SUPPORTED' })

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import zlib from 'node:zlib'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { WorkspaceError, withRetry, type ObjectStore } from '@ws/core'
 import {
@@ -45,6 +46,14 @@ async function keysOf(
   const keys: string[] = []
   for await (const { key } of each.list(prefix, options)) keys.push(key)
   return keys
+}
+
+function isRange({ headers }: { readonly headers: object }): boolean {
+  return 'range' in headers
+}
+
+function crc32Of(bytes: Uint8Array): string {
+  return Buffer.from(zlib.crc32(bytes).toString(16).padStart(8, '0'), 'hex').toString('base64')
 }
 
 async function failureOf(call: Promise<unknown>): Promise<unknown> {
@@ -356,6 +365,30 @@ describe('below withRetry', () => {
     for await (const chunk of found?.body ?? []) chunks.push(chunk)
     expect(Buffer.concat(chunks).equals(bytes)).toBe(true)
     expect(proxy.requests.map(({ status }) => status)).toEqual([0, 0, 200, 206, 206, 206])
+  })
+
+  it.each([
+    ['that its etag is', {}],
+    [
+      'that was stored with it',
+      { 'x-amz-server-side-encryption': 'aws:kms', 'x-amz-checksum-crc32': crc32Of(Buffer.alloc(MIB, 7)) },
+    ],
+  ])('a read in pieces has the checksum %s', async (_, headers) => {
+    const bytes = Buffer.alloc(MIB, 7)
+    await store.put('pieces', bytes)
+    const describing = await startFaultProxy({ target: proxy.origin })
+    describing.inject({ match: (seen) => !isRange(seen), times: 9, fault: { kind: 'headers', headers } })
+    const through = storeWith(server, { endpoint: describing.through(endpoint()) })
+    for (const isDamaged of [false, true]) {
+      proxy.reset()
+      if (isDamaged) proxy.inject({ match: isRange, fault: { kind: 'flip-down', atByte: 100 } })
+      proxy.inject({ fault: { kind: 'cut-down', afterBytes: MIB / 2 } })
+      const found = await withRetry(through, { sleep: async () => undefined }).get('pieces')
+      const read = Array.fromAsync(found?.body ?? [])
+      if (isDamaged) await expect(read).rejects.toMatchObject({ code: 'CORRUPT' })
+      else expect(Buffer.concat(await read).equals(bytes)).toBe(true)
+    }
+    await describing.stop()
   })
 
   it('a list goes on where it broke off, and a slow service is waited for', async () => {

@@ -7,10 +7,11 @@ import {
   type ByteRange,
   type GetOptions,
   type StoredObject,
+  bodyChecksum,
   parseContentRange,
   receiveBody,
   receiveChunks,
-  type ReceivedBody,
+  type BodyChecksum,
 } from '@ws/core'
 import { escapeKey } from './escape-key.ts'
 import { headObject, type DescribedObject } from './head-object.ts'
@@ -102,6 +103,9 @@ async function openMedia(
     const etag = response.headers.get('etag')
     if (etag === null || response.status !== (range === undefined ? 200 : 206))
       throw notTheService(call, response.status)
+    // The service packs nothing; the stock fetch has unpacked what came so.
+    const isPacked = (response.headers.get('content-encoding') ?? 'identity') !== 'identity'
+    if (isPacked && answerOf(response) !== null) throw notTheService(call, response.status)
     return { kind: 'open', response, etag: plainEtag(etag) }
   } catch (error) {
     if (range === undefined || signal.aborted) throw error
@@ -120,16 +124,18 @@ function openBody(
   const part = parseContentRange(field)
   if (field !== null && (part?.start !== start || part.size !== info.size))
     throw notTheService({ action: 'read', key: info.key }, media.status)
+  const checksum = range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined
   return {
     info,
     body: receiveBody({
       key: info.key,
       chunks: readMedia(media, reusesChunks),
       expected: Math.min(range?.end ?? info.size, info.size) - start,
-      checksum: range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined,
+      checksum,
       stop: () => stop.abort(),
       signal,
     }),
+    checksum,
     async discard() {
       stop.abort()
     },
@@ -147,13 +153,12 @@ async function* readMedia(media: Response, reusesChunks: boolean | undefined): A
   }
 }
 
-function checkCrc32(claimed: string): ReceivedBody['checksum'] {
+function checkCrc32(claimed: string): BodyChecksum {
   let crc32 = 0
-  return {
-    update(chunk) {
+  return bodyChecksum(
+    (chunk) => {
       crc32 = zlib.crc32(chunk, crc32)
     },
-    problem: () =>
-      crc32.toString(16) === claimed ? null : 'its CRC-32 is not the one that it was stored with',
-  }
+    () => (crc32.toString(16) === claimed ? null : 'its CRC-32 is not the one that it was stored with'),
+  )
 }

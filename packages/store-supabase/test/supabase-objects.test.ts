@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { createClient } from '@supabase/supabase-js'
-import { WorkspaceError, createBundleStore, type ObjectStore } from '@ws/core'
+import { WorkspaceError, createBundleStore, withRetry, type ObjectStore } from '@ws/core'
 import { startFaultProxy, startSupabaseServer, type FaultProxy, type SupabaseServer } from '@ws/test-servers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { openSupabaseStore, supabaseStore } from '../src/index.ts'
+import { openSupabaseStore, storageFetch, supabaseStore } from '../src/index.ts'
 import { keys, secretPart, storageClient, tokens, wrongKey } from './open-test-storage.ts'
 
 const MIB = 1_048_576
@@ -357,6 +357,28 @@ describe('bytes that change', () => {
       expect(await failureOf(open().put('flipped', pieces(count)))).toMatchObject({ code: 'CORRUPT' })
       expect(server.names('bucket')).not.toContain('flipped')
     }
+  })
+
+  it('on their way down are noticed when a read goes on behind a break', async () => {
+    await open().put('broken', Buffer.alloc(100_000, 1))
+    proxy.inject({ match: ({ headers }) => 'range' in headers, fault: { kind: 'flip-down', atByte: 1_000 } })
+    proxy.inject({
+      match: ({ url }) => url.includes('authenticated') && !url.includes('info'),
+      fault: { kind: 'cut-down', afterBytes: 50_000 },
+    })
+    const found = await withRetry(open(), { sleep: async () => undefined }).get('broken')
+    expect(await failureOf(Array.fromAsync(found?.body ?? []))).toMatchObject({ code: 'CORRUPT' })
+  })
+
+  it('because something packs them on their way are refused', async () => {
+    await open().put('packed', Buffer.alloc(100_000, 1))
+    proxy.inject({
+      match: ({ url }) => url.includes('authenticated') && !url.includes('info'),
+      fault: { kind: 'headers', headers: { 'content-encoding': 'gzip' } },
+    })
+    const client = storageClient(proxy.origin, keys.service, storageFetch)
+    const direct = supabaseStore({ client, bucket: 'bucket', retry })
+    expect(await failureOf(direct.get('packed'))).toMatchObject({ code: 'UNAVAILABLE' })
   })
 
   it('and are lost in the service are CORRUPT, and no absence', async () => {

@@ -110,8 +110,23 @@ export interface StoredObject {
   readonly info: ObjectInfo
   /** The bytes asked for. Can be read once. Rejects when the stored bytes turn out to be short or damaged. */
   readonly body: AsyncIterable<Uint8Array>
+  /**
+   * For wrappers that put a body together from several reads, as `withRetry` does: compares all bytes with the checksum
+   * that the service has for the object. `body` gives it each chunk that it passes on, and asks it at its end; whoever goes
+   * on behind a break gives it the rest, and asks instead. @default where only a range is read, or no checksum is known
+   */
+  readonly checksum?: BodyChecksum | undefined
   /** Frees what the body holds open, for a caller that does not read it to its end. Never rejects. */
   discard(): Promise<void>
+}
+
+/** `bodyChecksum` makes one. */
+export interface BodyChecksum {
+  /** How many it was given so far. */
+  readonly bytes: number
+  update(chunk: Uint8Array): void
+  /** What is wrong with all that it was given, or `null`. Called once. */
+  problem(): string | null
 }
 
 export interface CallOptions {

@@ -37,7 +37,7 @@ export function withConcurrencyLimit(store: ObjectStore, options: ConcurrencyLim
       const found = await limited(given?.signal, () => store.get(key, given))
       if (found === null) return null
       const body = stepwise(found.body, (step) => limited(given?.signal, step))
-      return { info: found.info, body, discard: () => found.discard() }
+      return { info: found.info, body, checksum: found.checksum, discard: () => found.discard() }
     },
     head: (key, given) => limited(given?.signal, () => store.head(key, given)),
     async put(key, body, given) {

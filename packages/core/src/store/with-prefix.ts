@@ -40,7 +40,8 @@ export function withPrefix(store: ObjectStore, prefix: string): ObjectStore {
     async get(key, options) {
       const found = await store.get(inner(key), options)
       if (found === null) return null
-      return { info: outer(found.info), body: found.body, discard: () => found.discard() }
+      const { info, body, checksum } = found
+      return { info: outer(info), body, checksum, discard: () => found.discard() }
     },
     async head(key, options) {
       const info = await store.head(inner(key), options)

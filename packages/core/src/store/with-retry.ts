@@ -4,6 +4,7 @@ import { WorkspaceError } from '../errors.ts'
 import { isAmount, isFunction, isPositive } from '../option-checks.ts'
 import { assertStore } from './assert-store.ts'
 import type { GetOptions, ObjectBody, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
+import { nextOf, resumable } from './resume-body.ts'
 import { retryBudgetOf, type RetryBudget } from './retry-budget.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
@@ -56,7 +57,8 @@ export interface RetryNotice {
  * Repeats calls that failed with a retryable error (`WorkspaceError.retryable`), and only when repeating is right:
  *
  * - `get`, `head`, `delete`, `signedUrl`: always. A body that breaks off midway goes on with a range read where the
- *   store has them and the object's etag is still the same; a changed object rejects with `CONFLICT`.
+ *   store has them and the object's etag is still the same; a changed object rejects with `CONFLICT`. What came in pieces is
+ *   compared with the object's checksum where the store knows it (`StoredObject.checksum`).
  * - `list`: goes on after the last key that was given out.
  * - `put` of a `Uint8Array`: yes. `put` of a stream: only if nothing of it was read yet, because a source is read once.
  * - `put` with `ifAbsent` or `ifMatch`: after `UNAVAILABLE` and `TIMEOUT` only if its stream was not read yet. Such an
@@ -233,62 +235,4 @@ function observeBody(body: ObjectBody): {
     },
   }
   return { body: observed, state: () => (isTouched ? 'touched' : 'untouched') }
-}
-
-function resumable(
-  first: StoredObject,
-  range: GetOptions['range'],
-  again: {
-    readonly open: (range: GetOptions['range']) => Promise<StoredObject | null>
-    readonly look: () => Promise<{ readonly etag: string } | null>
-  },
-  retries: Retries,
-): StoredObject {
-  const end = Math.min(range?.end ?? first.info.size, first.info.size)
-  let position = range?.start ?? 0
-  let current = first
-  async function* read(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const chunks = current.body[Symbol.asyncIterator]()
-      try {
-        for (;;) {
-          const next = await nextOf(chunks)
-          if ('failure' in next) {
-            await retries.pauseAfter(next.failure)
-            if (position >= end) return
-            current = await reopen(next.failure)
-            break
-          }
-          if (next.done) return
-          position += next.value.length
-          retries.progress()
-          yield next.value
-        }
-      } finally {
-        await chunks.return?.()
-      }
-    }
-  }
-  async function reopen(failure: unknown): Promise<StoredObject> {
-    const found = await again.open({ start: position, end }).catch(async (error: unknown) => {
-      if (!WorkspaceError.is(error, 'INVALID_INPUT')) throw error
-      // A shorter object in its place has no such range, nor has one whose answer lied about its size.
-      if ((await again.look())?.etag === first.info.etag) throw failure
-      return null
-    })
-    if (found?.info.etag === first.info.etag) return found
-    await found?.discard()
-    const message = `The object ${JSON.stringify(first.info.key)} changed while it was read. Read it again.`
-    throw new WorkspaceError('CONFLICT', message, { cause: failure, details: { key: first.info.key } })
-  }
-  return { info: first.info, body: read(), discard: () => current.discard() }
-}
-
-/** The next step of an iterator with its failure as a value, so that a consumer's own error is never caught. */
-async function nextOf<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T> | { failure: unknown }> {
-  try {
-    return await iterator.next()
-  } catch (error) {
-    return { failure: error }
-  }
 }

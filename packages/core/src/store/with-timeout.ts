@@ -50,7 +50,7 @@ export function withTimeout(store: ObjectStore, options: TimeoutOptions = {}): O
       const found = await session.within('get', callTimeoutMs, () => store.get(key, { ...given, signal }))
       if (found === null) return null
       const body = stepwise(found.body, (step) => session.within('read', idleTimeoutMs, step))
-      return { info: found.info, body, discard: () => found.discard() }
+      return { info: found.info, body, checksum: found.checksum, discard: () => found.discard() }
     },
     head(key, given = {}) {
       const session = open(key, given.signal)

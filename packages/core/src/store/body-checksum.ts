@@ -1,0 +1,19 @@
+import type { BodyChecksum } from './object-store.ts'
+
+/** For adapters: the checksum of a body that is read as a whole, for `StoredObject.checksum`. */
+export function bodyChecksum(
+  update: (chunk: Uint8Array) => void,
+  problem: () => string | null,
+): BodyChecksum {
+  let bytes = 0
+  return {
+    get bytes() {
+      return bytes
+    },
+    update(chunk) {
+      bytes += chunk.length
+      update(chunk)
+    },
+    problem,
+  }
+}
