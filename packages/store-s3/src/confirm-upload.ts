@@ -86,13 +86,14 @@ async function compareStored(
   signal: AbortSignal | undefined,
 ): Promise<'same' | 'different' | 'replaced'> {
   const command = new GetObjectCommand({ Bucket: calls.bucket, Key: calls.base + key })
-  const { output } = await calls.send(command, { action: 'read back', key }, signal)
+  const about = { action: 'read back', key }
+  const { output } = await calls.send(command, about, signal)
   if (plainEtag(output.ETag ?? '') !== etag) return 'replaced'
   const expected = parts.filter(({ length }) => length > 0).values()
   let part = expected.next().value
   let hash = createHash('md5')
   let filled = 0
-  for await (const chunk of (output.Body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of calls.read(output.Body, about, signal)) {
     for (let start = 0; start < chunk.length;) {
       if (part === undefined) return 'different'
       const piece = chunk.subarray(start, start + part.length - filled)

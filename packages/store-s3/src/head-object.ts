@@ -29,7 +29,7 @@ export async function headObject(
     try {
       const command = new GetObjectCommand({ ...input, Range: 'bytes=0-0' })
       const { output } = await calls.send(command, about, signal)
-      for await (const _ of (output.Body ?? []) as AsyncIterable<Uint8Array>);
+      for await (const _ of calls.read(output.Body, about, signal));
     } catch (error) {
       if (isNoSuchKey(error)) return null
       // There is no first byte of an empty object.

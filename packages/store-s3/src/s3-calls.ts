@@ -22,6 +22,8 @@ export interface S3Calls {
   sendsChecksums(): Promise<boolean>
   /** Puts what the SDK throws outside of a call into the error table. */
   translate(error: unknown, about: CallAbout): Promise<unknown>
+  /** The chunks of an answer's body; what breaks it off comes out as from {@link send}. */
+  read(body: unknown, about: CallAbout, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>
   /** Sends one command; what goes wrong comes out as a `WorkspaceError`, or as the signal's reason. */
   send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: $Command<Input, Output, S3ClientResolvedConfig>,
@@ -60,6 +62,21 @@ export function createCalls(
     translate,
     async sendsChecksums() {
       return (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED'
+    },
+    async *read(body, about, signal) {
+      const chunks = ((body ?? []) as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+      try {
+        for (;;) {
+          const next = await chunks.next().catch(async (error: unknown) => {
+            signal?.throwIfAborted()
+            throw await translate(error, about)
+          })
+          if (next.done === true) return
+          yield next.value
+        }
+      } finally {
+        await chunks.return?.()
+      }
     },
     async send(command, about, signal) {
       signal?.throwIfAborted()

@@ -186,6 +186,13 @@ describe('what is not absence', () => {
     await store.put('a', Buffer.from('content'))
   })
 
+  it('a connection that breaks while a silent refusal is looked into is UNAVAILABLE', async () => {
+    proxy.inject({ match: ({ method }) => method === 'HEAD', fault: { kind: 'answer', status: 503 } })
+    proxy.inject({ match: ({ method }) => method === 'GET', fault: { kind: 'cut-down', afterBytes: 0 } })
+    expect(await failureOf(store.head('a'))).toMatchObject({ code: 'UNAVAILABLE', details: { key: 'a' } })
+    expect(proxy.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET'])
+  })
+
   it('a service that is silent for longer than the client waits is TIMEOUT', async () => {
     proxy.inject({
       times: Number.POSITIVE_INFINITY,

@@ -528,6 +528,17 @@ describe('what was stored', () => {
     expect(proxy.requests.map(({ method }) => method)).toEqual(['PUT', 'GET', 'PUT', 'HEAD'])
   })
 
+  it('is UNAVAILABLE when the connection breaks while it is read back', async () => {
+    const describing = await startFaultProxy({ target: proxy.origin })
+    const etag = '"00000000000000000000000000000000"'
+    describing.inject({ times: 9, fault: { kind: 'headers', headers: { etag } } })
+    proxy.inject({ match: ({ method }) => method === 'GET', fault: { kind: 'cut-down', afterBytes: 50_000 } })
+    const other = storeWith(server, { endpoint: describing.through(server.clientConfig.endpoint ?? '') })
+    const failure = await failureOf(other.put('a', Buffer.alloc(1_000_000, 1)))
+    await describing.stop()
+    expect(failure).toMatchObject({ code: 'UNAVAILABLE', details: { key: 'a' } })
+  })
+
   it('takes one request for a small body, and its time is that of the service', async () => {
     proxy.dateSkewMs = 5_000_000
     const info = await store.put('small', Buffer.from('x'))
