@@ -132,13 +132,13 @@ async function createUpload({ calls, key, input, options }: PutTarget): Promise<
   const { signal } = options
   const about = { action: 'put', key }
   const algorithm = (await calls.sendsChecksums()) ? { ChecksumAlgorithm: 'CRC32' as const } : {}
-  const create = (): Promise<string> =>
+  const create = (bound: AbortSignal | undefined): Promise<string> =>
     calls.retries.repeat(async () => {
       const command = new CreateMultipartUploadCommand({ ...input, ...algorithm })
-      const { UploadId } = (await calls.send(command, about)).output
+      const { UploadId } = (await calls.send(command, about, bound)).output
       if (UploadId === undefined) throw strangeAnswer(about, calls.bucket, 'the new upload has no id')
       return UploadId
-    }, undefined)
+    }, bound)
   return beginUpload(signal, create, (uploadId) =>
     abortUpload({ calls, key, input, options, condition: undefined, uploadId }),
   )

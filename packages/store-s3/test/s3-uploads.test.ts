@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { AbortMultipartUploadCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
 import { WorkspaceError, type ObjectStore } from '@ws/core'
@@ -10,7 +13,7 @@ import {
   type S3TestServer,
 } from '@ws/test-servers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { S3Store } from '../src/index.ts'
+import { s3Store, type S3Store } from '../src/index.ts'
 import { storeWith } from './open-fixtures.ts'
 
 const MIB = 1_048_576
@@ -549,4 +552,50 @@ describe('what was stored', () => {
       true,
     )
   })
+})
+
+it.each([
+  ['is not answered', false],
+  ['is refused again and again', true],
+])('the creation of an upload that nobody wants any more ends, also when it %s', async (_, isRefused) => {
+  let requests = 0
+  let open = 0
+  const silent = createServer((request, response) => {
+    request.resume()
+    requests += 1
+    open += 1
+    response.on('close', () => (open -= 1))
+    if (isRefused) response.writeHead(503).end()
+  }).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const store = s3Store({
+    bucket: 'bucket',
+    conditions: 'enforced',
+    client: {
+      endpoint: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+      region: 'auto',
+      maxAttempts: 1,
+      credentials: { accessKeyId: 'access', secretAccessKey: 'secret' },
+    },
+    retry: { attempts: 1_000_000, sleep: () => new Promise((resolve) => setTimeout(resolve, 10)) },
+  })
+  const controller = new AbortController()
+  const failure = failureOf(store.put('early', pieces(20), { signal: controller.signal }))
+  await vi.waitFor(() => expect(requests).toBeGreaterThan(0))
+  // Only for the timer that the abort itself sets.
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  controller.abort()
+  vi.advanceTimersByTime(10_000)
+  vi.useRealTimers()
+  await failure
+  await vi.waitFor(
+    async () => {
+      const before = requests
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      expect([open, requests]).toEqual([0, before])
+    },
+    { timeout: 3_000 },
+  )
+  silent.closeAllConnections()
+  silent.close()
 })
