@@ -19,6 +19,7 @@ import { isInvalidRange, isNoSuchKey, strangeAnswer } from './s3-error.ts'
 const PARTIAL_CONTENT = 206
 /** A rest of this size is read and thrown away, since a new connection costs more. */
 const DRAINED_BYTES = 65_536
+const DRAIN_TIMEOUT_MS = 1_000
 
 /**
  * Opens an object. Its body ends with an error when it is shorter than announced, and, read as a whole, when it does not
@@ -88,7 +89,7 @@ function opened(
     // What is still on its way must not become an unhandled error.
     stream.on('error', () => undefined)
     const isNearEnd = progress.length - progress.bytes <= DRAINED_BYTES && signal?.aborted !== true
-    if (isNearEnd) stream.resume()
+    if (isNearEnd && !stream.closed) drain(stream)
     else stream.destroy()
   }
   const checksum = range === undefined ? checksumOf(calls, output) : undefined
@@ -98,6 +99,12 @@ function opened(
     checksum,
     discard,
   }
+}
+
+/** A rest that does not come would keep the process from ending. */
+function drain(stream: Readable): void {
+  const timer = setTimeout(() => stream.destroy(), DRAIN_TIMEOUT_MS).unref()
+  stream.once('close', () => clearTimeout(timer)).resume()
 }
 
 async function* chunks(

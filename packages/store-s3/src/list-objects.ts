@@ -24,22 +24,29 @@ export async function* listObjects(
   const position = order === 'other' || startAfter === '' ? undefined : calls.base + startAfter
   let page = await requestPage(calls, prefix, { position, signal })
   let last = ''
-  for (let isFirst = true; ; isFirst = false) {
-    const infos = infosOf(calls, prefix, page)
-    const isWhole = isFirst && page.nextToken === null
-    if (isWhole) infos.sort((left, right) => compareKeys(left.key, right.key))
-    else if (order === 'other' || !isAscending(infos, last)) throw unordered(calls, prefix)
-    last = infos.at(-1)?.key ?? last
-    let next: Promise<Page> | null = null
-    for (const [index, info] of infos.entries()) {
-      if (index >= infos.length / 2) next ??= followingPage(calls, prefix, page, signal)
-      if (startAfter !== '' && compareKeys(info.key, startAfter) <= 0) continue
-      signal?.throwIfAborted()
-      yield info
+  const left = new AbortController()
+  const either = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal])
+  try {
+    for (let isFirst = true; ; isFirst = false) {
+      const infos = infosOf(calls, prefix, page)
+      const isWhole = isFirst && page.nextToken === null
+      if (isWhole) infos.sort((one, other) => compareKeys(one.key, other.key))
+      else if (order === 'other' || !isAscending(infos, last)) throw unordered(calls, prefix)
+      last = infos.at(-1)?.key ?? last
+      let next: Promise<Page> | null = null
+      for (const [index, info] of infos.entries()) {
+        if (index >= infos.length / 2) next ??= followingPage(calls, prefix, page, either)
+        if (startAfter !== '' && compareKeys(info.key, startAfter) <= 0) continue
+        signal?.throwIfAborted()
+        yield info
+      }
+      next ??= followingPage(calls, prefix, page, either)
+      if (next === null) return
+      page = await next
     }
-    next ??= followingPage(calls, prefix, page, signal)
-    if (next === null) return
-    page = await next
+  } finally {
+    // The next page of a list that was left may never come.
+    left.abort()
   }
 }
 

@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
@@ -424,6 +427,51 @@ describe('connections', () => {
       await one.head('ranges')
     }
     expect(proxy.connections).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('no request stays open', () => {
+  let isAsked = false
+  const entry = (key: string): string =>
+    `<Contents><Key>${key}</Key><LastModified>2026-11-25T12:00:00.000Z</LastModified><ETag>"x"</ETag><Size>1</Size></Contents>`
+  const list = `<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>${entry('a')}${entry('b')}</ListBucketResult>`
+
+  it.each([
+    [
+      'of a list that was left before its next page came',
+      async (each: ObjectStore) => {
+        for await (const { key } of each.list('')) {
+          if (key === 'a') continue
+          await vi.waitFor(() => expect(isAsked).toBe(true))
+          break
+        }
+      },
+    ],
+    [
+      'of a small body that was discarded before it came',
+      async (each: ObjectStore) => (await each.get('a'))?.discard(),
+    ],
+  ])('%s', async (_, leave) => {
+    let open = 0
+    const silent = createServer(({ url = '' }, response) => {
+      open += 1
+      response.on('close', () => (open -= 1))
+      isAsked = url.includes('continuation-token')
+      if (isAsked) return
+      if (url.includes('list-type')) return void response.end(list)
+      response.writeHead(200, {
+        'content-length': '9',
+        etag: '"x"',
+        'last-modified': new Date(0).toUTCString(),
+      })
+      response.write('begin')
+    }).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    await leave(storeWith(server, { endpoint: `http://127.0.0.1:${port}` }))
+    await vi.waitFor(() => expect(open).toBe(0), { timeout: 5_000 })
+    silent.closeAllConnections()
+    silent.close()
   })
 })
 
