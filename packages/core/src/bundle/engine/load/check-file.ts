@@ -8,7 +8,7 @@ import { contentIdOf } from '../../format/content-id.ts'
 import type { RepositoryKeys } from '../../format/repository-keys.ts'
 import type { Run } from '../../format/tree-node.ts'
 
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+export const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const BUFFER_BYTES = 1024 * 1024
 
 /** A file that is to be looked into; `null` when it cannot be, and so counts as different. */

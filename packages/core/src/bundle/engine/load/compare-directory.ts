@@ -1,23 +1,19 @@
 import { fstatSync, type BigIntStats } from 'node:fs'
-import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
-import { openAccessible } from '../../../filesystem/open-accessible.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import {
-  childPath,
   closeDirectory,
   listDirectory,
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
 import { isWorkDirectoryName } from '../../../filesystem/work-name.ts'
-import type { DirectoryEntry, SymlinkEntry, TreeEntry } from '../../format/tree-node.ts'
-import { compareFile, settleGroups } from './compare-file.ts'
+import type { DirectoryEntry, TreeEntry } from '../../format/tree-node.ts'
+import { compareFile, compareSymlink, settleGroups } from './compare-file.ts'
 import {
   comes,
   countFile,
   lstatOrNull,
   occupied,
-  replace,
   stagedPlace,
   type CompareContext,
   type CompareState,
@@ -25,9 +21,10 @@ import {
 } from './compare-state.ts'
 import { confirmDirectory } from './confirm-directory.ts'
 import { joinPath } from '../known/known-tree.ts'
-import { fieldsOf, isSameFields, wantedFields } from './load-plan.ts'
+import { fieldsOf, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
 import type { Selection } from '../read/path-selection.ts'
 import { removeStale } from './remove-stale.ts'
+import { isPlainlyOpen, isReadable, unreadable } from './unreadable.ts'
 import type { FileFields } from './restore-frame.ts'
 import { notInVersion, partsOf, stageSubtree } from './stage-subtree.ts'
 import { childOf, type TreeDirectory } from '../read/tree-reader.ts'
@@ -108,20 +105,28 @@ async function compareFrom(state: CompareState, first: ComparedDirectory): Promi
   }
 }
 
-function openDirectory(compared: ComparedDirectory): DirectoryHandle {
-  const { outer, name } = compared
+/** `null` for one that is closed to this user. */
+function openDirectory(state: CompareState, compared: ComparedDirectory): DirectoryHandle | null {
+  const { outer, directory } = compared
   if (compared.open !== null) return compared.open
   if (outer === null) throw new WorkspaceError('INTERNAL', 'The root of a load is not open.')
-  return (compared.open = openAccessible(openDirectory(outer), name))
+  const parent = openDirectory(state, outer)
+  return (compared.open = parent === null ? null : state.context.opened.open(parent, directory.path))
+}
+
+/** What it holds cannot be looked at: it can only stay, and what the version holds there cannot come. */
+function leaveClosed({ context }: CompareState, { directory, chosen }: ComparedDirectory): void {
+  if (directory.entriesBelow !== 0 || chosen !== 'all') throw unreadable(directory.path)
+  context.left.add(directory.path, 'unreadable', true)
 }
 
 async function compareOne(state: CompareState, compared: ComparedDirectory): Promise<void> {
-  const { directory, chosen, wanted } = compared
-  const { plan, stage, tree, memory, mode, slice } = state.context
+  const { directory, chosen } = compared
+  const { stage, tree, memory, mode, slice } = state.context
+  const open = openDirectory(state, compared)
+  if (open === null) return leaveClosed(state, compared)
   const names = directory.path === '' ? [] : directory.path.split('/')
-  const open = openDirectory(compared)
-  const there = plan.open(names, fstatSync(open.fd, { bigint: true }))
-  if (chosen === 'all') there.after = wantedFields(wanted, there.before)
+  const there = planDirectory(state, compared, names, open)
   const present = listNames(open, names.length === 0)
   let next = 0
   let isWhole = true
@@ -155,8 +160,22 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
   }
   for (const name of missing) throw notInVersion(childOf(directory, name))
   if (mode === 'merge' || chosen !== 'all') return
-  stale.push(...present.slice(next))
-  for (const name of stale) await removeStale(state, { there, names, open, path: directory.path }, name)
+  for (const name of [...stale, ...present.slice(next)])
+    await removeStale(state, { there, names, open, path: directory.path }, name)
+}
+
+function planDirectory(
+  { context: { plan, opened } }: CompareState,
+  { directory: { path }, chosen, wanted }: ComparedDirectory,
+  names: readonly ByteString[],
+  open: DirectoryHandle,
+): DirectoryPlan {
+  const stats = fstatSync(open.fd, { bigint: true })
+  const now = fieldsOf(stats)
+  const there = plan.open(names, { ...now, mode: opened.closedMode(path) ?? now.mode }, stats.ino)
+  if (chosen === 'all') there.after = wantedFields(wanted, there.before)
+  opened.plan(path, there)
+  return there
 }
 
 /** The directories in one that is as it was, to go on with; `null` for any other. */
@@ -167,6 +186,8 @@ function confirmKnown(
   const known = chosen === 'all' ? context.memory.knownDirectory(directory) : null
   // What else a hard-linked file is called is known when all of its names have been compared.
   if (known === null || known.entries.some(isHardLinked)) return null
+  // A save takes one that it cannot list for empty.
+  if (known.entries.length === 0 && !isPlainlyOpen(stats)) return null
   if (!isAsKnown) {
     const before = fieldsOf(stats)
     if (!isSameFields(before, wantedFields(wanted, before))) return null
@@ -245,6 +266,7 @@ async function compareChild(
 ): Promise<void> {
   if (stats?.isDirectory() === true) return compareFrom(state, inside(outer, entry, stats, chosen, false))
   if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
+  if (stats !== null && !isReadable(outer.open, place.name, stats)) throw unreadable(place.path)
   const { stage } = state.context
   const { node, entriesBelow } = entry
   const directory = { path: place.path, node, entriesBelow, depth: outer.directory.depth + 1 }
@@ -252,26 +274,4 @@ async function compareChild(
   const made = stage.makeDirectory(staged, entry)
   await stageSubtree(state.context, directory, made, chosen)
   stage.leaveDirectory(made)
-}
-
-async function compareSymlink(
-  state: CompareState,
-  place: Place,
-  entry: SymlinkEntry,
-  stats: BigIntStats | null,
-  open: DirectoryHandle,
-): Promise<void> {
-  const { memory, stage, tally } = state.context
-  if (stats?.isSymbolicLink() === true) {
-    const present = { ...fieldsOf(stats), mode: 0 }
-    const isSame =
-      readLinkBytes(childPath(open, place.name)).toString('latin1') === entry.target &&
-      isSameFields(present, { ...wantedFields(entry, present), mode: 0 })
-    if (isSame) {
-      memory.addKept(place, stats, false)
-      tally.kept.files += 1
-      return
-    }
-  }
-  stage.addSymlink(stagedPlace(place, await replace(state, place, stats, open)), entry)
 }

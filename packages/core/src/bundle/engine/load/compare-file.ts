@@ -1,7 +1,8 @@
 import { fstatSync, type BigIntStats } from 'node:fs'
+import { readLinkBytes } from '../../../filesystem/native-bytes.ts'
 import { WorkspaceError } from '../../../errors.ts'
-import type { DirectoryHandle } from '../../../filesystem/directory-handle.ts'
-import type { FileEntry } from '../../format/tree-node.ts'
+import { childPath, type DirectoryHandle } from '../../../filesystem/directory-handle.ts'
+import type { FileEntry, SymlinkEntry } from '../../format/tree-node.ts'
 import { closePresent, openPresent } from './check-file.ts'
 import {
   comes,
@@ -14,28 +15,32 @@ import {
   type Place,
 } from './compare-state.ts'
 import { fieldsOf, foundEntry, isSameFields, wantedFields } from './load-plan.ts'
+import { isReadable, openClosedFile, unreadable } from './unreadable.ts'
 
 /** Leaves a file alone, has its fields set, or has it made anew. Hard-linked ones wait for {@link settleGroups}. */
 export async function compareFile(
   state: CompareState,
   place: Place,
   entry: FileEntry,
-  stats: BigIntStats | null,
+  found: BigIntStats | null,
   open: DirectoryHandle,
 ): Promise<void> {
-  const isSame = stats !== null && stats.isFile() && (await isSameFile(state, place, entry, stats, open))
+  const same = found?.isFile() === true ? await sameFile(state, place, entry, found, open) : null
+  const isSame = same !== null
+  let stats = same ?? found
   if (entry.hardLinkGroup !== 0n) {
-    if (stats?.isDirectory() === true) await makeRoom(state, place, open)
+    if (stats?.isDirectory() === true) stats = await makeRoom(state, place, open)
+    else if (stats !== null && !isSame && !isReadable(open, place.name, stats)) throw unreadable(place.path)
     const members = state.groups.get(entry.hardLinkGroup) ?? []
     members.push({ place, entry, stats, isSame })
     state.groups.set(entry.hardLinkGroup, members)
     if (stats !== null && isSame) claim(state, stats, entry.hardLinkGroup)
     return
   }
-  if (isSame && claim(state, stats, null) && canStay(state, place, entry, stats)) return
+  if (same !== null && claim(state, same, null) && canStay(state, place, entry, same)) return
   const present = stats?.isFile() === true && entry.runs.length > 1 ? openPresent(open, place.name) : null
   try {
-    const number = await replace(state, place, stats, open)
+    const number = isSame ? comes(state, place, stats) : await replace(state, place, stats, open)
     await state.context.stage.addFile(stagedPlace(place, number), entry, present)
   } finally {
     closePresent(present)
@@ -55,36 +60,38 @@ function canStay(state: CompareState, place: Place, entry: FileEntry, stats: Big
   return true
 }
 
-async function isSameFile(
+/** @returns the file as it is now, when it has the content; `null` for another one */
+async function sameFile(
   { context }: CompareState,
   place: Place,
   entry: FileEntry,
   stats: BigIntStats,
   open: DirectoryHandle,
-): Promise<boolean> {
-  if (stats.size !== BigInt(entry.size)) return false
+): Promise<BigIntStats | null> {
+  if (stats.size !== BigInt(entry.size)) return null
   if (context.memory.hasContent(place.path, stats, entry.runs)) {
     context.memory.addKept(place, stats, true)
-    return true
+    return stats
   }
-  const fd = openPresent(open, place.name)
-  if (fd === null) return false
+  const fd = openPresent(open, place.name) ?? openClosedFile(open, place.name)
+  if (fd === null) return null
   try {
     // What was opened must be what was looked at: it may have been exchanged for a device.
-    if (fstatSync(fd, { bigint: true }).ino !== stats.ino) return false
+    const now = fstatSync(fd, { bigint: true })
+    if (now.ino !== stats.ino) return null
     if (
       !(await context.content.holds(
         fd,
         context.tree.knownRuns(place.path, entry) ?? context.tree.runs(place.path, entry),
       ))
     )
-      return false
+      return null
     countFile(context.tally.verified, entry.size)
     context.memory.addKept(place, stats, false)
-    return true
+    return isReadable(open, place.name, stats) ? stats : now
   } catch (error) {
     if (!WorkspaceError.is(error, 'CORRUPT')) throw error
-    return false
+    return null
   } finally {
     closePresent(fd)
   }
@@ -129,4 +136,26 @@ function isIntact(
   const before = fieldsOf(stats)
   const owner = inodes.get(stats.ino)
   return (owner === undefined || owner === group) && isSameFields(before, wantedFields(entry, before))
+}
+
+export async function compareSymlink(
+  state: CompareState,
+  place: Place,
+  entry: SymlinkEntry,
+  stats: BigIntStats | null,
+  open: DirectoryHandle,
+): Promise<void> {
+  const { memory, stage, tally } = state.context
+  if (stats?.isSymbolicLink() === true) {
+    const present = { ...fieldsOf(stats), mode: 0 }
+    const isSame =
+      readLinkBytes(childPath(open, place.name)).toString('latin1') === entry.target &&
+      isSameFields(present, { ...wantedFields(entry, present), mode: 0 })
+    if (isSame) {
+      memory.addKept(place, stats, false)
+      tally.kept.files += 1
+      return
+    }
+  }
+  stage.addSymlink(stagedPlace(place, await replace(state, place, stats, open)), entry)
 }

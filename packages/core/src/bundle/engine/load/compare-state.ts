@@ -1,6 +1,5 @@
-import { lstatSync, type BigIntStats } from 'node:fs'
+import { fstatSync, lstatSync, type BigIntStats } from 'node:fs'
 import { WorkspaceError } from '../../../errors.ts'
-import { openAccessible } from '../../../filesystem/open-accessible.ts'
 import {
   childPath,
   closeDirectory,
@@ -16,9 +15,11 @@ import type { EntryRow, LoadMemory } from './load-memory.ts'
 import { joinPath } from '../known/known-tree.ts'
 import type { LeftNotes } from './left-notes.ts'
 import { foundEntry, type DirectoryPlan, type LoadPlan } from './load-plan.ts'
+import type { OpenedDirectories } from './opened-directories.ts'
 import type { StagedEntry } from './stage-state.ts'
 import type { TreeStage } from './stage-tree.ts'
 import type { TreeReader } from '../read/tree-reader.ts'
+import { isReadable, unreadable } from './unreadable.ts'
 
 export interface CompareContext {
   /** Real path of the directory that is compared. */
@@ -32,6 +33,7 @@ export interface CompareContext {
   readonly slice: TimeSlice
   readonly tally: CompareTally
   readonly left: LeftNotes
+  readonly opened: OpenedDirectories
   readonly onProgress: () => void
 }
 
@@ -73,7 +75,8 @@ export async function replace(
   stats: BigIntStats | null,
   open: DirectoryHandle,
 ): Promise<number> {
-  if (stats?.isDirectory() === true) await makeRoom(state, place, open)
+  if (stats?.isDirectory() === true) return comes(state, place, await makeRoom(state, place, open))
+  if (stats !== null && !isReadable(open, place.name, stats)) throw unreadable(place.path)
   return comes(state, place, stats)
 }
 
@@ -84,28 +87,40 @@ export function comes({ context }: CompareState, place: Place, stats: BigIntStat
   return number
 }
 
-/** @throws `CONFLICT` where something has to stay */
+/** @returns the directory that goes, as it is now @throws `CONFLICT` where something has to stay */
 export async function makeRoom(
   { context }: CompareState,
   place: Place,
   open: DirectoryHandle,
-): Promise<void> {
-  const inside = openAccessible(open, place.name)
+): Promise<BigIntStats> {
+  const inside = context.opened.open(open, place.path)
+  if (inside === null) throw unreadable(place.path)
   try {
+    if (isClosedOver(context, inside, place.path)) throw unreadable(place.path)
     if (context.mode === 'merge' && listDirectory(inside).length > 0) {
       throw occupied(place.path, 'a directory that is not empty is there')
     }
     const staying = await surveyBelow(context, inside, place.path, context.tally.deleted)
     if (staying !== null)
       throw occupied(place.path, `it holds ${JSON.stringify(pathText(staying))}, which a load leaves alone`)
+    return fstatSync(inside.fd, { bigint: true })
   } finally {
     closeDirectory(inside)
   }
 }
 
+/** Whether a directory held something that could not be looked at before it was opened up. */
+export function isClosedOver(
+  { opened }: Pick<CompareContext, 'opened'>,
+  handle: DirectoryHandle,
+  path: ByteString,
+): boolean {
+  return opened.closedMode(path) !== null && listDirectory(handle).length > 0
+}
+
 /** Counts what goes with a directory. @returns the first path below that has to stay, `null` when all may go */
 export async function surveyBelow(
-  context: Pick<CompareContext, 'left' | 'slice'>,
+  context: Pick<CompareContext, 'left' | 'slice' | 'opened'>,
   handle: DirectoryHandle,
   path: ByteString,
   total: FileCount,
@@ -118,11 +133,14 @@ export async function surveyBelow(
     const below = joinPath(path, name)
     if (context.left.reasonFor(below, stats) !== null) return below
     if (!stats.isDirectory()) {
+      if (!isReadable(handle, name, stats)) return below
       countFile(total, Number(stats.size))
       continue
     }
-    const inside = openAccessible(handle, name)
+    const inside = context.opened.open(handle, below)
+    if (inside === null) return below
     try {
+      if (isClosedOver(context, inside, below)) return below
       const staying = await surveyBelow(context, inside, below, total)
       if (staying !== null) return staying
     } finally {

@@ -2,17 +2,9 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
-import {
-  closeDirectory,
-  openRealRoot,
-  openRoot,
-  toByteString,
-  type DirectoryHandle,
-} from '../../../filesystem/directory-handle.ts'
+import { closeDirectory, openRealRoot, openRoot, toByteString } from '../../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../../filesystem/filesystem-error.ts'
-import { showsNamesInChangeTime } from '../../../filesystem/names-in-change-time.ts'
 import { timeSlice } from '../../../filesystem/time-slice.ts'
-import type { UpdateJournal } from '../../../filesystem/update-journal.ts'
 import {
   abandonWorkDirectory,
   createWorkDirectory,
@@ -25,23 +17,17 @@ import { refuseHome } from '../../../filesystem/workspace-root.ts'
 import type { VersionRecord } from '../../format/version-record.ts'
 import { changedUnderWay } from './changed-under-way.ts'
 import { createContentCheck } from './check-file.ts'
-import { createChunkLocator } from '../read/chunk-locator.ts'
 import { compareDirectory } from './compare-directory.ts'
-import type { KnownTree } from '../known/known-tree.ts'
 import { useKnownTree } from '../known/known-trees.ts'
-import { estimateTreeBytes, holdPackEnds } from '../read/hold-pack-ends.ts'
-import { createLeftNotes } from './left-notes.ts'
-import { createLoadMemory, waitForTick } from './load-memory.ts'
-import type { LoadDirectoryOptions, LoadedDirectory, LoadProgress } from './load-options.ts'
-import { createLoadPlan } from './load-plan.ts'
-import { selectPaths, type Selection } from '../read/path-selection.ts'
+import { waitForTick } from './load-memory.ts'
+import type { LoadDirectoryOptions, LoadedDirectory } from './load-options.ts'
+import { prepare, report, type LoadClock, type LoadParts, type LoadTask } from './load-parts.ts'
+import { createOpenedDirectories, type OpenedDirectories } from './opened-directories.ts'
+import { selectPaths } from '../read/path-selection.ts'
 import { HalfDone, putInPlace, updateInPlace } from './put-in-place.ts'
-import { createChunkReader } from '../read/read-chunk.ts'
 import { rootOf } from '../read/read-tree.ts'
 import type { Repository } from '../repository/repository.ts'
 import { stageSubtree } from './stage-subtree.ts'
-import { createTreeStage } from './stage-tree.ts'
-import { createTreeReader } from '../read/tree-reader.ts'
 
 /**
  * Gives a directory the content of a version; makes it when it is absent.
@@ -55,8 +41,10 @@ import { createTreeReader } from '../read/tree-reader.ts'
  *   Power failures are not covered: nothing is flushed to the disk.
  * - **Cheap.** A file that was not touched since the last load or save is not read; other files are, and are left alone
  *   when they have the content already. Content that a changed file shares with the version is taken from the file.
- * - **What no save has taken stays**: what matches `exclude`, and sockets, pipes and devices; `left` lists it. Where such a
- *   special file stands in the way of the version, or such content in a directory that has to go, nothing is changed.
+ * - **What no save has taken stays**: what matches `exclude`, sockets, pipes and devices, and what this user may not read:
+ *   closed files, and what the version does not hold in directories that are closed; `left` lists it. Where a special or
+ *   closed file, or a closed directory, stands in the way of the version, or such content in a directory that has to go,
+ *   nothing is changed. What the version holds in directories that their own owner closed comes back all the same.
  * - **Nothing outside is written**, whatever the stored tree says and whoever exchanges directories for links meanwhile.
  * - Comes back: content, permission bits, times to the microsecond, links as text, hard links, holes, empty directories.
  *   Does not: owners; set-uid, set-gid and sticky bits of what is written (reported as `changed`).
@@ -114,27 +102,23 @@ export async function loadDirectory(
   }
 }
 
-interface LoadTask {
-  readonly repository: Repository
-  readonly record: VersionRecord
-  /** Real path. */
-  readonly target: string
-  readonly selection: Selection
-  readonly known: KnownTree
-  readonly options: LoadDirectoryOptions
-  readonly settled: Promise<unknown>
-  readonly clock: LoadClock
-}
-
-/** What tells when a change would show: see `waitForTick`. */
-interface LoadClock {
-  probe: DirectoryHandle | null
-  lastChangeNs: bigint
-}
-
 async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovered'>> {
   const { target } = task
   const isPresent = existsSync(target)
+  const opened = createOpenedDirectories(target)
+  try {
+    return await loadWithin(task, isPresent, opened)
+  } finally {
+    opened.putBack(false)
+  }
+}
+
+async function loadWithin(
+  task: LoadTask,
+  isPresent: boolean,
+  opened: OpenedDirectories,
+): Promise<Omit<LoadedDirectory, 'recovered'>> {
+  const { target } = task
   const isFull = isPresent && holdsEntries(target)
   mkdirSync(dirname(target), { recursive: true })
   const work = createWorkDirectory(target, false)
@@ -143,7 +127,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
     const fresh = openRoot(toByteString(join(work.path, 'new')))
     const parts = prepare(task, fresh, isFull)
     try {
-      if (isFull) await compare(task, parts)
+      if (isFull) await compare(task, parts, opened)
       else await stageSubtree(parts, rootOf(task.record), 0, task.selection)
       parts.enter('fetch')
       await parts.stage.finish()
@@ -157,6 +141,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
     const journal = isFull ? parts.plan.journal(join(work.path, 'new')) : null
     if (journal !== null) await updateInPlace(work, target, journal)
     else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
+    opened.putBack(true)
     await remember(task, parts, work)
     return report(task.record, parts, journal)
   } catch (error) {
@@ -168,70 +153,15 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
   }
 }
 
-function prepare(
-  { repository: given, record, target, selection, known, options }: LoadTask,
-  fresh: DirectoryHandle,
-  isFull: boolean,
-) {
-  const { onDamage = 'fail', signal } = options
-  const readsAll = selection === 'all' && !isFull
-  const readsTree = readsAll && known.root === '' && given.store.capabilities.remote === true
-  const treeBytes = readsTree ? estimateTreeBytes(record.stats) : 0
-  const repository = holdPackEnds(given, record.packs, treeBytes)
-  const slice = timeSlice(signal)
-  const count = () => ({ files: 0, bytes: 0 })
-  const tally = { deleted: count(), kept: count(), verified: count() }
-  const locator = createChunkLocator(repository, record.packs, signal, readsAll)
-  const chunks = createChunkReader(repository, locator, readsAll, signal)
-  const memory = createLoadMemory(known, fresh, isFull, isFull && showsNamesInChangeTime(target))
-  const tree = createTreeReader(chunks.read, options.limits, memory)
-  const plan = createLoadPlan()
-  const left = createLeftNotes(options.exclude)
-  const { files, symlinks, contentBytes } = record.stats
-  let phase: LoadProgress['phase'] = isFull ? 'compare' : 'fetch'
-  const onProgress = (): void =>
-    options.onProgress?.({
-      phase,
-      filesDone: tally.kept.files + stage.outcome.files,
-      filesExpected: files + symlinks,
-      bytesDone: tally.kept.bytes + stage.outcome.bytes + stage.outcome.reusedBytes,
-      bytesExpected: contentBytes,
-    })
-  const enter = (next: LoadProgress['phase']): void => {
-    phase = next
-    onProgress()
-  }
-  const stage = createTreeStage({
-    repository,
-    root: fresh,
-    locator,
-    tree,
-    onDamage,
-    expected: readsAll ? { files, bytes: contentBytes } : { files: 0, bytes: 0 },
-    onWritten: (place, file, written) => {
-      memory.addWritten(place, file, written)
-      if (isFull && place.directory === 0) plan.identify(Number(place.name), written)
-    },
-    onLinked: (place) => memory.addUnsettled(place),
-    onDropped: ({ directory, name }) => {
-      if (isFull && directory === 0) plan.drop(Number(name))
-    },
-    onProgress,
-    signal,
-  })
-  return { slice, tally, left, locator, chunks, memory, tree, plan, stage, onProgress, enter }
-}
-
-type LoadParts = ReturnType<typeof prepare>
-
 async function compare(
   { repository, record, target, selection, options }: LoadTask,
   parts: LoadParts,
+  opened: OpenedDirectories,
 ): Promise<void> {
   const handle = openRealRoot(toByteString(target))
   try {
     const content = createContentCheck(repository.keys, parts.slice)
-    const context = { ...parts, target: toByteString(target), mode: options.mode ?? 'exact', content }
+    const context = { ...parts, opened, target: toByteString(target), mode: options.mode ?? 'exact', content }
     await compareDirectory(context, rootOf(record), record.root, handle, selection)
   } finally {
     closeDirectory(handle)
@@ -259,29 +189,4 @@ function holdsEntries(target: string): boolean {
     'INVALID_INPUT',
     `Cannot load into ${JSON.stringify(target)}: it is not a directory.`,
   )
-}
-
-function report(
-  record: VersionRecord,
-  { stage, tally, left, chunks }: LoadParts,
-  journal: UpdateJournal | null,
-): Omit<LoadedDirectory, 'recovered'> {
-  const { files, bytes, reusedBytes, fetchedBytes, changed, damaged } = stage.outcome
-  return {
-    source: { workspaceId: record.workspaceId, version: record.version },
-    written: { files, bytes: bytes + reusedBytes },
-    ...tally,
-    fieldsChanged: countFields(journal),
-    reusedBytes,
-    fetchedBytes: fetchedBytes + chunks.fetchedBytes(),
-    left: left.entries.sort((one, other) => (one.path < other.path ? -1 : 1)),
-    changed,
-    damaged,
-  }
-}
-
-function countFields(journal: UpdateJournal | null): number {
-  let count = 0
-  for (const { fields } of journal?.directories ?? []) count += fields.length
-  return count
 }

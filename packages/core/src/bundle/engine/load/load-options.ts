@@ -72,8 +72,11 @@ export interface LoadedDirectory {
 
 export interface LeftEntry {
   readonly path: string
-  /** It matches `exclude`; or it is a socket, a pipe or a device, which no save takes. */
-  readonly reason: 'excluded' | 'special-file'
+  /**
+   * It matches `exclude`; or no save takes it: it is a socket, a pipe or a device, or it is closed to this user or lies in a
+   * directory that was.
+   */
+  readonly reason: 'excluded' | 'special-file' | 'unreadable'
   /** Whether the version has something of that path, which was not loaded. */
   readonly isInVersion: boolean
 }

@@ -26,7 +26,7 @@ export interface DirectoryPlan {
 /** The changes to a directory that is in use, and to those below it. */
 export interface LoadPlan {
   /** Parents come before their children. */
-  open(path: readonly ByteString[], stats: BigIntStats): DirectoryPlan
+  open(path: readonly ByteString[], before: EntryFields, inode: bigint): DirectoryPlan
   /** What comes in gets the next number and is made under it. */
   nextNumber(): number
   /** Takes back an entry that could not be made: what is there stays. */
@@ -45,9 +45,8 @@ export function createLoadPlan(): LoadPlan {
   const identityIn = (staged: string, number: number): string =>
     identities.get(number) ?? identityOf(lstatSync(join(staged, String(number)), { bigint: true }))
   return {
-    open(path, stats) {
-      const before = fieldsOf(stats)
-      const plan = { path, inode: stats.ino.toString(), before, after: before, entries: [], fields: [] }
+    open(path, before, inode) {
+      const plan = { path, inode: inode.toString(), before, after: before, entries: [], fields: [] }
       directories.push(plan)
       return plan
     },

@@ -5,10 +5,10 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
-import { openAccessible } from '../../../filesystem/open-accessible.ts'
-import { lstatOrNull, surveyBelow, type CompareState, type FileCount } from './compare-state.ts'
+import { isClosedOver, lstatOrNull, surveyBelow, type CompareState, type FileCount } from './compare-state.ts'
 import { joinPath } from '../known/known-tree.ts'
-import { foundEntry, type DirectoryPlan } from './load-plan.ts'
+import { fieldsOf, foundEntry, type DirectoryPlan } from './load-plan.ts'
+import { isReadable } from './unreadable.ts'
 
 /** A directory that is there, and the changes to it. */
 export interface StaleParent {
@@ -20,33 +20,44 @@ export interface StaleParent {
 
 /** Has something removed, as far as nothing in it has to stay. */
 export async function removeStale(state: CompareState, outer: StaleParent, name: ByteString): Promise<void> {
-  const { plan, tally, left, slice } = state.context
+  const { plan, tally, left, slice, opened } = state.context
   const stats = lstatOrNull(outer.open, name)
   if (stats === null) return
   const path = joinPath(outer.path, name)
-  const reason = left.reasonFor(path, stats)
+  const isUnread = opened.closedMode(outer.path) !== null || !isReadable(outer.open, name, stats)
+  const reason = left.reasonFor(path, stats) ?? (isUnread ? 'unreadable' : null)
   if (reason !== null) {
     left.add(path, reason, false)
     return
   }
-  const remove = (gone: FileCount): void => {
+  const remove = (gone: FileCount, found = stats): void => {
     tally.deleted.files += gone.files
     tally.deleted.bytes += gone.bytes
-    outer.there.entries.push({ name, number: plan.nextNumber(), goes: foundEntry(stats), comes: false })
+    outer.there.entries.push({ name, number: plan.nextNumber(), goes: foundEntry(found), comes: false })
   }
   if (!stats.isDirectory()) {
     remove({ files: 1, bytes: Number(stats.size) })
     return
   }
-  const open = openAccessible(outer.open, name)
+  const open = opened.open(outer.open, path)
+  if (open === null) {
+    left.add(path, 'unreadable', false)
+    return
+  }
   try {
+    if (isClosedOver(state.context, open, path)) {
+      left.add(path, 'unreadable', false)
+      return
+    }
     const inside = { files: 0, bytes: 0 }
     if ((await surveyBelow(state.context, open, path, inside)) === null) {
-      remove(inside)
+      // Opening it up has changed its mode, and so its change time.
+      remove(inside, fstatSync(open.fd, { bigint: true }))
       return
     }
     const names = [...outer.names, name]
-    const below = { there: plan.open(names, fstatSync(open.fd, { bigint: true })), names, open, path }
+    const now = fstatSync(open.fd, { bigint: true })
+    const below = { there: plan.open(names, fieldsOf(now), now.ino), names, open, path }
     for (const entry of listDirectory(open)) {
       const pause = slice.pauseWhenDue()
       if (pause !== undefined) await pause
