@@ -165,7 +165,7 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
 }
 
 function planDirectory(
-  { context: { plan, opened } }: CompareState,
+  { context: { plan, opened, stage } }: CompareState,
   { directory: { path }, chosen, wanted }: ComparedDirectory,
   names: readonly ByteString[],
   open: DirectoryHandle,
@@ -173,7 +173,11 @@ function planDirectory(
   const stats = fstatSync(open.fd, { bigint: true })
   const now = fieldsOf(stats)
   const there = plan.open(names, { ...now, mode: opened.closedMode(path) ?? now.mode }, stats.ino)
-  if (chosen === 'all') there.after = wantedFields(wanted, there.before)
+  if (chosen === 'all') {
+    there.after = wantedFields(wanted, there.before)
+    const isSet = !isSameFields(there.before, there.after)
+    if (isSet && there.after.mode !== wanted.mode) stage.noteDropped(path, wanted.mode)
+  }
   opened.plan(path, there)
   return there
 }

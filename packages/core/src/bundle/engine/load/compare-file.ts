@@ -53,6 +53,7 @@ function canStay(state: CompareState, place: Place, entry: FileEntry, stats: Big
   if (!isSameFields(before, after)) {
     // The file may have names outside of the directory, and would change there too.
     if (stats.nlink !== 1n) return false
+    if (after.mode !== entry.mode) state.context.stage.noteDropped(place.path, entry.mode)
     place.directory.fields.push({ name: place.name, found: foundEntry(stats), before, after })
     state.context.memory.addUnsettled(place)
   }

@@ -141,6 +141,7 @@ async function loadWithin(
     const journal = isFull ? parts.plan.journal(join(work.path, 'new')) : null
     if (journal !== null) await updateInPlace(work, target, journal)
     else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
+    if (!isFull && task.selection === 'all') parts.stage.noteDropped('', task.record.root.mode)
     opened.putBack(true)
     await remember(task, parts, work)
     return report(task.record, parts, journal)

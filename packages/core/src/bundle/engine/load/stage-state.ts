@@ -135,15 +135,20 @@ export function dropEntry(state: StageState, place: StagedPlace, error: unknown)
 export const KEPT_MODE_BITS = 0o777
 
 /** The fields as they are set; what is left out is noted. */
-export function keptFields({ outcome }: StageState, path: ByteString, fields: FileFields): FileFields {
+export function keptFields(state: StageState, path: ByteString, fields: FileFields): FileFields {
   const { mode, mtimeSeconds, mtimeNanoseconds } = fields
+  noteDropped(state, path, mode)
+  return { mode: mode & KEPT_MODE_BITS, mtimeSeconds, mtimeNanoseconds }
+}
+
+/** Notes the bits of a mode that are not set. @param path empty for the directory that is loaded into */
+export function noteDropped({ outcome }: StageState, path: ByteString, mode: number): void {
   const names = [
     (mode & 0o4000) === 0 ? [] : ['set-uid'],
     (mode & 0o2000) === 0 ? [] : ['set-gid'],
     (mode & 0o1000) === 0 ? [] : ['sticky'],
   ].flat()
   if (names.length > 0) {
-    outcome.changed.push({ path: pathText(path), reason: `${names.join(' and ')} bit dropped` })
+    outcome.changed.push({ path: pathText(path) || '.', reason: `${names.join(' and ')} bit dropped` })
   }
-  return { mode: mode & KEPT_MODE_BITS, mtimeSeconds, mtimeNanoseconds }
 }

@@ -16,6 +16,7 @@ import {
   dropEntry,
   emptyBatch,
   keptFields,
+  noteDropped,
   reportDamage,
   type StagedEntry,
   type StagedPlace,
@@ -40,6 +41,8 @@ export interface TreeStage {
   hasLinked(group: bigint): boolean
   /** Takes an entry whose content cannot be had; throws when that ends the load. */
   reportDamage(place: Pick<StagedPlace, 'path'>, error: unknown): void
+  /** Notes the bits of a mode that do not come back, of what is there and stays. */
+  noteDropped(path: ByteString, mode: number): void
   /** Writes what is not written yet. */
   finish(): Promise<void>
   close(): Promise<void>
@@ -87,6 +90,7 @@ export function createTreeStage(options: TreeStageOptions): TreeStage {
     outcome: state.outcome,
     addFile: (place, file, present) => addFile(state, place, file, present),
     hasLinked: (group) => state.groups.has(group),
+    noteDropped: (path, mode) => noteDropped(state, path, mode),
     reportDamage: (place, error) => reportDamage(state, place, error),
     makeDirectory: ({ directory, name, path }, fields) =>
       state.directories.make(directory, name, keptFields(state, path, fields)),
@@ -160,8 +164,10 @@ function joinGroup(state: StageState, place: StagedEntry, file: FileEntry): bool
     state.groups.set(file.hardLinkGroup, { first: place, content, damage: null })
     return false
   }
-  if (group.content === content) state.batch.links.push({ place, file })
-  else {
+  if (group.content === content) {
+    state.batch.links.push({ place, file })
+    noteDropped(state, place.path, file.mode)
+  } else {
     const reason = 'it is a hard link and has another content than the file'
     dropEntry(state, place, damagedObject(`tree entry ${JSON.stringify(pathText(place.path))}`, reason))
   }
