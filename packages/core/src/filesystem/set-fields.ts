@@ -1,4 +1,13 @@
-import { chmodSync, closeSync, fchmodSync, fstatSync, futimesSync, openSync, utimesSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  lutimesSync,
+  openSync,
+  utimesSync,
+} from 'node:fs'
 import { childPath, type DirectoryHandle } from './directory-handle.ts'
 import { fileTime } from './file-time.ts'
 import { isAbsence } from './filesystem-error.ts'
@@ -40,4 +49,10 @@ export function setDirectoryFields(directory: DirectoryHandle, fields: EntryFiel
   const time = fileTime(fields.seconds, fields.nanoseconds)
   if ((fstatSync(directory.fd).mode & 0o7777) !== fields.mode) fchmodSync(directory.fd, fields.mode)
   futimesSync(directory.fd, time, time)
+}
+
+/** By path, so that it can be set also of a directory that is closed to its owner. A link is not followed. */
+export function setTime(path: string, { seconds, nanoseconds }: Omit<EntryFields, 'mode'>): void {
+  const time = fileTime(seconds, nanoseconds)
+  lutimesSync(path, time, time)
 }

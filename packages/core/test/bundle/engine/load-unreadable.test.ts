@@ -65,7 +65,10 @@ describe('an exact load by a user who may not read everything', () => {
       { modes: { 'late/secret': 0, 'late/deep': 0o300 } },
       { load: { version: 1 } },
     ])
-    expect(outcomes[1]).toEqual({ left: [unreadable('late/deep'), unreadable('late/secret')], deleted: 2 })
+    expect(outcomes[1]).toMatchObject({
+      left: [unreadable('late/deep'), unreadable('late/secret')],
+      deleted: 2,
+    })
     expect(Object.keys(tree).toSorted()).toEqual(
       ['', 'late', 'late/deep', 'late/deep/in', 'late/deep/out', 'late/secret', 'plain'].toSorted(),
     )
@@ -105,7 +108,7 @@ describe('an exact load by a user who may not read everything', () => {
       { modes: { plain: 0, folder: 0 } },
       { load: { version: 1 } },
     ])
-    expect(outcomes[1]).toEqual({ left: [unreadable('folder/late')], deleted: 0 })
+    expect(outcomes[1]).toMatchObject({ left: [unreadable('folder/late')], deleted: 0 })
     expect(tree).toMatchObject({
       plain: '0644 1',
       folder: '0755',
@@ -132,7 +135,10 @@ describe('an exact load by a user who may not read everything', () => {
       ],
       base,
     )
-    expect(outcomes[1]).toEqual({ left: [unreadable('data', true), unreadable('server.key')], deleted: 1 })
+    expect(outcomes[1]).toMatchObject({
+      left: [unreadable('data', true), unreadable('server.key')],
+      deleted: 1,
+    })
     expect(readFileSync(join(work, 'plain'), 'utf8')).toBe('1')
     expect(readFileSync(join(work, 'data/in'), 'utf8')).toBe('only copy')
     expect(readFileSync(join(work, 'server.key'), 'utf8')).toBe('only copy')
@@ -165,7 +171,7 @@ describe('a load over directories that are closed to their own owner', () => {
       ]),
     )
     for (const { outcomes, tree } of found) {
-      expect(outcomes[1]).toEqual({ left: [], deleted: 0 })
+      expect(outcomes[1]).toMatchObject({ left: [], deleted: 0 })
       expect(tree).toEqual({ '': '0755', folder: '0755', 'folder/deep': '0755', 'folder/deep/in': '0644 1' })
     }
   })
@@ -181,7 +187,7 @@ describe('a load over directories that are closed to their own owner', () => {
       { modes: { place: 0, 'late/one': 0 } },
       { load: { version: 1 } },
     ])
-    expect(outcomes[1]).toEqual({ left: [], deleted: 0 })
+    expect(outcomes[1]).toMatchObject({ left: [], deleted: 0 })
     expect(tree).toEqual({ '': '0755', place: '0644 1', plain: '0644 1' })
   })
 
@@ -214,5 +220,20 @@ describe('a load over directories that are closed to their own owner', () => {
     ])
     expect(outcomes[1]?.failed).toBeUndefined()
     expect(tree).toMatchObject({ one: '0700', two: '0500', 'two/out': '0644 1' })
+  })
+})
+
+describe('a load into a directory whose parent is closed', () => {
+  it('brings back the time of the directory itself, and leaves it where it fails or does not concern it', async () => {
+    const { outcomes } = await run([
+      { write: { plain: '1', zz: '1' }, time: 1e9 },
+      { save: true },
+      { write: { plain: '2' }, time: 1.1e9, parentMode: 0o555 },
+      { load: { version: 1 }, aborts: true },
+      { load: { version: 1, paths: ['plain'] } },
+      { load: { version: 1 } },
+      { load: { version: 1 } },
+    ])
+    expect(outcomes.slice(1).map(({ time }) => time)).toEqual([1.1e9, 1.1e9, 1e9, 1e9])
   })
 })

@@ -1,6 +1,15 @@
 /** Does what it is told in workspaces, and prints what came of each save and load, and the trees at the end. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  utimesSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { localStore } from '@ws/store-local'
 import { WorkspaceError } from '../../../src/errors.ts'
@@ -12,6 +21,10 @@ export interface Step {
   readonly modes?: Readonly<Record<string, number>>
   readonly remove?: string
   readonly pipe?: string
+  /** Of the workspace itself. */
+  readonly time?: number
+  /** Of the directory that the workspace lies in. */
+  readonly parentMode?: number
   readonly save?: true
   readonly load?: Parameters<Workspace['load']>[0]
   /** Ends the load when it begins to fetch. */
@@ -23,6 +36,8 @@ export interface Outcome {
   readonly skipped?: readonly unknown[]
   readonly left?: readonly unknown[]
   readonly deleted?: number
+  /** Of the workspace itself, after a load. */
+  readonly time?: number
 }
 
 export interface Outcomes {
@@ -47,7 +62,7 @@ for (const [index, steps] of (JSON.parse(scenarios) as Step[][]).entries()) {
 process.stdout.write(JSON.stringify(all))
 
 async function take(workspace: Workspace, step: Step, outcomes: Outcome[]): Promise<void> {
-  const { write = {}, modes = {}, remove, pipe, save, load, aborts } = step
+  const { write = {}, modes = {}, remove, pipe, time, parentMode, save, load, aborts } = step
   const root = workspace.path
   for (const [path, content] of Object.entries(write)) {
     mkdirSync(dirname(join(root, path)), { recursive: true })
@@ -55,6 +70,8 @@ async function take(workspace: Workspace, step: Step, outcomes: Outcome[]): Prom
   }
   for (const [path, mode] of Object.entries(modes)) chmodSync(join(root, path), mode)
   if (remove !== undefined) rmSync(join(root, remove), { recursive: true })
+  if (time !== undefined) utimesSync(root, time, time)
+  if (parentMode !== undefined) chmodSync(dirname(root), parentMode)
   if (pipe !== undefined) execFileSync('mkfifo', [join(root, pipe)])
   if (save === true) {
     const { report } = await workspace.save('saved')
@@ -72,11 +89,15 @@ async function take(workspace: Workspace, step: Step, outcomes: Outcome[]): Prom
           }
         : load,
     )
-    outcomes.push({ left: loaded?.report.left ?? [], deleted: loaded?.report.deleted.files ?? 0 })
+    outcomes.push({
+      left: loaded?.report.left ?? [],
+      deleted: loaded?.report.deleted.files ?? 0,
+      time: Math.floor(lstatSync(root).mtimeMs / 1000),
+    })
   } catch (error) {
     if (!WorkspaceError.is(error)) throw error
     const { code, message, details } = error
-    outcomes.push({ failed: { code, message, details } })
+    outcomes.push({ failed: { code, message, details }, time: Math.floor(lstatSync(root).mtimeMs / 1000) })
   }
 }
 

@@ -54,10 +54,10 @@ export async function compareDirectory(
   root: TreeDirectory,
   wanted: FileFields,
   open: DirectoryHandle,
+  stats: BigIntStats,
   chosen: Selection,
 ): Promise<void> {
   const state: CompareState = { context, groups: new Map(), inodes: new Map() }
-  const stats = fstatSync(open.fd, { bigint: true })
   await compareFrom(state, {
     directory: root,
     outer: null,
@@ -166,12 +166,13 @@ async function compareOne(state: CompareState, compared: ComparedDirectory): Pro
 
 function planDirectory(
   { context: { plan, opened, stage } }: CompareState,
-  { directory: { path }, chosen, wanted }: ComparedDirectory,
+  { directory: { path }, chosen, wanted, stats: found }: ComparedDirectory,
   names: readonly ByteString[],
   open: DirectoryHandle,
 ): DirectoryPlan {
   const stats = fstatSync(open.fd, { bigint: true })
-  const now = fieldsOf(stats)
+  // The time of the root is from before something of ours came into it.
+  const now = fieldsOf(path === '' ? found : stats)
   const there = plan.open(names, { ...now, mode: opened.closedMode(path) ?? now.mode }, stats.ino)
   if (chosen === 'all') {
     there.after = wantedFields(wanted, there.before)

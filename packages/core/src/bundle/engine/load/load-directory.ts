@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, type BigIntStats, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { closeDirectory, openRealRoot, openRoot, toByteString } from '../../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../../filesystem/filesystem-error.ts'
+import type { DirectoryUpdate, EntryFields, UpdateJournal } from '../../../filesystem/update-journal.ts'
+import { setTime } from '../../../filesystem/set-fields.ts'
+import { fieldsOf } from './load-plan.ts'
 import { timeSlice } from '../../../filesystem/time-slice.ts'
 import {
   abandonWorkDirectory,
@@ -121,13 +124,15 @@ async function loadWithin(
   const { target } = task
   const isFull = isPresent && holdsEntries(target)
   mkdirSync(dirname(target), { recursive: true })
+  const before = isPresent ? lstatSync(target, { bigint: true }) : null
+  let time: Omit<EntryFields, 'mode'> | null = before === null ? null : fieldsOf(before)
   const work = createWorkDirectory(target, false)
   let keepsWork = false
   try {
     const fresh = openRoot(toByteString(join(work.path, 'new')))
     const parts = prepare(task, fresh, isFull)
     try {
-      if (isFull) await compare(task, parts, opened)
+      if (isFull && before !== null) await compare(task, parts, opened, before)
       else await stageSubtree(parts, rootOf(task.record), 0, task.selection)
       parts.enter('fetch')
       await parts.stage.finish()
@@ -141,6 +146,7 @@ async function loadWithin(
     const journal = isFull ? parts.plan.journal(join(work.path, 'new')) : null
     if (journal !== null) await updateInPlace(work, target, journal)
     else if (!isFull) putInPlace(work, target, isPresent, task.selection === 'all' ? task.record.root : null)
+    time = isFull ? (rootUpdate(journal)?.after ?? time) : timeOfVersion(task)
     if (!isFull && task.selection === 'all') parts.stage.noteDropped('', task.record.root.mode)
     opened.putBack(true)
     await remember(task, parts, work)
@@ -150,20 +156,35 @@ async function loadWithin(
     throw changedUnderWay(error, target)
   } finally {
     if (keepsWork) abandonWorkDirectory(work.path)
-    else await work.remove()
+    else {
+      await work.remove()
+      // That it lay inside has changed the time once more.
+      if (work.isInside && time !== null) setTime(target, time)
+    }
   }
+}
+
+function rootUpdate(journal: UpdateJournal | null): DirectoryUpdate | undefined {
+  return journal?.directories.find(({ path }) => path.length === 0)
+}
+
+/** `null` where only a part of the version is loaded, which says nothing about the directory itself. */
+function timeOfVersion({ record, selection }: LoadTask): Omit<EntryFields, 'mode'> | null {
+  const { mtimeSeconds, mtimeNanoseconds } = record.root
+  return selection === 'all' ? { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } : null
 }
 
 async function compare(
   { repository, record, target, selection, options }: LoadTask,
   parts: LoadParts,
   opened: OpenedDirectories,
+  before: BigIntStats,
 ): Promise<void> {
   const handle = openRealRoot(toByteString(target))
   try {
     const content = createContentCheck(repository.keys, parts.slice)
     const context = { ...parts, opened, target: toByteString(target), mode: options.mode ?? 'exact', content }
-    await compareDirectory(context, rootOf(record), record.root, handle, selection)
+    await compareDirectory(context, rootOf(record), record.root, handle, before, selection)
   } finally {
     closeDirectory(handle)
   }
