@@ -249,7 +249,7 @@ async function compareEntry(
     state.context.left.add(place.path, reason, true)
     return
   }
-  if (reason !== null) throw occupied(place.path, 'a socket, a pipe or a device is there')
+  if (reason !== null) throw occupied(place.path, 'a socket, a pipe or a device is there', false)
   if (entry.type === 'directory') return compareChild(state, outer, place, entry, stats, chosen)
   if (chosen !== 'all') throw notInVersion(`${place.path}/${chosen.keys().next().value ?? ''}`)
   if (entry.type === 'symlink') return compareSymlink(state, place, entry, stats, outer.open)
@@ -270,7 +270,7 @@ async function compareChild(
   chosen: Selection,
 ): Promise<void> {
   if (stats?.isDirectory() === true) return compareFrom(state, inside(outer, entry, stats, chosen, false))
-  if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory')
+  if (stats !== null && chosen !== 'all') throw occupied(place.path, 'it is no directory', true)
   if (stats !== null && !isReadable(outer.open, place.name, stats)) throw unreadable(place.path)
   const { stage } = state.context
   const { node, entriesBelow } = entry

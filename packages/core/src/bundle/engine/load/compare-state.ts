@@ -98,11 +98,15 @@ export async function makeRoom(
   try {
     if (isClosedOver(context, inside, place.path)) throw unreadable(place.path)
     if (context.mode === 'merge' && listDirectory(inside).length > 0) {
-      throw occupied(place.path, 'a directory that is not empty is there')
+      throw occupied(place.path, 'a directory that is not empty is there', true)
     }
     const staying = await surveyBelow(context, inside, place.path, context.tally.deleted)
     if (staying !== null)
-      throw occupied(place.path, `it holds ${JSON.stringify(pathText(staying))}, which a load leaves alone`)
+      throw occupied(
+        place.path,
+        `it holds ${JSON.stringify(pathText(staying))}, which a load leaves alone`,
+        false,
+      )
     return fstatSync(inside.fd, { bigint: true })
   } finally {
     closeDirectory(inside)
@@ -163,11 +167,11 @@ export function lstatOrNull(directory: DirectoryHandle, name: ByteString): BigIn
   return lstatSync(childPath(directory, name), { bigint: true, throwIfNoEntry: false }) ?? null
 }
 
-export function occupied(path: ByteString, reason: string): WorkspaceError {
+/** @param isRemovedExactly whether an exact load of everything would remove what is there */
+export function occupied(path: ByteString, reason: string, isRemovedExactly: boolean): WorkspaceError {
+  const remedy = isRemovedExactly ? 'Move it away, or load the whole directory exactly.' : 'Move it away.'
   const shown = pathText(path)
-  return new WorkspaceError(
-    'CONFLICT',
-    `Cannot load ${JSON.stringify(shown)}: ${reason}. Move it away, or load the whole directory exactly.`,
-    { details: { path: shown } },
-  )
+  return new WorkspaceError('CONFLICT', `Cannot load ${JSON.stringify(shown)}: ${reason}. ${remedy}`, {
+    details: { path: shown },
+  })
 }

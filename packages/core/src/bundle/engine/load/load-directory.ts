@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, type BigIntStats, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, rmdirSync, type BigIntStats, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
@@ -79,6 +79,7 @@ export async function loadDirectory(
     const recovered = await recoverDirectory(given)
     const target = resolveTarget(given)
     refuseHome(target)
+    refuseDangling(target)
     const loaded = await useKnownTree(
       options.cacheDirectory,
       repository.marker.repository,
@@ -105,12 +106,26 @@ export async function loadDirectory(
   }
 }
 
+/** Nothing can be put in the place of a link that was not asked for. */
+function refuseDangling(target: string): void {
+  if (lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return
+  throw new WorkspaceError(
+    'INVALID_INPUT',
+    `Cannot load into ${JSON.stringify(target)}: it is a link that leads nowhere. Make the directory that it leads to, or remove the link.`,
+    { details: { path: target } },
+  )
+}
+
 async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovered'>> {
   const { target } = task
   const isPresent = existsSync(target)
   const opened = createOpenedDirectories(target)
+  const made = mkdirSync(dirname(target), { recursive: true })
   try {
     return await loadWithin(task, isPresent, opened)
+  } catch (error) {
+    if (made !== undefined) removeEmpty(dirname(target), made)
+    throw error
   } finally {
     opened.putBack(false)
   }
@@ -123,7 +138,6 @@ async function loadWithin(
 ): Promise<Omit<LoadedDirectory, 'recovered'>> {
   const { target } = task
   const isFull = isPresent && holdsEntries(target)
-  mkdirSync(dirname(target), { recursive: true })
   const before = isPresent ? lstatSync(target, { bigint: true }) : null
   let time: Omit<EntryFields, 'mode'> | null = before === null ? null : fieldsOf(before)
   const work = createWorkDirectory(target, false)
@@ -161,6 +175,15 @@ async function loadWithin(
       // That it lay inside has changed the time once more.
       if (work.isInside && time !== null) setTime(target, time)
     }
+  }
+}
+
+/** Takes back the directories above that were made, up to the first; one that something came into stays. */
+function removeEmpty(last: string, first: string): void {
+  try {
+    for (let path = last; path.length >= first.length; path = dirname(path)) rmdirSync(path)
+  } catch {
+    // The error of the load is the one to report.
   }
 }
 
