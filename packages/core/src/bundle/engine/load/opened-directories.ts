@@ -1,5 +1,5 @@
 import { fchmodSync, fstatSync } from 'node:fs'
-import { createDirectoryCursor } from '../../../filesystem/directory-cursor.ts'
+import { createDirectoryCursor, type DirectoryCursor } from '../../../filesystem/directory-cursor.ts'
 import {
   openRealRoot,
   openRoot,
@@ -89,7 +89,13 @@ function openTarget(target: string, note: (path: ByteString, opened: OpenedUp) =
 /** Deepest first: a directory that is closed hides what is in it. */
 function closeAll(target: string, opened: ReadonlyMap<ByteString, OpenedDirectory>, isDone: boolean): void {
   const deepestFirst = [...opened].sort(([left], [right]) => (left < right ? 1 : -1))
-  const cursor = createDirectoryCursor(toByteString(target), openRealRoot)
+  let cursor: DirectoryCursor
+  try {
+    cursor = createDirectoryCursor(toByteString(target), openRealRoot)
+  } catch {
+    // Somebody has put something else in its place: that was not opened, and the error of the load is the one to report.
+    return
+  }
   try {
     for (const [path, { mode, inode, plan }] of deepestFirst) {
       const wanted = isDone ? (plan?.after.mode ?? mode) : mode
