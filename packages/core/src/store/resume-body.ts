@@ -23,7 +23,7 @@ export function resumable(
   retries: BodyRetries,
 ): StoredObject {
   const end = Math.min(range?.end ?? first.info.size, first.info.size)
-  const { checksum } = first
+  let { checksum } = first
   let position = range?.start ?? 0
   let current = first
   async function* read(): AsyncGenerator<Uint8Array> {
@@ -34,8 +34,8 @@ export function resumable(
           const next = await nextOf(chunks)
           if ('failure' in next) {
             await retries.pauseAfter(next.failure)
-            // What the checksum did not see in its turn it can never judge.
-            if (checksum !== undefined && checksum.bytes !== position) throw next.failure
+            // A chunk that was lost behind the adapter has been counted: what is asked again it can not judge any more.
+            if (checksum?.bytes !== position) checksum = undefined
             if (position >= end) return assertWhole()
             current = await reopen(next.failure)
             break
@@ -67,7 +67,7 @@ export function resumable(
     const message = `The object ${JSON.stringify(first.info.key)} changed while it was read. Read it again.`
     throw new WorkspaceError('CONFLICT', message, { cause: failure, details: { key: first.info.key } })
   }
-  return { info: first.info, body: read(), checksum, discard: () => current.discard() }
+  return { info: first.info, body: read(), checksum: first.checksum, discard: () => current.discard() }
 }
 
 /** The next step of an iterator with its failure as a value, so that a consumer's own error is never caught. */

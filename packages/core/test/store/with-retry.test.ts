@@ -205,8 +205,8 @@ describe('a body that came in pieces', () => {
     await expect(textOf(damaged)).rejects.toMatchObject({ code: 'CORRUPT', details: { key: 'in/a' } })
   })
 
-  it('ends with its break where the checksum has seen other bytes than came out', async () => {
+  it('goes on without the checksum where that has seen other bytes than came out', async () => {
     const store = await breakingStore('what was', (chunk) => chunk.subarray(1))
-    await expect(textOf(store)).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /lost/ })
+    expect(await textOf(store)).toBe(text)
   })
 })
