@@ -68,7 +68,7 @@ export {
   type StoreCall,
 } from './store/call-failure.ts'
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
-export { parseContentRange } from './store/content-range.ts'
+export { isOtherRange, parseContentRange } from './store/content-range.ts'
 export { discardAnswer } from './store/discard-answer.ts'
 export { readText } from './store/read-text.ts'
 export { receiveChunks } from './store/received-chunks.ts'

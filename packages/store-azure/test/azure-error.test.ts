@@ -13,32 +13,15 @@ import { WorkspaceError, withRetry, type ObjectStore } from '@ws/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { azureStore } from '../src/index.ts'
 import { openTestContainer } from './open-test-container.ts'
+import { storeAt as openAt, storeBehind as openBehind } from './store-behind.ts'
 
 const test = await openTestContainer()
-const cleanUps: (() => Promise<void>)[] = [() => test.remove()]
-afterAll(async () => {
-  for (const cleanUp of cleanUps) await cleanUp()
-})
+afterAll(() => test.remove())
 
 const oneTry = { retryOptions: { maxTries: 1 } }
 
-function storeAt(url: string, credential = test.credential): ObjectStore {
-  return azureStore({
-    container: new ContainerClient(url, newPipeline(credential, oneTry)),
-    retry: { sleep: async () => undefined },
-  })
-}
-
-/** Answers in the place of the service. */
-async function storeBehind(listener: RequestListener): Promise<ObjectStore> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanUps.push(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  return storeAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}/account/container`)
-}
+const storeAt = (url: string, credential = test.credential): ObjectStore => openAt(url, credential)
+const storeBehind = (listener: RequestListener): Promise<ObjectStore> => openBehind(listener, test.credential)
 
 const calls: Readonly<Record<string, (store: ObjectStore) => Promise<unknown>>> = {
   get: async (store) => {

@@ -1,31 +1,12 @@
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { ContainerClient, StorageSharedKeyCredential, newPipeline } from '@azure/storage-blob'
+import type { RequestListener } from 'node:http'
+import { StorageSharedKeyCredential } from '@azure/storage-blob'
 import type { ObjectStore } from '@ws/core'
-import { afterAll, describe, expect, it } from 'vitest'
-import { azureStore } from '../src/index.ts'
+import { describe, expect, it } from 'vitest'
+import { storeBehind as openBehind } from './store-behind.ts'
 
-const cleanUps: (() => Promise<void>)[] = []
-afterAll(async () => {
-  for (const cleanUp of cleanUps) await cleanUp()
-})
-
-async function storeBehind(listener: RequestListener): Promise<ObjectStore> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  cleanUps.push(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  const credential = new StorageSharedKeyCredential('account', Buffer.from('no key').toString('base64'))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/account/container`
-  return azureStore({
-    container: new ContainerClient(url, newPipeline(credential, { retryOptions: { maxTries: 1 } })),
-    blockBytes: 1_000,
-    retry: { sleep: async () => undefined },
-  })
-}
+const credential = new StorageSharedKeyCredential('account', Buffer.from('no key').toString('base64'))
+const storeBehind = (listener: RequestListener): Promise<ObjectStore> =>
+  openBehind(listener, credential, { blockBytes: 1_000 })
 
 const known = { etag: '"1"', 'last-modified': new Date(0).toUTCString(), 'x-ms-request-id': 'r' }
 

@@ -6,7 +6,7 @@ import {
   type ObjectInfo,
   type StoredObject,
   bodyChecksum,
-  parseContentRange,
+  isOtherRange,
   receiveBody,
   receiveChunks,
   type BodyChecksum,
@@ -138,9 +138,7 @@ function openBody(
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
-  const field = media.header('content-range')
-  const part = parseContentRange(field)
-  if (field !== null && (part?.start !== start || part.size !== info.size))
+  if (isOtherRange(media.header('content-range'), start, info.size))
     throw notTheService({ action: 'read', key: info.key }, media.status)
   const expected = Math.min(range?.end ?? info.size, info.size) - start
   const claimed = /(?:^|,)crc32c=([^,]+)/.exec(media.header('x-goog-hash') ?? '')?.[1]

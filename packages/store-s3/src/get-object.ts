@@ -3,6 +3,7 @@ import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s
 import {
   WorkspaceError,
   damagedContent,
+  parseContentRange,
   receiveChunks,
   resolveByteRange,
   type BodyChecksum,
@@ -148,10 +149,8 @@ function extentOf({
 }: GetObjectCommandOutput): { start: number; length: number; size: number } | null {
   if (ContentRange === undefined)
     return ContentLength === undefined ? null : { start: 0, length: ContentLength, size: ContentLength }
-  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange)
-  if (match === null) return null
-  const [start = 0, last = 0, size = 0] = match.slice(1).map(Number)
-  return { start, length: last - start + 1, size }
+  const range = parseContentRange(ContentRange)
+  return range === null ? null : { start: range.start, length: range.end - range.start, size: range.size }
 }
 
 function toHeader({ start, end }: ByteRange): string {

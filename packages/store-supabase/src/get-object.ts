@@ -8,7 +8,7 @@ import {
   type GetOptions,
   type StoredObject,
   bodyChecksum,
-  parseContentRange,
+  isOtherRange,
   receiveBody,
   receiveChunks,
   type BodyChecksum,
@@ -120,9 +120,7 @@ function openBody(
   stop: AbortController,
 ): StoredObject {
   const start = range?.start ?? 0
-  const field = media.headers.get('content-range')
-  const part = parseContentRange(field)
-  if (field !== null && (part?.start !== start || part.size !== info.size))
+  if (isOtherRange(media.headers.get('content-range'), start, info.size))
     throw notTheService({ action: 'read', key: info.key }, media.status)
   const checksum = range === undefined && claimed !== undefined ? checkCrc32(claimed) : undefined
   return {

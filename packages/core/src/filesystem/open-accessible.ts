@@ -57,7 +57,7 @@ export function openUp(parent: DirectoryHandle, name: ByteString): OpenedUp {
 }
 
 /** A directory without the right to search it can be listed, but nothing in it can be looked at. @returns its old mode, or `null` */
-export function openToSearch(handle: DirectoryHandle): number | null {
+function openToSearch(handle: DirectoryHandle): number | null {
   try {
     lstatSync(childPath(handle, '.'))
     return null

@@ -6,6 +6,8 @@ export function bodyChecksum(
   problem: () => string | null,
 ): BodyChecksum {
   let bytes = 0
+  /** Asked for once: a hash that has given its digest gives no second one. */
+  let found: { readonly problem: string | null } | null = null
   return {
     get bytes() {
       return bytes
@@ -14,6 +16,6 @@ export function bodyChecksum(
       bytes += chunk.length
       update(chunk)
     },
-    problem,
+    problem: () => (found ??= { problem: problem() }).problem,
   }
 }

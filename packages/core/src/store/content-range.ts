@@ -1,3 +1,9 @@
+/** For adapters: whether an answer says itself that it is not the range that was asked for. @param field its `Content-Range` */
+export function isOtherRange(field: string | null, start: number, size: number): boolean {
+  const part = parseContentRange(field)
+  return field !== null && (part?.start !== start || part.size !== size)
+}
+
 /** For adapters: what `bytes 10-19/1000` says of an answer; `null` for what says nothing. */
 export function parseContentRange(
   field: string | null | undefined,

@@ -5,8 +5,8 @@
  * What every store guarantees:
  * - **Atomic put.** A key shows its old content or the whole new content, never a part, also when the source
  *   stream fails, the call is aborted, or the process is killed midway. A put that rejects with a
- *   `CONFLICT`, `INVALID_INPUT` or an abort reason has stored nothing. (A put that rejects with `UNAVAILABLE`
- *   or `TIMEOUT` may or may not have been applied: read before you repeat it.)
+ *   `CONFLICT` or `INVALID_INPUT` has stored nothing. (A put that rejects with `UNAVAILABLE`, `TIMEOUT` or the
+ *   reason of an abort may or may not have been applied: read before you repeat it.)
  * - **Read after write.** Once a put or delete has resolved, `get` and `head` show it.
  * - **Absence is certain.** `null` means that the store answered "no such key". Missing buckets, denied access,
  *   outages and timeouts reject.
@@ -125,7 +125,7 @@ export interface BodyChecksum {
   /** How many it was given so far. */
   readonly bytes: number
   update(chunk: Uint8Array): void
-  /** What is wrong with all that it was given, or `null`. Called once. */
+  /** What is wrong with all that it was given, or `null`. Nothing may be given to it afterwards. */
   problem(): string | null
 }
 

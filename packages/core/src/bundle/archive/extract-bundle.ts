@@ -1,11 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../describe-value.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { assertKnownOptions } from '../../known-options.ts'
 import { extractBundleOptionNames, extractLimitNames } from './archive-option-names.ts'
 import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
-import { errnoOf, toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { removeEmptyDirectories } from '../../filesystem/remove-empty-directories.ts'
 import { mergeTree } from '../../filesystem/merge-tree.ts'
 import { swapDirectory } from '../../filesystem/swap-directory.ts'
 import {
@@ -283,18 +284,6 @@ function resolveLimits(profile: 'trusted' | 'untrusted', limits: ExtractLimits =
 
 function isWorkingDirectory(target: string): boolean {
   return `${process.cwd()}/`.startsWith(target === '/' ? '/' : `${target}/`)
-}
-
-function removeEmptyDirectories(from: string, to: string): void {
-  for (let directory = from; ; directory = dirname(directory)) {
-    try {
-      rmdirSync(directory)
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'ENOENT') return
-      throw error
-    }
-    if (directory === to) return
-  }
 }
 
 function invalid(message: string): WorkspaceError {

@@ -50,31 +50,30 @@ export const SYMLINK = 3
 export const NODE_ID_BYTES = 32
 export const PACK_ID_BYTES = 16
 
-type Column = { readonly buffer: ArrayBufferLike; readonly byteOffset: number; readonly byteLength: number }
-type ReadColumn = (buffer: ArrayBuffer, byteOffset: number, byteLength: number) => Column
+type Column = KnownTreeColumns[keyof KnownTreeColumns]
 
-/** In the order in which they are written: each begins at a multiple of its own element. */
-const READ: { readonly [Name in keyof KnownTreeColumns]: ReadColumn } = {
-  stats: (buffer, at, bytes) => new BigInt64Array(buffer, at, bytes / 8),
-  sizesBelow: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  directories: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  numbers: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  counts: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  shapes: (buffer, at, bytes) => new Uint16Array(buffer, at, bytes / 2),
-  types: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  runLengths: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  zeroRuns: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  linked: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  linkGroups: (buffer, at, bytes) => new BigUint64Array(buffer, at, bytes / 8),
-  packs: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  gone: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  packIds: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  ids: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  paths: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  names: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  targets: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-}
-const NAMES = Object.keys(READ) as (keyof KnownTreeColumns)[]
+/** Their elements, in the order in which they are written. */
+const ELEMENTS = {
+  stats: BigInt64Array,
+  sizesBelow: Float64Array,
+  directories: Uint32Array,
+  numbers: Float64Array,
+  counts: Uint32Array,
+  shapes: Uint16Array,
+  types: Uint8Array,
+  runLengths: Float64Array,
+  zeroRuns: Uint8Array,
+  linked: Uint32Array,
+  linkGroups: BigUint64Array,
+  packs: Float64Array,
+  gone: Uint32Array,
+  packIds: Uint8Array,
+  ids: Uint8Array,
+  paths: Uint8Array,
+  names: Uint8Array,
+  targets: Uint8Array,
+} as const
+const NAMES = Object.keys(ELEMENTS) as (keyof KnownTreeColumns)[]
 
 const ALIGNMENT = 8
 
@@ -100,7 +99,8 @@ export function readColumns(bytes: Buffer<ArrayBuffer>): KnownTreeColumns {
   for (const [index, name] of NAMES.entries()) {
     const length = lengths[index] ?? 0
     if (!(length >= 0 && length <= bytes.length - position)) throw new Error(`the column ${name} is cut off`)
-    columns[name] = READ[name](buffer, byteOffset + position, length)
+    const Elements = ELEMENTS[name]
+    columns[name] = new Elements(buffer, byteOffset + position, length / Elements.BYTES_PER_ELEMENT)
     position += Math.ceil(length / ALIGNMENT) * ALIGNMENT
   }
   return columns as unknown as KnownTreeColumns

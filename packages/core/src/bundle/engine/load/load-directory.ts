@@ -1,10 +1,11 @@
-import { existsSync, lstatSync, rmdirSync, type BigIntStats, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, type BigIntStats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { closeDirectory, openRealRoot, openRoot, toByteString } from '../../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../../filesystem/filesystem-error.ts'
 import type { DirectoryUpdate, EntryFields, UpdateJournal } from '../../../filesystem/update-journal.ts'
+import { removeEmptyDirectories } from '../../../filesystem/remove-empty-directories.ts'
 import { setTime } from '../../../filesystem/set-fields.ts'
 import { fieldsOf } from './load-plan.ts'
 import { timeSlice } from '../../../filesystem/time-slice.ts'
@@ -124,7 +125,7 @@ async function loadInto(task: LoadTask): Promise<Omit<LoadedDirectory, 'recovere
   try {
     return await loadWithin(task, isPresent, opened)
   } catch (error) {
-    if (made !== undefined) removeEmpty(dirname(target), made)
+    if (made !== undefined) removeEmptyDirectories(dirname(target), made)
     throw error
   } finally {
     opened.putBack(false)
@@ -175,15 +176,6 @@ async function loadWithin(
       // That it lay inside has changed the time once more.
       if (work.isInside && time !== null) setTime(target, time)
     }
-  }
-}
-
-/** Takes back the directories above that were made, up to the first; one that something came into stays. */
-function removeEmpty(last: string, first: string): void {
-  try {
-    for (let path = last; path.length >= first.length; path = dirname(path)) rmdirSync(path)
-  } catch {
-    // The error of the load is the one to report.
   }
 }
 

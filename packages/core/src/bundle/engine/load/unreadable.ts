@@ -6,9 +6,9 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
-import { errnoOf, isAbsence } from '../../../filesystem/filesystem-error.ts'
 import { OPEN_ENTRY } from '../../../filesystem/open-accessible.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
+import { skipReason } from '../../skip-reason.ts'
 import { READ } from './check-file.ts'
 
 /** False for a file that a save leaves out as `unreadable`. Tried, as a mode alone does not tell who is let in. */
@@ -18,9 +18,7 @@ export function isReadable(directory: DirectoryHandle, name: ByteString, stats: 
     closeSync(openSync(childPath(directory, name), READ))
     return true
   } catch (error) {
-    if (isUnreadable(error)) return false
-    if (isAbsence(error) || errnoOf(error) === 'ENXIO') return true
-    throw error
+    return skipReason(error) !== 'unreadable'
   }
 }
 
@@ -36,8 +34,8 @@ export function openClosedFile(directory: DirectoryHandle, name: ByteString): nu
   try {
     entry = openSync(childPath(directory, name), OPEN_ENTRY)
   } catch (error) {
-    if (isUnreadable(error) || isAbsence(error)) return null
-    throw error
+    skipReason(error)
+    return null
   }
   try {
     const stats = fstatSync(entry, { bigint: true })
@@ -66,11 +64,4 @@ export function unreadable(path: ByteString): WorkspaceError {
 
 function isOwn({ uid }: BigIntStats): boolean {
   return uid === BigInt(process.geteuid?.() ?? 0)
-}
-
-/** What a save takes for a reason to leave a file out. */
-const UNREADABLE = new Set(['EACCES', 'EPERM', 'EIO', 'ETXTBSY'])
-
-function isUnreadable(error: unknown): boolean {
-  return UNREADABLE.has(errnoOf(error) ?? '')
 }

@@ -9,8 +9,9 @@ import { filePath, isReadWhole, readContent } from './read-content.ts'
 import type { ContentReader } from './read-runs.ts'
 import type { FilesAhead } from './files-ahead.ts'
 import type { SaveNotes } from './save-notes.ts'
-import { skipReason } from './skip-reason.ts'
-import { factsOf, type FoundDirectory, type FoundEntry } from './walk-directory.ts'
+import { skipReason } from '../../skip-reason.ts'
+import { factsOf } from './entry-facts.ts'
+import type { FoundDirectory, FoundEntry } from './walk-directory.ts'
 
 interface ReadFile {
   readonly entry: FileEntry

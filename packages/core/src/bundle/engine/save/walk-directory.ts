@@ -8,7 +8,6 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
-import { isSameFileTime } from '../../../filesystem/file-time.ts'
 import { showsNamesInChangeTime } from '../../../filesystem/names-in-change-time.ts'
 import { isWorkDirectoryName } from '../../../filesystem/work-name.ts'
 import type { EntryFacts, FileEntry, SymlinkEntry } from '../../format/tree-node.ts'
@@ -16,9 +15,10 @@ import type { DirectoryCursor } from '../../../filesystem/directory-cursor.ts'
 import { fileStats, type FileStats } from '../known/file-stats.ts'
 import { hasKnownStats, isUntouched } from '../known/known-stats.ts'
 import { joinPath, type KnownDirectory } from '../known/known-tree.ts'
+import { factsOf, hasFacts } from './entry-facts.ts'
 import type { LookAhead } from './look-ahead.ts'
 import type { LimitReason } from './new-file-limits.ts'
-import { skipReason } from './skip-reason.ts'
+import { skipReason } from '../../skip-reason.ts'
 import type { SaveNotes } from './save-notes.ts'
 
 /** A directory as the walk found it. */
@@ -102,21 +102,6 @@ export function* walkDirectory(options: WalkOptions): Generator<FoundDirectory, 
     yield directory
   }
   return all
-}
-
-export function factsOf(
-  name: ByteString,
-  stats: Pick<BigIntStats | FileStats, 'mode' | 'mtimeNs'>,
-): EntryFacts {
-  const { mtimeNs } = stats
-  let seconds = mtimeNs / 1_000_000_000n
-  if (mtimeNs < seconds * 1_000_000_000n) seconds -= 1n
-  return {
-    name,
-    mode: Number(stats.mode) & 0o7777,
-    mtimeSeconds: Number(seconds),
-    mtimeNanoseconds: Number(mtimeNs - seconds * 1_000_000_000n),
-  }
 }
 
 function found(
@@ -292,10 +277,4 @@ function takeEntry(
   }
   walk.notes.skip(joinPath(path, name), 'special-file')
   return null
-}
-
-/** Times as far as a load can set them: to the microsecond. */
-function hasFacts(entry: EntryFacts, stats: BigIntStats): boolean {
-  const mtimeNs = BigInt(entry.mtimeSeconds) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)
-  return isSameFileTime(mtimeNs, stats.mtimeNs) && entry.mode === (Number(stats.mode) & 0o7777)
 }

@@ -1,5 +1,5 @@
-import { errnoOf } from '../../../filesystem/filesystem-error.ts'
-import type { BundleSkip } from '../../bundle.ts'
+import { errnoOf } from '../filesystem/filesystem-error.ts'
+import type { BundleSkip } from './bundle.ts'
 
 const reasons: Readonly<Record<string, BundleSkip['reason']>> = {
   ENOENT: 'vanished',
