@@ -49,6 +49,17 @@ describe('an exact load by a user who may not read everything', () => {
     })
   })
 
+  it('tells of it also when the save has remembered the directory as an empty one', async () => {
+    const { outcomes } = await run([
+      { write: { plain: '1', 'closed/in': 'only copy' } },
+      { modes: { closed: 0 } },
+      { later: true },
+      { save: true },
+      { load: { version: 1 } },
+    ])
+    expect(outcomes[1]).toMatchObject({ left: [unreadable('closed/in')], deleted: 0 })
+  })
+
   it('leaves what is closed in directories that have to go, and those with it', async () => {
     const { outcomes, tree } = await run([
       { write: { plain: '1' } },
@@ -181,10 +192,11 @@ describe('a load over directories that are closed to their own owner', () => {
       { write: { place: '1', plain: '1' } },
       { save: true },
       { remove: 'place' },
-      { write: { 'place/x': '', 'late/one/x': '' } },
+      { write: { 'place/x': '', 'late/one/x': '', 'gone/x': '' } },
       { remove: 'place/x' },
       { remove: 'late/one/x' },
-      { modes: { place: 0, 'late/one': 0 } },
+      { remove: 'gone/x' },
+      { modes: { place: 0, 'late/one': 0, gone: 0 } },
       { load: { version: 1 } },
     ])
     expect(outcomes[1]).toMatchObject({ left: [], deleted: 0 })

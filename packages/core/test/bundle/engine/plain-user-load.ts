@@ -27,6 +27,8 @@ export interface Step {
   readonly parentMode?: number
   readonly save?: true
   readonly load?: Parameters<Workspace['load']>[0]
+  /** What was written up to now counts as written long ago. */
+  readonly later?: true
   /** Ends the load when it begins to fetch. */
   readonly aborts?: true
 }
@@ -62,7 +64,7 @@ for (const [index, steps] of (JSON.parse(scenarios) as Step[][]).entries()) {
 process.stdout.write(JSON.stringify(all))
 
 async function take(workspace: Workspace, step: Step, outcomes: Outcome[]): Promise<void> {
-  const { write = {}, modes = {}, remove, pipe, time, parentMode, save, load, aborts } = step
+  const { write = {}, modes = {}, remove, pipe, time, parentMode, later, save, load, aborts } = step
   const root = workspace.path
   for (const [path, content] of Object.entries(write)) {
     mkdirSync(dirname(join(root, path)), { recursive: true })
@@ -73,6 +75,10 @@ async function take(workspace: Workspace, step: Step, outcomes: Outcome[]): Prom
   if (time !== undefined) utimesSync(root, time, time)
   if (parentMode !== undefined) chmodSync(dirname(root), parentMode)
   if (pipe !== undefined) execFileSync('mkfifo', [join(root, pipe)])
+  if (later === true) {
+    const now = Date.now
+    Date.now = () => now() + 60_000
+  }
   if (save === true) {
     const { report } = await workspace.save('saved')
     outcomes.push({ skipped: report.skipped })
