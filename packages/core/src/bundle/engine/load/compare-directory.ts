@@ -24,7 +24,7 @@ import { joinPath } from '../known/known-tree.ts'
 import { fieldsOf, isSameFields, wantedFields, type DirectoryPlan } from './load-plan.ts'
 import type { Selection } from '../read/path-selection.ts'
 import { removeStale } from './remove-stale.ts'
-import { isPlainlyOpen, isReadable, unreadable } from './unreadable.ts'
+import { isReadable, unreadable } from './unreadable.ts'
 import type { FileFields } from './restore-frame.ts'
 import { notInVersion, partsOf, stageSubtree } from './stage-subtree.ts'
 import { childOf, type TreeDirectory } from '../read/tree-reader.ts'
@@ -191,8 +191,6 @@ function confirmKnown(
   const known = chosen === 'all' ? context.memory.knownDirectory(directory) : null
   // What else a hard-linked file is called is known when all of its names have been compared.
   if (known === null || known.entries.some(isHardLinked)) return null
-  // A save takes one that it cannot list for empty.
-  if (known.entries.length === 0 && !isPlainlyOpen(stats)) return null
   if (!isAsKnown) {
     const before = fieldsOf(stats)
     if (!isSameFields(before, wantedFields(wanted, before))) return null

@@ -22,11 +22,6 @@ export function isReadable(directory: DirectoryHandle, name: ByteString, stats: 
   }
 }
 
-/** Whether a directory can be listed and what it holds be looked at, as far as that shows without trying. */
-export function isPlainlyOpen(stats: BigIntStats): boolean {
-  return isOwn(stats) && (stats.mode & 0o500n) === 0o500n
-}
-
 /** Opens a file that is closed to its own owner, who is the one to open it; it is as closed as before afterwards. */
 export function openClosedFile(directory: DirectoryHandle, name: ByteString): number | null {
   if (process.platform !== 'linux') return null
