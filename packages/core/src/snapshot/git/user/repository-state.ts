@@ -6,7 +6,7 @@ import { joinPath, nativePath, toBytePath, trimSpace } from '../../byte-path.ts'
 import { lstatIfAllowed } from '../table/file-stamp.ts'
 import { keepRepositoryObjects, type SeenObjects } from '../private/keep-repository-objects.ts'
 import type { PrivateRepository } from '../private/private-repository.ts'
-import { readBranch, refIn } from './read-branch.ts'
+import { readBranch } from './read-branch.ts'
 import { readRefs } from './read-refs.ts'
 import { readRegularFile } from '../private/read-regular-file.ts'
 import type { UserRepository } from './repository-layout.ts'
@@ -201,14 +201,11 @@ function put(
 
 /** @throws `NOT_FOUND` when it is gone, `CORRUPT` when it is not what was written */
 export function loadRepositoryState(own: PrivateRepository, id: string): RepositoryState {
-  const stored = JSON.parse(readStored(own, id).toString('utf8')) as Omit<
-    RepositoryState,
-    'refs' | 'branch'
-  > & { refs: string; branch?: string | null }
+  const stored = JSON.parse(readStored(own, id).toString('utf8')) as Omit<RepositoryState, 'refs'> & {
+    refs: string
+  }
   const refs = JSON.parse(readStored(own, stored.refs).toString('utf8')) as [string, string][]
-  // States of earlier releases do not say it.
-  const { branch = refIn(stored.head) } = stored
-  return { ...stored, branch, refs: new Map(refs) }
+  return { ...stored, refs: new Map(refs) }
 }
 
 export function readStored(own: PrivateRepository, name: string): Buffer {
