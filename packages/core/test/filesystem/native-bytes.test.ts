@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it, vi } from 'vitest'
 import { createBundle, extractBundle, Workspace } from '../../src/index.ts'
-import { createRepository, describeTree, temporaryDirectory } from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, temporaryDirectory } from '../support/temporary-directory.ts'
 
 /** As Yarn's plug'n'play patches it: paths are answered as texts, whatever was asked for, and links are made of texts. */
 vi.mock('node:fs', async (importOriginal) => {

@@ -12,13 +12,8 @@ import {
   type ArtifactStore,
   type RunEvent,
 } from '../../src/index.ts'
-import {
-  createRepository,
-  describeTree,
-  git,
-  temporaryDirectory,
-  writeFiles,
-} from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 function makeWorkspace(files: Record<string, string> = { 'a.txt': 'one\n', 'b.txt': 'two\n' }): Workspace {
   const directory = temporaryDirectory()

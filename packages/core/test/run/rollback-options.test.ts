@@ -2,13 +2,8 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
-import {
-  createRepository,
-  describeTree,
-  git,
-  temporaryDirectory,
-  writeFiles,
-} from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 function makeWorkspace(isRepository: boolean): Workspace {
   const directory = temporaryDirectory()

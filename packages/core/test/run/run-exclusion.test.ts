@@ -4,7 +4,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
-import { createRepository, describeTree, temporaryDirectory } from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, temporaryDirectory } from '../support/temporary-directory.ts'
 
 const coreUrl = new URL('../../src/index.ts', import.meta.url).href
 

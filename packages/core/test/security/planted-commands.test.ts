@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
 import { gitEnvironment } from '../../src/snapshot/git/private/git-command.ts'
 import { fingerprint, runUserGit } from '../snapshot/git/git-fixture.ts'
-import { describeTree, temporaryDirectory } from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import {
   createPlainRepository,
   createPlantedPrograms,

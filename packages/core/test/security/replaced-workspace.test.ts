@@ -15,12 +15,8 @@ import { checkPlaces } from '../../src/snapshot/rollback/check-places.ts'
 import { inDirectories } from '../../src/snapshot/rollback/directory-access.ts'
 import { sweepHalfWritten } from '../../src/snapshot/rollback/rollback-journal.ts'
 import type { PresentState } from '../../src/snapshot/rollback/rollback-source.ts'
-import {
-  createRepository,
-  describeTree,
-  temporaryDirectory,
-  writeFiles,
-} from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 let base = ''
 let path = ''

@@ -1,16 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  lstatSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -79,30 +68,6 @@ export function createRepository(
     'git init --quiet --initial-branch=main && git add --all && git commit --quiet --allow-empty --message=first'
   runAsUser(directory, 'sh', ['-c', steps])
   return directory
-}
-
-/** Everything below a directory as comparable text: type, mode, content or link text by path; `.git` left out. */
-export function describeTree(
-  directory: string,
-  options: { readonly skip?: readonly string[] } = {},
-): Record<string, string> {
-  const { skip = ['.git'] } = options
-  const tree: Record<string, string> = {}
-  const visit = (path: string): void => {
-    for (const name of readdirSync(join(directory, path)).sort()) {
-      const relative = path === '' ? name : `${path}/${name}`
-      if (skip.includes(relative)) continue
-      const info = lstatSync(join(directory, relative))
-      const mode = (info.mode & 0o7777).toString(8)
-      if (info.isSymbolicLink()) tree[relative] = `link ${readlinkSync(join(directory, relative))}`
-      else if (info.isDirectory()) {
-        tree[relative] = `directory ${mode}`
-        visit(relative)
-      } else tree[relative] = `file ${mode} ${readFileSync(join(directory, relative)).toString('base64')}`
-    }
-  }
-  visit('')
-  return tree
 }
 
 export function makeExecutable(path: string): void {

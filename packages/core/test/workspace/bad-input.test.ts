@@ -27,13 +27,8 @@ import {
 } from '../../src/index.ts'
 import { asPlainUser } from '../support/plain-user.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
-import {
-  createRepository,
-  describeTree,
-  git,
-  temporaryDirectory,
-  writeFiles,
-} from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 
 const run = promisify(execFile)
 

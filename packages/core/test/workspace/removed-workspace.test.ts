@@ -2,7 +2,8 @@ import { chmodSync, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Workspace } from '../../src/workspace/workspace.ts'
-import { createRepository, describeTree, temporaryDirectory } from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
+import { createRepository, temporaryDirectory } from '../support/temporary-directory.ts'
 
 describe.each(['git', 'bundle'] as const)(
   'a workspace that was removed, with the strategy %s',

@@ -4,53 +4,23 @@ import {
   existsSync,
   linkSync,
   lstatSync,
-  mkdirSync,
   readFileSync,
   readdirSync,
   rmSync,
   statSync,
-  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { fillWithEachKind } from '../rollback/spoilt-workspace.ts'
 import { createFixture, describeTree } from './bundle-fixture.ts'
 
-/** A workspace with something of each kind, and an agent that spoils all of it. */
 function prepare() {
   const fixture = createFixture()
-  const { write, path } = fixture
-  write('secret.env', 'KEY=1', 0o600)
-  write('run.sh', '#!/bin/sh\n', 0o755)
-  write('group.txt', 'group', 0o664)
-  write('dir/deep/file.bin', Buffer.from([0, 1, 2, 255, 13, 10]))
-  write('large.bin', Buffer.from(Array.from({ length: 400_000 }, (_, at) => (at * at) % 251)))
-  write('.git/config', 'of the user')
-  chmodSync(join(path, 'dir/deep'), 0o750)
-  symlinkSync('a.txt', join(path, 'link'))
-  mkdirSync(join(path, 'empty/inner'), { recursive: true })
-  chmodSync(join(path, 'empty/inner'), 0o700)
-  execFileSync('sh', ['-c', 'printf x > "$(printf \'odd\\377\')"'], { cwd: path })
-  const spoil = () => {
-    write('a.txt', 'spoilt\n')
-    chmodSync(join(path, 'secret.env'), 0o644)
-    rmSync(join(path, 'dir'), { recursive: true })
-    write('dir', 'now a file')
-    unlinkSync(join(path, 'link'))
-    mkdirSync(join(path, 'link'))
-    write('link/inside', 'x')
-    rmSync(join(path, 'empty'), { recursive: true })
-    write('new/deeply/made.txt', 'made')
-    mkdirSync(join(path, 'new-empty'))
-    chmodSync(join(path, 'run.sh'), 0o644)
-    chmodSync(join(path, 'src'), 0o700)
-    write('large.bin', 'short')
-    unlinkSync(join(path, 'src/b.txt'))
-    symlinkSync('../a.txt', join(path, 'src/b.txt'))
-    execFileSync('sh', ['-c', 'rm odd*'], { cwd: path })
-  }
+  const spoil = fillWithEachKind(fixture)
+  fixture.write('.git/config', 'of the user')
   return { ...fixture, spoil }
 }
 

@@ -2,13 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { Workspace } from '../../../src/index.ts'
-import {
-  createRepository,
-  describeTree,
-  git,
-  temporaryDirectory,
-  writeFiles,
-} from '../../support/temporary-directory.ts'
+import { describeTree, hashOf } from '../../support/describe-tree.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
 
 it('directories of one repository, and the repository, are workspaces of their own: nothing of one comes back in another (case 54)', async () => {
   const base = temporaryDirectory()
@@ -37,7 +32,7 @@ it('directories of one repository, and the repository, are workspaces of their o
         'two/b.txt': 'edited by two\n',
         'two/made.txt': 'made\n',
         'c.txt': 'edited above\n',
-      }).map(([name, text]) => [name, `file 644 ${Buffer.from(text).toString('base64')}`]),
+      }).map(([name, text]) => [name, `file 644 ${hashOf(text)}`]),
     ),
   )
   expect(await all.rollback(beforeAll)).toMatchObject({ restored: [], deleted: ['two/made.txt'] })

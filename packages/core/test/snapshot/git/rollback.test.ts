@@ -250,9 +250,9 @@ describe('a snapshot that somebody forged', () => {
       const log = join(store, 'snapshots')
       writeFileSync(log, readFileSync(log, 'utf8').replaceAll(before.ref, forged.ref))
       write('made.txt', 'made')
-      const states = [path, outside].map(describeTree)
+      const states = [path, outside].map((root) => describeTree(root))
       await expect((await open()).rollback(forged)).rejects.toMatchObject({ code: 'UNSAFE_PATH' })
-      expect([path, outside].map(describeTree)).toEqual(states)
+      expect([path, outside].map((root) => describeTree(root))).toEqual(states)
       expect(existsSync(join(path, '../escaped'))).toBe(false)
     },
   )
