@@ -5,6 +5,7 @@ import {
   cpSync,
   lstatSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   rmSync,
   symlinkSync,
@@ -12,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { collect, createFixture, describeTree } from './git-fixture.ts'
+import { collect, createFixture, createScratch, describeTree } from './git-fixture.ts'
 
 type Node = { readonly content: Uint8Array; readonly executable: boolean } | { readonly target: string }
 type Tree = Readonly<Record<string, Node>>
@@ -117,6 +118,67 @@ describe('a patch', () => {
       }),
       { numRuns: 30, seed: 7 },
     )
+  })
+
+  it('is taken by git apply also where the name of a directory ends in a space', async () => {
+    const { open, path, write, outside } = createFixture()
+    write('end /mode', 'x\n')
+    write('end /binary', 'x\n')
+    cpSync(path, join(outside, 'copy'), { recursive: true })
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    chmodSync(join(path, 'end /mode'), 0o755)
+    write('end /binary', 'x\0\n')
+    write('end /empty', '')
+    write('new\nline /empty', '')
+    write('text', 'x\rdiff --git a/end /x b/end /x\n')
+    const after = await backend.capture({ label: 'after', previous: before })
+    const streamed = await collect(backend.patch(before, after))
+    await backend.changes(before, after)
+    expect(await collect(backend.patch(before, after))).toEqual(streamed)
+    execFileSync('git', ['apply', '-'], { cwd: join(outside, 'copy'), input: streamed })
+    expect(describeTree(join(outside, 'copy'))).toEqual(describeTree(path))
+  })
+
+  it('is applied byte for byte by the command of the guide, whatever git would convert', async () => {
+    const { open, path, write, git } = createFixture()
+    const home = createScratch()
+    writeFileSync(join(home, 'attributes'), '* ident text eol=crlf\n')
+    writeFileSync(
+      join(home, '.gitconfig'),
+      `[core]\nautocrlf = true\nattributesFile = ${join(home, 'attributes')}\n[apply]\nwhitespace = fix\n`,
+    )
+    git('config', 'core.autocrlf', 'true')
+    write('.gitattributes', '*.txt ident\n*.crlf eol=crlf\n*.utf16 working-tree-encoding=UTF-16\n')
+    const texts = ['$Id: 1 $\na\n', '$Id$\r\na\r\n', 'a\r\nb \nc\t\r\n']
+    const names = texts.flatMap((_, index) => [`${index}.txt`, `${index}.crlf`, `${index}.utf16`])
+    const edit = (text: string, suffix: string) => {
+      for (const name of names) write(name, (texts[Number(name[0])] ?? '') + text)
+      write(`new${suffix}.crlf`, '$Id$\nx \n')
+    }
+    edit('before\n', '')
+    const backend = await open()
+    const before = await backend.capture({ label: 'before' })
+    edit('after \r\n', '2')
+    const after = await backend.capture({ label: 'after', previous: before })
+    const patch = await collect(backend.patch(before, after))
+    const expected = describeTree(path)
+    await backend.rollback(before)
+    const apply = (...command: string[]) =>
+      execFileSync('git', [...command, '-'], {
+        cwd: path,
+        input: patch,
+        env: { PATH: process.env['PATH'], HOME: home },
+        stdio: ['pipe', 'pipe', 'pipe'],
+      })
+    expect(() => apply('apply')).toThrow('patch does not apply')
+    const guide = readFileSync(
+      new URL('../../../../../docs/guides/getting-started.md', import.meta.url),
+      'utf8',
+    )
+    const command = /^git (.+ apply .+) change\.patch$/m.exec(guide)?.[1]?.split(' ') ?? []
+    apply(...command)
+    expect(describeTree(path)).toEqual(expected)
   })
 
   it('is relative to a workspace inside the repository', async () => {

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { splitRecords } from '../../byte-path.ts'
 import { streamGit } from '../private/git-command.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
+import { quoteNames, quotePatchNames } from './quote-patch-names.ts'
 
 /** What a result embeds by default; a longer one is read when it is asked for. */
 const MAX_PATCH_BYTES = 1_048_576
@@ -41,7 +42,7 @@ export async function diffTrees(
   }
   const output = Buffer.concat(chunks)
   const records = splitRecords(output.subarray(0, patchStart ?? bytes))
-  return { records, patch: isWhole ? output.subarray(patchStart ?? bytes) : null }
+  return { records, patch: isWhole ? quoteNames(output.subarray(patchStart ?? bytes)) : null }
 }
 
 /** The patch alone, of any length. @param left pathspecs for what it leaves out */
@@ -54,7 +55,7 @@ export function streamTreePatch(
 ): AsyncIterable<Uint8Array> {
   const environment = left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' }
   const args = ['diff-tree', ...patchArguments, from, to, ...left]
-  return streamGit(privateCall(own, args, { signal, environment }))
+  return quotePatchNames(streamGit(privateCall(own, args, { signal, environment })))
 }
 
 /** They end with an empty one, which no path is. @returns `null` where that is not in the chunk */
