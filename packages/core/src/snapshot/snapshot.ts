@@ -164,8 +164,10 @@ export interface WorkspaceDiff {
   readonly changedPaths: readonly string[]
   /**
    * A patch for `git apply` that turns the one state into the other byte for byte, binary files included (text in
-   * `patchEncoding`; see `decodePatch`). `null` when it was not asked for, is empty, is over the cap, was stored as an
-   * artifact, or the backend has no content. Never cut short.
+   * `patchEncoding`; see `decodePatch`). A patch has no place for empty directories and for permissions besides the owner's
+   * execute bit. In a repository git converts what it applies where attributes or settings say so; the guide to getting
+   * started has the command under which it does not. `null` when it was not asked for, is empty, is over the cap, was
+   * stored as an artifact, or the backend has no content. Never cut short.
    */
   readonly patch: string | null
   readonly patchEncoding: 'utf8' | 'base64' | null
