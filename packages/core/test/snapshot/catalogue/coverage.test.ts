@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -331,6 +332,19 @@ describe('precious files', () => {
     await workspace.rollback(before, { expected: after })
     expect(read('.env')).toBe('TOKEN=first-secret\n')
   })
+
+  it.each<Backend>(['git', 'bundle'])(
+    'do not show by the name of the file that they were made from, by %s (case 73)',
+    async (backend) => {
+      const { write, path, snapshot, workspace } = createWorkspace(backend, { precious: ['.env'] })
+      write('example', 'TOKEN=a-secret\n')
+      const before = await snapshot()
+      renameSync(join(path, 'example'), join(path, '.env'))
+      const { changes } = await workspace.diff(before, await snapshot(before))
+      expect(changes[0]).toMatchObject({ path: '.env', status: 'added', redacted: true })
+      expect(changes[0]).not.toHaveProperty('renamedFrom')
+    },
+  )
 
   it('may be named for one run, and come back when it fails (case 73)', async () => {
     const { write, read, workspace } = createWorkspace('git')

@@ -179,8 +179,8 @@ export async function describeChanges(
         size: sizes.get(state.id) ?? 0,
         content: isSecret ? '' : state.id,
       }
-    const source =
-      delta.before === null && delta.after?.type === 'file' ? sources.get(delta.after.id) : undefined
+    const isNewFile = delta.before === null && delta.after?.type === 'file'
+    const source = isNewFile && !isSecret ? sources.get(delta.after.id) : undefined
     const none = isSecret ? null : 0
     const count = (isSecret ? undefined : lineCounts.get(delta.path)) ?? { insertions: none, deletions: none }
     return {
