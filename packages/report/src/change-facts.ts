@@ -12,9 +12,10 @@ export const statusLetters: Readonly<Record<FileStatus, string>> = {
 
 const typeNames = { file: 'file', symlink: 'symbolic link', directory: 'empty directory' } as const
 
-/** What happened besides lines: type, mode, sizes where there are no lines to count. Short phrases for people. */
+/** What happened besides lines: type, mode, sizes where there are no lines to count, secrecy. Short phrases for people. */
 export function changeFacts(file: FileDiff): string[] {
-  return [typeFact(file), modeFact(file), sizeFact(file)].filter((fact) => fact !== null)
+  const secrecy = file.isRedacted ? 'precious, content left out' : null
+  return [typeFact(file), modeFact(file), sizeFact(file), secrecy].filter((fact) => fact !== null)
 }
 
 function typeFact({ before, after }: FileDiff): string | null {
@@ -39,7 +40,7 @@ function modeFact({ before, after }: FileDiff): string | null {
 function sizeFact(file: FileDiff): string | null {
   const { before, after, isBinary } = file
   const hasLines = !isBinary && file.insertions !== null
-  const isSame = before !== null && after !== null && before.content === after.content
+  const isSame = !file.isRedacted && before !== null && after !== null && before.content === after.content
   if (hasLines || isSame || (after ?? before)?.type !== 'file') return null
   const sizes = [before, after]
     .filter((state) => state?.type === 'file')

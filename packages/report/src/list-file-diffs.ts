@@ -15,6 +15,8 @@ export interface FileDiff {
   readonly insertions: number | null
   readonly deletions: number | null
   readonly isBinary: boolean
+  /** A precious file: its content is in no patch. */
+  readonly isRedacted: boolean
   readonly hunks: readonly Hunk[]
 }
 
@@ -47,7 +49,8 @@ export function listFileDiffs(
       const { path, before, after, insertions, deletions } = change
       const origin = origins.get(change)
       if (origin !== undefined) {
-        const same = { insertions: 0, deletions: 0, isBinary: change.binary === true, hunks: [] }
+        const isBinary = change.binary === true
+        const same = { insertions: 0, deletions: 0, isBinary, isRedacted: false, hunks: [] }
         return { path, status: 'renamed', renamedFrom: origin.path, before: origin.before, after, ...same }
       }
       const content = patches.get(path) ?? { hunks: [], isBinary: false }
@@ -61,6 +64,7 @@ export function listFileDiffs(
         insertions,
         deletions,
         isBinary,
+        isRedacted: change.redacted === true,
         hunks: content.hunks,
       }
     })
@@ -94,7 +98,7 @@ export function patchWhereabouts(diff: WorkspaceDiff, patch: Uint8Array | null):
     return `The patch${size} is over the cap for embedded patches and was left out: raise maxPatchBytes or pass an artifactStore to keep it.${hash}`
   if (diff.backend === 'hash')
     return 'The hash backend keeps no content, so it knows which files changed but not which lines.'
-  return 'No patch was made for this diff: only modes or empty directories changed, or capturePatch was off.'
+  return 'No patch was made for this diff: only modes, empty directories or precious files changed, or capturePatch was off.'
 }
 
 /** The path as people write it: that of an empty directory ends in a slash. */

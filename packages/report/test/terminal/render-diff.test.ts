@@ -208,6 +208,21 @@ describe('a diff without a patch', () => {
     ])
   })
 
+  it('says that precious files changed, whose content is in no patch', async () => {
+    const run = await runInRepository({
+      before: { '.gitignore': '.env\n', '.env': 'TOKEN=one\n' },
+      after: { '.env': 'TOKEN=three\n' },
+      precious: ['.env'],
+    })
+    expect(rowsOf(renderDiff(diffOf(run), { color: false, width: 120 }))).toEqual([
+      '1 file changed',
+      '',
+      'M  .env   10 B → 12 B, precious, content left out',
+      '',
+      'No patch was made for this diff: only modes, empty directories or precious files changed, or capturePatch was off.',
+    ])
+  })
+
   it('says that nothing changed', async () => {
     expect(renderDiff(diffOf(await runInRepository({ before: { a: 'one\n' } })))).toBe('No changes.\n')
   })
