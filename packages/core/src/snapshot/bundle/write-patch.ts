@@ -8,22 +8,12 @@ import {
   type DescribedState,
   type Leaf,
 } from './describe-changes.ts'
+import { patchNames, quotePatchPath } from '../quote-patch-path.ts'
 import type { StoredState } from './stored-state.ts'
 import { writeLiteral } from './write-binary.ts'
 import { writeHunks } from './write-hunks.ts'
 
 const NO_BLOB = '0'.repeat(40)
-const SPECIALS: Readonly<Record<string, string>> = {
-  '\u0007': '\\a',
-  '\b': '\\b',
-  '\t': '\\t',
-  '\n': '\\n',
-  '\v': '\\v',
-  '\f': '\\f',
-  '\r': '\\r',
-  '"': '\\"',
-  '\\': '\\\\',
-}
 
 /**
  * The patch in git's extended format, with the ids that git would give, for `git apply` in both directions. What git
@@ -79,7 +69,7 @@ async function* writeFilePatch(
 ): AsyncGenerator<Uint8Array, void, void> {
   const hasSameContent = before?.blob === after?.blob
   if (hasSameContent && before?.mode === after?.mode) return
-  yield Buffer.from(`diff --git ${quote(`a/${path}`)} ${quote(`b/${path}`)}\n`, 'latin1')
+  yield Buffer.from(`diff --git ${patchNames(path)}\n`, 'latin1')
   yield Buffer.from(modeLines(before, after))
   if (hasSameContent) return
   const mode = before !== null && before.mode === after?.mode ? ` ${before.mode}` : ''
@@ -114,23 +104,8 @@ function writeSide(side: Side | null): AsyncIterable<Uint8Array> {
 /** A name with a space is marked off with a tab, so that nothing after it is taken for a part of it. */
 function label(prefix: string, path: ByteString, side: Side | null): string {
   if (side === null) return '/dev/null'
-  const name = quote(`${prefix}/${path}`)
+  const name = quotePatchPath(`${prefix}/${path}`)
   return name.includes(' ') ? `${name}\t` : name
-}
-
-/**
- * As git prints names: in double quotes with octal escapes when there is anything but plain ASCII in them. Also around a
- * directory whose name ends with a space, which `git apply` would take for the end of the first of two names.
- */
-function quote(path: ByteString): string {
-  // eslint-disable-next-line no-control-regex -- what must be escaped
-  if (!/[\u0000-\u001f"\\\u007f-\u00ff]| \//.test(path)) return path
-  // eslint-disable-next-line no-control-regex -- the same
-  const escaped = path.replace(/[\u0000-\u001f"\\\u007f-\u00ff]/g, (character) => {
-    const special = SPECIALS[character]
-    return special ?? `\\${(character.codePointAt(0) ?? 0).toString(8).padStart(3, '0')}`
-  })
-  return `"${escaped}"`
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, void> {

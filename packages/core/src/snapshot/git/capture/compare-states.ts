@@ -5,7 +5,6 @@ import { runGit } from '../private/git-command.ts'
 import { objectSizes } from '../private/object-sizes.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
 import { diffTrees, streamTreePatch } from './diff-trees.ts'
-import { pathspecsWithout } from './pathspecs-without.ts'
 import { formatRef, parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
 import { readSnapshotLog } from '../private/snapshot-log.ts'
 
@@ -204,9 +203,8 @@ export async function* streamPatch(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   if (from.tree === to.tree) return
-  const left = pathspecsWithout(preciousIn(own, from, to))
   try {
-    yield* streamTreePatch(own, from.tree, to.tree, left, signal)
+    yield* streamTreePatch(own, from.tree, to.tree, preciousIn(own, from, to), signal)
   } catch (error) {
     if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, [from, to])
     throw error

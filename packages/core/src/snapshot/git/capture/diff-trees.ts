@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
-import { splitRecords } from '../../byte-path.ts'
+import { splitRecords, type BytePath } from '../../byte-path.ts'
 import { streamGit } from '../private/git-command.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
-import { quoteNames, quotePatchNames } from './quote-patch-names.ts'
+import { filterPatch, quoteNames } from './filter-patch.ts'
 
 /** What a result embeds by default; a longer one is read when it is asked for. */
 const MAX_PATCH_BYTES = 1_048_576
@@ -45,17 +45,16 @@ export async function diffTrees(
   return { records, patch: isWhole ? quoteNames(output.subarray(patchStart ?? bytes)) : null }
 }
 
-/** The patch alone, of any length. @param left pathspecs for what it leaves out */
+/** The patch alone, of any length. @param leftOut files of which nothing is in it */
 export function streamTreePatch(
   own: PrivateRepository,
   from: string,
   to: string,
-  left: readonly string[],
+  leftOut: ReadonlySet<BytePath>,
   signal?: AbortSignal,
 ): AsyncIterable<Uint8Array> {
-  const environment = left.length === 0 ? {} : { GIT_LITERAL_PATHSPECS: '0' }
-  const args = ['diff-tree', ...patchArguments, from, to, ...left]
-  return quotePatchNames(streamGit(privateCall(own, args, { signal, environment })))
+  const args = ['diff-tree', ...patchArguments, from, to]
+  return filterPatch(streamGit(privateCall(own, args, { signal })), leftOut)
 }
 
 /** They end with an empty one, which no path is. @returns `null` where that is not in the chunk */
