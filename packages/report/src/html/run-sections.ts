@@ -110,7 +110,7 @@ export function rollbackCard(rollback: RollbackResult | null): Markup | null {
   const verdict = dryRun
     ? 'A preview: nothing was touched.'
     : verified
-      ? 'Verified: a capture made afterwards equals the state before the run.'
+      ? 'Verified: in a capture made afterwards, all that was to be rolled back is as in the snapshot.'
       : 'Not verified.'
   return markup`<section class="card" aria-labelledby="rollback">
     <h2 id="rollback">

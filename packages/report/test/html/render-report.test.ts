@@ -128,7 +128,7 @@ describe('the report of a run', () => {
       'gone.txtold-name.txtsrc/deep/app.ts',
       'new-name.txtsrc/new.ts',
     ])
-    expect(textsOf(byClass(elements, 'card'))[1]).toContain('Verified: a capture made afterwards equals')
+    expect(textsOf(byClass(elements, 'card'))[1]).toContain('Verified: in a capture made afterwards')
   })
 
   it('says what was not captured', () => {
@@ -320,6 +320,24 @@ describe('a run without a diff to show', () => {
     expect(textsOf(byTag(expectSafe(renderReport(result, { patch: patch ?? undefined })), 'ins'))).toEqual([
       'one',
     ])
+  })
+})
+
+describe('a rollback of some paths', () => {
+  it('is not said to have brought back the whole state', async () => {
+    const { result } = await runInRepository({
+      before: { a: 'x\n', b: 'x\n' },
+      after: { a: 'y\n', b: 'y\n' },
+      agent: () => {
+        throw new Error('failed')
+      },
+      rollbackOnFailure: { paths: ['a'] },
+    })
+    const card = textsOf(byClass(expectSafe(renderReport(result)), 'card'))[0]
+    expect(card).toContain(
+      'Rollback verified Verified: in a capture made afterwards, all that was to be rolled back',
+    )
+    expect(card).not.toContain('the state before the run')
   })
 })
 
