@@ -14,12 +14,13 @@ export interface CaptureLimits {
    */
   readonly maxFileBytes?: number | undefined
   /**
-   * The most content of new and changed files, in bytes, that one capture reads and stores; of new files the smallest come
-   * first. @default 2 GiB: less than half of what the snapshots of a workspace may take, and about half a minute of reading
-   * and compressing.
+   * The most content, in bytes, that one capture reads and stores: by git of new and changed files, what is captured already
+   * before what is new, and of that the smallest first; by bundle of new files, in the order in which they are found. What
+   * was left out stays so under the same limits. @default 2 GiB: less than half of what the snapshots of a workspace may
+   * take, and about half a minute of reading and compressing.
    */
   readonly maxDeltaBytes?: number | undefined
-  /** The most new and changed files whose content one capture reads. @default 500_000 */
+  /** The most files whose content one capture reads, of the same ones. @default 500_000 */
   readonly maxFiles?: number | undefined
 }
 

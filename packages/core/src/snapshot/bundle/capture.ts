@@ -80,7 +80,7 @@ export async function captureDirectory(
     directory: path,
     parent,
     exclude: toExclude(rules, workspace.ownPath),
-    newFiles: { ...policy.limits, written, leftOut: parent === null ? [] : overTotal(parent) },
+    newFiles: { ...policy.limits, written, leftOut: parent === null ? [] : overTotal(parent, policy) },
     cacheDirectory,
     onProgress:
       onProgress === undefined
@@ -176,6 +176,7 @@ async function commit(
       omitted,
       unstable: saved.unstable,
       precious: workspace.policy.precious.patterns,
+      limits: workspace.policy.limits,
       ...(modes !== undefined && modes.size > 0 && { modes: listModes(modes) }),
     }),
     tags: [],
@@ -196,11 +197,11 @@ function listModes(modes: CaptureRequest['modes'] = new Map()): [path: string, m
   return sorted.map(([path, mode]) => [fromBytePath(path), mode])
 }
 
-/** What stays left out, so that a directory that nobody touches looks the same each time. */
-function overTotal(parent: VersionRecord): string[] {
-  return factsOf(parent)
-    .omitted.filter(({ reason }) => reason === 'over-total')
-    .map(({ path }) => toBytePath(path))
+/** What stays left out under the same limits, so that a directory that nobody touches looks the same each time. */
+function overTotal(parent: VersionRecord, { limits }: CapturePolicy): string[] {
+  const facts = factsOf(parent)
+  if (JSON.stringify(facts.limits) !== JSON.stringify(limits)) return []
+  return facts.omitted.filter(({ reason }) => reason === 'over-total').map(({ path }) => toBytePath(path))
 }
 
 /** All that `isGitInAnotherCase` takes for one. */

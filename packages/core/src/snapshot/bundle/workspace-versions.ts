@@ -13,7 +13,7 @@ import { createFormatMarker, encodeFormatMarker } from '../../bundle/format/form
 import type { VersionRecord } from '../../bundle/format/version-record.ts'
 import type { ObjectStore } from '../../store/object-store.ts'
 import { privateDirectoryStore } from '../../store/private-directory-store.ts'
-import { fillCapturePolicy, type CapturePolicy } from '../capture-policy.ts'
+import { fillCapturePolicy, type CapturePolicy, type FilledLimits } from '../capture-policy.ts'
 import type { IgnoreRules } from '../hash/ignore-rules.ts'
 import type { Omission, Snapshot } from '../snapshot.ts'
 
@@ -41,6 +41,8 @@ export interface SnapshotFacts {
   readonly modes?: readonly (readonly [path: string, mode: number])[]
   /** Patterns of the files whose content is kept out of patches; see `CapturePolicyOptions.precious`. */
   readonly precious?: readonly string[]
+  /** Those under which files were left out. */
+  readonly limits?: FilledLimits
 }
 
 export async function openWorkspace(
