@@ -142,7 +142,7 @@ export interface FileChange {
   /** Lines; `null` for a binary file or when the backend has no content to compare. */
   readonly insertions: number | null
   readonly deletions: number | null
-  /** `null` when the backend has no content to look at. */
+  /** `false` also where the content is the same; `null` when the backend has none to look at. */
   readonly binary: boolean | null
   /** For an added file: the one deleted file with the very same content, if there is exactly one. */
   readonly renamedFrom?: string

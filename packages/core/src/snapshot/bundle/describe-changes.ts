@@ -130,12 +130,12 @@ async function countLines(
   after: StoredState,
   delta: Delta,
 ): Promise<Pick<FileChange, 'insertions' | 'deletions' | 'binary'>> {
+  if (delta.hasSameContent) return { insertions: 0, deletions: 0, binary: false }
   const left = leafOf(delta.before)
   const right = leafOf(delta.after)
   const old = await readText(before, delta.path, left)
   const fresh = await readText(after, delta.path, right)
   if (old === null || fresh === null) return { insertions: null, deletions: null, binary: true }
-  if (delta.hasSameContent) return { insertions: 0, deletions: 0, binary: false }
   if (left === null || right === null) {
     const insertions = splitLines(fresh).ends.length
     const deletions = splitLines(old).ends.length

@@ -27,7 +27,11 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
 
 const onlyGit: HashIgnoreOptions = { defaults: false, paths: ['.git'] }
 
-type Report = { readonly entries: readonly number[]; readonly changes: readonly unknown[] }
+type Report = {
+  readonly entries: readonly number[]
+  readonly changes: readonly unknown[]
+  readonly binary: readonly unknown[]
+}
 
 /** Runs the scenario once and gives what each backend makes of it. */
 async function compare(
@@ -57,9 +61,11 @@ async function compare(
     const reports: Report[] = []
     for (const { backend, before } of captures) {
       const after = await backend.capture({ label: 'x', previous: before })
+      const changes = await backend.changes(before, after)
       reports.push({
         entries: [before.metadata.entries, after.metadata.entries],
-        changes: (await backend.changes(before, after)).map(comparable),
+        changes: changes.map(comparable),
+        binary: changes.map(({ binary, insertions }) => [binary, insertions === null]),
       })
     }
     return reports
@@ -71,8 +77,11 @@ async function compare(
 function expectAgreement(reports: readonly Report[]): void {
   const [byGit, byHash, byBundle] = reports
   expect(reports).toHaveLength(3)
-  expect(byGit).toEqual(byHash)
-  expect(byBundle).toEqual(byHash)
+  expect(byGit?.changes).toEqual(byHash?.changes)
+  expect(byGit?.entries).toEqual(byHash?.entries)
+  expect(byBundle?.changes).toEqual(byHash?.changes)
+  expect(byBundle?.entries).toEqual(byHash?.entries)
+  expect(byBundle?.binary).toEqual(byGit?.binary)
 }
 
 /** Content ids and line counts are each backend's own. */
@@ -81,6 +90,21 @@ function comparable({ path, status, before, after, renamedFrom }: FileChange) {
     side === null ? null : `${side.type} ${side.mode.toString(8)} ${side.size}`
   return { path, status, before: state(before), after: state(after), renamedFrom: renamedFrom ?? null }
 }
+
+test.each([0o755, 0o600])(
+  'a binary file whose mode alone became %o has no lines that differ',
+  async (mode) => {
+    const file = { path: ['a'], content: Buffer.from([0, 1]), mode: 0o644 }
+    const edits: Edit[] = [{ kind: 'chmod', path: ['a'], mode }]
+    const reports = await compare(
+      { committed: [{ kind: 'write', ...file }], pending: [], edits },
+      null,
+      onlyGit,
+    )
+    expectAgreement(reports)
+    expect(reports[0]?.binary).toEqual([[false, false]])
+  },
+)
 
 test('git, hash and bundle report the same changes for any edits', async () => {
   await fc.assert(

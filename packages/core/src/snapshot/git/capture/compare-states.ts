@@ -181,7 +181,11 @@ export async function describeChanges(
     const isNewFile = delta.before === null && delta.after?.type === 'file'
     const source = isNewFile && !isSecret ? sources.get(delta.after.id) : undefined
     const none = isSecret ? null : 0
-    const count = (isSecret ? undefined : lineCounts.get(delta.path)) ?? { insertions: none, deletions: none }
+    const isUncounted = isSecret || delta.before?.id === delta.after?.id
+    const count = (isUncounted ? undefined : lineCounts.get(delta.path)) ?? {
+      insertions: none,
+      deletions: none,
+    }
     return {
       path: fromBytePath(delta.path),
       status: statusOf(delta),
