@@ -24,7 +24,7 @@ import type { VersionReference, VersionStats } from './format/version-record.ts'
 export interface BundleStore {
   /**
    * Makes a version out of a tar.zst or tar.gz stream. It is checked (format, safety, limits) before it is committed; what
-   * of it a version cannot hold is listed.
+   * of it a version cannot hold is listed. What the stream itself throws comes back as it is.
    */
   upload(
     id: string,

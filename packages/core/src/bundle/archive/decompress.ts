@@ -43,9 +43,6 @@ async function peek(
   while (bytes < length) {
     const next = await input.next()
     if (next.done === true) break
-    if (!(next.value instanceof Uint8Array)) {
-      throw new WorkspaceError('INVALID_INPUT', 'A bundle must be made of Uint8Array chunks.')
-    }
     chunks.push(next.value)
     bytes += next.value.length
   }

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { describeValue } from '../../describe-value.ts'
 import { WorkspaceError } from '../../errors.ts'
 import { assertKnownOptions } from '../../known-options.ts'
+import { openArchive, readAhead } from './archive-input.ts'
 import { extractBundleOptionNames, extractLimitNames } from './archive-option-names.ts'
 import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
@@ -22,9 +23,6 @@ import { extractArchive, type ExtractPlan, type ExtractedArchive } from './extra
 import { extractInThreads } from './extract-in-threads.ts'
 import { hasBundleThread } from './run-in-worker.ts'
 import { fileTime } from './write-file.ts'
-
-/** An archive this small is done before a thread would have started. */
-const ARCHIVE_BYTES_WORTH_A_THREAD = 256 * 1024
 
 const GIBIBYTE = 1024 ** 3
 
@@ -51,6 +49,8 @@ const GIBIBYTE = 1024 ** 3
  * - `untrusted` also refuses names that some system would take for something else (control characters, backslashes,
  *   device names, names that differ in case or Unicode form only) and leaves out `.git`.
  *
+ * What the bundle itself throws comes back as it is.
+ *
  * @throws `INVALID_INPUT` when it is neither tar.zst nor tar.gz, or the path is not a directory; for `exact` into
  * the home directory, one above it or the root of a file system
  * @throws `CORRUPT` when it is damaged, cut off, or followed by something
@@ -71,12 +71,11 @@ export async function extractBundle(
   if (profile !== 'trusted' && profile !== 'untrusted') {
     throw invalid(`The profile ${describeValue(profile)} is unknown.`)
   }
-  assertBundle(bundle)
   if (typeof directory !== 'string' || directory === '')
     throw invalid('The directory to extract into is missing.')
   const limits = resolveLimits(profile, options.limits)
   signal?.throwIfAborted()
-  const input = abortable(toChunks(bundle), signal)
+  const input = openArchive(bundle, signal)
   const given = resolve(directory)
   try {
     await recoverDirectory(given)
@@ -85,16 +84,15 @@ export async function extractBundle(
     const umask = process.umask()
     return await withWorkDirectory(target, keepDirectory || isWorkingDirectory(target), async (work) => {
       const root = toByteString(join(work.path, 'new'))
-      const archive = await unpack(input, { root, profile, limits, umask, isReadTwice }, options)
+      const archive = await unpack(input.chunks, { root, profile, limits, umask, isReadTwice }, options)
       signal?.throwIfAborted()
       if (mode === 'merge' && existsSync(target)) return merge(work, archive, options)
       return replace(work, archive, keepDirectory || isWorkingDirectory(target), umask)
     })
   } catch (error) {
-    throw toWorkspaceError(error, 'extract into', given)
+    throw input.hasThrown(error) ? error : toWorkspaceError(error, 'extract into', given)
   } finally {
-    // A source that never answers must not hold up the answer to the caller.
-    void Promise.resolve(input.return?.()).catch(() => undefined)
+    input.close()
   }
 }
 
@@ -110,23 +108,13 @@ export async function checkBundle(
   assertKnownOptions('checkBundle', options, extractBundleOptionNames)
   const { profile = 'trusted', secondReader: isReadTwice = true, signal } = options
   const limits = resolveLimits(profile, options.limits)
-  assertBundle(bundle)
-  const input = abortable(toChunks(bundle), signal)
+  const input = openArchive(bundle, signal)
   try {
-    return (await unpack(input, { root: null, profile, limits, umask: 0, isReadTwice }, options)).report
+    return (await unpack(input.chunks, { root: null, profile, limits, umask: 0, isReadTwice }, options))
+      .report
   } finally {
-    void Promise.resolve(input.return?.()).catch(() => undefined)
+    input.close()
   }
-}
-
-/** @throws `INVALID_INPUT` */
-function assertBundle(bundle: unknown): void {
-  if (typeof bundle === 'string')
-    throw invalid('A bundle is bytes, not a file name. Pass createReadStream(path).')
-  if (bundle instanceof Uint8Array) return
-  if (typeof bundle === 'object' && bundle !== null)
-    if (Symbol.asyncIterator in bundle || Symbol.iterator in bundle) return
-  throw invalid('A bundle is a stream of bytes or a Uint8Array, such as createReadStream(path).')
 }
 
 async function withWorkDirectory<T>(
@@ -160,7 +148,7 @@ async function unpack(
   options: ExtractBundleOptions,
 ): Promise<ExtractedArchive> {
   const { signal, onProgress } = options
-  const { chunks, isWhole } = await readAhead(input, ARCHIVE_BYTES_WORTH_A_THREAD)
+  const { chunks, isWhole } = await readAhead(input)
   if (isWhole || !hasBundleThread()) return extractArchive(chunks, plan, { signal, onProgress })
   return extractInThreads(chunks, plan, { signal, onProgress })
 }
@@ -202,67 +190,6 @@ async function merge(
     closeDirectory(source)
   }
   return report
-}
-
-async function readAhead(
-  input: AsyncIterator<Uint8Array>,
-  bytes: number,
-): Promise<{ chunks: AsyncGenerator<Uint8Array, void, void>; isWhole: boolean }> {
-  const ahead: Uint8Array[] = []
-  let isWhole = false
-  for (let total = 0; total < bytes && !isWhole;) {
-    const next = await input.next()
-    if (next.done === true) isWhole = true
-    else {
-      ahead.push(next.value)
-      total += next.value.length
-    }
-  }
-  async function* chunks(): AsyncGenerator<Uint8Array, void, void> {
-    yield* ahead.splice(0)
-    while (!isWhole) {
-      const next = await input.next()
-      if (next.done === true) return
-      yield next.value
-    }
-  }
-  return { chunks: chunks(), isWhole }
-}
-
-/** Lets an abort end the wait for a source that does not answer. */
-function abortable(
-  input: AsyncIterator<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncIterator<Uint8Array> {
-  if (signal === undefined) return input
-  return {
-    next: () =>
-      new Promise((resolvePromise, reject) => {
-        if (signal.aborted) {
-          reject(signal.reason)
-          return
-        }
-        const onAbort = (): void => reject(signal.reason)
-        signal.addEventListener('abort', onAbort, { once: true })
-        input
-          .next()
-          .then(resolvePromise, reject)
-          .finally(() => signal.removeEventListener('abort', onAbort))
-      }),
-    return: async () => (await input.return?.()) ?? { done: true, value: undefined },
-  }
-}
-
-async function* toChunks(
-  bundle: AsyncIterable<Uint8Array> | Uint8Array,
-): AsyncGenerator<Uint8Array, void, void> {
-  if (!(bundle instanceof Uint8Array)) {
-    yield* bundle
-    return
-  }
-  for (let offset = 0; offset < bundle.length; offset += ARCHIVE_BYTES_WORTH_A_THREAD) {
-    yield bundle.subarray(offset, offset + ARCHIVE_BYTES_WORTH_A_THREAD)
-  }
 }
 
 function resolveLimits(profile: 'trusted' | 'untrusted', limits: ExtractLimits = {}): ResolvedLimits {
