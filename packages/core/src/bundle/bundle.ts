@@ -35,7 +35,7 @@ export interface BundleReport {
   readonly archiveBytes: number
   /** Paths matched by `exclude`, sorted; a directory stands for all that it holds. */
   readonly excluded: readonly string[]
-  /** What could not go in, and why: sockets and devices, unreadable or vanished files. */
+  /** What could not go in, and why: sockets and devices, unreadable or vanished files, paths of 64 KiB and more. */
   readonly skipped: readonly BundleSkip[]
   /** Files that changed while they were read; what is in the archive is their recorded length, padded or cut. */
   readonly unstable: readonly string[]
@@ -73,7 +73,7 @@ export interface ExtractLimits {
    * @default 2_000 for the untrusted profile; none for the trusted one, where a file of zeros is legal content
    */
   readonly maxRatio?: number | undefined
-  /** Levels of directories. @default 4_096 */
+  /** Levels of directories below the one that is extracted into. @default 4_096 */
   readonly maxDepth?: number | undefined
 }
 

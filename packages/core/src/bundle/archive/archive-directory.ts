@@ -1,6 +1,6 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
-import type { BigIntStats, Dirent } from 'node:fs'
+import type { Dirent } from 'node:fs'
 import {
   childPath,
   closeDirectory,
@@ -11,21 +11,22 @@ import {
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
-import { fillBuffer } from '../../filesystem/fill-buffer.ts'
+import {
+  endBlocks,
+  openBlocks,
+  putContent,
+  putHeader,
+  type BlockPool,
+  type Blocks,
+  type BlockState,
+} from './archive-blocks.ts'
 import { noteSkipped, type ArchiveNotes } from './archive-notes.ts'
 import { readLinkBytes } from '../../filesystem/native-bytes.ts'
 import { pathText } from '../../filesystem/path-text.ts'
 import { excludeFilter } from '../exclude-filter.ts'
-import { MAX_HEADER_BYTES, TAR_BLOCK_BYTES, paddedLength, writeTarHeader } from './tar-header.ts'
-
-/** Uncompressed bytes of one block, which becomes one compressed frame. */
-export const ARCHIVE_BLOCK_BYTES = 2 * 1024 * 1024
+import { MAX_TAR_PATH_BYTES } from './tar-header.ts'
 
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const MAX_ATTEMPTS = 3
-
-/** Blocks that are done with, to be filled again: fresh ones would pile up until the collector runs. */
-export type BlockPool = Buffer[]
 
 /**
  * The directory as blocks of a tar stream, made with synchronous calls: run it where that does not matter, or give the
@@ -39,62 +40,90 @@ export function* archiveDirectory(
   pool: BlockPool,
 ): Generator<Buffer, void, void> {
   const state: WriterState = {
+    ...openBlocks(pool),
     notes,
     isExcluded: excludeFilter(exclude),
     firstPaths: new Map(),
-    pool,
-    block: Buffer.allocUnsafeSlow(ARCHIVE_BLOCK_BYTES),
-    used: 0,
   }
-  const root = openRoot(directory)
-  try {
-    const stats = fstatSync(root.fd, { bigint: true })
-    yield* putHeader(state, './', 'directory', stats, 0, '')
-    notes.totals.directories += 1
-    yield* putDirectory(state, root, '')
-  } finally {
-    closeDirectory(root)
-  }
-  yield* reserve(state, 2 * TAR_BLOCK_BYTES)
-  state.block.fill(0, state.used, state.used + 2 * TAR_BLOCK_BYTES)
-  state.used += 2 * TAR_BLOCK_BYTES
-  yield* flush(state)
+  yield* putTree(state, openRoot(directory))
+  yield* endBlocks(state)
 }
 
-interface WriterState {
-  readonly notes: ArchiveNotes
+interface WriterState extends BlockState {
   readonly isExcluded: (path: ByteString) => boolean
   /** Where a file with several names was first met, by device and inode. */
   readonly firstPaths: Map<string, ByteString>
-  readonly pool: BlockPool
-  block: Buffer
-  used: number
 }
 
-type Blocks = Generator<Buffer, void, void>
+interface OpenDirectory {
+  readonly handle: DirectoryHandle
+  /** Its path with a slash at the end; '' for the root. */
+  readonly prefix: ByteString
+  readonly entries: Iterator<Dirent>
+}
 
-function* putDirectory(state: WriterState, directory: DirectoryHandle, prefix: ByteString): Blocks {
-  let entries: Dirent[]
+/** Closes the root, too. */
+function* putTree(state: WriterState, root: DirectoryHandle): Blocks {
+  // Not by recursion: each block would pass through as many generators as it lies deep, and a stack of calls ends.
+  const open: OpenDirectory[] = []
+  let entered: DirectoryHandle | null = root
   try {
-    entries = listDirectory(directory)
+    yield* putHeader(state, './', 'directory', fstatSync(root.fd, { bigint: true }), 0, '')
+    state.notes.totals.directories += 1
+    open.push(openListing(state, root, ''))
+    entered = null
+    for (let inner = open.at(-1); inner !== undefined; inner = open.at(-1)) {
+      const { handle, prefix, entries } = inner
+      const next = entries.next()
+      if (next.done === true) {
+        open.pop()
+        closeDirectory(handle)
+        continue
+      }
+      const path = prefix + next.value.name
+      entered = yield* putEntry(state, handle, next.value, path)
+      if (entered === null) continue
+      open.push(openListing(state, entered, `${path}/`))
+      entered = null
+    }
+  } finally {
+    if (entered !== null) closeDirectory(entered)
+    for (const { handle } of open) closeDirectory(handle)
+  }
+}
+
+function openListing(state: WriterState, handle: DirectoryHandle, prefix: ByteString): OpenDirectory {
+  try {
+    return { handle, prefix, entries: listDirectory(handle).values() }
   } catch (error) {
     noteSkipped(state.notes, prefix.slice(0, -1), error)
-    return
+    return { handle, prefix, entries: [].values() }
   }
-  for (const entry of entries) {
-    const path = prefix + entry.name
-    if (state.isExcluded(path)) {
-      state.notes.excluded.push(pathText(path))
-      continue
-    }
+}
+
+/** Blocks, and a directory that is to be gone through. */
+type BlocksOfEntry = Generator<Buffer, DirectoryHandle | null, void>
+
+function* putEntry(
+  state: WriterState,
+  parent: DirectoryHandle,
+  entry: Dirent,
+  path: ByteString,
+): BlocksOfEntry {
+  const { notes } = state
+  if (state.isExcluded(path)) notes.excluded.push(pathText(path))
+  else if (path.length >= MAX_TAR_PATH_BYTES) {
+    notes.skipped.push({ path: pathText(path), reason: 'unsupported-name' })
+  } else {
     try {
-      if (entry.isFile()) yield* putFile(state, directory, entry.name, path)
-      else if (entry.isDirectory()) yield* putSubdirectory(state, directory, entry.name, path)
-      else yield* putOther(state, directory, entry.name, path)
+      if (entry.isFile()) yield* putFile(state, parent, entry.name, path)
+      else if (entry.isDirectory()) return yield* putSubdirectory(state, parent, entry.name, path)
+      else return yield* putOther(state, parent, entry.name, path)
     } catch (error) {
-      noteSkipped(state.notes, path, error)
+      noteSkipped(notes, path, error)
     }
   }
+  return null
 }
 
 function* putSubdirectory(
@@ -102,7 +131,7 @@ function* putSubdirectory(
   parent: DirectoryHandle,
   name: ByteString,
   path: ByteString,
-): Blocks {
+): BlocksOfEntry {
   let directory: DirectoryHandle
   try {
     directory = openChild(parent, name)
@@ -113,27 +142,34 @@ function* putSubdirectory(
     state.notes.totals.directories += 1
     throw error
   }
+  let isPut = false
   try {
     yield* putHeader(state, `${path}/`, 'directory', fstatSync(directory.fd, { bigint: true }), 0, '')
     state.notes.totals.directories += 1
-    yield* putDirectory(state, directory, `${path}/`)
+    isPut = true
+    return directory
   } finally {
-    closeDirectory(directory)
+    if (!isPut) closeDirectory(directory)
   }
 }
 
-function* putOther(state: WriterState, parent: DirectoryHandle, name: ByteString, path: ByteString): Blocks {
+function* putOther(
+  state: WriterState,
+  parent: DirectoryHandle,
+  name: ByteString,
+  path: ByteString,
+): BlocksOfEntry {
   const stats = lstatSync(childPath(parent, name), { bigint: true })
-  if (!stats.isSymbolicLink()) {
-    // Some file systems do not tell types in their listings.
-    if (stats.isFile()) yield* putFile(state, parent, name, path)
-    else if (stats.isDirectory()) yield* putSubdirectory(state, parent, name, path)
-    else state.notes.skipped.push({ path: pathText(path), reason: 'special-file' })
-    return
+  // Some file systems do not tell types in their listings.
+  if (stats.isDirectory()) return yield* putSubdirectory(state, parent, name, path)
+  if (stats.isFile()) yield* putFile(state, parent, name, path)
+  else if (!stats.isSymbolicLink()) state.notes.skipped.push({ path: pathText(path), reason: 'special-file' })
+  else {
+    const text = readLinkBytes(childPath(parent, name)).toString('latin1')
+    yield* putHeader(state, path, 'symlink', stats, 0, text)
+    state.notes.totals.symlinks += 1
   }
-  const text = readLinkBytes(childPath(parent, name)).toString('latin1')
-  yield* putHeader(state, path, 'symlink', stats, 0, text)
-  state.notes.totals.symlinks += 1
+  return null
 }
 
 function* putFile(state: WriterState, parent: DirectoryHandle, name: ByteString, path: ByteString): Blocks {
@@ -161,102 +197,4 @@ function* putFile(state: WriterState, parent: DirectoryHandle, name: ByteString,
   } finally {
     closeSync(fd)
   }
-}
-
-/** A file that fits into one block is read again when it changed meanwhile; a larger one is cut or padded. */
-function* putContent(state: WriterState, fd: number, firstStats: BigIntStats, path: ByteString): Blocks {
-  let stats = firstStats
-  for (let attempt = 1; ; attempt += 1) {
-    const size = Number(stats.size)
-    const needed = MAX_HEADER_BYTES + paddedLength(size)
-    if (needed > ARCHIVE_BLOCK_BYTES) {
-      yield* putLargeContent(state, fd, stats, path)
-      return
-    }
-    yield* reserve(state, needed)
-    const content =
-      state.used + writeTarHeader(state.block, state.used, headerFields(path, 'file', stats, size, ''))
-    const read = fillBuffer(fd, state.block, content, size, 0)
-    const after = fstatSync(fd, { bigint: true })
-    const isStable = read === size && isSameContent(stats, after)
-    if (isStable || attempt === MAX_ATTEMPTS) {
-      if (!isStable) state.notes.unstable.push(pathText(path))
-      state.block.fill(0, content + read, content + paddedLength(size))
-      state.used = content + paddedLength(size)
-      state.notes.totals.contentBytes += size
-      return
-    }
-    stats = after
-  }
-}
-
-function* putLargeContent(state: WriterState, fd: number, stats: BigIntStats, path: ByteString): Blocks {
-  const size = Number(stats.size)
-  yield* putHeader(state, path, 'file', stats, size, '')
-  let position = 0
-  let isShort = false
-  while (position < size) {
-    if (state.used === state.block.length) yield* flush(state)
-    const wanted = Math.min(size - position, state.block.length - state.used)
-    const read = isShort ? 0 : readOrStop(fd, state.block, state.used, wanted, position)
-    if (read < wanted) isShort = true
-    state.block.fill(0, state.used + read, state.used + wanted)
-    state.used += wanted
-    position += wanted
-  }
-  const padding = paddedLength(size) - size
-  yield* reserve(state, padding)
-  state.block.fill(0, state.used, state.used + padding)
-  state.used += padding
-  state.notes.totals.contentBytes += size
-  if (isShort || !isSameContent(stats, fstatSync(fd, { bigint: true }))) {
-    state.notes.unstable.push(pathText(path))
-  }
-}
-
-/** The header is out, so a read that fails now can only be padded over. */
-function readOrStop(fd: number, block: Buffer, offset: number, length: number, position: number): number {
-  try {
-    return fillBuffer(fd, block, offset, length, position)
-  } catch {
-    return 0
-  }
-}
-
-function isSameContent(before: BigIntStats, after: BigIntStats): boolean {
-  return before.size === after.size && before.mtimeNs === after.mtimeNs && before.ctimeNs === after.ctimeNs
-}
-
-function* putHeader(
-  state: WriterState,
-  path: ByteString,
-  type: 'file' | 'directory' | 'symlink' | 'hard-link',
-  stats: BigIntStats,
-  size: number,
-  linkPath: ByteString,
-): Blocks {
-  yield* reserve(state, MAX_HEADER_BYTES + 3 * (path.length + linkPath.length))
-  state.used += writeTarHeader(state.block, state.used, headerFields(path, type, stats, size, linkPath))
-}
-
-function headerFields(
-  path: ByteString,
-  type: 'file' | 'directory' | 'symlink' | 'hard-link',
-  stats: BigIntStats,
-  size: number,
-  linkPath: ByteString,
-) {
-  return { path, type, mode: Number(stats.mode) & 0o7777, size, mtimeNs: stats.mtimeNs, linkPath }
-}
-
-function* reserve(state: WriterState, bytes: number): Blocks {
-  if (state.block.length - state.used < bytes) yield* flush(state)
-}
-
-function* flush(state: WriterState): Blocks {
-  if (state.used === 0) return
-  const full = state.block.subarray(0, state.used)
-  state.block = state.pool.pop() ?? Buffer.allocUnsafeSlow(ARCHIVE_BLOCK_BYTES)
-  state.used = 0
-  yield full
 }

@@ -7,7 +7,8 @@ import { createBundleOptionNames } from './archive-option-names.ts'
 import { toByteString } from '../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { recoverDirectory } from '../../filesystem/work-directory.ts'
-import { archiveDirectory, type BlockPool } from './archive-directory.ts'
+import type { BlockPool } from './archive-blocks.ts'
+import { archiveDirectory } from './archive-directory.ts'
 import { archiveReport, emptyNotes, type ArchiveNotes } from './archive-notes.ts'
 import type { Bundle, BundleFormat, BundleReport, CreateBundleOptions } from '../bundle.ts'
 import { excludeFilter } from '../exclude-filter.ts'
@@ -31,8 +32,8 @@ const levels: Record<BundleFormat, { readonly max: number; readonly usual: numbe
  *   bytes. Owners do not: the archive says user 0.
  * - No link is ever followed, so nothing from outside the directory goes in. On Linux this holds also while another
  *   process swaps directories for links; elsewhere such a swap is a race that remains.
- * - Sockets, pipes, devices, files that cannot be read or vanish meanwhile are in the report; they never fail or block
- *   the archive. A file that changes while it is read is read again, at last cut or padded to the length that its header
+ * - Sockets, pipes, devices, files that cannot be read or vanish meanwhile, and what has a path of 64 KiB or more are in
+ *   the report; they never fail or block the archive. A file that changes while it is read is read again, at last cut or padded to the length that its header
  *   says, and reported.
  * - The same directory gives the same bytes. Memory stays flat. The work is done in a thread, except for small
  *   directories.

@@ -9,7 +9,7 @@ const deviceNames = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹
  * The path of an entry below the directory, without `.` parts; '' for the directory itself.
  * @throws `UNSAFE_PATH` for what could lead elsewhere.
  */
-export function entryPath(path: ByteString, profile: 'trusted' | 'untrusted', maxDepth: number): ByteString {
+export function entryPath(path: ByteString, profile: 'trusted' | 'untrusted'): ByteString {
   if (path === '') throw refused('UNSAFE_PATH', path, 'its name is empty')
   if (path.includes('\0')) throw refused('UNSAFE_PATH', path, 'its name holds a NUL')
   if (path.startsWith('/')) throw refused('UNSAFE_PATH', path, 'its name is an absolute path')
@@ -26,13 +26,6 @@ export function entryPath(path: ByteString, profile: 'trusted' | 'untrusted', ma
     }
     if (process.platform === 'win32' || profile === 'untrusted') checkPortable(path, part)
     parts.push(part)
-  }
-  if (parts.length > maxDepth) {
-    throw refused(
-      'QUOTA_EXCEEDED',
-      path,
-      `it is ${parts.length} directories deep; at most ${maxDepth} are allowed`,
-    )
   }
   return parts.join('/')
 }

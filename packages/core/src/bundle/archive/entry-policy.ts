@@ -115,6 +115,15 @@ class ArchivePolicy implements EntryPolicy {
     this.collisionKeys.add(key)
   }
 
+  /** A load counts in the same way: directories, not what is in the innermost one. */
+  private checkDepth(path: ByteString, type: TarEntry['type']): void {
+    const { maxDepth } = this.limits
+    const names = path === '' ? 0 : path.split('/').length
+    const depth = type === 'directory' ? names : names - 1
+    if (depth <= maxDepth) return
+    throw refused('QUOTA_EXCEEDED', path, `it is ${depth} directories deep; at most ${maxDepth} are allowed`)
+  }
+
   private claim(
     path: ByteString,
     kind: 'file' | 'hard-link' | 'symlink' | 'directory',
@@ -167,7 +176,7 @@ class ArchivePolicy implements EntryPolicy {
       this.totals.symlinks += 1
       return { action: 'symlink', linkPath: text, replaces }
     }
-    const target = entryPath(entry.linkPath, this.profile, this.limits.maxDepth)
+    const target = entryPath(entry.linkPath, this.profile)
     const text = this.symlinkTexts.get(target)
     if (target !== path && text !== undefined) {
       // GNU tar stores the second name of a symlink like this; a link with the same text is the same thing.
@@ -190,7 +199,8 @@ class ArchivePolicy implements EntryPolicy {
   }
 
   decide(entry: TarEntry): EntryStep {
-    const path = entryPath(entry.path, this.profile, this.limits.maxDepth)
+    const path = entryPath(entry.path, this.profile)
+    this.checkDepth(path, entry.type)
     if (path === '' && entry.type !== 'directory') {
       throw refused('UNSAFE_PATH', entry.path, 'it would replace the directory itself')
     }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-directory.ts'
+import { ARCHIVE_BLOCK_BYTES, type BlockPool } from './archive-blocks.ts'
 import type { BundleFormat } from '../bundle.ts'
 import { createZstdEncoder, type ZstdEncoder } from '../format/zstd-encoder.ts'
 import { releaseBuffer } from '../../store/release-buffer.ts'

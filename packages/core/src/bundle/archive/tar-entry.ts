@@ -4,6 +4,7 @@ import type { ByteString } from '../../filesystem/directory-handle.ts'
 import { corrupt } from './archive-error.ts'
 import type { SparseSegment } from './sparse-map.ts'
 import { readText } from './tar-fields.ts'
+import { MAX_TAR_PATH_BYTES } from './tar-header.ts'
 
 export interface TarEntry {
   /** As the archive has it, without the end of slashes of a directory; not yet checked to be safe. */
@@ -18,8 +19,6 @@ export interface TarEntry {
   /** Where the content goes in the file; `null` when it is all there. */
   readonly segments: readonly SparseSegment[] | null
 }
-
-const MAX_PATH_BYTES = 64 * 1024
 
 export function entryType(flag: string): { type: TarEntry['type']; isOldSparse: boolean } {
   const types: Readonly<Record<string, TarEntry['type']>> = {
@@ -60,9 +59,9 @@ export function longName(data: Buffer): ByteString {
 }
 
 export function checkedPath(path: ByteString): ByteString {
-  if (path.length <= MAX_PATH_BYTES) return path
+  if (path.length <= MAX_TAR_PATH_BYTES) return path
   throw new WorkspaceError(
     'QUOTA_EXCEEDED',
-    `The archive has a name of ${path.length} bytes; at most ${MAX_PATH_BYTES} are allowed. Nothing was changed.`,
+    `The archive has a name of ${path.length} bytes; at most ${MAX_TAR_PATH_BYTES} are allowed. Nothing was changed.`,
   )
 }

@@ -18,8 +18,15 @@ const typeFlags = { file: 0x30, 'hard-link': 0x31, symlink: 0x32, directory: 0x3
 const MAX_OCTAL_SIZE = 0o77777777777
 const NANOSECONDS = 1_000_000_000n
 
-/** Longest header that one entry can need: PAX header, PAX records of two paths, ustar header. */
-export const MAX_HEADER_BYTES = 24 * 1024
+/** The longest name that is taken when an archive is read. */
+export const MAX_TAR_PATH_BYTES = 64 * 1024
+/** More than PAX records take beside the two paths. */
+const OTHER_RECORD_BYTES = 512
+
+/** How long the header of an entry may become: PAX header, PAX records, ustar header. */
+export function headerRoom(path: ByteString, linkPath: ByteString): number {
+  return 2 * TAR_BLOCK_BYTES + paddedLength(OTHER_RECORD_BYTES + path.length + linkPath.length)
+}
 
 /**
  * Writes a POSIX.1-2001 (PAX) header the way GNU tar does and returns its length: a plain ustar block, preceded by PAX

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { WorkspaceError } from '../../../errors.ts'
 import type { ByteString } from '../../../filesystem/directory-handle.ts'
-import { ARCHIVE_BLOCK_BYTES, type BlockPool } from '../../archive/archive-directory.ts'
+import { ARCHIVE_BLOCK_BYTES, type BlockPool } from '../../archive/archive-blocks.ts'
 import type { BundleFormat } from '../../bundle.ts'
 import { compressBlocks } from '../../archive/frame-compressor.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
@@ -10,8 +10,8 @@ import { damagedObject } from '../../format/damaged-object.ts'
 import type { TreeEntry } from '../../format/tree-node.ts'
 import type { VersionRecord } from '../../format/version-record.ts'
 import {
-  MAX_HEADER_BYTES,
   TAR_BLOCK_BYTES,
+  headerRoom,
   paddedLength,
   writeTarHeader,
   type TarHeaderFields,
@@ -202,7 +202,7 @@ function header(fields: TarHeaderFields): Piece {
 }
 
 function* putHeader(writer: Writer, fields: TarHeaderFields): Generator<Buffer, void, void> {
-  const scratch = Buffer.allocUnsafe(MAX_HEADER_BYTES)
+  const scratch = Buffer.allocUnsafe(headerRoom(fields.path, fields.linkPath))
   yield* putBytes(writer, scratch.subarray(0, writeTarHeader(scratch, 0, fields)))
 }
 
