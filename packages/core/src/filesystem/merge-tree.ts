@@ -5,11 +5,12 @@ import {
   childPath,
   closeDirectory,
   listDirectory,
-  openChild,
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
+import { makeAccessible, openUp } from './open-accessible.ts'
+import { pathText } from './path-text.ts'
 import { renameEntry } from './rename-entry.ts'
 import { timeSlice, type TimeSlice } from './time-slice.ts'
 
@@ -22,7 +23,8 @@ export interface MergeTreeOptions {
 /**
  * Moves everything in one directory into another on the same file system, entry by entry. A file or link in the way is
  * replaced, never followed; directories are merged. Both are walked by open handles, so a directory that is swapped for
- * a link meanwhile leads nowhere (see `DirectoryHandle` for systems without `/proc`).
+ * a link meanwhile leads nowhere (see `DirectoryHandle` for systems without `/proc`). One that its owner has closed is
+ * opened up meanwhile.
  * @throws `CONFLICT`, before anything was moved, when a directory that holds something is where a file should go.
  */
 export async function mergeTree(
@@ -30,19 +32,45 @@ export async function mergeTree(
   destination: DirectoryHandle,
   options: MergeTreeOptions,
 ): Promise<void> {
-  const slice = timeSlice(options.signal)
-  await walk(source, destination, '', slice, refuseFullDirectories, () => undefined)
-  await walk(source, destination, '', timeSlice(), moveEntry, (to, stats, path) => {
-    if (options.isImplied(path)) return
-    fchmodSync(to.fd, stats.mode & 0o777)
-    futimesSync(to.fd, stats.atimeMs / 1000, stats.mtimeMs / 1000)
+  await walk(source, destination, '', {
+    slice: timeSlice(options.signal),
+    visit: refuseFullDirectories,
+    leave: null,
   })
+  const root = opened(destination, null)
+  try {
+    makeWritable(root)
+    await walk(source, destination, '', {
+      slice: timeSlice(),
+      visit: moveEntry,
+      leave(from, to, path) {
+        if (options.isImplied(path)) return
+        to.mode = from.mode & 0o777
+        futimesSync(to.handle.fd, from.stats.atimeMs / 1000, from.stats.mtimeMs / 1000)
+      },
+    })
+  } finally {
+    putBackMode(root)
+  }
 }
 
 /** Handles one entry; answers whether both sides are directories that are to be walked. */
 type Visit = (from: DirectoryHandle, to: DirectoryHandle, name: ByteString, path: ByteString) => boolean
-/** Called after a directory was walked, with what its source was before. */
-type Leave = (to: DirectoryHandle, stats: Stats, path: ByteString) => void
+
+interface Walk {
+  readonly slice: TimeSlice
+  readonly visit: Visit
+  /** Called after a directory was walked; `null` for a walk that changes nothing. */
+  readonly leave: ((from: OpenedDirectory, to: OpenedDirectory, path: ByteString) => void) | null
+}
+
+interface OpenedDirectory {
+  readonly handle: DirectoryHandle
+  /** As it was when it was opened. */
+  readonly stats: Stats
+  /** What it is to have when it is closed. */
+  mode: number
+}
 
 /** Somebody who keeps changing the destination is given up on after this many looks at one entry. */
 const MAX_ATTEMPTS = 50
@@ -52,10 +80,9 @@ async function walk(
   from: DirectoryHandle,
   to: DirectoryHandle,
   prefix: ByteString,
-  slice: TimeSlice,
-  visit: Visit,
-  leave: Leave,
+  context: Walk,
 ): Promise<void> {
+  const { slice, visit, leave } = context
   for (const entry of listDirectory(from)) {
     const pause = slice.pauseWhenDue()
     if (pause !== undefined) await pause
@@ -63,12 +90,15 @@ async function walk(
     const pair = openPair(from, to, entry.name, path, visit)
     if (pair === null) continue
     try {
-      const stats = fstatSync(pair.from.fd)
-      await walk(pair.from, pair.to, `${path}/`, slice, visit, leave)
-      leave(pair.to, stats, path)
+      if (leave !== null) {
+        makeWritable(pair.from)
+        makeWritable(pair.to)
+      }
+      await walk(pair.from.handle, pair.to.handle, `${path}/`, context)
+      leave?.(pair.from, pair.to, path)
     } finally {
-      closeDirectory(pair.from)
-      closeDirectory(pair.to)
+      close(pair.from)
+      close(pair.to)
     }
   }
 }
@@ -79,15 +109,15 @@ function openPair(
   name: ByteString,
   path: ByteString,
   visit: Visit,
-): { from: DirectoryHandle; to: DirectoryHandle } | null {
+): { from: OpenedDirectory; to: OpenedDirectory } | null {
   for (let attempt = 1; ; attempt += 1) {
     try {
       if (!visit(from, to, name, path)) return null
-      const innerTo = openChild(to, name)
+      const innerTo = openInside(to, name)
       try {
-        return { from: openChild(from, name), to: innerTo }
+        return { from: openInside(from, name), to: innerTo }
       } catch (error) {
-        closeDirectory(innerTo)
+        close(innerTo)
         throw error
       }
     } catch (error) {
@@ -95,6 +125,34 @@ function openPair(
       if (errno === undefined || !changedMeanwhile.has(errno) || attempt === MAX_ATTEMPTS) throw error
     }
   }
+}
+
+/** Also one that its owner has closed. */
+function openInside(parent: DirectoryHandle, name: ByteString): OpenedDirectory {
+  const { handle, closedMode } = openUp(parent, name)
+  return opened(handle, closedMode)
+}
+
+function opened(handle: DirectoryHandle, closedMode: number | null): OpenedDirectory {
+  const stats = fstatSync(handle.fd)
+  return { handle, stats, mode: closedMode ?? stats.mode & 0o7777 }
+}
+
+/** Only the owner can, and only an owner has to. */
+function makeWritable({ handle, stats }: OpenedDirectory): void {
+  if (stats.uid === process.geteuid?.()) makeAccessible(handle)
+}
+
+function close(directory: OpenedDirectory): void {
+  try {
+    putBackMode(directory)
+  } finally {
+    closeDirectory(directory.handle)
+  }
+}
+
+function putBackMode({ handle, mode }: OpenedDirectory): void {
+  if ((fstatSync(handle.fd).mode & 0o7777) !== mode) fchmodSync(handle.fd, mode)
 }
 
 function refuseFullDirectories(
@@ -106,11 +164,11 @@ function refuseFullDirectories(
   const there = lstatOrNull(to, name)
   if (there?.isDirectory() !== true) return false
   if (lstatSync(childPath(from, name)).isDirectory()) return true
-  const directory = openChild(to, name)
+  const directory = openInside(to, name)
   try {
-    if (listDirectory(directory).length > 0) throw occupied(path)
+    if (listDirectory(directory.handle).length > 0) throw occupied(path)
   } finally {
-    closeDirectory(directory)
+    close(directory)
   }
   return false
 }
@@ -143,10 +201,10 @@ function lstatOrNull(directory: DirectoryHandle, name: ByteString): Stats | null
 }
 
 function occupied(path: ByteString): WorkspaceError {
-  const shown = JSON.stringify(path)
+  const shown = pathText(path)
   return new WorkspaceError(
     'CONFLICT',
-    `Cannot merge ${shown}: a directory that is not empty is where a file should go. Move it away, or load exactly.`,
-    { details: { path } },
+    `Cannot merge ${JSON.stringify(shown)}: a directory that is not empty is where a file should go. Move it away, or load exactly.`,
+    { details: { path: shown } },
   )
 }

@@ -3,7 +3,6 @@ import {
   childPath,
   closeDirectory,
   openChild,
-  toFilePath,
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
@@ -14,6 +13,12 @@ export const OPEN_ENTRY =
   process.platform === 'linux'
     ? 0x20_0000 | constants.O_NOFOLLOW
     : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** Of what was opened as {@link OPEN_ENTRY}, which Linux lets nothing be changed through but by its path. */
+export function setModeOfEntry(fd: number, mode: number): void {
+  if (process.platform === 'linux') chmodSync(`/proc/self/fd/${fd}`, mode)
+  else fchmodSync(fd, mode)
+}
 
 /** Somebody without privileges needs all three bits to change what a directory holds. */
 export function makeAccessible(directory: DirectoryHandle): void {
@@ -74,7 +79,7 @@ function openByName(parent: DirectoryHandle, name: ByteString): number {
   const fd = openSync(childPath(parent, name), OPEN_ENTRY | constants.O_DIRECTORY)
   try {
     const mode = fstatSync(fd).mode & 0o7777
-    chmodSync(toFilePath(`/proc/self/fd/${fd}`), openedMode(mode))
+    setModeOfEntry(fd, openedMode(mode))
     return mode
   } finally {
     closeSync(fd)

@@ -4,11 +4,11 @@ import {
   childPath,
   closeDirectory,
   listDirectory,
-  openChild,
   type ByteString,
   type DirectoryHandle,
 } from './directory-handle.ts'
 import { errnoOf } from './filesystem-error.ts'
+import { openAccessible } from './open-accessible.ts'
 import { renameEntry } from './rename-entry.ts'
 import { timeSlice, type TimeSlice } from './time-slice.ts'
 
@@ -41,7 +41,7 @@ async function removeBelow(parent: DirectoryHandle, name: ByteString, removal: R
   const { slice, level, lifted } = removal
   let directory: DirectoryHandle
   try {
-    directory = openChild(parent, name)
+    directory = openAccessible(parent, name)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return
     throw error

@@ -1,8 +1,7 @@
 import type { Buffer } from 'node:buffer'
-import { closeSync, constants, fchmodSync, fstatSync, openSync, renameSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, renameSync } from 'node:fs'
 import { errnoOf } from './filesystem-error.ts'
-
-const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+import { OPEN_ENTRY, setModeOfEntry } from './open-accessible.ts'
 
 /**
  * Renames, also a directory whose own mode forbids it: moving a directory to another parent writes its `..`, for which
@@ -16,18 +15,18 @@ export function renameEntry(from: string | Buffer, to: string | Buffer): void {
     if (errnoOf(error) !== 'EACCES') throw error
     let fd: number
     try {
-      fd = openSync(from, DIRECTORY_FLAGS)
+      fd = openSync(from, OPEN_ENTRY | constants.O_DIRECTORY)
     } catch {
       throw error
     }
     try {
       const mode = fstatSync(fd).mode & 0o7777
       if ((mode & 0o200) !== 0) throw error
-      fchmodSync(fd, mode | 0o200)
+      setModeOfEntry(fd, mode | 0o200)
       try {
         renameSync(from, to)
       } finally {
-        fchmodSync(fd, mode)
+        setModeOfEntry(fd, mode)
       }
     } finally {
       closeSync(fd)
