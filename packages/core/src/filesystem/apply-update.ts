@@ -2,6 +2,7 @@ import { linkSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { childPath, type ByteString } from './directory-handle.ts'
+import { isDenied, toWorkspaceError } from './filesystem-error.ts'
 import { isHalfMoved, isParkedOne, isStill, lstatOrNull } from './found-entry.ts'
 import { moveEntry } from './move-entry.ts'
 import { pathText } from './path-text.ts'
@@ -40,15 +41,26 @@ export async function applyUpdate(
   await visitDirectories(work, target, journal, slice, foreign, {
     enter(place, update) {
       for (const entry of update.entries) {
-        if (!makeMove(place, entry)) foreign(join(...update.path, entry.name))
+        const path = join(...update.path, entry.name)
+        if (!namingDenied(path, () => makeMove(place, entry))) foreign(path)
       }
       for (const fields of update.fields) {
-        if (!setFields(place.directory, fields, fields.after)) foreign(join(...update.path, fields.name))
+        const path = join(...update.path, fields.name)
+        if (!namingDenied(path, () => setFields(place.directory, fields, fields.after))) foreign(path)
       }
     },
     leave: (place, update) => setDirectoryFields(place.directory, update.after),
   })
   return kept
+}
+
+/** Names what permissions keep from being changed, where all that the caller knows is the directory as a whole. */
+function namingDenied<T>(path: ByteString, change: () => T): T {
+  try {
+    return change()
+  } catch (error) {
+    throw isDenied(error) ? toWorkspaceError(error, 'change', pathText(path)) : error
+  }
 }
 
 /** False when somebody has changed the entry; makes only what is left to do. */

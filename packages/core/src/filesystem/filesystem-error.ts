@@ -36,6 +36,12 @@ export function isAbsence(error: unknown): boolean {
   return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP'
 }
 
+/** Whether the permissions of what was to be opened or changed forbid it. */
+export function isDenied(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'EACCES' || errno === 'EPERM'
+}
+
 /** Puts what `node:fs` throws into the error table; anything that is not an error of the system comes back as it is. */
 export function toWorkspaceError(error: unknown, action: string, path: string): unknown {
   if (WorkspaceError.is(error)) return error

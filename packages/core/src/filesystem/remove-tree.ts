@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { fchmodSync, rmdirSync, unlinkSync } from 'node:fs'
+import { fchmodSync, fstatSync, rmdirSync, unlinkSync } from 'node:fs'
 import {
   childPath,
   closeDirectory,
@@ -48,7 +48,7 @@ async function removeBelow(parent: DirectoryHandle, name: ByteString, removal: R
   }
   try {
     // Somebody without privileges cannot empty a directory that lacks these bits, even their own.
-    fchmodSync(directory.fd, 0o700)
+    if (fstatSync(directory.fd).uid === process.geteuid?.()) fchmodSync(directory.fd, 0o700)
     if (level === MAX_OPEN && removal.top !== null) {
       const place = randomUUID()
       renameEntry(childPath(parent, name), childPath(removal.top, place))

@@ -13,7 +13,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { applyUpdate } from './apply-update.ts'
 import { closeDirectory, openRoot, toByteString } from './directory-handle.ts'
-import { errnoOf } from './filesystem-error.ts'
+import { errnoOf, isDenied } from './filesystem-error.ts'
 import { currentProcessIdentity, parseProcessIdentity, processState } from './process-identity.ts'
 import { removeTree } from './remove-tree.ts'
 import { finishEntrySwap, isMovingIn, readFilling, setRootFields } from './swap-directory.ts'
@@ -98,7 +98,12 @@ export async function recoverDirectory(target: string): Promise<Recovery | null>
       abandonWorkDirectory(claimed)
       throw error
     }
-    await removeWorkDirectory(claimed, outcome)
+    try {
+      await removeWorkDirectory(claimed, outcome)
+    } catch (error) {
+      // What is left is rubbish that somebody else owns: it is tried again, and is no reason to refuse what is asked for now.
+      if (!isDenied(error)) throw error
+    }
     if (recovery !== 'completed') recovery = outcome
   }
   return recovery

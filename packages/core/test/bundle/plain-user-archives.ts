@@ -20,7 +20,7 @@ const open = tarGz(file('file', 'new'))
 async function outcomeOf(call: Promise<unknown>): Promise<unknown> {
   return call.then(
     () => 'done',
-    (error: unknown) => (error instanceof Error ? { ...error, message: error.message } : error),
+    (error: unknown) => error,
   )
 }
 

@@ -6,6 +6,7 @@ import { assertKnownOptions } from '../../known-options.ts'
 import { openArchive, readAhead } from './archive-input.ts'
 import { extractBundleOptionNames, extractLimitNames } from './archive-option-names.ts'
 import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
+import { findUnremovable, unremovable } from '../../filesystem/find-unremovable.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { removeEmptyDirectories } from '../../filesystem/remove-empty-directories.ts'
 import { mergeTree } from '../../filesystem/merge-tree.ts'
@@ -16,6 +17,7 @@ import {
   resolveTarget,
   type WorkDirectory,
 } from '../../filesystem/work-directory.ts'
+import { timeSlice } from '../../filesystem/time-slice.ts'
 import { refuseHome } from '../../filesystem/workspace-root.ts'
 import type { ExtractBundleOptions, ExtractLimits, ExtractReport } from '../bundle.ts'
 import type { ResolvedLimits } from './entry-policy.ts'
@@ -57,7 +59,8 @@ const GIBIBYTE = 1024 ** 3
  * @throws `UNSAFE_PATH` when an entry would lead elsewhere; details hold `entry`
  * @throws `QUOTA_EXCEEDED` for a limit or a full disk
  * @throws `CONFLICT` when merging would have to remove a directory that is not empty
- * @throws `ACCESS_DENIED` and `UNSUPPORTED` as the file system says
+ * @throws `ACCESS_DENIED` and `UNSUPPORTED` as the file system says; for `exact`, also where a directory of somebody else
+ * would have to go that this user cannot empty
  */
 export async function extractBundle(
   bundle: AsyncIterable<Uint8Array> | Uint8Array,
@@ -84,6 +87,7 @@ export async function extractBundle(
     const umask = process.umask()
     return await withWorkDirectory(target, keepDirectory || isWorkingDirectory(target), async (work) => {
       const root = toByteString(join(work.path, 'new'))
+      if (mode === 'exact') await refuseUnremovable(target, signal)
       const archive = await unpack(input.chunks, { root, profile, limits, umask, isReadTwice }, options)
       signal?.throwIfAborted()
       if (mode === 'merge' && existsSync(target)) return merge(work, archive, options)
@@ -139,6 +143,18 @@ async function withWorkDirectory<T>(
     throw error
   } finally {
     await work?.remove()
+  }
+}
+
+/** What is there goes when the new content is in its place: too late to learn that it cannot. */
+async function refuseUnremovable(target: string, signal: AbortSignal | undefined): Promise<void> {
+  if (!existsSync(target)) return
+  const handle = openRoot(toByteString(target))
+  try {
+    const path = await findUnremovable(handle, timeSlice(signal))
+    if (path !== null) throw unremovable('extract', path === '' ? toByteString(target) : path)
+  } finally {
+    closeDirectory(handle)
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
+import { canEmpty, unremovable } from '../../../filesystem/find-unremovable.ts'
 import type { TimeSlice } from '../../../filesystem/time-slice.ts'
 import { pathText } from '../../../filesystem/path-text.ts'
 import type { FileEntry } from '../../format/tree-node.ts'
@@ -122,14 +123,18 @@ export function isClosedOver(
   return opened.closedMode(path) !== null && listDirectory(handle).length > 0
 }
 
-/** Counts what goes with a directory. @returns the first path below that has to stay, `null` when all may go */
+/**
+ * Counts what goes with a directory. @returns the first path below that has to stay, `null` when all may go
+ * @throws `ACCESS_DENIED` when all may go, but for this user
+ */
 export async function surveyBelow(
   context: Pick<CompareContext, 'left' | 'slice' | 'opened'>,
   handle: DirectoryHandle,
   path: ByteString,
   total: FileCount,
 ): Promise<ByteString | null> {
-  for (const { name } of listDirectory(handle)) {
+  const entries = listDirectory(handle)
+  for (const { name } of entries) {
     const pause = context.slice.pauseWhenDue()
     if (pause !== undefined) await pause
     const stats = lstatOrNull(handle, name)
@@ -151,6 +156,8 @@ export async function surveyBelow(
       closeDirectory(inside)
     }
   }
+  // Told when the new content is in its place, it would come too late.
+  if (entries.length > 0 && !canEmpty(handle)) throw unremovable('load', path)
   return null
 }
 

@@ -59,7 +59,8 @@ import { stageSubtree } from './stage-subtree.ts'
  * @throws `NOT_FOUND` when the version has nothing at one of `paths`
  * @throws `CONFLICT` when somebody changes the directory meanwhile; when something that stays is in the way; when merging, or loading only some paths, would have
  * to remove something else
- * @throws `QUOTA_EXCEEDED` for a limit or a full disk; `ACCESS_DENIED`, `UNSUPPORTED` as the file system says
+ * @throws `QUOTA_EXCEEDED` for a limit or a full disk; `ACCESS_DENIED`, `UNSUPPORTED` as the file system says, and before
+ * anything is changed where a directory of somebody else would have to go that this user cannot empty
  */
 export async function loadDirectory(
   repository: Repository,

@@ -8,7 +8,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../../filesystem/directory-handle.ts'
-import { errnoOf, isAbsence } from '../../../filesystem/filesystem-error.ts'
+import { isAbsence, isDenied } from '../../../filesystem/filesystem-error.ts'
 import { openedMode, openUp, type OpenedUp } from '../../../filesystem/open-accessible.ts'
 import { nameOf, parentOf } from '../known/known-tree.ts'
 import type { DirectoryPlan } from './load-plan.ts'
@@ -112,9 +112,4 @@ function closeAll(target: string, opened: ReadonlyMap<ByteString, OpenedDirector
   } finally {
     cursor.close()
   }
-}
-
-function isDenied(error: unknown): boolean {
-  const errno = errnoOf(error)
-  return errno === 'EACCES' || errno === 'EPERM'
 }
