@@ -65,13 +65,13 @@ export async function putWhole(
   const hashing = options.bare === true || (await calls.sendsChecksums()) ? null : body.md5()
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const command = new PutObjectCommand({
-        ...input,
-        ...conditions,
-        ...body.open((error) => stop.abort(error)),
-      })
-      if (body.sha256 !== undefined) signAs(command, body.sha256)
-      const { output, date } = await calls.send(command, about, signal)
+      const open = (): PutObjectCommand => {
+        const opened = body.open((error) => stop.abort(error))
+        const command = new PutObjectCommand({ ...input, ...conditions, ...opened })
+        if (body.sha256 !== undefined) signAs(command, body.sha256)
+        return command
+      }
+      const { output, date } = await calls.send(open, about, signal)
       if (output.ETag === undefined)
         throw strangeAnswer(about, calls.bucket, 'the answer to a put has no ETag')
       if (options.bare !== true && output.ChecksumCRC32 !== base64Crc32(body.crc32())) {

@@ -6,7 +6,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { WorkspaceError, type RequestRetries } from '@ws/core'
-import { isReset, toStoreError, type CallAbout } from './s3-error.ts'
+import { isOfWrongTime, isReset, toStoreError, type CallAbout } from './s3-error.ts'
 
 /** What the operations share: where the objects are, and one way to ask for them. */
 export interface S3Calls {
@@ -24,13 +24,22 @@ export interface S3Calls {
   translate(error: unknown, about: CallAbout): Promise<unknown>
   /** The chunks of an answer's body; what breaks it off comes out as from {@link send}. */
   read(body: unknown, about: CallAbout, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>
-  /** Sends one command; what goes wrong comes out as a `WorkspaceError`, or as the signal's reason. */
+  /**
+   * Sends one command; what goes wrong comes out as a `WorkspaceError`, or as the signal's reason. One whose body can be
+   * read only once is made anew each time that it is sent.
+   */
   send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: $Command<Input, Output, S3ClientResolvedConfig>,
+    command: Command<Input, Output> | (() => Command<Input, Output>),
     about: CallAbout,
     signal?: AbortSignal,
   ): Promise<S3Answer<Output>>
 }
+
+type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  S3ClientResolvedConfig
+>
 
 export interface S3Answer<Output> {
   readonly output: Output
@@ -40,6 +49,12 @@ export interface S3Answer<Output> {
   /** Whether it tells the id of its request. */
   readonly isNamed: boolean
 }
+
+/**
+ * The SDK signs by the clock of the last answer, whoever gave it: one of a proxy with a wrong clock, and the service
+ * refuses the next request. What is refused without such an offset shows that this machine's clock is wrong.
+ */
+const LEARNED_OFFSET_MS = 240_000
 
 /** What does the same when it is done twice. */
 const repeatableActions: ReadonlySet<string> = new Set(['read', 'list', 'delete'])
@@ -80,19 +95,12 @@ export function createCalls(
     },
     async send(command, about, signal) {
       signal?.throwIfAborted()
-      const headers: Record<string, string> = {}
-      command.middlewareStack.add(
-        (next) => async (input) => {
-          const result = await next(input)
-          Object.assign(headers, (result.response as { headers?: object }).headers)
-          return result
-        },
-        { step: 'deserialize', name: 'wsReadHeaders', priority: 'high', override: true },
-      )
       for (let attempt = 1; ; attempt += 1) {
+        const sent = typeof command === 'function' ? command() : command
+        const seen = watch(client, sent)
         try {
-          const output = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
-          const date = new Date(headers['date'] ?? '')
+          const output = await client.send(sent, signal === undefined ? {} : { abortSignal: signal })
+          const date = new Date(seen.headers['date'] ?? '')
           const isNamed = output.$metadata.requestId !== undefined
           memory.namesRequests ||= isNamed
           return {
@@ -105,11 +113,32 @@ export function createCalls(
           signal?.throwIfAborted()
           const failure = await translate(error, about)
           // A service may close an idle connection in the moment in which it is used again.
-          if (!isReset(failure) || !repeatableActions.has(about.action) || attempt === 2) throw failure
+          const mayRepeat = isReset(failure) && repeatableActions.has(about.action)
+          const isMisled = isOfWrongTime(failure) && Math.abs(seen.clockOffsetMs) >= LEARNED_OFFSET_MS
+          if (attempt === 2 || !(mayRepeat || isMisled)) throw failure
+          if (isMisled) client.config.systemClockOffset = 0
         }
       }
     },
   }
+}
+
+/** Notes what a command that is sent will be answered with, and by how much its time is not that of this machine. */
+function watch<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  client: S3Client,
+  command: Command<Input, Output>,
+): { readonly headers: Record<string, string>; readonly clockOffsetMs: number } {
+  const seen = { headers: {}, clockOffsetMs: 0 }
+  command.middlewareStack.add(
+    (next) => async (input) => {
+      seen.clockOffsetMs = client.config.systemClockOffset
+      const result = await next(input)
+      Object.assign(seen.headers, (result.response as { headers?: object }).headers)
+      return result
+    },
+    { step: 'deserialize', name: 'wsWatch', priority: 'high', override: true },
+  )
+  return seen
 }
 
 /** What must never stand in a message: asked for only when something went wrong. */

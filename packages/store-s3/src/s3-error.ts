@@ -68,6 +68,12 @@ export function isMute(error: unknown): boolean {
   return WorkspaceError.is(error) && error.details['service'] === '' && Number(error.details['status']) >= 300
 }
 
+/** Whether a request was, or may have been, refused for the time that it was signed with: a HEAD is told no reason. */
+export function isOfWrongTime(error: unknown): boolean {
+  if (!WorkspaceError.is(error) || error.details['status'] !== 403) return false
+  return error.details['service'] === 'RequestTimeTooSkewed' || error.details['service'] === ''
+}
+
 /** Whether a connection ended in the middle of a request. */
 export function isReset(error: unknown): boolean {
   return WorkspaceError.is(error) && ['ECONNRESET', 'EPIPE'].includes(String(error.details['network']))
