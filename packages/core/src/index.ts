@@ -70,7 +70,7 @@ export {
 export { plainCause, redactSecrets } from './store/plain-cause.ts'
 export { isOtherRange, parseContentRange } from './store/content-range.ts'
 export { discardAnswer } from './store/discard-answer.ts'
-export { readText } from './store/read-text.ts'
+export { limitText, readText } from './store/read-text.ts'
 export { receiveChunks } from './store/received-chunks.ts'
 export { bodyChecksum } from './store/body-checksum.ts'
 export { receiveBody, type ReceivedBody } from './store/received-body.ts'

@@ -67,3 +67,30 @@ it('a block that is refused for good ends the put while its source waits, and th
   waiting.resolve()
   expect(await ended.promise).toBe('ended')
 })
+
+it.each([
+  ['list', 200, (store: ObjectStore) => Array.fromAsync(store.list(''))],
+  ['get', 403, (store: ObjectStore) => store.get('a')],
+] as const)('an answer without end is not read for ever: %s, %d', async (_, status, call) => {
+  const piece = Buffer.alloc(1_048_576, ' ')
+  const closed = Promise.withResolvers<number>()
+  const store = await storeBehind((request, response) => {
+    request.resume()
+    response.writeHead(status, { ...known, 'content-type': 'application/xml' })
+    let pieces = 0
+    const write = (): void => {
+      while (!response.destroyed && pieces < 100) {
+        pieces += 1
+        if (!response.write(piece)) return void response.once('drain', write)
+      }
+      response.end()
+    }
+    response.on('close', () => closed.resolve(pieces))
+    write()
+  })
+  await expect(call(store)).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringContaining('did not come from the service') as string,
+  })
+  expect(await closed.promise).toBeLessThan(100)
+})

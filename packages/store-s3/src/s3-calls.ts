@@ -1,12 +1,7 @@
-import type {
-  $Command,
-  S3Client,
-  S3ClientResolvedConfig,
-  ServiceInputTypes,
-  ServiceOutputTypes,
-} from '@aws-sdk/client-s3'
+import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { WorkspaceError, type RequestRetries } from '@ws/core'
 import { isOfWrongTime, isReset, toStoreError, type CallAbout } from './s3-error.ts'
+import { watchCommand, type Command } from './watch-command.ts'
 
 /** What the operations share: where the objects are, and one way to ask for them. */
 export interface S3Calls {
@@ -34,12 +29,6 @@ export interface S3Calls {
     signal?: AbortSignal,
   ): Promise<S3Answer<Output>>
 }
-
-type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
-  Input,
-  Output,
-  S3ClientResolvedConfig
->
 
 export interface S3Answer<Output> {
   readonly output: Output
@@ -97,7 +86,7 @@ export function createCalls(
       signal?.throwIfAborted()
       for (let attempt = 1; ; attempt += 1) {
         const sent = typeof command === 'function' ? command() : command
-        const seen = watch(client, sent)
+        const seen = watchCommand(client, sent)
         try {
           const output = await client.send(sent, signal === undefined ? {} : { abortSignal: signal })
           const date = new Date(seen.headers['date'] ?? '')
@@ -121,24 +110,6 @@ export function createCalls(
       }
     },
   }
-}
-
-/** Notes what a command that is sent will be answered with, and by how much its time is not that of this machine. */
-function watch<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-  client: S3Client,
-  command: Command<Input, Output>,
-): { readonly headers: Record<string, string>; readonly clockOffsetMs: number } {
-  const seen = { headers: {}, clockOffsetMs: 0 }
-  command.middlewareStack.add(
-    (next) => async (input) => {
-      seen.clockOffsetMs = client.config.systemClockOffset
-      const result = await next(input)
-      Object.assign(seen.headers, (result.response as { headers?: object }).headers)
-      return result
-    },
-    { step: 'deserialize', name: 'wsWatch', priority: 'high', override: true },
-  )
-  return seen
 }
 
 /** What must never stand in a message: asked for only when something went wrong. */

@@ -161,9 +161,10 @@ function meaningOfWords(message: string): Meaning | undefined {
   return undefined
 }
 
-/** The SDK could not make sense of an answer. */
+/** The SDK could not make sense of an answer, or it was longer than any of the service. */
 function isUnreadable(error: unknown): boolean {
-  return error instanceof SyntaxError || (error instanceof Error && /deserializ|parse/i.test(error.message))
+  if (error instanceof SyntaxError || error instanceof RangeError) return true
+  return error instanceof Error && /deserializ|parse/i.test(error.message)
 }
 
 function isConditionFailure(

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { WorkspaceError, type ErrorCode, type ObjectStore, type PutOptions } from '@ws/core'
 import {
@@ -324,6 +325,22 @@ it.each(['localhost:9000', '127.0.0.1:9000', 'no url'])('an endpoint such as %s 
     expect(failure.message).toContain('begins with http:// or https://')
   }
 }) // prettier-ignore
+
+it.each([
+  ['list', 200, 'UNAVAILABLE'],
+  ['get', 403, 'ACCESS_DENIED'],
+] as const)('an answer without end is not read for ever: %s, %d', async (name, statusCode, code) => {
+  const body = Readable.from(pieces(100))
+  const handle = async () => ({ response: { statusCode, headers: {}, body } })
+  const failure = await failureOf(calls[name]?.(storeAt({ requestHandler: { handle } })) ?? expect.fail())
+  expect(failure).toMatchObject({ code, details: { bucket: server.bucket } })
+  expect(body).toMatchObject({ destroyed: true, readableEnded: false })
+})
+
+function* pieces(count: number): Generator<Uint8Array> {
+  const piece = Buffer.alloc(1_048_576, ' ')
+  for (let index = 0; index < count; index += 1) yield piece
+}
 
 function storeAt(config: S3StoreOptions['client']): ObjectStore {
   return s3Store({
