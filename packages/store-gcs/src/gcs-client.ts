@@ -18,6 +18,8 @@ export interface GcsCall {
   readonly signal?: AbortSignal | undefined
   /** What is for the caller to judge, beside success. @default none */
   readonly accept?: readonly number[] | undefined
+  /** Whether nobody above can send it again, so that it is repeated here after a 429. @default false */
+  readonly isOnlyHere?: boolean | undefined
   /** The address of an upload in parts is a permission by itself. @default false */
   readonly withoutCredentials?: boolean | undefined
 }
@@ -30,7 +32,7 @@ export interface GcsClient {
   objectUrl(key: string): URL
   listUrl(): URL
   uploadUrl(): URL
-  /** Sends, repeats after 429, and rejects in the words of the error table for what is neither success nor accepted. */
+  /** Sends, and rejects in the words of the error table for what is neither success nor accepted. */
   send(call: GcsCall): Promise<HttpResponse>
   /** One request, whatever its answer. */
   sendOnce(call: GcsCall): Promise<HttpResponse>
@@ -61,7 +63,7 @@ export function createGcsClient(bucket: Bucket, retry: RequestRetries, agent?: A
         const response = await client.sendOnce(call)
         const isAccepted = call.accept?.includes(response.status) ?? false
         if (response.isSuccess || isAccepted) return response
-        if (response.status !== 429 || attempt >= retry.attempts)
+        if (response.status !== 429 || call.isOnlyHere !== true || attempt >= retry.attempts)
           throw await responseFailure(response, call, bucket.name)
         response.discard()
         await retry.pause(attempt, call.signal, askedDelay(response.header).retryAfterMs)

@@ -22,6 +22,9 @@ const statuses: Readonly<Record<number, Meaning>> = {
   429: ['UNAVAILABLE', 'the service lets one object change about once a second; write to it less often'],
 }
 
+/** What the service asks for where it does not say how long: one object changes about once a second. */
+const BUSY_PAUSE_MS = 1_000
+
 /** Reasons of the service that say more than the status. */
 const reasons: Readonly<Record<string, Meaning>> = {
   quotaExceeded: ['QUOTA_EXCEEDED', 'a quota of the project is used up'],
@@ -48,7 +51,7 @@ export async function responseFailure(
 ): Promise<WorkspaceError> {
   const { status } = response
   const problem = parseProblem(await response.text().catch(() => ''))
-  const asked = askedDelay(response.header)
+  const asked = { ...(status === 429 ? { retryAfterMs: BUSY_PAUSE_MS } : {}), ...askedDelay(response.header) }
   if (status >= 500)
     return callFailure(call, 'UNAVAILABLE', 'the service has a problem; try again', { status, ...asked })
   // Whoever says that it is too much is right.

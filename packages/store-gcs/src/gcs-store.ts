@@ -26,7 +26,7 @@ export interface GcsStoreOptions {
   readonly bucket: Bucket
   /** The folder of the bucket that holds the objects; keys cannot leave it. @default the whole bucket */
   readonly prefix?: string | undefined
-  /** How requests that the service certainly did not carry out are repeated. */
+  /** How parts of an upload are repeated, and after a 429 a put of a stream or with a condition. @default 6 attempts, pauses from 0.5 s up to 8 s */
   readonly retry?: RequestRetryOptions | undefined
   /** Makes the connections: give your own to go through a proxy. @default Node's own */
   readonly agent?: Agent | undefined
@@ -54,8 +54,8 @@ const gcsStoreOptionNames: OptionNames<GcsStoreOptions> = {
  * - Arrays of up to 32 MiB and streams of up to 8 MiB go in one request; what is longer in a resumable upload of parts of
  *   8 MiB, with one part in memory.
  *   A part whose answer is lost goes on where the service has got to. A put that fails or is aborted cancels its upload.
- * - 429 (the service lets one object change about once a second) is repeated with growing pauses, because such a
- *   request was not carried out; then it rejects with `UNAVAILABLE`. All else is left to `withRetry`.
+ * - After 429 (the service lets one object change about once a second) a put of a stream or with a condition is repeated
+ *   with growing pauses, because it was not carried out and only here it can be. All else is left to `withRetry`.
  * - Absence is told from a missing bucket (`NOT_FOUND`).
  * - Signed URLs need a service account, or the right to sign for one. Credentials say only when they are asked whether they
  *   have that: `signedUrl` rejects with `ACCESS_DENIED` then.

@@ -28,7 +28,7 @@ export async function putObject(
   body: ObjectBody,
   options: PutOptions,
 ): Promise<ObjectInfo> {
-  const target = toTarget(key, options)
+  const target = toTarget(key, body, options)
   const whole = body instanceof Uint8Array ? body : undefined
   const fits = whole !== undefined && whole.length <= MAX_WHOLE_BYTES
   const parts = readParts(whole, readBody(key, body, options), fits ? MAX_WHOLE_BYTES : PART_BYTES)
@@ -44,7 +44,7 @@ export async function putObject(
   }
 }
 
-function toTarget(key: string, options: PutOptions): PutTarget {
+function toTarget(key: string, body: ObjectBody, options: PutOptions): PutTarget {
   const { ifAbsent, ifMatch, contentType = 'application/octet-stream', metadata = {}, signal } = options
   // Only a generation can match; 0 would mean "absent" to the service.
   if (ifMatch !== undefined && !/^[1-9]\d*$/.test(ifMatch)) throw conditionFailed(key, 'ifMatch')
@@ -58,6 +58,7 @@ function toTarget(key: string, options: PutOptions): PutTarget {
     },
     resource: { name: key, contentType, metadata },
     condition: ifAbsent === true ? 'ifAbsent' : ifMatch === undefined ? undefined : 'ifMatch',
+    isOnlyHere: generation !== undefined || !(body instanceof Uint8Array),
     signal,
   }
 }
@@ -77,6 +78,7 @@ async function uploadWhole(client: GcsClient, target: PutTarget, bytes: Buffer):
     headers: { 'content-type': `multipart/related; boundary=${boundary}` },
     body: [Buffer.from(head), bytes, Buffer.from(`\r\n--${boundary}--\r\n`)],
     signal: target.signal,
+    isOnlyHere: target.isOnlyHere,
     accept: [412],
   })
   return readStoredObject(client, response, target, bytes.length, crc32c)

@@ -9,6 +9,8 @@ export interface PutTarget {
   readonly query: Readonly<Record<string, string>>
   readonly resource: Readonly<Record<string, unknown>>
   readonly condition: 'ifAbsent' | 'ifMatch' | undefined
+  /** A stream is read once, and a put with a condition is not repeated by those above, who cannot tell why it failed. */
+  readonly isOnlyHere: boolean
   readonly signal: AbortSignal | undefined
 }
 
@@ -38,6 +40,8 @@ export async function readStoredObject(
     method: 'DELETE',
     query,
     signal,
+    // So soon after the put, and not that of another call.
+    isOnlyHere: true,
     accept: [404, 412],
   })
   removal.discard()

@@ -66,7 +66,7 @@ async function cancelUpload(client: GcsClient, key: string, session: URL): Promi
 
 async function startUpload(
   client: GcsClient,
-  { key, condition, query, resource }: PutTarget,
+  { key, condition, isOnlyHere, query, resource }: PutTarget,
   signal: AbortSignal | undefined,
 ): Promise<URL> {
   const response = await client.send({
@@ -81,6 +81,7 @@ async function startUpload(
     },
     body: [Buffer.from(JSON.stringify(resource))],
     signal,
+    isOnlyHere,
     accept: condition === undefined ? [] : [412],
   })
   response.discard()

@@ -178,13 +178,13 @@ describe('a change that the service refuses with 429', () => {
     server.refuseMutations('a', 1)
     await store.put('a', pieces(20), { ifMatch: etag })
     server.refuseMutations('a', 1)
-    await store.delete('a')
+    await store.put('a', pieces(1))
     expect(pauses).toHaveLength(5)
   })
 
   it('rejects with UNAVAILABLE when that does not end', async () => {
     server.refuseMutations('a', 99)
-    expect(await failureOf(store.put('a', Buffer.from('x')))).toMatchObject({
+    expect(await failureOf(store.put('a', Buffer.from('x'), { ifAbsent: true }))).toMatchObject({
       code: 'UNAVAILABLE',
       details: { status: 429 },
     })
@@ -199,9 +199,26 @@ describe('a change that the service refuses with 429', () => {
       bucket: plainBucket(server.url),
       retry: { sleep: async () => controller.abort(reason) },
     })
-    await expect(waiting.put('a', Buffer.from('x'), { signal: controller.signal })).rejects.toBe(reason)
+    const { signal } = controller
+    await expect(waiting.put('a', pieces(1), { signal })).rejects.toBe(reason)
   })
 })
+
+it.each(['get', 'get of a range', 'head', 'put', 'delete', 'list'])(
+  'what can be repeated above is not repeated here after 429: %s',
+  async (name) => {
+    await store.put('a', Buffer.from('abc'))
+    proxy.reset()
+    proxy.inject({ times: 99, fault: { kind: 'answer', status: 429 } })
+    const waited: number[] = []
+    const retry = { random: () => 0, sleep: async (milliseconds: number) => void waited.push(milliseconds) }
+    await failureOf(every[name]?.(withRetry(store, retry)) ?? expect.fail())
+    // Both answers of a read are asked for at once.
+    expect(proxy.requests.length).toBeLessThanOrEqual(name.startsWith('get') ? 10 : 5)
+    expect(pauses).toEqual([])
+    expect(waited).toEqual([1_000, 1_000, 1_000, 1_000])
+  },
+)
 
 describe('an upload in parts', () => {
   const bytes = async (body: ObjectBody): Promise<Buffer> =>
