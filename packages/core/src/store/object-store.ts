@@ -34,8 +34,8 @@ export interface ObjectStore {
    * Stores the whole body under the key, replacing what was there, unless a condition forbids it.
    * The body is read once, and stopped (its iterator's `return`) when the put fails midway. A body of bytes is the
    * caller's again once the put has resolved: the store keeps no reference to it, so that its memory can be used anew. A
-   * source that throws makes the put reject with that same error. A put whose signal is aborted before it is done stores
-   * nothing.
+   * source that throws makes the put reject with that same error, and nothing is stored. The same holds for a signal that
+   * aborts before a stream has been read to its end; one that aborts later, or while bytes are put, may find the put done.
    * @throws `CONFLICT` when `ifAbsent` or `ifMatch` does not hold (`ifMatch` on an absent key does not); details hold
    * `key` and `condition`. Both conditions together are `INVALID_INPUT`.
    * @throws `UNSUPPORTED` for a condition that the store cannot honour at all. It never ignores one.
