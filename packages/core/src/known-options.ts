@@ -1,5 +1,5 @@
 import { WorkspaceError } from './errors.ts'
-import type { OptionCheck } from './option-checks.ts'
+import { isSignal, type OptionCheck } from './option-checks.ts'
 
 /**
  * The names of an option interface; a name that is missing here does not compile. With a check for values that would
@@ -17,7 +17,8 @@ export function assertKnownOptions<Options extends object>(
   options: Options,
   names: OptionNames<Options>,
 ): void {
-  if (typeof options !== 'object' || options === null) {
+  // A signal in their place would be an object without options, and nothing would ever be cancelled.
+  if (typeof options !== 'object' || options === null || isSignal(options) === null) {
     throw new WorkspaceError(
       'INVALID_INPUT',
       `${call} takes its options as an object, with: ${Object.keys(names).join(', ')}.`,

@@ -2,14 +2,21 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { WorkspaceError } from '../errors.ts'
-import { isFalseOrObject, isFilledText } from '../option-checks.ts'
+import { isAmount, isFalseOrObject, isFilledText, isSignal, isText } from '../option-checks.ts'
 import { assertStore } from '../store/assert-store.ts'
-import { assertKeyPrefix, assertObjectKey } from '../store/object-key.ts'
+import { assertObjectKey } from '../store/object-key.ts'
 import { assertPutOptions } from '../store/object-options.ts'
-import type { ObjectBody, ObjectInfo, ObjectStore, StoredObject } from '../store/object-store.ts'
+import type { ObjectInfo, ObjectStore, StoredObject } from '../store/object-store.ts'
+import { readBody } from '../store/read-body.ts'
 import { reliableIfRemote, type ReliableStoreOptions } from '../store/reliable-store.ts'
 import { withPrefix } from '../store/with-prefix.ts'
-import type { ArtifactGetOptions, ArtifactInfo, ArtifactStore, OpenArtifact } from './artifact-store.ts'
+import type {
+  ArtifactGetOptions,
+  ArtifactInfo,
+  ArtifactPutOptions,
+  ArtifactStore,
+  OpenArtifact,
+} from './artifact-store.ts'
 import {
   MAX_TRAILER_BYTES,
   damaged,
@@ -38,6 +45,10 @@ const LIST_AHEAD = 8
 
 type SignalOption = { readonly signal?: AbortSignal | undefined }
 
+const signalOptionNames: OptionNames<SignalOption> = { signal: isSignal }
+const getOptionNames: OptionNames<ArtifactGetOptions> = { ...signalOptionNames, maxBytes: isAmount }
+const putOptionNames: OptionNames<ArtifactPutOptions> = { ...signalOptionNames, contentType: isText }
+
 /**
  * Keeps artifacts in a store: see `ArtifactStore` for what it guarantees.
  *
@@ -50,12 +61,17 @@ export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOp
   assertStore('createArtifactStore', store)
   const objects = withPrefix(reliableIfRemote(store, options.reliability), options.prefix ?? 'artifacts')
   return {
-    async put(key, body, { contentType = DEFAULT_CONTENT_TYPE, signal } = {}) {
+    async put(key, body, putOptions = {}) {
       assertObjectKey(key)
-      assertPutOptions(key, { contentType })
+      assertKnownOptions('put', putOptions, putOptionNames)
+      const { contentType = DEFAULT_CONTENT_TYPE, signal } = putOptions
       const source = typeof body === 'string' ? Buffer.from(body) : body
+      assertPutOptions(key, { contentType }, source)
       const seal = { size: 0, sha256: '', contentType }
-      const stored = await objects.put(key, sealed(source, seal), { contentType, signal })
+      const stored = await objects.put(key, sealed(readBody(key, source, { signal }), seal), {
+        contentType,
+        signal,
+      })
       return { key, ...seal, modifiedAt: stored.modifiedAt }
     },
     get: (key, getOptions) => getArtifact(objects, key, getOptions),
@@ -67,11 +83,11 @@ export function createArtifactStore(store: ObjectStore, options: ArtifactStoreOp
 
 /** The body and then its trailer; fills in the seal on the way. */
 async function* sealed(
-  body: ObjectBody,
+  body: AsyncIterable<Uint8Array>,
   seal: { size: number; sha256: string; contentType: string },
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
-  for await (const chunk of body instanceof Uint8Array ? [body] : body) {
+  for await (const chunk of body) {
     hash.update(chunk)
     seal.size += chunk.length
     yield chunk
@@ -83,8 +99,10 @@ async function* sealed(
 async function getArtifact(
   objects: ObjectStore,
   key: string,
-  { maxBytes = DEFAULT_MAX_BYTES, signal }: ArtifactGetOptions = {},
+  options: ArtifactGetOptions = {},
 ): Promise<Uint8Array | null> {
+  assertKnownOptions('get', options, getOptionNames)
+  const { maxBytes = DEFAULT_MAX_BYTES, signal } = options
   const stored = await objects.get(key, { signal })
   if (stored === null) return null
   if (stored.info.size > maxBytes + MAX_TRAILER_BYTES) {
@@ -105,8 +123,10 @@ async function getArtifact(
 async function openArtifact(
   objects: ObjectStore,
   key: string,
-  { signal }: SignalOption = {},
+  options: SignalOption = {},
 ): Promise<OpenArtifact | null> {
+  assertKnownOptions('open', options, signalOptionNames)
+  const { signal } = options
   for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
     const object = await objects.head(key, { signal })
     if (object === null) return null
@@ -136,9 +156,10 @@ async function* verifiedContent(info: ArtifactInfo, stored: StoredObject): Async
 async function* listArtifacts(
   objects: ObjectStore,
   prefix: string,
-  { signal }: SignalOption,
+  options: SignalOption,
 ): AsyncGenerator<ArtifactInfo> {
-  assertKeyPrefix(prefix)
+  assertKnownOptions('list', options, signalOptionNames)
+  const { signal } = options
   const ahead: Promise<ArtifactInfo | null>[] = []
   for await (const object of objects.list(prefix, { signal })) {
     const reading = readCurrentInfo(objects, object, signal)

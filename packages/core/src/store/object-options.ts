@@ -43,11 +43,11 @@ const putOptionNames: OptionNames<PutOptions> = {
 const MAX_METADATA_BYTES = 2_048
 
 /**
- * Checks the options of a `put` before anything is read or sent, in the words that all stores share.
+ * Checks the options of a `put`, and its body, before anything is read or sent, in the words that all stores share.
  * @throws `INVALID_INPUT`
  */
-export function assertPutOptions(key: string, options: PutOptions, body?: ObjectBody): void {
-  if (body !== undefined && !(body instanceof Uint8Array) && !isAsyncIterable(body))
+export function assertPutOptions(key: string, options: PutOptions, body: ObjectBody): void {
+  if (!(body instanceof Uint8Array) && !isAsyncIterable(body))
     throw invalid(
       key,
       'the body must be a Uint8Array or an async iterable of them; Buffer.from(text) makes one',
@@ -69,7 +69,7 @@ export function assertGetOptions(key: string, options: GetOptions): void {
 
 /** The same for `head` and `delete`; others than theirs may be among the options, such as those of the `get` that follows. @throws `INVALID_INPUT` */
 export function assertCallOptions(call: 'head' | 'delete', options: CallOptions): void {
-  const isGiven = typeof options === 'object' && options !== null
+  const isGiven = typeof options === 'object' && options !== null && isSignal(options) !== null
   assertKnownOptions(call, isGiven ? { signal: options.signal } : options, callOptionNames)
 }
 

@@ -1,6 +1,5 @@
 import { WorkspaceError } from '../errors.ts'
 import { assertStore } from './assert-store.ts'
-import { assertObjectKey } from './object-key.ts'
 import type { ObjectStore } from './object-store.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
@@ -16,16 +15,13 @@ export function readOnly(store: ObjectStore): ObjectStore {
     get: (key, options) => store.get(key, options),
     head: (key, options) => store.head(key, options),
     list: (prefix, options) => store.list(prefix, options),
-    async put(key, _body, options) {
-      options?.signal?.throwIfAborted()
+    async put(key) {
       throw refused('put', key)
     },
-    async delete(key, options) {
-      options?.signal?.throwIfAborted()
+    async delete(key) {
       throw refused('delete', key)
     },
     async signedUrl(key, options) {
-      options.signal?.throwIfAborted()
       if (options.method !== 'GET') throw refused(`sign a ${options.method} URL for`, key)
       return innerSignedUrl(store)(key, options)
     },
@@ -33,7 +29,6 @@ export function readOnly(store: ObjectStore): ObjectStore {
 }
 
 function refused(action: string, key: string): WorkspaceError {
-  assertObjectKey(key)
   return new WorkspaceError(
     'ACCESS_DENIED',
     `Cannot ${action} ${JSON.stringify(key)}: the store was opened read-only.`,

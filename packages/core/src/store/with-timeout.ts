@@ -154,9 +154,14 @@ function watchSending(
       ? body
       : pullingWith(body, async (pull) => {
           on.onWaiting()
-          const next = await pull().finally(alive)
-          if (next.done !== true) taken += next.value.length
-          return next
+          try {
+            const next = await pull()
+            // Whoever reads the body refuses what is no bytes.
+            if (next.done !== true && next.value instanceof Uint8Array) taken += next.value.length
+            return next
+          } finally {
+            alive()
+          }
         })
   return {
     body: watched,

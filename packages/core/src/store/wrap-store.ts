@@ -1,12 +1,18 @@
+import { defineStore } from './define-store.ts'
 import type { ObjectStore } from './object-store.ts'
 import { storeDirectory } from './store-directory.ts'
 
 /**
  * Makes a store out of a layer around another store. A layer must name every method of the contract, so that a
- * forgotten one does not compile; `signedUrl` is left off where the inner store has none, or the layer claims none.
+ * forgotten one does not compile; `signedUrl` is left off where the inner store has none, or the layer claims none. A call
+ * that cannot be meant is refused before the layer looks at it.
  */
 export function wrapStore(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
-  const wrapped = withoutMissing(inner, layer)
+  const directory = storeDirectory(inner)
+  const wrapped = Object.assign(
+    defineStore(withoutMissing(inner, layer)),
+    directory === null ? {} : { directory },
+  )
   if (isReliable(inner)) markReliable(wrapped)
   return wrapped
 }
@@ -22,9 +28,7 @@ export function markReliable(store: ObjectStore): void {
   reliable.add(store)
 }
 
-function withoutMissing(inner: ObjectStore, named: Required<ObjectStore>): ObjectStore {
-  const directory = storeDirectory(inner)
-  const layer = directory === null ? named : { ...named, directory }
+function withoutMissing(inner: ObjectStore, layer: Required<ObjectStore>): ObjectStore {
   if (inner.signedUrl !== undefined && layer.capabilities.signedUrls) return layer
   const { signedUrl: _, ...withoutSignedUrl } = layer
   return withoutSignedUrl

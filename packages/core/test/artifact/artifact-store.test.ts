@@ -152,3 +152,21 @@ function weakest(store: ObjectStore): ObjectStore {
     },
   }
 }
+
+it.each([
+  ['get', 'a', { maxBytes: Number.NaN }],
+  ['get', 'a', { maxBytes: '5' }],
+  ['get', 'a', null],
+  ['open', 'a', { maxBytes: 5 }],
+  ['put', 'a', 'x', { metadata: {} }],
+  ['put', 'a', 'x', null],
+  ['put', 'a', new Blob(['x'])],
+  ['put', 'a', ReadableStream.from([null])],
+  ['put', 'a'],
+] as const)('%s with %j, %j, %j is refused', async (method, ...call) => {
+  const artifacts = createArtifactStore(memoryStore()) as unknown as Record<
+    string,
+    (...given: readonly unknown[]) => Promise<unknown>
+  >
+  await expect(artifacts[method]?.(...call)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+})

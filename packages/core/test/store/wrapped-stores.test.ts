@@ -1,7 +1,17 @@
 import { faultyStore, objectStoreChecks, runCheck } from '@ws/conformance'
 import { memoryStore } from '@ws/store-memory'
 import { describe, expect, it } from 'vitest'
-import { WorkspaceError, readOnly, withPrefix, withRetry, type ObjectStore } from '../../src/index.ts'
+import {
+  WorkspaceError,
+  readOnly,
+  reliableStore,
+  withCapabilities,
+  withConcurrencyLimit,
+  withPrefix,
+  withRetry,
+  withTimeout,
+  type ObjectStore,
+} from '../../src/index.ts'
 
 /** Fails every third call before it begins, and every fifth item of a list or body. */
 function unreliable(): ObjectStore {
@@ -33,6 +43,51 @@ it('fails some checks without the retries, so the faults are real', async () => 
     objectStoreChecks.slice(0, 20).map((check) => runCheck(check, unreliable())),
   )
   expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(10)
+})
+
+/** As callers without types make them. */
+interface AnyStore {
+  get(...call: unknown[]): Promise<unknown>
+  head(...call: unknown[]): Promise<unknown>
+  put(...call: unknown[]): Promise<unknown>
+  delete(...call: unknown[]): Promise<unknown>
+  list(...call: unknown[]): AsyncIterable<unknown>
+}
+
+const careless: Readonly<Record<string, (store: AnyStore) => Promise<unknown>>> = {
+  'put of a text': (store) => store.put('a', 'text'),
+  'put of nothing': (store) => store.put('a'),
+  'put of null in a stream': (store) => store.put('a', ReadableStream.from([null])),
+  'put with null for options': (store) => store.put('a', Buffer.from('x'), null),
+  'put with a controller for its signal': (store) =>
+    store.put('a', Buffer.from('x'), { signal: new AbortController() }),
+  'get with null for options': (store) => store.get('a', null),
+  'get with a controller for its signal': (store) => store.get('a', { signal: new AbortController() }),
+  'get with a signal for options': (store) => store.get('a', new AbortController().signal),
+  'head with null for options': (store) => store.head('a', null),
+  'head with a signal for options': (store) => store.head('a', new AbortController().signal),
+  'delete with null for options': (store) => store.delete('a', null),
+  'list with null for options': (store) => Array.fromAsync(store.list('', null)),
+  'list after a number': (store) => Array.fromAsync(store.list('', { startAfter: 5 })),
+}
+
+describe.each(Object.entries({
+  readOnly: (store: ObjectStore) => readOnly(store),
+  reliableStore: (store: ObjectStore) => reliableStore(store),
+  withCapabilities: (store: ObjectStore) => withCapabilities(store, {}),
+  withConcurrencyLimit: (store: ObjectStore) => withConcurrencyLimit(store),
+  withPrefix: (store: ObjectStore) => withPrefix(store, 'p'),
+  withRetry: (store: ObjectStore) => withRetry(store),
+  withTimeout: (store: ObjectStore) => withTimeout(store),
+}))('what cannot be meant is refused through %s', (name, wrap) => {
+  it.each(Object.entries(careless))('%s', async (call, make) => {
+    const code = name === 'readOnly' && call === 'put of null in a stream' ? 'ACCESS_DENIED' : 'INVALID_INPUT'
+    await expect(make(wrap(memoryStore()) as unknown as AnyStore)).rejects.toMatchObject({ code })
+  })
+}) // prettier-ignore
+
+it('a wrapper around a store in a directory still says which', () => {
+  expect(withRetry({ ...memoryStore(), directory: '/d' } as ObjectStore)).toMatchObject({ directory: '/d' })
 })
 
 describe('withPrefix', () => {
