@@ -5,6 +5,11 @@ export const damagedOnTheWay: Meaning = [
   'the bytes were damaged on the way and the service refused them; try again',
 ]
 
+export const noToken: Meaning = [
+  'ACCESS_DENIED',
+  'Entra ID gave no token; sign in with "az login", or set the variables of the credential, and look at the cause',
+]
+
 /**
  * By the service's own codes, where they say more than their status. From its lists:
  * https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes and common-rest-api-error-codes beside it.

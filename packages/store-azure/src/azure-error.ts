@@ -12,7 +12,7 @@ import {
   type Meaning,
   type StoreCall,
 } from '@ws/core'
-import { damagedOnTheWay, meanings } from './azure-error-meanings.ts'
+import { damagedOnTheWay, meanings, noToken } from './azure-error-meanings.ts'
 
 const NOT_FROM_SERVICE =
   'the answer did not come from the service; check the endpoint, and the proxies before it'
@@ -106,6 +106,7 @@ export function notFromService(action: string, key: string, cause?: unknown): Wo
 }
 
 function translate(error: unknown, service: string | null, status: number | null): Meaning {
+  if (isSignInFailure(error)) return noToken
   const message = error instanceof Error ? error.message : ''
   // What the emulator says in the place of Md5Mismatch.
   if (service === 'InvalidOperation' && /contentMD5/i.test(message)) return damagedOnTheWay
@@ -127,6 +128,12 @@ function translate(error: unknown, service: string | null, status: number | null
   if (isTransport(error)) return connectionMeaning(errnoOf(error))
   if (error instanceof RangeError) return ['UNAVAILABLE', NOT_FROM_SERVICE]
   return ['INTERNAL', 'the SDK failed']
+}
+
+/** What `@azure/identity` throws. A status that it has is that of another service. */
+function isSignInFailure(error: unknown): boolean {
+  const names = /^(?:CredentialUnavailable|AggregateAuthentication|Authentication(?:Required)?)Error$/
+  return error instanceof Error && names.test(error.name)
 }
 
 function isTransport(error: unknown): boolean {

@@ -17,7 +17,7 @@ import { deleteObject } from './delete-object.ts'
 import { getObject } from './get-object.ts'
 import { headObject } from './head-object.ts'
 import { assertSegments, MAX_KEY_SEGMENTS } from './key-segments.ts'
-import { limitTexts } from './limit-texts.ts'
+import { limitWaits } from './limit-waits.ts'
 import { listObjects } from './list-objects.ts'
 import { putObject } from './put-object.ts'
 import { canSign, signObjectUrl } from './sign-object-url.ts'
@@ -65,7 +65,7 @@ export function azureStore(options: AzureStoreOptions): ObjectStore {
       'An Azure store needs a container: azureStore({ container: service.getContainerClient("name") }).',
     )
   const { prefix, blockBytes = 4_194_304, blocksInFlight = 4 } = options
-  const container = limitTexts(options.container)
+  const container = limitWaits(options.container)
   const retries = requestRetries(options.retry)
   const store = defineStore(
     {

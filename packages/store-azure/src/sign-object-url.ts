@@ -1,4 +1,11 @@
-import { BlobSASPermissions, BlobServiceClient, SASProtocol, type ContainerClient } from '@azure/storage-blob'
+import {
+  BlobSASPermissions,
+  BlobServiceClient,
+  SASProtocol,
+  newPipeline,
+  type ContainerClient,
+  type Pipeline,
+} from '@azure/storage-blob'
 import { WorkspaceError, type SignedUrlOptions } from '@ws/core'
 import { abortBy, callAbout, toStoreError } from './azure-error.ts'
 
@@ -45,7 +52,9 @@ async function sign(
   if (isAccountKey(credential)) return new URL(await blob.generateSasUrl(values))
   if (expiresInMs > MAX_DELEGATION_MS)
     throw invalid(key, `with a token credential a URL lasts at most ${MAX_DELEGATION_MS} ms`)
-  const service = new BlobServiceClient(serviceUrl(container), credential)
+  // With the proxy, the retries and all else of the caller's client.
+  const { pipeline } = container as unknown as { readonly pipeline?: Pipeline }
+  const service = new BlobServiceClient(serviceUrl(container), pipeline ?? newPipeline(credential))
   const delegation = await service.getUserDelegationKey(new Date(), expiresOn, abortBy(signal))
   return new URL(await blob.generateUserDelegationSasUrl(values, delegation))
 }

@@ -244,3 +244,44 @@ describe('with something else in the place of the service', () => {
     })
   })
 })
+
+describe('a token credential', () => {
+  const storeWith = (getToken: () => Promise<never>): ObjectStore =>
+    azureStore({
+      container: new ContainerClient(
+        'https://127.0.0.1:9/account/container',
+        newPipeline({ getToken }, { retryOptions: { maxTries: 1 } }),
+      ),
+    })
+  const calls: Readonly<Record<string, (store: ObjectStore, signal?: AbortSignal) => Promise<unknown>>> = {
+    get: (store, signal) => store.get('a', { signal }),
+    put: (store, signal) => store.put('a', Buffer.from('x'), { signal }),
+    list: (store, signal) => Array.fromAsync(store.list('', { signal })),
+    signedUrl: async (store, signal) => store.signedUrl?.('a', { method: 'GET', signal }),
+  }
+
+  it.each(Object.entries(calls))(
+    'that never answers is waited for no longer than the signal says: %s',
+    async (_, call) => {
+      const controller = new AbortController()
+      const reason = new Error('the caller had enough')
+      const store = storeWith(() => {
+        setImmediate(() => controller.abort(reason))
+        return new Promise(() => undefined)
+      })
+      await expect(call(store, controller.signal)).rejects.toBe(reason)
+    },
+  )
+
+  it.each(['CredentialUnavailableError', 'AggregateAuthenticationError', 'AuthenticationError'])(
+    'that fails with a %s is ACCESS_DENIED, with what to do',
+    async (name) => {
+      const store = storeWith(() => Promise.reject(Object.assign(new Error('no'), { name, statusCode: 400 })))
+      for (const call of Object.values(calls))
+        await expect(call(store)).rejects.toMatchObject({
+          code: 'ACCESS_DENIED',
+          message: expect.stringContaining('sign in with "az login"') as string,
+        })
+    },
+  )
+})

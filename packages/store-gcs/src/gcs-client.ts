@@ -1,7 +1,14 @@
 import type { Agent } from 'node:http'
 import type { Bucket } from '@google-cloud/storage'
 import { credentialFailure, notTheService, responseFailure } from './gcs-error.ts'
-import { askedDelay, connectionFailure, sendRequest, type HttpResponse, type RequestRetries } from '@ws/core'
+import {
+  askedDelay,
+  connectionFailure,
+  sendRequest,
+  unlessAborted,
+  type HttpResponse,
+  type RequestRetries,
+} from '@ws/core'
 
 export interface GcsCall {
   /** What messages say the call does: `read`, `put`. */
@@ -129,16 +136,6 @@ async function authorize(bucket: Bucket, url: URL, call: GcsCall): Promise<Heade
     call.signal?.throwIfAborted()
     throw credentialFailure(error, call)
   }
-}
-
-async function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return waited
-  let stop = (): void => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  return Promise.race([waited, aborted]).finally(() => signal.removeEventListener('abort', stop))
 }
 
 async function readText(response: HttpResponse): Promise<string> {

@@ -1,5 +1,6 @@
+import type { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
-import { WorkspaceError, type RequestRetries } from '@ws/core'
+import { WorkspaceError, unlessAborted, type RequestRetries } from '@ws/core'
 import { isOfWrongTime, isReset, toStoreError, type CallAbout } from './s3-error.ts'
 import { watchCommand, type Command } from './watch-command.ts'
 
@@ -88,7 +89,9 @@ export function createCalls(
         const sent = typeof command === 'function' ? command() : command
         const seen = watchCommand(client, sent)
         try {
-          const output = await client.send(sent, signal === undefined ? {} : { abortSignal: signal })
+          const sending = client.send(sent, signal === undefined ? {} : { abortSignal: signal })
+          // The SDK does not end a wait for credentials.
+          const output = await unlessAborted(sending, signal, dropBody)
           const date = new Date(seen.headers['date'] ?? '')
           const isNamed = output.$metadata.requestId !== undefined
           memory.namesRequests ||= isNamed
@@ -112,11 +115,18 @@ export function createCalls(
   }
 }
 
+/** Of an answer that nobody waits for any more. */
+function dropBody(output: object): void {
+  const body = 'Body' in output ? (output.Body as Readable | undefined) : undefined
+  body?.on('error', () => undefined).destroy()
+}
+
 /** What must never stand in a message: asked for only when something went wrong. */
 async function secretsOf(client: S3Client): Promise<string[]> {
   try {
     const { accessKeyId, secretAccessKey, sessionToken } = await client.config.credentials()
-    return [secretAccessKey, accessKeyId, ...(sessionToken === undefined ? [] : [sessionToken])]
+    // A provider may give less than its type says.
+    return [secretAccessKey, accessKeyId, sessionToken].filter((secret) => typeof secret === 'string')
   } catch {
     return []
   }

@@ -156,6 +156,8 @@ function meaningOfKind(name: string): Meaning | undefined {
 function meaningOfWords(message: string): Meaning | undefined {
   if (message.startsWith('Checksum mismatch'))
     return ['CORRUPT', 'the bytes that came do not have the checksum that was stored with them']
+  if (message === 'Resolved credential object is not valid')
+    return ['ACCESS_DENIED', 'the credentials have no accessKeyId or no secretAccessKey; correct them']
   if (message.startsWith('Region is missing'))
     return ['INVALID_INPUT', 'no region is known; give the client one, or set AWS_REGION']
   return undefined

@@ -1,6 +1,6 @@
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { WorkspaceError, type SignedUrlOptions } from '@ws/core'
+import { WorkspaceError, unlessAborted, type SignedUrlOptions } from '@ws/core'
 import type { S3Calls } from './s3-calls.ts'
 
 const DEFAULT_EXPIRY_MS = 900_000
@@ -19,12 +19,11 @@ export async function signObjectUrl(calls: S3Calls, key: string, options: Signed
   const input = { Bucket: calls.bucket, Key: calls.base + key }
   const expiry = { expiresIn: Math.floor(expiresInMs / 1_000) }
   try {
-    const url =
+    const signing =
       method === 'PUT'
-        ? await getSignedUrl(calls.client, withoutChecksum(new PutObjectCommand(input)), expiry)
-        : await getSignedUrl(calls.client, new GetObjectCommand(input), expiry)
-    signal?.throwIfAborted()
-    return new URL(url)
+        ? getSignedUrl(calls.client, withoutChecksum(new PutObjectCommand(input)), expiry)
+        : getSignedUrl(calls.client, new GetObjectCommand(input), expiry)
+    return new URL(await unlessAborted(signing, signal))
   } catch (error) {
     signal?.throwIfAborted()
     throw await calls.translate(error, { action: 'sign a URL for', key })

@@ -337,6 +337,39 @@ it.each([
   expect(body).toMatchObject({ destroyed: true, readableEnded: false })
 })
 
+it.each(['get', 'head', 'put', 'list', 'delete', 'signedUrl'])(
+  'credentials that never come are waited for no longer than the signal says: %s',
+  async (name) => {
+    const controller = new AbortController()
+    const reason = new Error('the caller had enough')
+    const waiting = storeAt({
+      credentials: () => {
+        setImmediate(() => controller.abort(reason))
+        return new Promise<never>(() => undefined)
+      },
+    })
+    const { signal } = controller
+    const call: Readonly<Record<string, () => Promise<unknown>>> = {
+      get: () => waiting.get('a', { signal }),
+      head: () => waiting.head('a', { signal }),
+      put: () => waiting.put('a', Buffer.from('x'), { signal }),
+      list: () => Array.fromAsync(waiting.list('', { signal })),
+      delete: () => waiting.delete('a', { signal }),
+      signedUrl: async () => waiting.signedUrl?.('a', { method: 'GET', signal }),
+    }
+    await expect(call[name]?.()).rejects.toBe(reason)
+  },
+)
+
+it('credentials without a secret are named', async () => {
+  const credentials = async () => ({ accessKeyId: 'a' }) as { accessKeyId: string; secretAccessKey: string }
+  for (const call of Object.values(calls))
+    expect(await failureOf(call(storeAt({ credentials })))).toMatchObject({
+      code: 'ACCESS_DENIED',
+      message: expect.stringContaining('no secretAccessKey') as string,
+    })
+})
+
 function* pieces(count: number): Generator<Uint8Array> {
   const piece = Buffer.alloc(1_048_576, ' ')
   for (let index = 0; index < count; index += 1) yield piece

@@ -5,6 +5,7 @@ import { setLongTimer } from '../set-long-timer.ts'
 import { assertStore } from './assert-store.ts'
 import type { ObjectBody, ObjectStore, PutOptions } from './object-store.ts'
 import { pullingWith, stepwise } from './stepwise.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import { innerSignedUrl, wrapStore } from './wrap-store.ts'
 
 export interface TimeoutOptions {
@@ -172,16 +173,6 @@ function watchSending(
       onProgress?.(bytes)
     },
   }
-}
-
-/** Ends with the signal's reason, also when the call itself never does. */
-function unlessAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    call.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 function timeout(store: ObjectStore, what: string, key: string, waitedMs: number): WorkspaceError {

@@ -1,13 +1,15 @@
+import type { Readable } from 'node:stream'
 import type { ContainerClient } from '@azure/storage-blob'
-import { readText } from '@ws/core'
+import { readText, unlessAborted } from '@ws/core'
 
 interface Request {
   streamResponseStatusCodes?: Set<number>
+  readonly abortSignal?: AbortSignal | undefined
 }
 
 interface Response {
   readonly status: number
-  readableStreamBody?: AsyncIterable<Uint8Array> | undefined
+  readableStreamBody?: Readable | undefined
   bodyAsText?: string | null
 }
 
@@ -19,20 +21,21 @@ interface CorePipeline {
       readonly name: string
       sendRequest(request: Request, next: (request: Request) => Promise<Response>): Promise<Response>
     },
-    options: { readonly afterPhase: 'Sign' },
+    options?: { readonly afterPhase: 'Sign' },
   ): void
 }
 
 /**
- * The same client with a limit to what it reads as a text: the SDK itself would read one without end for as long as it
- * comes. The caller's own is left as it is.
+ * The same client with limits to what it waits for: the SDK itself would read a text without end for as long as it comes,
+ * and wait for a token after an abort. The caller's own is left as it is.
  */
-export function limitTexts(container: ContainerClient): ContainerClient {
+export function limitWaits(container: ContainerClient): ContainerClient {
   const { pipeline } = container as unknown as {
     readonly pipeline?: { readonly _corePipeline?: CorePipeline }
   }
   const core = pipeline?._corePipeline?.clone()
   if (pipeline === undefined || core === undefined) return container
+  core.addPolicy({ name: 'wsEndWaits', sendRequest: sendUnlessAborted })
   // Nearest to the connection, so that all others find a text as if the SDK had read it.
   core.addPolicy({ name: 'wsLimitTexts', sendRequest: sendLimited }, { afterPhase: 'Sign' })
   const limited = Object.create(Object.getPrototypeOf(pipeline) as object, {
@@ -41,6 +44,15 @@ export function limitTexts(container: ContainerClient): ContainerClient {
   }) as ConstructorParameters<typeof ContainerClient>[1]
   const Client = container.constructor as new (url: string, pipeline: typeof limited) => ContainerClient
   return new Client(container.url, limited)
+}
+
+function sendUnlessAborted(
+  request: Request,
+  next: (request: Request) => Promise<Response>,
+): Promise<Response> {
+  return unlessAborted(next(request), request.abortSignal, ({ readableStreamBody }) => {
+    readableStreamBody?.on('error', () => undefined).destroy()
+  })
 }
 
 async function sendLimited(
