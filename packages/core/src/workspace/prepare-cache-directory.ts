@@ -1,40 +1,46 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { SaveOptions } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import type { WorkspaceOptions } from './workspace-options.ts'
 
+type Place = Pick<WorkspaceOptions, 'path' | 'stateDir'>
+
 /**
- * Where saves and loads note what they have seen of a directory; without it they read every file.
+ * The workspace and its private state, for what can do without.
  * @returns `undefined` where there can be none
  * @throws `INVALID_INPUT` as `prepareStateDirectory`
  */
-export async function prepareCacheDirectory({
+export async function findState({
   path: workspacePath,
   stateDir,
-}: Pick<WorkspaceOptions, 'path' | 'stateDir'>): Promise<string | undefined> {
+}: Place): Promise<{ readonly path: string; readonly stateDirectory: string } | undefined> {
   const root = await resolveWorkspaceRoot(workspacePath).catch(() => null)
   // A directory that a load is about to make.
   const parent = root === null ? await realpath(dirname(workspacePath)).catch(() => null) : null
   const path = root ?? (parent === null ? null : join(parent, basename(workspacePath)))
   if (path === null) return undefined
   try {
-    const directory = join(await prepareStateDirectory(path, stateDir), 'versions')
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    return directory
+    return { path, stateDirectory: await prepareStateDirectory(path, stateDir) }
   } catch (error) {
     if (WorkspaceError.is(error, 'INVALID_INPUT')) throw error
     return undefined
   }
 }
 
-/** What a save or load is given, and of the workspace what it is not given; `undefined` is not given. */
-export async function withSettings<Given extends Pick<SaveOptions, 'exclude' | 'cacheDirectory'>>(
-  workspace: Pick<WorkspaceOptions, 'path' | 'stateDir' | 'exclude'>,
-  given: Given,
-): Promise<Given> {
-  const { exclude = workspace.exclude, cacheDirectory = await prepareCacheDirectory(workspace) } = given
-  return { ...given, exclude, cacheDirectory }
+/**
+ * Where saves and loads note what they have seen of a directory; without it they read every file.
+ * @returns `undefined` where there can be none
+ * @throws `INVALID_INPUT` as `prepareStateDirectory`
+ */
+export async function prepareCacheDirectory(workspace: Place): Promise<string | undefined> {
+  const state = await findState(workspace)
+  if (state === undefined) return undefined
+  const directory = join(state.stateDirectory, 'versions')
+  const isThere = await mkdir(directory, { recursive: true, mode: 0o700 }).then(
+    () => true,
+    () => false,
+  )
+  return isThere ? directory : undefined
 }

@@ -5,6 +5,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isFlag, isObject, isOneOf, isSignal, isText } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { isSameDirectory, readSessionRecord, writeSessionRecord } from './session-record.ts'
+import { settleDirectory } from './settle-directory.ts'
 import { Workspace } from './workspace.ts'
 
 export interface BackupSessionOptions {
@@ -132,6 +133,7 @@ export async function restoreSession(options: RestoreSessionOptions): Promise<Re
   const { workspace, live = true, signal } = options
   assertWorkspace('restoreSession', workspace)
   signal?.throwIfAborted()
+  await settleDirectory(workspace, { signal })
   const kept = live ? await findLive(workspace) : null
   if (kept !== null) return { source: 'live', version: kept.version, isStale: false, localProblem: null }
   const { stored, copy, isStale } = await findCopies(options)

@@ -31,7 +31,6 @@ import { collectState, measureState, type WorkspaceState } from '../snapshot/col
 import type { SnapshotCollection } from '../snapshot/state-usage.ts'
 import type { CaptureLimits } from '../snapshot/capture-policy.ts'
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
-import { openSnapshotBackend } from '../snapshot/open-snapshot-backend.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import { assertRollbackOptions } from '../snapshot/rollback/assert-rollback-options.ts'
 import { rollbackOptionNames } from '../snapshot/rollback/rollback-option-names.ts'
@@ -43,8 +42,9 @@ import { bundleStoreOf } from './bundle-store-of.ts'
 import { inRemadeDirectory } from './in-remade-directory.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
-import { prepareCacheDirectory, withSettings } from './prepare-cache-directory.ts'
+import { prepareCacheDirectory } from './prepare-cache-directory.ts'
 import { refuseReplacing } from './refuse-replacing.ts'
+import { openSettledBackend, settleFor } from './settle-directory.ts'
 import {
   collectOptionNames,
   type BackendOptions,
@@ -121,7 +121,7 @@ export class Workspace {
     const store = this.#requireStore('load')
     assertKnownOptions('load', options, loadOptionNames)
     if (existsSync(this.path)) await this.#resolveRoot()
-    const loaded = await store.load(this.id, this.path, await withSettings(this, options))
+    const loaded = await store.load(this.id, this.path, await settleFor(this, options))
     if (loaded !== null || options.version === undefined) return loaded
     throw noVersion(this.id, options.version)
   }
@@ -135,7 +135,7 @@ export class Workspace {
     assertKnownOptions('save', options, saveOptionNames)
     assertKnownOptions('save', { message }, saveOptionNames)
     const root = await this.#resolveRoot()
-    return store.save(this.id, root, { ...(await withSettings(this, options)), message })
+    return store.save(this.id, root, { ...(await settleFor(this, options)), message })
   }
 
   /** Saved versions, newest first. */
@@ -272,7 +272,7 @@ export class Workspace {
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
     const { limits = this.limits, precious = this.precious } = options
-    return openSnapshotBackend({ ...(await this.#state()), ...options, limits, precious })
+    return openSettledBackend(this, { ...(await this.#state()), ...options, limits, precious })
   }
 
   /** Once it was found it stays the same: a link that an agent has put in its place leads nowhere. */

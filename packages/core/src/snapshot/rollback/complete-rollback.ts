@@ -19,6 +19,7 @@ import {
   freeRoom,
   readJournal,
   sweepHalfWritten,
+  takeRecovery,
   type RollbackJournal,
 } from './rollback-journal.ts'
 import {
@@ -35,7 +36,7 @@ const RETURN_ATTEMPTS = 6
 /**
  * Ends what a killed rollback began: with the target if that can be, else with the state before. What somebody changed
  * since then is neither, and stays. Call it under the workspace's lock, before anything is captured.
- * @returns `null` when there was none
+ * @returns `null` when there was none, nor one that has been ended and not told of yet
  * @throws `CONFLICT` and the like when neither works for now: nothing is captured in between, and the next call tries
  * again; `CORRUPT` when neither ever will, once: the next call takes the directory as it is
  */
@@ -43,7 +44,7 @@ export async function recoverRollback(source: RollbackSource): Promise<RollbackR
   const journal = readJournal(source)
   const access = ownerAccess(source)
   try {
-    if (journal === null) return null
+    if (journal === null) return takeRecovery(source)
     freeRoom(source)
     return await endRollback(source, access, journal)
   } finally {

@@ -250,6 +250,6 @@ function writeNotes(place: Place, modes: ReadonlyMap<ByteString, number>): void 
     replaceFile(notesPath(place), Buffer.from([...modes].map((each) => `${JSON.stringify(each)}\n`).join('')))
 }
 
-function notesPath({ journalDirectory }: Place): string {
+export function notesPath({ journalDirectory }: Pick<Place, 'journalDirectory'>): string {
   return join(journalDirectory, 'rollback-opened')
 }

@@ -1,13 +1,23 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { createDirectoryCursor } from '../../filesystem/directory-cursor.ts'
 import { childPath, openRealRoot, toFilePath, type ByteString } from '../../filesystem/directory-handle.ts'
 import { errnoOf } from '../../filesystem/filesystem-error.ts'
 import { parentOf, toBytePath } from '../byte-path.ts'
 import { replaceFile } from '../hash/replace-file.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { RollbackRecovery, Snapshot } from '../snapshot.ts'
 import type { MergedFile } from './merge-foreign-edits.ts'
+import { notesPath } from './owner-access.ts'
 import type { RollbackPlan } from './plan-rollback.ts'
 import type { RollbackSource } from './rollback-source.ts'
 
@@ -28,6 +38,7 @@ export interface RollbackJournal {
 }
 
 type Place = Pick<RollbackSource, 'path' | 'journalDirectory'>
+type JournalPlace = Pick<Place, 'journalDirectory'>
 
 export function makeJournal(
   target: Snapshot,
@@ -103,6 +114,11 @@ export function readJournal(place: Place): RollbackJournal | null {
   }
 }
 
+/** Whether a rollback goes on, or was killed. */
+export function isRollbackBegun(place: JournalPlace): boolean {
+  return [journalPath(place), turnedPath(place), notesPath(place)].some((path) => existsSync(path))
+}
+
 function readIfThere(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
@@ -112,9 +128,27 @@ function readIfThere(path: string): string | null {
   }
 }
 
-export function closeJournal(place: Place): void {
+export function closeJournal(place: JournalPlace): void {
   for (const path of [journalPath(place), turnedPath(place), roomPath(place)]) rmSync(path, { force: true })
   rmSync(mergedDirectory(place), { recursive: true, force: true })
+}
+
+/** For {@link takeRecovery}, by whoever cannot tell how a killed rollback ended. */
+export function noteRecovery(place: JournalPlace, recovery: RollbackRecovery): void {
+  replaceFile(endedPath(place), Buffer.from(JSON.stringify(recovery)))
+}
+
+/** How a rollback ended that nobody has been told of yet. @returns `null` when there is none */
+export function takeRecovery(place: JournalPlace): RollbackRecovery | null {
+  const text = readIfThere(endedPath(place))
+  if (text === null) return null
+  rmSync(endedPath(place), { force: true })
+  try {
+    return JSON.parse(text) as RollbackRecovery
+  } catch {
+    // Only a power failure damages it.
+    return null
+  }
 }
 
 /** Removes the files that were being written. */
@@ -140,18 +174,22 @@ const ROOM_BYTES = 256 * 1024
 /** For what a capture writes down of a path. */
 const ROOM_BYTES_EACH = 512
 
-function journalPath(place: Place): string {
+function journalPath(place: JournalPlace): string {
   return join(place.journalDirectory, 'rollback')
 }
 
-function turnedPath(place: Place): string {
+function turnedPath(place: JournalPlace): string {
   return join(place.journalDirectory, 'rollback-turned')
 }
 
-function roomPath(place: Place): string {
+function roomPath(place: JournalPlace): string {
   return join(place.journalDirectory, 'rollback-room')
 }
 
-function mergedDirectory(place: Place): string {
+function mergedDirectory(place: JournalPlace): string {
   return join(place.journalDirectory, 'rollback-merged')
+}
+
+function endedPath(place: JournalPlace): string {
+  return join(place.journalDirectory, 'rollback-ended')
 }
