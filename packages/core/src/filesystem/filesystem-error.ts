@@ -13,6 +13,8 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EFBIG: ['QUOTA_EXCEEDED', 'the file would be larger than the system allows'],
   EMFILE: ['UNAVAILABLE', 'too many files are open'],
   ENFILE: ['UNAVAILABLE', 'too many files are open on the machine'],
+  EBUSY: ['UNAVAILABLE', 'the system or another program holds it'],
+  ESTALE: ['UNAVAILABLE', 'the network file system lost it'],
   EIO: ['UNAVAILABLE', 'the device failed'],
   ENOENT: ['NOT_FOUND', 'there is no such directory'],
   ENOTDIR: ['INVALID_INPUT', 'it is not a directory'],
@@ -47,9 +49,29 @@ export function toWorkspaceError(error: unknown, action: string, path: string): 
   if (WorkspaceError.is(error)) return error
   const errno = errnoOf(error)
   const known = errno === undefined ? undefined : codes[errno]
-  if (errno === undefined || known === undefined) return error
-  return new WorkspaceError(known[0], `Cannot ${action} ${JSON.stringify(path)}: ${known[1]} (${errno}).`, {
+  if (errno === undefined || (known === undefined && !isOfSystem(error))) return error
+  const [code, reason] = known ?? ['INTERNAL', 'the system refused']
+  return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(path)}: ${reason} (${errno}).`, {
     cause: error,
     details: { path, errno },
   })
+}
+
+/** Does what concerns private state only. @throws what goes wrong there as one of this library's errors */
+export async function inStateDirectory<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw toWorkspaceError(error, 'use the state directory', placeIn(directory, error) ?? directory)
+  }
+}
+
+/** The path that an error of the system is about, where that is below a directory; else `null`. */
+export function placeIn(directory: string, error: unknown): string | null {
+  const path = typeof error === 'object' && error !== null && 'path' in error ? error.path : null
+  return typeof path === 'string' && path.startsWith(`${directory}/`) ? path : null
+}
+
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { inStateDirectory } from '../filesystem/filesystem-error.ts'
 import { lockHeldSince } from '../filesystem/process-lock.ts'
 import { collectVersions } from './bundle/collect-versions.ts'
 import { openWorkspace } from './bundle/workspace-versions.ts'
@@ -28,9 +29,16 @@ export interface CollectStateOptions {
 const GIBIBYTE = 1024 ** 3
 
 /** Collects what each backend keeps of the workspace's snapshots; see `rankSnapshots` for what stays. */
-export async function collectState(
+export function collectState(
   state: WorkspaceState,
-  { dryRun = false, now = Date.now(), signal }: CollectStateOptions = {},
+  options: CollectStateOptions = {},
+): Promise<SnapshotCollection[]> {
+  return inStateDirectory(state.stateDirectory, () => collectBackends(state, options))
+}
+
+async function collectBackends(
+  state: WorkspaceState,
+  { dryRun = false, now = Date.now(), signal }: CollectStateOptions,
 ): Promise<SnapshotCollection[]> {
   const { path, stateDirectory, maxSnapshotBytes } = state
   const runningSince = await lockHeldSince(join(stateDirectory, 'locks'), 'run')

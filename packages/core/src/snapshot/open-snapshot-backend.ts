@@ -1,6 +1,7 @@
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
+import { inStateDirectory } from '../filesystem/filesystem-error.ts'
 import { assertRealRoot } from '../filesystem/workspace-root.ts'
 import { isFlag, isTextList } from '../option-checks.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
@@ -63,9 +64,11 @@ export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
  */
 export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
   const { path, stateDirectory, maxSnapshotBytes } = options
-  const backend = await pickBackend(options)
+  const backend = await inStateDirectory(stateDirectory, () => pickBackend(options))
   return {
     ...backend,
+    changes: (from, to, request) =>
+      inStateDirectory(stateDirectory, () => backend.changes(from, to, request)),
     async capture(request) {
       // The agent may have put a link in the place of the directory: where that leads is nobody's workspace.
       await assertRealRoot(path)

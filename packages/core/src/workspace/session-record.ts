@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { inStateDirectory } from '../filesystem/filesystem-error.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
 import type { Workspace } from './workspace.ts'
@@ -37,13 +38,15 @@ export async function writeSessionRecord(
   const record: SessionRecord = { workspaceId: workspace.id, version, directory, isRestoring }
   const path = await recordPath(workspace, root)
   const temporary = `${path}.${randomUUID()}`
-  try {
-    await writeFile(temporary, JSON.stringify(record), { mode: 0o600, flush: true })
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
+  await inStateDirectory(dirname(path), async () => {
+    try {
+      await writeFile(temporary, JSON.stringify(record), { mode: 0o600, flush: true })
+      await rename(temporary, path)
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+  })
 }
 
 export async function isSameDirectory(path: string, record: SessionRecord): Promise<boolean> {

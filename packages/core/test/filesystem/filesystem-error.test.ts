@@ -16,3 +16,15 @@ it('leaves alone what is no error of the system', () => {
   const error = new Error('of the caller')
   expect(toWorkspaceError(error, 'read', '/a')).toBe(error)
 })
+
+it('has a code also for what the system rarely says', () => {
+  const cause = Object.assign(new Error('EISDIR: illegal operation on a directory, read'), {
+    code: 'EISDIR',
+    syscall: 'read',
+  })
+  expect(toWorkspaceError(cause, 'read', '/a')).toMatchObject({
+    code: 'INTERNAL',
+    message: 'Cannot read "/a": the system refused (EISDIR).',
+    cause,
+  })
+})

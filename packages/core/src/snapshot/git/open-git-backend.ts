@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
+import { placeIn, toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { fillCapturePolicy, type CapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
 import { noteTakeover } from '../note-takeover.ts'
@@ -98,7 +99,7 @@ async function backendFor(
     } catch (error) {
       // Where the disk is full the release may fail as well; what matters is why the work did.
       await lock.release().catch(() => {})
-      throw explain(await explainLoss(own, null, error), path)
+      throw explain(await explainLoss(own, null, error), path, stateDirectory)
     }
     await lock.release()
     return result
@@ -169,19 +170,10 @@ function healedMeanwhile(cause: WorkspaceError): WorkspaceError {
   )
 }
 
-/** What the file system says becomes one of this library's errors; an abort stays what it is. */
-function explain(error: unknown, path: string): unknown {
-  const failure = error as NodeJS.ErrnoException
-  if (WorkspaceError.is(error) || typeof failure.code !== 'string' || typeof failure.syscall !== 'string')
-    return error
-  const code = failure.code === 'ENOSPC' || failure.code === 'EDQUOT' ? 'QUOTA_EXCEEDED' : 'ACCESS_DENIED'
-  const advice = code === 'QUOTA_EXCEEDED' ? 'Free some space' : 'Correct the permissions'
-  return new WorkspaceError(
-    code,
-    `The snapshot of ${path} failed (${failure.message}). ${advice}, then try again.`,
-    {
-      cause: error,
-      details: { path },
-    },
-  )
+/** What the file system says becomes one of this library's errors, about the place that it names. */
+function explain(error: unknown, path: string, stateDirectory: string): unknown {
+  const place = placeIn(stateDirectory, error)
+  return place === null
+    ? toWorkspaceError(error, 'take or restore a snapshot of', path)
+    : toWorkspaceError(error, 'use the state directory', place)
 }
