@@ -15,6 +15,8 @@ export interface SessionRecord {
   readonly directory: string
   /** Whether a restore has begun and not ended. */
   readonly isRestoring: boolean
+  /** The backup that has begun and not ended; see `beginBackup`. */
+  readonly backup?: string | undefined
 }
 
 export async function readSessionRecord(workspace: Workspace): Promise<SessionRecord | null> {
@@ -31,11 +33,11 @@ export async function readSessionRecord(workspace: Workspace): Promise<SessionRe
 export async function writeSessionRecord(
   workspace: Workspace,
   version: number | null,
-  { isRestoring = false }: { readonly isRestoring?: boolean } = {},
+  { isRestoring = false, backup }: Partial<Pick<SessionRecord, 'isRestoring' | 'backup'>> = {},
 ): Promise<void> {
   const root = await resolveWorkspaceRoot(workspace.path)
   const directory = await identityOf(root)
-  const record: SessionRecord = { workspaceId: workspace.id, version, directory, isRestoring }
+  const record: SessionRecord = { workspaceId: workspace.id, version, directory, isRestoring, backup }
   const path = await recordPath(workspace, root)
   const temporary = `${path}.${randomUUID()}`
   await inStateDirectory(dirname(path), async () => {
@@ -64,12 +66,13 @@ async function recordPath({ stateDir }: Workspace, root: string): Promise<string
 
 function isRecord(value: unknown): value is SessionRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { workspaceId, version, directory, isRestoring } = value as Partial<SessionRecord>
+  const { workspaceId, version, directory, isRestoring, backup } = value as Partial<SessionRecord>
   const isVersion = version === null || Number.isSafeInteger(version)
   return (
     typeof workspaceId === 'string' &&
     isVersion &&
     typeof directory === 'string' &&
-    typeof isRestoring === 'boolean'
+    typeof isRestoring === 'boolean' &&
+    (backup === undefined || typeof backup === 'string')
   )
 }

@@ -4,6 +4,7 @@ import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isFlag, isObject, isOneOf, isSignal, isText } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
+import { beginBackup } from './begin-backup.ts'
 import { isSameDirectory, readSessionRecord, writeSessionRecord } from './session-record.ts'
 import { settleDirectory } from './settle-directory.ts'
 import { Workspace } from './workspace.ts'
@@ -74,7 +75,7 @@ const CREATED_AT = 'session-created-at'
  * Saves the directory of a workspace as its next version, made from the one that the session was restored from, then puts
  * a copy of it into `local`, unless that holds other versions of the workspace than such copies (`localProblem` says so).
  * The session is safe when this resolves, also without the local copy. The directory should be at rest: what changes
- * while it is saved may be in one of the two only.
+ * while it is saved may be in one of the two only. In the metadata of the version `session-backup` marks the backup.
  * @throws `CONFLICT` when somebody else has saved since the session was restored; nothing is stored then
  * (where nothing is known of the session, as when the state directory is gone, it is saved after the latest version)
  * @throws what `Workspace.save` throws
@@ -86,11 +87,8 @@ export async function backupSession(
   assertWorkspace('backupSession', workspace)
   assertKnownOptions('backupSession', options, backupSessionOptionNames)
   const { message = 'session', local, onConflict, signal } = options
-  const record = await readSessionRecord(workspace)
-  const isKnown =
-    record !== null && record.workspaceId === workspace.id && (await isSameDirectory(workspace.path, record))
-  const parent = isKnown ? (record.version ?? 0) : undefined
-  const saved = await workspace.save(message, { parent, onConflict, signal })
+  const begun = await beginBackup(workspace, signal)
+  const saved = await workspace.save(message, { ...begun, onConflict, signal })
   await writeSessionRecord(workspace, saved.version.version)
   if (local === undefined) return { ...saved, localProblem: null }
   const { version, createdAt } = saved.version

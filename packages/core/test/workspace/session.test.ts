@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, existsSync, readdirSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStore } from '@ws/store-memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -48,6 +48,38 @@ const down: ObjectStore = {
     throw new WorkspaceError('UNAVAILABLE', 'the store is down')
   },
 }
+
+/** The note of the session, as it was when the version of a backup was there and its process was killed. */
+async function killedAfterCommit(backup: () => Promise<unknown>): Promise<void> {
+  const [state = ''] = readdirSync(join(base, 'machine'))
+  const note = join(base, 'machine', state, 'session.json')
+  let atCommit = ''
+  const put = store.put.bind(store)
+  store.put = async (key, ...rest) => {
+    const info = await put(key, ...rest)
+    if (key.includes('/versions/')) atCommit = readFileSync(note, 'utf8')
+    return info
+  }
+  await backup()
+  store.put = put
+  writeFileSync(note, atCommit)
+}
+
+describe('a backup that was killed between its version and the note of it', () => {
+  it('does not count as that of somebody else', async () => {
+    await work('1')
+    await killedAfterCommit(() => work('2'))
+    expect((await work('3')).version).toMatchObject({ version: 3, parent: 2 })
+    expect((await work('4')).version).toMatchObject({ version: 4, parent: 3 })
+  })
+
+  it('keeps nobody from being told that somebody else has saved since', async () => {
+    await work('1')
+    await killedAfterCommit(() => work('2'))
+    await workspace.save('by somebody else')
+    await expect(work('3')).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+})
 
 describe('a session', () => {
   it('that was never saved begins with an empty directory, and is live from its first file on', async () => {
