@@ -74,7 +74,13 @@ async function acquire(directory: string, name: string, options: ProcessLockOpti
     const state = await readState(directory, name, isSilent)
     if (state.holder === null) {
       const number = state.number + 1
-      if (await createNumber(directory, name, number)) return hold(directory, name, number, state.deadPid)
+      const text = JSON.stringify({
+        ...currentProcessIdentity(),
+        since: new Date().toISOString(),
+        id: randomUUID(),
+      })
+      if (await createNumber(directory, name, number, text))
+        return hold(numberPath(directory, name, number), text, state.deadPid)
       continue
     }
     if (onBusy === 'refuse' || performance.now() - startedAt >= waitTimeoutMs)
@@ -117,12 +123,11 @@ async function readState(
 }
 
 /** True when this call created the number and it is the highest one. */
-async function createNumber(directory: string, name: string, number: number): Promise<boolean> {
+async function createNumber(directory: string, name: string, number: number, text: string): Promise<boolean> {
   const path = numberPath(directory, name, number)
   const temporary = join(directory, `.${name}.${randomUUID()}`)
-  const owner = { ...currentProcessIdentity(), since: new Date().toISOString() }
   try {
-    await writeFile(temporary, JSON.stringify(owner), { flag: 'wx', mode: 0o600 })
+    await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
     await link(temporary, path)
   } catch (error) {
     // Absent: somebody who cleared up took this for the file of a process that had died while writing it.
@@ -137,26 +142,23 @@ async function createNumber(directory: string, name: string, number: number): Pr
     entries.filter((entry) => entry.startsWith(`.${name}.`)),
   )
   const numbers = numbersIn(entries, name)
-  const isHighest = numbers.at(-1) === number
-  const outdated = isHighest ? numbers.slice(0, -1) : [number]
-  for (const each of outdated) await unlink(numberPath(directory, name, each)).catch(ignoreAbsence)
-  return isHighest
+  for (const each of numbers.slice(0, -1))
+    await unlink(numberPath(directory, name, each)).catch(ignoreAbsence)
+  return numbers.at(-1) === number
 }
 
-function hold(directory: string, name: string, number: number, recoveredFrom: number | null): ProcessLock {
-  const path = numberPath(directory, name, number)
+function hold(path: string, text: string, recoveredFrom: number | null): ProcessLock {
   const heartbeat = setInterval(() => {
     const now = new Date()
     utimes(path, now, now).catch(() => undefined)
   }, HEARTBEAT_MS)
   heartbeat.unref()
-  let isReleased = false
   return {
     recoveredFrom,
     async release() {
-      if (isReleased) return
-      isReleased = true
       clearInterval(heartbeat)
+      // Where somebody has removed the directory, the number may be that of another owner by now.
+      if ((await readFile(path, 'utf8').catch(ignoreAbsence)) !== text) return
       // The number stays, as a free one: were it removed, a slow process could create it a second time. Written in
       // place, so that a killed process leaves nothing behind: no part of it reads as an owner.
       await truncate(path).catch(ignoreAbsence)
@@ -180,10 +182,8 @@ async function removeLitter(directory: string, names: readonly string[]): Promis
  * Since when a living process holds a lock; `null` when none does.
  */
 export async function lockHeldSince(directory: string, name: string): Promise<Date | null> {
-  const entries = await readdir(directory).catch(ignoreAbsence)
-  if (entries === undefined || numbersIn(entries, name).length === 0) return null
-  const { holder, since } = await readState(directory, name)
-  return holder === null ? null : new Date(since ?? 0)
+  const state = await readState(directory, name).catch(ignoreAbsence)
+  return state === undefined || state.holder === null ? null : new Date(state.since ?? 0)
 }
 
 async function listNumbers(directory: string, name: string): Promise<number[]> {

@@ -1,10 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import fsPromises, {
+  appendFile,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { acquireProcessLock, type ProcessLock } from '../../src/filesystem/process-lock.ts'
+import { acquireProcessLock, lockHeldSince, type ProcessLock } from '../../src/filesystem/process-lock.ts'
 import { silenceWatch } from '../../src/filesystem/silence-watch.ts'
 
 let directory: string
@@ -54,8 +64,9 @@ it('ends waiting with BUSY when its time is over and with the reason when its si
   })
   const controller = new AbortController()
   const waiting = acquireProcessLock(directory, 'run', { signal: controller.signal })
-  controller.abort(new Error('enough'))
-  await expect(waiting).rejects.toThrow('enough')
+  const enough = Object.assign(new Error('enough'), { code: 'EACCES' })
+  controller.abort(enough)
+  await expect(waiting).rejects.toBe(enough)
   await lock.release()
 })
 
@@ -162,6 +173,83 @@ describe('a lock whose owner has a clock that is ahead', () => {
     expect((await waiting).recoveredFrom).toBe(7)
     await (await waiting).release()
   })
+})
+
+it('is not taken by a slow process that creates a number which others have used and removed', async () => {
+  await (await acquireProcessLock(directory, 'run')).release()
+  const { link } = fsPromises
+  onTestFinished(() => {
+    fsPromises.link = link
+    syncBuiltinESMExports()
+  })
+  let other: ProcessLock | null = null
+  fsPromises.link = async (from, to) => {
+    fsPromises.link = link
+    syncBuiltinESMExports()
+    await (await acquireProcessLock(directory, 'run')).release()
+    other = await acquireProcessLock(directory, 'run')
+    return link(from, to)
+  }
+  syncBuiltinESMExports()
+  await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
+    code: 'BUSY',
+  })
+  expect(other).not.toBeNull()
+  expect(await readdir(directory)).toEqual(['run.3'])
+})
+
+it('frees no lock of somebody else, nor fails, where its directory was removed', async () => {
+  const lock = await acquireProcessLock(directory, 'run')
+  await rm(directory, { recursive: true })
+  const next = await acquireProcessLock(directory, 'run')
+  await lock.release()
+  await expect(acquireProcessLock(directory, 'run', { onBusy: 'refuse' })).rejects.toMatchObject({
+    code: 'BUSY',
+  })
+  await rm(directory, { recursive: true })
+  await next.release()
+})
+
+it('clears up after processes that died while they waited, and after nobody else', async () => {
+  const lock = await acquireProcessLock(directory, 'run')
+  const owner = JSON.parse(await readFile(join(directory, 'run.1'), 'utf8')) as Record<string, unknown>
+  await lock.release()
+  const leave = (name: string, text: string): Promise<void> => writeFile(join(directory, name), text)
+  await leave('.run.living', JSON.stringify(owner))
+  await leave('.run.dead', JSON.stringify({ ...owner, startTicks: '1' }))
+  await leave('.run.half', JSON.stringify(owner).slice(0, 20))
+  await leave('.run.away', JSON.stringify({ ...owner, host: 'elsewhere' }))
+  await leave('.run.silent', JSON.stringify({ ...owner, host: 'elsewhere' }))
+  const then = new Date(Date.now() - 100_000)
+  await utimes(join(directory, '.run.silent'), then, then)
+  await leave('.other.dead', JSON.stringify({ ...owner, startTicks: '1' }))
+  await (await acquireProcessLock(directory, 'run')).release()
+  expect((await readdir(directory)).sort()).toEqual(['.other.dead', '.run.away', '.run.living', 'run.2'])
+})
+
+it('gives signs of life until it is released, and keeps no process from its end', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const lock = await acquireProcessLock(directory, 'run')
+  const path = join(directory, 'run.1')
+  await utimes(path, 0, 0)
+  vi.advanceTimersByTime(10_000)
+  while ((await stat(path)).mtimeMs === 0) await new Promise((resolve) => void setImmediate(resolve))
+  await lock.release()
+  expect(vi.getTimerCount()).toBe(0)
+  const holder = await startHolder(`await acquireProcessLock(directory, 'run')`)
+  onTestFinished(() => void holder.kill('SIGKILL'))
+  expect(await once(holder, 'exit')).toEqual([0, null])
+})
+
+it('says since when it is held', async () => {
+  expect(await lockHeldSince(join(directory, 'none'), 'run')).toBeNull()
+  expect(await lockHeldSince(directory, 'run')).toBeNull()
+  const lock = await acquireProcessLock(directory, 'run')
+  const { since } = JSON.parse(await readFile(join(directory, 'run.1'), 'utf8')) as { since: string }
+  expect(await lockHeldSince(directory, 'run')).toEqual(new Date(since))
+  await lock.release()
+  expect(await lockHeldSince(directory, 'run')).toBeNull()
 })
 
 it('never lets two processes in at once, also while some of them are killed inside', async () => {
