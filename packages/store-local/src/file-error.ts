@@ -4,6 +4,10 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EACCES: ['ACCESS_DENIED', 'the file permissions do not allow it'],
   EPERM: ['ACCESS_DENIED', 'the system does not allow it'],
   EROFS: ['ACCESS_DENIED', 'the file system is read-only'],
+  ERR_ACCESS_DENIED: [
+    'ACCESS_DENIED',
+    'the permission model of Node does not allow it; start Node with the --allow-… flag that it lacks',
+  ],
   ENOSPC: ['QUOTA_EXCEEDED', 'the disk is full'],
   EDQUOT: ['QUOTA_EXCEEDED', "the user's disk quota is used up"],
   EFBIG: ['QUOTA_EXCEEDED', 'the file would be larger than the system allows'],
@@ -26,15 +30,19 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Puts what `node:fs` throws into the error table. Errors that are not the file system's come back as they are. */
-export function toStoreError(error: unknown, action: string, subject: string): unknown {
+/**
+ * Puts what `node:fs` throws into the error table. Errors that are not the file system's come back as they are.
+ * @param root of the store, where what is to be done concerns its disk
+ */
+export function toStoreError(error: unknown, action: string, key: string, root?: string): unknown {
   const errno = errnoOf(error)
-  if (errno === undefined || WorkspaceError.is(error) || !(error instanceof Error && 'syscall' in error))
-    return error
+  const isOfSystem = error instanceof Error && ('syscall' in error || errno === 'ERR_ACCESS_DENIED')
+  if (errno === undefined || WorkspaceError.is(error) || !isOfSystem) return error
   const [code, reason] = codes[errno] ?? ['INTERNAL', 'the system refused']
-  return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(subject)}: ${reason} (${errno}).`, {
+  const place = root === undefined ? '' : ` in the local store ${root}`
+  return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(key)}${place}: ${reason} (${errno}).`, {
     cause: error,
-    details: { key: subject, errno },
+    details: { key, errno },
   })
 }
 

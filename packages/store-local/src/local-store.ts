@@ -102,13 +102,13 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
     },
 
     get: (key, getOptions) =>
-      translating('read', key, () => {
+      translating(givenRoot, 'read', key, () => {
         const path = find(key)
         return orAbsent(path === null ? null : openObject(key, path, getOptions))
       }),
 
     head: (key) =>
-      translating('read', key, () => {
+      translating(givenRoot, 'read', key, () => {
         const path = find(key)
         return orAbsent(path === null ? null : readInfoAt(key, path))
       }),
@@ -116,17 +116,18 @@ export function localStore(options: LocalStoreOptions): DirectoryStore {
     put(key, body, putOptions) {
       const source = observeFailure(body)
       const put = () => putObject(folders(), key, source.body, putOptions, sync)
-      return translating('put', key, put, source.hasThrown)
+      return translating(givenRoot, 'put', key, put, source.hasThrown)
     },
 
-    delete: (key, { signal }) => translating('delete', key, () => deleteObject(folders(), key, signal, sync)),
+    delete: (key, { signal }) =>
+      translating(givenRoot, 'delete', key, () => deleteObject(folders(), key, signal, sync)),
 
     async *list(prefix, { startAfter = '', signal }) {
       try {
         yield* listObjects(root(), { prefix, startAfter, signal })
         assertRootExists(root())
       } catch (error) {
-        throw toStoreError(error, 'list', prefix)
+        throw toStoreError(error, 'list', prefix, givenRoot)
       }
     },
   })
@@ -148,6 +149,7 @@ function assertOptions(options: LocalStoreOptions): void {
 }
 
 async function translating<T>(
+  root: string,
   action: string,
   key: string,
   call: () => T | Promise<T>,
@@ -156,7 +158,7 @@ async function translating<T>(
   try {
     return await call()
   } catch (error) {
-    throw isForeign(error) ? error : toStoreError(error, action, key)
+    throw isForeign(error) ? error : toStoreError(error, action, key, root)
   }
 }
 

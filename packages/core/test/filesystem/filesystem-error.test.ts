@@ -12,19 +12,16 @@ it('says which flag is missing where the permission model of Node is in the way'
   })
 })
 
+it('makes an error of its own also of what the table has no word for', () => {
+  const cause = Object.assign(new Error('ETXTBSY: text file is busy'), { code: 'ETXTBSY', syscall: 'open' })
+  expect(toWorkspaceError(cause, 'write', '/a')).toMatchObject({
+    code: 'INTERNAL',
+    message: 'Cannot write "/a": the system refused (ETXTBSY).',
+    cause,
+  })
+})
+
 it('leaves alone what is no error of the system', () => {
   const error = new Error('of the caller')
   expect(toWorkspaceError(error, 'read', '/a')).toBe(error)
-})
-
-it('has a code also for what the system rarely says', () => {
-  const cause = Object.assign(new Error('EISDIR: illegal operation on a directory, read'), {
-    code: 'EISDIR',
-    syscall: 'read',
-  })
-  expect(toWorkspaceError(cause, 'read', '/a')).toMatchObject({
-    code: 'INTERNAL',
-    message: 'Cannot read "/a": the system refused (EISDIR).',
-    cause,
-  })
 })

@@ -385,7 +385,7 @@ describe('permissions, space and cancellation', () => {
     }
   })
 
-  it('says QUOTA_EXCEEDED when the disk of the store, of the state or of the target is full', async () => {
+  it('says QUOTA_EXCEEDED, and where, when the disk of the store, of the state or of the target is full', async () => {
     const base = temporaryDirectory()
     const directory = join(base, 'work')
     mkdirSync(directory)
@@ -394,13 +394,18 @@ describe('permissions, space and cancellation', () => {
 
     const store = localStore({ root: join(disk, 'store') })
     const workspace = new Workspace({ id: 'w', path: directory, store, stateDir: join(base, 'state') })
-    await expectRefusal(() => workspace.save('x'), 'QUOTA_EXCEEDED', { directory })
+    const full = await expectRefusal(() => workspace.save('x'), 'QUOTA_EXCEEDED', { directory })
+    expect(full.message).toContain(join(disk, 'store'))
     expect(await createBundleStore(store).exists('w')).toBe(false)
 
     createRepository(directory, { 'staged.txt': 'y' })
     const crowded = new Workspace({ id: 'w', path: directory, stateDir: join(disk, 'state') })
     writeFiles(directory, { 'bigger.bin': randomBytes(6 << 20) })
-    await expectRefusal(() => executeRun(crowded, () => 1), 'QUOTA_EXCEEDED', { directory })
+    for (const strategy of ['git', 'bundle'] as const) {
+      const run = () => executeRun(crowded, () => 1, { strategy })
+      const { message } = await expectRefusal(run, 'QUOTA_EXCEEDED', { directory })
+      expect(message).toContain(join(disk, 'state'))
+    }
 
     const target = join(disk, 'target')
     mkdirSync(target)

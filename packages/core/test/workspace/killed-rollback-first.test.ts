@@ -7,12 +7,8 @@ import { Workspace } from '../../src/workspace/workspace.ts'
 import type { BackendName } from '../snapshot/rollback/rollback-fixture.ts'
 import { runKilledRollback } from '../snapshot/rollback/run-killed-rollback.ts'
 import { buildScript } from '../support/build-script.ts'
-import {
-  createRepository,
-  describeTree,
-  temporaryDirectory,
-  writeFiles,
-} from '../support/temporary-directory.ts'
+import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
+import { describeTree } from '../support/describe-tree.ts'
 
 let script: string
 beforeAll(async () => {

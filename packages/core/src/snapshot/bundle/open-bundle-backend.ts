@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { sweepPrivateStore } from '../../store/private-directory-store.ts'
 import { prepareBackendDirectories } from '../backend-directories.ts'
 import { fillCapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
+import { explainFailure } from '../explain-failure.ts'
 import { normalizeIgnoreRules, type HashIgnoreOptions, type IgnoreRules } from '../hash/ignore-rules.ts'
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
@@ -71,7 +71,7 @@ export async function openBundleBackend(options: OpenBundleBackendOptions): Prom
     try {
       return await work(lock.recoveredFrom)
     } catch (error) {
-      throw distrustDamaged(workspace, toWorkspaceError(error, 'take or restore a snapshot of', path))
+      throw distrustDamaged(workspace, explainFailure(error, { ...options, path }))
     } finally {
       await lock.release()
     }

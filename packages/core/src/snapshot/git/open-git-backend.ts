@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { WorkspaceError } from '../../errors.ts'
-import { placeIn, toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { acquireProcessLock } from '../../filesystem/process-lock.ts'
 import { fillCapturePolicy, type CapturePolicy, type CapturePolicyOptions } from '../capture-policy.ts'
+import { explainFailure } from '../explain-failure.ts'
 import { noteTakeover } from '../note-takeover.ts'
 import { recoverRollback } from '../rollback/complete-rollback.ts'
 import { rollbackDirectory } from '../rollback/rollback-directory.ts'
@@ -99,7 +99,7 @@ async function backendFor(
     } catch (error) {
       // Where the disk is full the release may fail as well; what matters is why the work did.
       await lock.release().catch(() => {})
-      throw explain(await explainLoss(own, null, error), path, stateDirectory)
+      throw explainFailure(await explainLoss(own, null, error), { path, stateDirectory })
     }
     await lock.release()
     return result
@@ -168,12 +168,4 @@ function healedMeanwhile(cause: WorkspaceError): WorkspaceError {
     'Reading what is stored failed within the patch; it can be read now. Make the patch again.',
     { cause },
   )
-}
-
-/** What the file system says becomes one of this library's errors, about the place that it names. */
-function explain(error: unknown, path: string, stateDirectory: string): unknown {
-  const place = placeIn(stateDirectory, error)
-  return place === null
-    ? toWorkspaceError(error, 'take or restore a snapshot of', path)
-    : toWorkspaceError(error, 'use the state directory', place)
 }

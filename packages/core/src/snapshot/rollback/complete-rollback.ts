@@ -108,9 +108,10 @@ export async function turnBack(
   }
   const paths = [...restless].toSorted(compareBytes).map(shownPath)
   const isBusy = WorkspaceError.is(failure, 'CONFLICT')
-  const isFull = WorkspaceError.is(toWorkspaceError(failure, 'roll back', source.path), 'QUOTA_EXCEEDED')
+  const full = toWorkspaceError(failure, 'keep what a rollback needs in', source.journalDirectory)
+  const isFull = WorkspaceError.is(full, 'QUOTA_EXCEEDED')
   const writers = isBusy && paths.length > 0 ? ` Stop what writes to ${listPaths(paths)}.` : ''
-  const advice = isFull ? ' Free some space first.' : writers
+  const advice = isFull ? ` Free some space first: ${full.message}` : writers
   throw new WorkspaceError(
     isBusy ? 'CONFLICT' : isFull ? 'QUOTA_EXCEEDED' : 'INTERNAL',
     `The rollback of ${source.path} failed, and so did the return to the state before it. That state is kept as snapshot ${journal.guard.id}; the next snapshot or rollback tries the return again.${advice}`,

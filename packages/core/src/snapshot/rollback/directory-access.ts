@@ -7,7 +7,7 @@ import {
   type ByteString,
   type DirectoryHandle,
 } from '../../filesystem/directory-handle.ts'
-import { errnoOf } from '../../filesystem/filesystem-error.ts'
+import { errnoOf, toWorkspaceError } from '../../filesystem/filesystem-error.ts'
 import { nameOf, parentOf, toBytePath } from '../byte-path.ts'
 import { shownPath } from './list-paths.ts'
 
@@ -70,7 +70,9 @@ export function explainChange(path: ByteString, error: unknown): unknown {
   const isChange = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'EISDIR', 'ENOTEMPTY'].includes(
     errnoOf(error) ?? '',
   )
-  return isChange ? changedMeanwhile(path, error) : error
+  return isChange
+    ? changedMeanwhile(path, error)
+    : toWorkspaceError(error, 'change, in the workspace,', shownPath(path))
 }
 
 export function changedMeanwhile(path: ByteString, cause?: unknown): WorkspaceError {
