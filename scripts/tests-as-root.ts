@@ -16,6 +16,7 @@ export const testsAsRoot: readonly string[] = [
   'packages/core/test/snapshot/git/processes.test.ts',
   'packages/core/test/snapshot/rollback/full-disk-rollback.test.ts',
   'packages/core/test/workspace/bad-input.test.ts',
+  'packages/core/test/workspace/full-disk-session.test.ts',
   'packages/core/test/workspace/versions.test.ts',
   'packages/store-local/test/local-store-full-disk.test.ts',
 ]

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
-import { mkdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { acquireProcessLock, type ProcessLock } from '../filesystem/process-lock.ts'
@@ -9,6 +9,7 @@ import { remakeRoot, resolveWorkspaceRoot } from '../filesystem/workspace-root.t
 import { attachPatch, computeDiff } from '../snapshot/compute-diff.ts'
 import type { Snapshot, WorkspaceDiff } from '../snapshot/snapshot.ts'
 import type { RollbackResult, SnapshotBackend } from '../snapshot/snapshot-backend.ts'
+import { makeDirectory } from '../workspace/made-directory.ts'
 import { Workspace } from '../workspace/workspace.ts'
 import { assertCanRollBack, assertCanSave, assertRunOptions } from './assert-run-options.ts'
 import { runAgent, type AgentRun } from './run-agent.ts'
@@ -109,7 +110,7 @@ function startRun(workspace: Workspace | string, agent: unknown, options: RunOpt
 
 async function lockWorkspace(run: Run): Promise<ProcessLock> {
   const { load, onBusy, waitTimeoutMs, signal } = run.options
-  if (load !== undefined && load !== false) await mkdir(run.workspace.path, { recursive: true })
+  if (load !== undefined && load !== false) await makeDirectory(run.workspace.path)
   const path = await resolveWorkspaceRoot(run.workspace.path)
   if (lockedPaths.getStore()?.includes(path)) {
     throw new WorkspaceError(

@@ -1,11 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { SaveOptions } from '../bundle/bundle-store.ts'
-import {
-  isSameDirectory,
-  readSessionRecord,
-  writeSessionRecord,
-  type SessionRecord,
-} from './session-record.ts'
+import { isSameDirectory, noteBegun, readSessionRecord, type SessionRecord } from './session-record.ts'
 import type { Workspace } from './workspace.ts'
 
 /** Which backup made a version: one that is killed before it has noted the version knows it again by this. */
@@ -18,23 +13,22 @@ export async function beginBackup(
 ): Promise<Pick<SaveOptions, 'parent' | 'metadata'>> {
   const record = await readSessionRecord(workspace)
   if (record?.workspaceId !== workspace.id || !(await isSameDirectory(workspace.path, record))) return {}
-  const parent = await findParent(workspace, record, signal)
+  const version = await findVersion(workspace, record, signal)
   const backup = randomUUID()
-  // Where the disk is full the session is saved all the same.
-  await writeSessionRecord(workspace, record.version, { ...record, backup }).catch(() => undefined)
-  return { parent, metadata: { [BACKUP]: backup } }
+  await noteBegun(workspace, version, { ...record, backup })
+  return { parent: version ?? 0, metadata: { [BACKUP]: backup } }
 }
 
-async function findParent(
+/** That which the directory was restored from or backed up as, also by a backup that was killed. */
+async function findVersion(
   workspace: Workspace,
   { version, backup }: SessionRecord,
   signal: AbortSignal | undefined,
-): Promise<number> {
-  const noted = version ?? 0
-  if (backup === undefined) return noted
+): Promise<number | null> {
+  if (backup === undefined) return version
   for await (const saved of workspace.history({ signal })) {
-    if (saved.version <= noted) break
+    if (saved.version <= (version ?? 0)) break
     if (saved.metadata[BACKUP] === backup) return saved.version
   }
-  return noted
+  return version
 }

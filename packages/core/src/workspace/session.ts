@@ -1,11 +1,12 @@
-import { mkdir, readdir, rmdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import type { BundleStore, WorkspaceSaveResult, WorkspaceVersion } from '../bundle/bundle-store.ts'
 import { WorkspaceError } from '../errors.ts'
 import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { isFlag, isObject, isOneOf, isSignal, isText } from '../option-checks.ts'
 import type { ObjectStore } from '../store/object-store.ts'
 import { beginBackup } from './begin-backup.ts'
-import { isSameDirectory, readSessionRecord, writeSessionRecord } from './session-record.ts'
+import { makeDirectory } from './made-directory.ts'
+import { isSameDirectory, noteBegun, notingSession, readSessionRecord } from './session-record.ts'
 import { settleDirectory } from './settle-directory.ts'
 import { Workspace } from './workspace.ts'
 
@@ -88,8 +89,8 @@ export async function backupSession(
   assertKnownOptions('backupSession', options, backupSessionOptionNames)
   const { message = 'session', local, onConflict, signal } = options
   const begun = await beginBackup(workspace, signal)
-  const saved = await workspace.save(message, { ...begun, onConflict, signal })
-  await writeSessionRecord(workspace, saved.version.version)
+  const save = () => workspace.save(message, { ...begun, onConflict, signal })
+  const saved = await notingSession(workspace, save, ({ version }) => version.version)
   if (local === undefined) return { ...saved, localProblem: null }
   const { version, createdAt } = saved.version
   try {
@@ -136,18 +137,15 @@ export async function restoreSession(options: RestoreSessionOptions): Promise<Re
   if (kept !== null) return { source: 'live', version: kept.version, isStale: false, localProblem: null }
   const { stored, copy, isStale } = await findCopies(options)
 
-  const made = await mkdir(workspace.path, { recursive: true })
-  const before = await readSessionRecord(workspace)
+  const removeMade = await makeDirectory(workspace.path)
   try {
-    await writeSessionRecord(workspace, null, { isRestoring: true })
-    const restored = await loadNearest(options, { stored, copy, isStale })
-    await writeSessionRecord(workspace, restored.version)
-    return restored
+    const restore = async () => {
+      await noteBegun(workspace, null, { isRestoring: true })
+      return loadNearest(options, { stored, copy, isStale })
+    }
+    return await notingSession(workspace, restore, ({ version }) => version)
   } catch (error) {
-    // A load that fails leaves the directory as it was; so does this, for what it has made and noted.
-    if (made !== undefined) await rmdir(workspace.path).catch(() => undefined)
-    else if (before?.workspaceId === workspace.id && (await isSameDirectory(workspace.path, before)))
-      await writeSessionRecord(workspace, before.version, before)
+    await removeMade()
     throw error
   }
 }

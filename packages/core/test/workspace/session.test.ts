@@ -73,6 +73,16 @@ describe('a backup that was killed between its version and the note of it', () =
     expect((await work('4')).version).toMatchObject({ version: 4, parent: 3 })
   })
 
+  it('does not do so either after a backup that failed', async () => {
+    await work('1')
+    await killedAfterCommit(() => work('2'))
+    const put = store.put.bind(store)
+    store.put = () => Promise.reject(new WorkspaceError('ACCESS_DENIED', 'read-only'))
+    await expect(work('3')).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+    store.put = put
+    expect((await work('4')).version).toMatchObject({ version: 3, parent: 2 })
+  })
+
   it('keeps nobody from being told that somebody else has saved since', async () => {
     await work('1')
     await killedAfterCommit(() => work('2'))
@@ -178,6 +188,21 @@ describe('a session', () => {
     const other = new Workspace({ id: 'other', path, store, stateDir: join(base, 'machine') })
     await expect(restoreSession({ workspace: other })).rejects.toMatchObject({ code: 'CONFLICT' })
     expect(content()).toBe('one')
+  })
+
+  it('is not taken for what somebody else has put into the directory after it could not replace that', async () => {
+    await work('one')
+    loseDirectory()
+    writeFiles(path, { notes: 'of somebody else' })
+    const broken = on('machine', {
+      ...store,
+      get: () => Promise.reject(new WorkspaceError('UNAVAILABLE', 'down')),
+    })
+    await expect(restoreSession({ workspace: broken, live: false })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    })
+    await expect(restoreSession({ workspace })).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(content()).toBe('of somebody else')
   })
 
   it('whose restore failed midway is restored by the next one', async () => {
