@@ -1,6 +1,7 @@
 import { WorkspaceError } from '../errors.ts'
 import type { RunEvent, RunEventFacts, RunStep } from './run-event.ts'
 import type { RunProgress } from './run-options.ts'
+import { recordError } from './run-record.ts'
 import type { RunStatus } from './run-result.ts'
 
 /** An event without the facts that every event carries. */
@@ -102,11 +103,11 @@ export function createRunLog(run: {
 }
 
 function asWorkspaceError(error: unknown, step: RunStep): WorkspaceError {
-  if (WorkspaceError.is(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
-  return new WorkspaceError('INTERNAL', `The step ${step} failed: ${reason}`, { cause: error })
+  const { code, message } = recordError(error)
+  if (code !== null) return error as WorkspaceError
+  return new WorkspaceError('INTERNAL', `The step ${step} failed: ${message}`, { cause: error })
 }
 
 function listenerFailed(type: string, error: unknown): string {
-  return `The listener for events threw at ${type}: ${error instanceof Error ? error.message : String(error)}`
+  return `The listener for events threw at ${type}: ${recordError(error).message}`
 }

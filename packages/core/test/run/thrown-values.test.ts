@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { memoryStore } from '@ws/store-memory'
 import { expect, it } from 'vitest'
-import { executeRun, Workspace } from '../../src/index.ts'
+import { createArtifactStore, executeRun, Workspace } from '../../src/index.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 function trapped(property: 'message' | 'name'): Error {
@@ -60,4 +61,25 @@ it.each(thrown)('an agent that throws %s has failed, is recorded and rolled back
   expect(error?.message.length).toBeLessThanOrEqual(2_000)
   expect(result.workspace?.rollback?.verified).toBe(true)
   expect(readFileSync(file, 'utf8')).toBe('one')
+})
+
+it.each(thrown)('a listener and an artifact store that throw %s end no run', async (_, value) => {
+  const base = temporaryDirectory()
+  const path = join(base, 'work')
+  mkdirSync(path)
+  const workspace = new Workspace({ id: 'work', path, stateDir: join(base, 'state') })
+  const throwing = (): never => {
+    throw value
+  }
+  const result = await executeRun(workspace, () => writeFileSync(join(path, 'a.txt'), 'one'), {
+    strategy: 'bundle',
+    onEvent: throwing,
+    onProgress: throwing,
+    artifactStore: {
+      ...createArtifactStore(memoryStore()),
+      put: async () => throwing(),
+    },
+  })
+  expect(result).toMatchObject({ status: 'completed', workspace: { error: { code: 'INTERNAL' } } })
+  expect(result.record.warnings[0]).toMatch(/^The listener for events threw at run_started: /)
 })

@@ -196,7 +196,10 @@ describe('a session', () => {
     writeFiles(path, { notes: 'of somebody else' })
     const broken = on('machine', {
       ...store,
-      get: () => Promise.reject(new WorkspaceError('UNAVAILABLE', 'down')),
+      get: (key, options) =>
+        key.includes('packs/')
+          ? Promise.reject(new WorkspaceError('UNAVAILABLE', 'gone for a moment'))
+          : store.get(key, options),
     })
     await expect(restoreSession({ workspace: broken, live: false })).rejects.toMatchObject({
       code: 'UNAVAILABLE',
