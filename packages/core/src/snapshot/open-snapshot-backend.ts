@@ -52,6 +52,8 @@ export interface OpenSnapshotBackendOptions extends CapturePolicyOptions {
   readonly needsRollback?: boolean | undefined
   /** Whether it is for snapshots that were taken before: git's then also serve when the repository is gone. @default false */
   readonly isForSnapshots?: boolean | undefined
+  /** Of a snapshot by git that it has to understand. @default none */
+  readonly ref?: string | undefined
   /** @default no rules besides the defaults */
   readonly ignore?: IgnoreRules | undefined
   /** Disk budget of the backend's private content. @default 5 GiB, for hash 256 MiB */
@@ -102,7 +104,7 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
     )
   }
   if (strategy !== 'hash') {
-    const git = { path, stateDirectory, limits, precious }
+    const git = { path, stateDirectory, limits, precious, ref: options.ref }
     const backend = await openByGit(git, strategy, options.isForSnapshots === true)
     if (backend !== null) return backend
     if (strategy === 'git') {

@@ -225,7 +225,11 @@ export class Workspace {
     assertKnownOptions('snapshot', options, snapshotOptionNames)
     const { label = 'snapshot', strategy, ignore, previous, onProgress, signal } = options
     if (previous !== undefined) assertSnapshot(previous)
-    const backend = await this.openBackend({ strategy: previous?.backend ?? strategy, ignore })
+    const backend = await this.openBackend({
+      strategy: previous?.backend ?? strategy,
+      ignore,
+      ref: previous?.ref,
+    })
     return backend.capture({ label, previous, onProgress, signal })
   }
 
@@ -240,7 +244,7 @@ export class Workspace {
     assertSnapshot(from)
     if (to !== undefined) assertSnapshot(to)
     const isForSnapshots = to !== undefined
-    const backend = await this.openBackend({ strategy: from.backend, ignore, isForSnapshots })
+    const backend = await this.openBackend({ strategy: from.backend, ignore, isForSnapshots, ref: from.ref })
     const end = to ?? (await backend.capture({ label: 'now', previous: from, signal }))
     return attachPatch(await computeDiff(backend, from, end, { signal }), backend, from, end, options)
   }
@@ -261,7 +265,7 @@ export class Workspace {
     assertRollbackOptions('rollback', options, rollbackOptionNames)
     const place = { path: this.path, snapshot: to, leavesNoTrace: options.dryRun === true }
     return inRemadeDirectory(place, async () => {
-      const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true })
+      const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true, ref: to.ref })
       return backend.rollback(to, options)
     })
   }

@@ -13,6 +13,8 @@ import { captureStateFile } from './capture/capture-state-file.ts'
 import { captureWorkspace } from './capture/capture.ts'
 import { assertLogged, describeChanges, stateOf, streamPatch } from './capture/compare-states.ts'
 import { explainLoss } from './private/explain-loss.ts'
+import { hasFormat, objectFormats } from './private/object-format.ts'
+import { parseRef } from './private/sidecar.ts'
 import { isDamage, withHealing } from './maintain/heal-store.ts'
 import { openPrivateRepository } from './private/private-repository.ts'
 import type { GitWorkspace } from './capture/read-contents.ts'
@@ -27,6 +29,8 @@ export interface OpenGitBackendOptions extends CapturePolicyOptions {
   readonly path: string
   /** Absolute path of the workspace's private state directory. */
   readonly stateDirectory: string
+  /** Of a snapshot that it is for: objects are named as in that one, also where the repository was made anew since. */
+  readonly ref?: string | undefined
 }
 
 const LOCK_WAIT_MS = 5 * 60_000
@@ -76,10 +80,14 @@ export async function openRememberedGitBackend(
 }
 
 async function backendFor(
-  { path, stateDirectory }: OpenGitBackendOptions,
-  user: UserRepository,
+  options: OpenGitBackendOptions,
+  found: UserRepository,
   policy: CapturePolicy,
 ): Promise<SnapshotBackend> {
+  const { path, stateDirectory, ref } = options
+  const tree = ref === undefined ? undefined : parseRef(ref)?.tree
+  const format = objectFormats.find((each) => tree !== undefined && hasFormat(each, tree)) ?? found.format
+  const user = { ...found, format }
   const own = await openPrivateRepository(stateDirectory, user.format)
   const workspace: GitWorkspace = { path, user, own, stateFile: captureStateFile(own), ...policy }
   /** What was healed and has not been told yet. */

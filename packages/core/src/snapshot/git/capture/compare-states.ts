@@ -3,6 +3,7 @@ import type { EntryType, FileChange, Snapshot } from '../../snapshot.ts'
 import { compareBytes, fromBytePath, splitRecords, type BytePath } from '../../byte-path.ts'
 import { runGit } from '../private/git-command.ts'
 import { objectSizes } from '../private/object-sizes.ts'
+import { hasFormat, type ObjectFormat } from '../private/object-format.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
 import { diffTrees, streamTreePatch } from './diff-trees.ts'
 import { formatRef, parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
@@ -284,10 +285,19 @@ export function assertLogged(own: PrivateRepository, states: readonly StoredStat
   const refs = new Set(readSnapshotLog(own).map(({ ref }) => ref))
   for (const { tree, sidecar } of states) {
     if (refs.has(formatRef(tree, sidecar))) continue
+    if (!hasFormat(own.format, tree)) throw otherFormat(tree, own.format)
     throw new WorkspaceError(
       'NOT_FOUND',
       `Snapshot state ${tree} is not in the state directory (any more): it made room for newer ones, or was taken with another state directory. Take a new snapshot; for longer memories raise maxSnapshotBytes, give snapshots a label of your own, or save versions.`,
       { details: { tree } },
     )
   }
+}
+
+function otherFormat(tree: string, format: ObjectFormat): WorkspaceError {
+  return new WorkspaceError(
+    'INVALID_INPUT',
+    `Snapshot state ${tree} is none by ${format}, as the other one is: the repository was made anew in between, with another object format. Roll back to each by itself; the two cannot be compared.`,
+    { details: { tree, format } },
+  )
 }

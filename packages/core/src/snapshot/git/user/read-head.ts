@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { joinPath, nativePath, toBytePath, trimSpace, type BytePath } from '../../byte-path.ts'
 import { runGit } from '../private/git-command.ts'
+import { hasFormat } from '../private/object-format.ts'
 import { isPipe } from './is-pipe.ts'
 import { objectReader } from '../private/read-object.ts'
 import { readRegularFile } from '../private/read-regular-file.ts'
@@ -18,6 +19,17 @@ export interface HeadState {
  * @param known an earlier answer: as long as HEAD's commit is the same, git need not be asked for its tree
  */
 export async function readHead(
+  repository: UserRepository,
+  known: HeadState | null,
+  signal?: AbortSignal,
+): Promise<HeadState> {
+  const head = await readHeadNow(repository, known, signal)
+  // Somebody may have made the repository anew, with names of objects that mean nothing beside those of snapshots.
+  const isOtherFormat = head.tree !== null && !hasFormat(repository.format, head.tree)
+  return isOtherFormat ? { ...head, tree: null } : head
+}
+
+async function readHeadNow(
   repository: UserRepository,
   known: HeadState | null,
   signal?: AbortSignal,

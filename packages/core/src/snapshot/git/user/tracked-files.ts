@@ -7,7 +7,7 @@ import { runGit } from '../private/git-command.ts'
 import { isPipe } from './is-pipe.ts'
 import type { NestedRepository } from './nested-repository.ts'
 import { GITLINK, indexEntryAt, selectRows, type IndexEntry } from '../table/index-rows.ts'
-import type { ObjectFormat } from '../private/object-format.ts'
+import { hasFormat, type ObjectFormat } from '../private/object-format.ts'
 import { alternateEnvironment, temporaryPath, type PrivateRepository } from '../private/private-repository.ts'
 import { rowFinder } from '../table/sorted-paths.ts'
 import { entriesOf, isWholeIndex, readUserIndex, type UserIndex } from './user-index.ts'
@@ -141,7 +141,10 @@ async function listTrackedFiles(workspace: Place, signal?: AbortSignal): Promise
   if (listed !== null) return listed
   // There may be no commit.
   const call = { ...callIn(repository, signal), args: ['ls-tree', '-r', '-z', 'HEAD'], exitCodes: [0, 128] }
-  return splitRecords(await runGit(call)).map((record) => toEntry(record, ([mode, , id]) => ['H', mode, id]))
+  const entries = splitRecords(await runGit(call)).map((record) =>
+    toEntry(record, ([mode, , id]) => ['H', mode, id]),
+  )
+  return entries.map((entry) => (hasFormat(repository.format, entry.id) ? entry : { ...entry, id: '' }))
 }
 
 /** Of a file that has to be read. */
