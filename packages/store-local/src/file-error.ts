@@ -26,6 +26,11 @@ const codes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EMLINK: ['UNAVAILABLE', 'too many writers hold locks'],
 }
 
+const unflushable: readonly [ErrorCode, string] = [
+  'UNSUPPORTED',
+  "the permission model of Node lets nobody flush a file; use durability: 'none', or start Node without --permission",
+]
+
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
@@ -38,7 +43,8 @@ export function toStoreError(error: unknown, action: string, key: string, root?:
   const errno = errnoOf(error)
   const isOfSystem = error instanceof Error && ('syscall' in error || errno === 'ERR_ACCESS_DENIED')
   if (errno === undefined || WorkspaceError.is(error) || !isOfSystem) return error
-  const [code, reason] = codes[errno] ?? ['INTERNAL', 'the system refused']
+  const isRefusedToAll = errno === 'ERR_ACCESS_DENIED' && 'permission' in error && error.permission === ''
+  const [code, reason] = isRefusedToAll ? unflushable : (codes[errno] ?? ['INTERNAL', 'the system refused'])
   const place = root === undefined ? '' : ` in the local store ${root}`
   return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(key)}${place}: ${reason} (${errno}).`, {
     cause: error,

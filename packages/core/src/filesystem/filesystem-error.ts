@@ -48,13 +48,23 @@ export function isDenied(error: unknown): boolean {
 export function toWorkspaceError(error: unknown, action: string, path: string): unknown {
   if (WorkspaceError.is(error)) return error
   const errno = errnoOf(error)
-  const known = errno === undefined ? undefined : codes[errno]
+  const known = isRefusedToAll(error) ? refusedToAll : codes[errno ?? '']
   if (errno === undefined || (known === undefined && !isOfSystem(error))) return error
   const [code, reason] = known ?? ['INTERNAL', 'the system refused']
   return new WorkspaceError(code, `Cannot ${action} ${JSON.stringify(path)}: ${reason} (${errno}).`, {
     cause: error,
     details: { path, errno },
   })
+}
+
+const refusedToAll = [
+  'UNSUPPORTED',
+  'the permission model of Node allows it to nobody; start Node without --permission',
+] as const
+
+/** What no flag allows is refused without the name of one. */
+function isRefusedToAll(error: unknown): boolean {
+  return errnoOf(error) === 'ERR_ACCESS_DENIED' && (error as { permission?: unknown }).permission === ''
 }
 
 /** Does what concerns private state only. @throws what goes wrong there as one of this library's errors */

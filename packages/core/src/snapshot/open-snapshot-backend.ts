@@ -2,6 +2,7 @@ import { assertKnownOptions, type OptionNames } from '../known-options.ts'
 import { describeValue } from '../describe-value.ts'
 import { WorkspaceError } from '../errors.ts'
 import { inStateDirectory } from '../filesystem/filesystem-error.ts'
+import { refusePermissionModel } from '../filesystem/permission-model.ts'
 import { assertRealRoot } from '../filesystem/workspace-root.ts'
 import { isFlag, isTextList } from '../option-checks.ts'
 import type { CapturePolicyOptions } from './capture-policy.ts'
@@ -79,6 +80,7 @@ export async function openSnapshotBackend(options: OpenSnapshotBackendOptions): 
       return snapshot
     },
     async rollback(target, request) {
+      refusePermissionModel('A rollback')
       await assertRealRoot(path)
       return backend.rollback(target, request)
     },
@@ -89,6 +91,7 @@ async function pickBackend(options: OpenSnapshotBackendOptions): Promise<Snapsho
   const { path, stateDirectory, strategy = 'auto', needsRollback = false, ignore } = options
   assertKnownOptions('ignore', ignore ?? {}, ignoreRuleNames)
   const { limits, precious } = options
+  if (needsRollback) refusePermissionModel('A rollback')
   if (!strategies.includes(strategy)) {
     throw new WorkspaceError(
       'INVALID_INPUT',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { executeRun, Workspace } from '../../src/index.ts'
@@ -65,18 +65,41 @@ it('refuses a bare repository, whatever the environment says of another one', as
     await expect(workspaceAt(path).snapshot()).rejects.toMatchObject({ code: 'INVALID_INPUT' })
 })
 
-it('does without git where the permission model of Node lets no process start', () => {
+it('does under the permission model of Node what can be done, and refuses the rest before the agent runs', () => {
   const base = temporaryDirectory()
   const repository = createRepository(join(base, 'repository'), { 'a.txt': 'one' })
-  mkdirSync(join(base, 'plain'))
+  const plain = join(base, 'plain')
+  mkdirSync(plain)
+  const sourceOf = (name: string) =>
+    JSON.stringify(new URL(`../../../${name}/src/index.ts`, import.meta.url).href)
   const code = `
-    const { Workspace } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
-    for (const path of ${JSON.stringify([join(base, 'plain'), repository])})
-      await new Workspace({ id: 'w', path, stateDir: ${JSON.stringify(join(base, 'state'))} }).snapshot().then(
-        ({ backend }) => console.log(backend), ({ code, message }) => console.log(code, message))`
+    const { createBundle, executeRun, extractBundle, Workspace } = await import(${sourceOf('core')})
+    const { localStore } = await import(${sourceOf('store-local')})
+    const [base, plain, repository] = ${JSON.stringify([base, plain, repository])}
+    const at = (path, durability) =>
+      new Workspace({ id: 'w', path, stateDir: base + '/state', store: localStore({ root: base + '/store', durability }) })
+    const agent = () => console.log('the agent runs')
+    for (const call of [
+      async () => (await at(plain).snapshot()).backend,
+      () => at(repository).snapshot(),
+      () => executeRun(at(plain), agent, { rollbackOnFailure: true }),
+      () => at(plain).save('flushed'),
+      async () => 'version ' + (await at(plain, 'none').save('not flushed')).version.version,
+      () => executeRun(at(plain, 'none'), agent, { load: true }),
+      () => extractBundle(createBundle(plain), base + '/new'),
+    ])
+      await call().then(console.log, ({ code, message }) => console.log(code, message))`
   const flags = ['--permission', '--allow-fs-read=*', `--allow-fs-write=${base}/`, '--allow-worker']
-  const args = [...flags, '--input-type=module', '--eval', code]
-  const lines = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' }).split('\n')
-  expect(lines[0]).toBe('hash')
-  expect(lines[1]).toMatch(/^ACCESS_DENIED .*--allow-child-process/)
+  const args = ['--conditions=@ws/source', ...flags, '--input-type=module', '--eval', code]
+  const lines = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: 'pipe' }).trim().split('\n')
+  expect(lines).toEqual([
+    'hash',
+    expect.stringMatching(/^ACCESS_DENIED .*--allow-child-process/),
+    expect.stringMatching(/^UNSUPPORTED A rollback .*without --permission/),
+    expect.stringMatching(/^UNSUPPORTED .*durability: 'none'/),
+    'version 1',
+    expect.stringMatching(/^UNSUPPORTED A load .*without --permission/),
+    expect.stringMatching(/^UNSUPPORTED .*without --permission/),
+  ])
+  expect(readdirSync(base).toSorted()).toEqual(['plain', 'repository', 'state', 'store'])
 })

@@ -8,6 +8,7 @@ import { extractBundleOptionNames, extractLimitNames } from './archive-option-na
 import { closeDirectory, openRoot, toByteString } from '../../filesystem/directory-handle.ts'
 import { findUnremovable, unremovable } from '../../filesystem/find-unremovable.ts'
 import { toWorkspaceError } from '../../filesystem/filesystem-error.ts'
+import { refusePermissionModel } from '../../filesystem/permission-model.ts'
 import { removeEmptyDirectories } from '../../filesystem/remove-empty-directories.ts'
 import { mergeTree } from '../../filesystem/merge-tree.ts'
 import { swapDirectory } from '../../filesystem/swap-directory.ts'
@@ -76,6 +77,7 @@ export async function extractBundle(
   }
   if (typeof directory !== 'string' || directory === '')
     throw invalid('The directory to extract into is missing.')
+  refusePermissionModel('To extract a bundle')
   const limits = resolveLimits(profile, options.limits)
   signal?.throwIfAborted()
   const input = openArchive(bundle, signal)

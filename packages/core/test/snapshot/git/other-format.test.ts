@@ -2,13 +2,8 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { executeRun, Workspace } from '../../../src/index.ts'
-import {
-  createRepository,
-  describeTree,
-  git,
-  temporaryDirectory,
-  writeFiles,
-} from '../../support/temporary-directory.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../../support/temporary-directory.ts'
+import { describeTree } from '../../support/describe-tree.ts'
 
 it('rolls back in the run and afterwards what an agent did that made the repository anew in another object format, and compares', async () => {
   const base = temporaryDirectory()

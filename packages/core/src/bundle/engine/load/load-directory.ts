@@ -4,6 +4,7 @@ import { describeValue } from '../../../describe-value.ts'
 import { WorkspaceError } from '../../../errors.ts'
 import { closeDirectory, openRealRoot, openRoot, toByteString } from '../../../filesystem/directory-handle.ts'
 import { toWorkspaceError } from '../../../filesystem/filesystem-error.ts'
+import { refusePermissionModel } from '../../../filesystem/permission-model.ts'
 import type { DirectoryUpdate, EntryFields, UpdateJournal } from '../../../filesystem/update-journal.ts'
 import { removeEmptyDirectories } from '../../../filesystem/remove-empty-directories.ts'
 import { setTime } from '../../../filesystem/set-fields.ts'
@@ -73,6 +74,7 @@ export async function loadDirectory(
   if (mode !== 'exact' && mode !== 'merge') {
     throw new WorkspaceError('INVALID_INPUT', `The mode ${describeValue(mode)} is unknown.`)
   }
+  refusePermissionModel('A load')
   signal?.throwIfAborted()
   const selection = selectPaths(options.paths)
   const given = resolve(directory)
