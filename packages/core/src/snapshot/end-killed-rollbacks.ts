@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CapturePolicyOptions } from './capture-policy.ts'
 import { openSnapshotBackend } from './open-snapshot-backend.ts'
-import { closeJournal, isRollbackBegun, noteRecovery } from './rollback/rollback-journal.ts'
+import { closeJournal, isRollbackBegun, noteRecovery, readJournal } from './rollback/rollback-journal.ts'
 import type { SnapshotBackendName } from './snapshot.ts'
 
 interface EndOptions extends CapturePolicyOptions {
@@ -30,7 +30,9 @@ export async function endKilledRollbacks({ except, signal, ...workspace }: EndOp
         closeJournal({ journalDirectory })
         continue
       }
-      const backend = await openSnapshotBackend({ ...workspace, strategy, isForSnapshots: true })
+      // The repository may have been made anew since, in another object format.
+      const ref = readJournal({ journalDirectory })?.target.ref
+      const backend = await openSnapshotBackend({ ...workspace, strategy, isForSnapshots: true, ref })
       const { metadata } = await backend.capture({ label: 'rollback_check', signal })
       if (metadata.recovery !== undefined) noteRecovery({ journalDirectory }, metadata.recovery)
     }

@@ -7,7 +7,7 @@ import { Workspace } from '../../src/workspace/workspace.ts'
 import type { BackendName } from '../snapshot/rollback/rollback-fixture.ts'
 import { runKilledRollback } from '../snapshot/rollback/run-killed-rollback.ts'
 import { buildScript } from '../support/build-script.ts'
-import { createRepository, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
+import { createRepository, git, temporaryDirectory, writeFiles } from '../support/temporary-directory.ts'
 import { describeTree } from '../support/describe-tree.ts'
 
 let script: string
@@ -53,6 +53,14 @@ describe('a rollback that was killed', () => {
     const { metadata } = await workspace.snapshot({ strategy: 'git' })
     expect(metadata.recovery).toMatchObject({ outcome: 'forward' })
     expect((await workspace.snapshot({ strategy: 'git' })).metadata.recovery).toBeUndefined()
+  })
+
+  it('is ended also where the repository was made anew since, in another object format (case 56)', async () => {
+    const { path, workspace, savedFiles } = await killed('git')
+    rmSync(join(path, '.git'), { recursive: true })
+    git(path, 'init', '--quiet', '--object-format=sha256')
+    await workspace.save('after the kill')
+    expect(Object.keys(await savedFiles())).toEqual(['a.txt', 'b.txt', 'c.txt'])
   })
 
   it('is ended before a version is loaded, and undoes nothing of it (case 56)', async () => {

@@ -93,7 +93,7 @@ export function turnJournal(place: Place): void {
 }
 
 /** @returns `null` when no rollback was interrupted */
-export function readJournal(place: Place): RollbackJournal | null {
+export function readJournal(place: JournalPlace): RollbackJournal | null {
   const turned = readIfThere(turnedPath(place))
   const text = turned ?? readIfThere(journalPath(place))
   if (text === null) return null
