@@ -132,7 +132,7 @@ export async function restoreSession(options: RestoreSessionOptions): Promise<Re
   const { workspace, live = true, signal } = options
   assertWorkspace('restoreSession', workspace)
   signal?.throwIfAborted()
-  await settleDirectory(workspace, { signal })
+  await settleDirectory(workspace, signal)
   const kept = live ? await findLive(workspace) : null
   if (kept !== null) return { source: 'live', version: kept.version, isStale: false, localProblem: null }
   const { stored, copy, isStale } = await findCopies(options)

@@ -1,37 +1,31 @@
 import type { SaveOptions } from '../bundle/bundle-store.ts'
 import { endKilledRollbacks } from '../snapshot/end-killed-rollbacks.ts'
 import { openSnapshotBackend, type OpenSnapshotBackendOptions } from '../snapshot/open-snapshot-backend.ts'
-import type { SnapshotBackendName } from '../snapshot/snapshot.ts'
 import type { SnapshotBackend } from '../snapshot/snapshot-backend.ts'
-import { findState, prepareCacheDirectory } from './prepare-cache-directory.ts'
+import { findState, prepareCacheDirectory, type FoundState } from './find-state.ts'
 import type { WorkspaceOptions } from './workspace-options.ts'
 
 type Settled = Pick<WorkspaceOptions, 'path' | 'stateDir' | 'limits' | 'precious'>
 
-interface SettleOptions {
-  /** The backend that ends its own. @default none */
-  readonly except?: SnapshotBackendName | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/** See {@link endKilledRollbacks}. A state directory that cannot be used keeps nobody from saving and loading. */
+/**
+ * See {@link endKilledRollbacks}. A state directory that cannot be used keeps nobody from saving and loading.
+ * @throws `INVALID_INPUT` as {@link findState}
+ */
 export async function settleDirectory(
   workspace: Settled,
-  { except, signal }: SettleOptions = {},
-): Promise<void> {
-  const state = await findState(workspace).catch(() => undefined)
-  if (state === undefined) return
+  signal: AbortSignal | undefined,
+): Promise<FoundState | undefined> {
+  const state = await findState(workspace)
   const { limits, precious } = workspace
-  await endKilledRollbacks({ ...state, limits, precious, except, signal })
+  if (state !== undefined) await endKilledRollbacks({ ...state, limits, precious, signal })
+  return state
 }
 
 /** A backend that finds nothing half done. */
-export async function openSettledBackend(
-  workspace: Settled,
-  options: OpenSnapshotBackendOptions,
-): Promise<SnapshotBackend> {
+export async function openSettledBackend(options: OpenSnapshotBackendOptions): Promise<SnapshotBackend> {
   const backend = await openSnapshotBackend(options)
-  await settleDirectory(workspace, { except: backend.name })
+  const { path, stateDirectory, limits, precious } = options
+  await endKilledRollbacks({ path, stateDirectory, limits, precious, except: backend.name })
   return backend
 }
 
@@ -43,7 +37,7 @@ export async function settleFor<Given extends Pick<SaveOptions, 'exclude' | 'cac
   workspace: Settled & Pick<WorkspaceOptions, 'exclude'>,
   given: Given,
 ): Promise<Given> {
-  await settleDirectory(workspace, given)
-  const { exclude = workspace.exclude, cacheDirectory = await prepareCacheDirectory(workspace) } = given
+  const state = await settleDirectory(workspace, given.signal)
+  const { exclude = workspace.exclude, cacheDirectory = await prepareCacheDirectory(state) } = given
   return { ...given, exclude, cacheDirectory }
 }

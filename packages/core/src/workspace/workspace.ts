@@ -39,10 +39,10 @@ import { refuseStoreOverlap } from '../store/store-directory.ts'
 import { assertSnapshot } from './assert-snapshot.ts'
 import { assertWorkspaceOptions } from './assert-workspace-options.ts'
 import { bundleStoreOf } from './bundle-store-of.ts'
+import { findState, prepareCacheDirectory } from './find-state.ts'
 import { inRemadeDirectory } from './in-remade-directory.ts'
 import { makeWorkspaceId } from './make-workspace-id.ts'
 import { noStore } from './no-store.ts'
-import { prepareCacheDirectory } from './prepare-cache-directory.ts'
 import { refuseReplacing } from './refuse-replacing.ts'
 import { openSettledBackend, settleFor } from './settle-directory.ts'
 import {
@@ -173,7 +173,8 @@ export class Workspace {
     const store = this.#requireStore('verify')
     assertKnownOptions('verify', options, verifyOptionNames)
     if (options.repair === undefined) return store.verify(this.id, options)
-    const { directory = this.path, cacheDirectory = await prepareCacheDirectory(this) } = options.repair
+    const { directory = this.path, cacheDirectory = await prepareCacheDirectory(await findState(this)) } =
+      options.repair
     const repair = { ...options.repair, directory, cacheDirectory }
     return store.verify(this.id, { ...options, repair })
   }
@@ -276,7 +277,7 @@ export class Workspace {
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
     const { limits = this.limits, precious = this.precious } = options
-    return openSettledBackend(this, { ...(await this.#state()), ...options, limits, precious })
+    return openSettledBackend({ ...(await this.#state()), ...options, limits, precious })
   }
 
   /** Once it was found it stays the same: a link that an agent has put in its place leads nowhere. */

@@ -3,9 +3,10 @@ import { basename, dirname, join } from 'node:path'
 import { WorkspaceError } from '../errors.ts'
 import { prepareStateDirectory } from '../filesystem/state-directory.ts'
 import { resolveWorkspaceRoot } from '../filesystem/workspace-root.ts'
+import type { WorkspaceState } from '../snapshot/collect-state.ts'
 import type { WorkspaceOptions } from './workspace-options.ts'
 
-type Place = Pick<WorkspaceOptions, 'path' | 'stateDir'>
+export type FoundState = Pick<WorkspaceState, 'path' | 'stateDirectory'>
 
 /**
  * The workspace and its private state, for what can do without.
@@ -15,7 +16,7 @@ type Place = Pick<WorkspaceOptions, 'path' | 'stateDir'>
 export async function findState({
   path: workspacePath,
   stateDir,
-}: Place): Promise<{ readonly path: string; readonly stateDirectory: string } | undefined> {
+}: Pick<WorkspaceOptions, 'path' | 'stateDir'>): Promise<FoundState | undefined> {
   const root = await resolveWorkspaceRoot(workspacePath).catch(() => null)
   // A directory that a load is about to make.
   const parent = root === null ? await realpath(dirname(workspacePath)).catch(() => null) : null
@@ -32,10 +33,8 @@ export async function findState({
 /**
  * Where saves and loads note what they have seen of a directory; without it they read every file.
  * @returns `undefined` where there can be none
- * @throws `INVALID_INPUT` as `prepareStateDirectory`
  */
-export async function prepareCacheDirectory(workspace: Place): Promise<string | undefined> {
-  const state = await findState(workspace)
+export async function prepareCacheDirectory(state: FoundState | undefined): Promise<string | undefined> {
   if (state === undefined) return undefined
   const directory = join(state.stateDirectory, 'versions')
   const isThere = await mkdir(directory, { recursive: true, mode: 0o700 }).then(
