@@ -52,6 +52,11 @@ export function assertPutOptions(key: string, options: PutOptions, body: ObjectB
       key,
       'the body must be a Uint8Array or an async iterable of them; Buffer.from(text) makes one',
     )
+  if (body instanceof Uint8Array && isTransferred(body.buffer))
+    throw invalid(
+      key,
+      'the body was transferred to somebody else, as a thread, and is empty now; pass a copy',
+    )
   assertKnownOptions('put', options, putOptionNames)
   const { ifAbsent, ifMatch, contentType, metadata } = options
   if (ifAbsent === true && ifMatch !== undefined)
@@ -59,6 +64,11 @@ export function assertPutOptions(key: string, options: PutOptions, body: ObjectB
   if (contentType !== undefined && !/^[\x20-\x7e]{1,255}$/.test(contentType))
     throw invalid(key, 'contentType must be 1 to 255 printable ASCII characters')
   if (metadata !== undefined) assertMetadata(key, metadata)
+}
+
+/** It looks like one of no bytes then. */
+function isTransferred(buffer: ArrayBufferLike): boolean {
+  return buffer instanceof ArrayBuffer && buffer.detached
 }
 
 /** The same for a `get`, its range among them as far as that needs no size. @throws `INVALID_INPUT` */

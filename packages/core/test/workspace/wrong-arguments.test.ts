@@ -43,6 +43,12 @@ beforeEach(async () => {
 })
 
 /** What may stand in the place of a number, and what is said of it. */
+function transferred(): Uint8Array {
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  return bytes
+}
+
 const noNumbers: Record<string, readonly [value: unknown, shown: RegExp]> = {
   'an empty text': ['', /an empty text/],
   'a number as text': ['5', /a text of length 1/],
@@ -112,7 +118,8 @@ const calls: Record<string, readonly [call: () => unknown, says: RegExp]> = {
   'an encryption with nothing': [() => createBundleStore(memoryStore(), { encryption: {} as never }), /either a passphrase or a key/], // prettier-ignore
   'withPrefix without one': [() => withPrefix(memoryStore(), undefined as never), /key is a text/],
   'createRunRecordStore with a misspelt option': [() => createRunRecordStore(memoryStore(), { prefx: 'a' } as never), /no option "prefx"/], // prettier-ignore
-  'put without a body': [() => memoryStore().put('a', undefined as never), /the body is not a Uint8Array/],
+  'put without a body': [() => memoryStore().put('a', undefined as never), /the body must be a Uint8Array/],
+  'put of bytes that were transferred': [() => memoryStore().put('a', transferred()), /was transferred/],
   'an artifact store that is none': [() => executeRun(workspace, () => 1, { artifactStore: memoryStore() as never }), /createArtifactStore\(store\) makes one/], // prettier-ignore
   'records that are a store': [() => runOnce(workspace, () => 1, { records: memoryStore() as never }), /createRunRecordStore\(store\) makes one/], // prettier-ignore
   'a save that is no message': [() => executeRun(workspace, () => 1, { save: true as never }), /save of a run is a message/], // prettier-ignore
