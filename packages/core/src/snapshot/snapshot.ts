@@ -139,7 +139,7 @@ export interface FileChange {
   readonly status: 'added' | 'modified' | 'deleted' | 'type-changed' | 'mode-changed'
   readonly before: EntryState | null
   readonly after: EntryState | null
-  /** Lines; `null` for a binary file or when the backend has no content to compare. */
+  /** Lines; `null` for a binary file, by bundle also for one of more than 8 MiB, or when the backend has no content to compare. */
   readonly insertions: number | null
   readonly deletions: number | null
   /** `false` also where the content is the same; `null` when the backend has none to look at. */
