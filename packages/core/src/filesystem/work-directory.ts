@@ -60,8 +60,7 @@ export function createWorkDirectory(target: string, isInside: boolean): WorkDire
   try {
     return make(false)
   } catch (error) {
-    const errno = errnoOf(error)
-    const isClosed = errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS'
+    const isClosed = isDenied(error) || errnoOf(error) === 'EROFS'
     if (!isClosed || !existsSync(target)) throw error
     return make(true)
   }

@@ -2,6 +2,7 @@ import { WorkspaceError } from '../errors.ts'
 import { singleChunk } from '../single-chunk.ts'
 import type { ObjectBody, PutOptions } from './object-store.ts'
 import { sizeMismatch } from './object-options.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /**
  * The chunks of a put's body, for adapters: counts them, enforces `size`, reports progress, and ends at once with the
@@ -40,20 +41,12 @@ export async function* readBody(
   }
 }
 
-function nextUnlessAborted(
+async function nextUnlessAborted(
   source: AsyncIterator<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<IteratorResult<Uint8Array>> {
-  if (signal === undefined) return source.next()
-  if (signal.aborted) return Promise.reject(signal.reason)
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    source
-      .next()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort))
-  })
+  signal?.throwIfAborted()
+  return unlessAborted(source.next(), signal)
 }
 
 function iterate(key: string, body: Exclude<ObjectBody, Uint8Array>): AsyncIterator<Uint8Array> {

@@ -19,6 +19,8 @@ export interface SessionRecord {
   readonly backup?: string | undefined
 }
 
+type Begun = Partial<Pick<SessionRecord, 'isRestoring' | 'backup'>>
+
 export async function readSessionRecord(workspace: Workspace): Promise<SessionRecord | null> {
   const root = await resolveWorkspaceRoot(workspace.path)
   const text = await readFile(await recordPath(workspace, root), 'utf8').catch(() => '')
@@ -54,11 +56,7 @@ export async function notingSession<T>(
 }
 
 /** Notes what has begun, for whoever comes after it was cut off. @throws as {@link notingSession} */
-export async function noteBegun(
-  workspace: Workspace,
-  version: number | null,
-  begun: Partial<Pick<SessionRecord, 'isRestoring' | 'backup'>>,
-): Promise<void> {
+export async function noteBegun(workspace: Workspace, version: number | null, begun: Begun): Promise<void> {
   const note = await prepareNote(workspace)
   await note.write(version, begun)
 }
@@ -66,7 +64,7 @@ export async function noteBegun(
 /** Room for a record of the session in the state directory, taken before it is known what the record will say. */
 interface SessionNote {
   /** Replaces the record; what it said before counts until then. */
-  write(version: number | null, begun?: Partial<Pick<SessionRecord, 'isRestoring' | 'backup'>>): Promise<void>
+  write(version: number | null, begun?: Begun): Promise<void>
   /** In its place: the record is again what it was when the room was taken. */
   undo(): Promise<void>
 }

@@ -126,8 +126,8 @@ export interface BackendOptions {
   readonly needsRollback?: boolean | undefined
   /** For snapshots that exist: git's are then served also where the repository is gone. */
   readonly isForSnapshots?: boolean | undefined
-  /** Of a snapshot that it has to understand. @default none */
-  readonly ref?: string | undefined
+  /** One that it has to understand: its strategy is that of the snapshot then. @default none */
+  readonly snapshot?: Snapshot | undefined
   readonly ignore?: IgnoreRules | undefined
   readonly limits?: CaptureLimits | undefined
   readonly precious?: readonly string[] | undefined

@@ -113,8 +113,8 @@ export class Workspace {
   }
 
   /**
-   * Puts a saved version into the directory, which is made if need be: exactly that version, or with `mode: 'merge'`
-   * on top of what is there. `null` when nothing has been saved yet; the directory is then untouched.
+   * Puts a saved version into the directory, which is made if need be: exactly that version, or with `mode: 'merge'` on top
+   * of what is there. A rollback that was killed is ended first. `null`, and no more is done, when nothing has been saved.
    * @throws `NOT_FOUND` when a version is named and does not exist
    */
   async load(options: LoadOptions = {}): Promise<WorkspaceLoadResult | null> {
@@ -127,7 +127,7 @@ export class Workspace {
   }
 
   /**
-   * Stores the directory as the next version. Nothing is ever overwritten.
+   * Stores the directory as the next version. Nothing is ever overwritten. A rollback that was killed is ended first.
    * @throws `CONFLICT` when somebody else saved meanwhile (or `parent` is not the latest); nothing is stored then
    */
   async save(message: string, options: Omit<SaveOptions, 'message'> = {}): Promise<WorkspaceSaveResult> {
@@ -175,8 +175,7 @@ export class Workspace {
     if (options.repair === undefined) return store.verify(this.id, options)
     const { directory = this.path, cacheDirectory = await prepareCacheDirectory(await findState(this)) } =
       options.repair
-    const repair = { ...options.repair, directory, cacheDirectory }
-    return store.verify(this.id, { ...options, repair })
+    return store.verify(this.id, { ...options, repair: { ...options.repair, directory, cacheDirectory } })
   }
 
   /** What differs from one saved version to another, in path order. @throws `NOT_FOUND` */
@@ -226,11 +225,7 @@ export class Workspace {
     assertKnownOptions('snapshot', options, snapshotOptionNames)
     const { label = 'snapshot', strategy, ignore, previous, onProgress, signal } = options
     if (previous !== undefined) assertSnapshot(previous)
-    const backend = await this.openBackend({
-      strategy: previous?.backend ?? strategy,
-      ignore,
-      ref: previous?.ref,
-    })
+    const backend = await this.openBackend({ strategy, ignore, snapshot: previous })
     return backend.capture({ label, previous, onProgress, signal })
   }
 
@@ -244,8 +239,7 @@ export class Workspace {
     const { signal, ignore } = options
     assertSnapshot(from)
     if (to !== undefined) assertSnapshot(to)
-    const isForSnapshots = to !== undefined
-    const backend = await this.openBackend({ strategy: from.backend, ignore, isForSnapshots, ref: from.ref })
+    const backend = await this.openBackend({ ignore, isForSnapshots: to !== undefined, snapshot: from })
     const end = to ?? (await backend.capture({ label: 'now', previous: from, signal }))
     return attachPatch(await computeDiff(backend, from, end, { signal }), backend, from, end, options)
   }
@@ -266,18 +260,19 @@ export class Workspace {
     assertRollbackOptions('rollback', options, rollbackOptionNames)
     const place = { path: this.path, snapshot: to, leavesNoTrace: options.dryRun === true }
     return inRemadeDirectory(place, async () => {
-      const backend = await this.openBackend({ strategy: to.backend, isForSnapshots: true, ref: to.ref })
+      const backend = await this.openBackend({ isForSnapshots: true, snapshot: to })
       return backend.rollback(to, options)
     })
   }
 
   /** The snapshot backend that fits this directory; used by `executeRun`. */
-  async openBackend(options: BackendOptions): Promise<SnapshotBackend> {
+  async openBackend({ snapshot, ...options }: BackendOptions): Promise<SnapshotBackend> {
     const path = await this.#resolveRoot()
     // What a killed load has left half done is no state of the workspace.
     await recoverDirectory(path)
     const { limits = this.limits, precious = this.precious } = options
-    return openSettledBackend({ ...(await this.#state()), ...options, limits, precious })
+    const { backend: strategy = options.strategy, ref } = snapshot ?? {}
+    return openSettledBackend({ ...(await this.#state()), ...options, limits, precious, strategy, ref })
   }
 
   /** Once it was found it stays the same: a link that an agent has put in its place leads nowhere. */

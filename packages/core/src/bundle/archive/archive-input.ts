@@ -1,4 +1,5 @@
 import { WorkspaceError } from '../../errors.ts'
+import { unlessAborted } from '../../store/unless-aborted.ts'
 
 /** An archive this small is done before a thread would have started. */
 const ARCHIVE_BYTES_WORTH_A_THREAD = 256 * 1024
@@ -68,19 +69,10 @@ function abortable(
 ): AsyncIterator<Uint8Array> {
   if (signal === undefined) return input
   return {
-    next: () =>
-      new Promise((resolvePromise, reject) => {
-        if (signal.aborted) {
-          reject(signal.reason)
-          return
-        }
-        const onAbort = (): void => reject(signal.reason)
-        signal.addEventListener('abort', onAbort, { once: true })
-        input
-          .next()
-          .then(resolvePromise, reject)
-          .finally(() => signal.removeEventListener('abort', onAbort))
-      }),
+    async next() {
+      signal.throwIfAborted()
+      return unlessAborted(input.next(), signal)
+    },
     return: async () => (await input.return?.()) ?? { done: true, value: undefined },
   }
 }

@@ -2,7 +2,7 @@ import { onward, type SnapshotProgressListener } from '../../snapshot-progress.t
 import { nativePath, type BytePath } from '../../byte-path.ts'
 import type { CaptureState } from './capture-state.ts'
 import { isDirty } from './compare-with-head.ts'
-import type { StoredState } from './compare-states.ts'
+import type { StoredState } from './assert-present.ts'
 import { allOmitted, findAbsent, listOmitted } from './find-unheld.ts'
 import { findPrecious } from './find-precious.ts'
 import { finishCapture, type Captured } from './finish-capture.ts'

@@ -1,6 +1,7 @@
 import type { Delta, StateEntry } from '../../rollback/rollback-source.ts'
 import { compareBytes, parentOf, splitRecords, type BytePath } from '../../byte-path.ts'
-import { compareModes, withData, type EntrySide, type StoredState } from './compare-states.ts'
+import type { StoredState } from './assert-present.ts'
+import { compareModes, withData, type EntrySide } from './compare-states.ts'
 import {
   compareTrees,
   DIRECTORY,

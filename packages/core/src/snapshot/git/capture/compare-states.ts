@@ -3,11 +3,10 @@ import type { EntryType, FileChange, Snapshot } from '../../snapshot.ts'
 import { compareBytes, fromBytePath, splitRecords, type BytePath } from '../../byte-path.ts'
 import { runGit } from '../private/git-command.ts'
 import { objectSizes } from '../private/object-sizes.ts'
-import { hasFormat, type ObjectFormat } from '../private/object-format.ts'
 import { privateCall, type PrivateRepository } from '../private/private-repository.ts'
+import { assertPresent, type StoredState } from './assert-present.ts'
 import { diffTrees, streamTreePatch } from './diff-trees.ts'
-import { formatRef, parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
-import { readSnapshotLog } from '../private/snapshot-log.ts'
+import { parseRef, readSidecar, type Sidecar } from '../private/sidecar.ts'
 
 /** One side of a path that differs. */
 export interface EntrySide {
@@ -22,12 +21,6 @@ export interface Delta {
   readonly path: BytePath
   readonly before: EntrySide | null
   readonly after: EntrySide | null
-}
-
-/** A captured state, as its ref names it. */
-export interface StoredState {
-  readonly tree: string
-  readonly sidecar: string | null
 }
 
 /** @throws `INVALID_INPUT` when the snapshot is not of this workspace and backend */
@@ -256,48 +249,4 @@ export async function withData<T>(
     if (WorkspaceError.is(error, 'UNAVAILABLE')) await assertPresent(own, states)
     throw error
   }
-}
-
-/** @throws `NOT_FOUND` when a state is not in the private repository any more */
-export async function assertPresent(own: PrivateRepository, states: readonly StoredState[]): Promise<void> {
-  assertLogged(own, states)
-  const sizes = await objectSizes(
-    own,
-    states.map(({ tree }) => tree),
-  )
-  for (const { tree } of states) {
-    if (sizes.has(tree)) continue
-    throw new WorkspaceError(
-      'NOT_FOUND',
-      `The data of snapshot state ${tree} is gone from the state directory. Take a new snapshot.`,
-      {
-        details: { tree },
-      },
-    )
-  }
-}
-
-/**
- * What has been collected may still be there in parts; it counts as gone.
- * @throws `NOT_FOUND`
- */
-export function assertLogged(own: PrivateRepository, states: readonly StoredState[]): void {
-  const refs = new Set(readSnapshotLog(own).map(({ ref }) => ref))
-  for (const { tree, sidecar } of states) {
-    if (refs.has(formatRef(tree, sidecar))) continue
-    if (!hasFormat(own.format, tree)) throw otherFormat(tree, own.format)
-    throw new WorkspaceError(
-      'NOT_FOUND',
-      `Snapshot state ${tree} is not in the state directory (any more): it made room for newer ones, or was taken with another state directory. Take a new snapshot; for longer memories raise maxSnapshotBytes, give snapshots a label of your own, or save versions.`,
-      { details: { tree } },
-    )
-  }
-}
-
-function otherFormat(tree: string, format: ObjectFormat): WorkspaceError {
-  return new WorkspaceError(
-    'INVALID_INPUT',
-    `Snapshot state ${tree} is none by ${format}, as the other one is: the repository was made anew in between, with another object format. Roll back to each by itself; the two cannot be compared.`,
-    { details: { tree, format } },
-  )
 }
